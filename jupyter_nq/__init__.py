@@ -1,0 +1,59 @@
+"""One NQ dataset, loaded once, right the first time, and shared by every notebook.
+
+Names are resolved on first use, so that importing the package costs little and has no side effect.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "NQError": "jupyter_nq.errors",
+}
+
+__all__ = sorted([*_HOMES, "__version__", "load_ipython_extension", "unload_ipython_extension"])
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from jupyter_nq.errors import NQError as NQError
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'jupyter_nq' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """Register the magics: `%load_ext jupyter_nq`."""
+    import nq_magics
+
+    nq_magics.load_ipython_extension(ipython)
+
+
+def unload_ipython_extension(ipython: InteractiveShell) -> None:
+    """Remove the magics again: `%unload_ext jupyter_nq`."""
+    import nq_magics
+
+    nq_magics.unload_ipython_extension(ipython)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    from jupyter_nq.server.app import NQApp
+
+    return [{"module": "jupyter_nq", "app": NQApp}]
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "jupyter-nq"}]

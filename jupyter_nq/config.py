@@ -1,0 +1,174 @@
+"""Every setting, declared once: traits for the server (`c.NQApp.<name>`), the same names in YAML.
+
+A process takes a setting from, in this order: the explicit argument of a call, the environment
+variable named in the trait's help, the traitlets configuration (server only), the YAML file, the
+default below. The YAML file is `$JUPYTER_NQ_CONFIG`, else the first `jupyter_nq.yaml` on Jupyter's
+configuration path.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from traitlets import Float, HasTraits, Int, TraitError, Unicode
+
+from jupyter_nq.errors import ConfigError, nearest
+
+_YAML_LIMIT_BYTES = 64 << 10  # 64 KiB: a settings file is a page of text
+_YAML_LIMIT_DEPTH = 20
+FILE_NAME = "jupyter_nq.yaml"
+
+
+class Settings(HasTraits):
+    """The settings of one process; the server extension inherits them as `c.NQApp.<name>`."""
+
+    store_dir = Unicode(
+        "",
+        help="Directory of the shared store. Empty means $JUPYTER_NQ_STORE, else one per user on tmpfs (/dev/shm/nq-<uid>).",
+    ).tag(config=True)
+    data_dir = Unicode(
+        "",
+        help="Directory that holds the bar files. Empty means $JUPYTER_NQ_DATA, else the current directory.",
+    ).tag(config=True)
+    default_symbol = Unicode("NQ", help="Symbol that a load means when only a timeframe is given.").tag(config=True)
+    pool_bytes = Int(
+        0,
+        min=0,
+        help="Byte quota of all shared objects together. 0 means 80 % of what is free in the store's file system and memory cgroup.",
+    ).tag(config=True)
+    append_reserve = Float(
+        0.25,
+        min=0.0,
+        max=16.0,
+        help="Share of a dataset's rows that is reserved for appending in place, without using memory. 0 means none.",
+    ).tag(config=True)
+    read_block_bytes = Int(
+        512 << 10,  # 512 KiB
+        min=4 << 10,
+        max=64 << 20,
+        help="Size in bytes of the blocks in which a text file is read.",
+    ).tag(config=True)
+    feed_hz = Float(
+        10.0,
+        min=0.1,
+        max=60.0,
+        help="Largest number of updates per second that the server sends to a lab panel.",
+    ).tag(config=True)
+    identity_seconds = Float(
+        2.0,
+        min=0.1,
+        help="Seconds between two looks of a server at which notebook each of its kernels belongs to.",
+    ).tag(config=True)
+    connect_seconds = Float(
+        5.0,
+        min=0.1,
+        help="Seconds that a process waits for the coordinator before it gives up with an error.",
+    ).tag(config=True)
+
+
+def setting_names() -> list[str]:
+    """Return the names of all settings, in the order of their declaration."""
+    return [name for name in vars(Settings) if name in Settings.class_trait_names(config=True)]
+
+
+def load_settings(path: str | os.PathLike[str] | None = None, **overrides: Any) -> Settings:
+    """Return the settings of this process.
+
+    Parameters
+    ----------
+    path
+        The YAML file; None looks it up as the module says, and no file is no error.
+    overrides
+        Explicit values; None means "not given".
+
+    Raises
+    ------
+    ConfigError
+        An unknown key (with the nearest name), a wrong type, a value out of range.
+    """
+    settings = Settings()
+    found = Path(path) if path is not None else find_yaml()
+    if found is not None:
+        apply(settings, read_yaml(found), where=str(found))
+    apply(settings, _environment(), where="the environment")
+    apply(settings, {k: v for k, v in overrides.items() if v is not None}, where="the arguments")
+    return settings
+
+
+def apply(settings: HasTraits, values: dict[str, Any], *, where: str) -> None:
+    """Set each value on `settings`; `where` names their origin in errors."""
+    known = setting_names()
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(
+                f"{where}: unknown setting {key!r}.{nearest(str(key), known)} The settings are: {', '.join(known)}."
+            )
+        try:
+            setattr(settings, key, value)
+        except TraitError as exc:
+            raise ConfigError(f"{where}: {key}: {exc}") from exc
+
+
+def find_yaml() -> Path | None:
+    """Return the YAML file of this process, or None when there is none.
+
+    Raises `ConfigError` when `$JUPYTER_NQ_CONFIG` names a file that does not exist.
+    """
+    explicit = os.environ.get("JUPYTER_NQ_CONFIG")
+    if explicit:
+        path = Path(explicit)
+        if not path.is_file():
+            raise ConfigError(f"JUPYTER_NQ_CONFIG names {path}, which is not a file. Create it or unset the variable.")
+        return path
+    from jupyter_core.paths import jupyter_config_path
+
+    return next((p for d in jupyter_config_path() if (p := Path(d) / FILE_NAME).is_file()), None)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Parse a settings file: plain YAML without tags, aliases and duplicate keys, at most 64 KiB."""
+    if path.stat().st_size > _YAML_LIMIT_BYTES:
+        raise ConfigError(f"{path} is larger than {_YAML_LIMIT_BYTES} bytes; a settings file holds only settings.")
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(exc).split())}") from exc
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold `name: value` lines, found {type(content).__name__}.")
+    return content
+
+
+def _environment() -> dict[str, Any]:
+    names = {"store_dir": "JUPYTER_NQ_STORE", "data_dir": "JUPYTER_NQ_DATA"}
+    return {key: value for key, variable in names.items() if (value := os.environ.get(variable))}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """A safe loader that also refuses aliases, duplicate keys and deep nesting."""
+
+    _depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not allowed in a settings file")
+        self._depth += 1
+        if self._depth > _YAML_LIMIT_DEPTH:
+            raise yaml.YAMLError(f"more than {_YAML_LIMIT_DEPTH} levels of nesting")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            if key in seen:
+                raise yaml.YAMLError(f"the key {key!r} is given twice (line {key_node.start_mark.line + 1})")
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)

@@ -1,0 +1,116 @@
+"""The error families. Every message says what is wrong, where, and what to do.
+
+Each error is an `NQError` and also the built-in that a caller would catch. The class name is its
+wire name: an error that a coordinator raises arrives in the kernel as the same class.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NQError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+# -- configuration and names ---------------------------------------------------------------------
+class ConfigError(NQError, ValueError):
+    """A setting is unknown, has the wrong type or is out of range."""
+
+
+class InvalidName(NQError, ValueError):
+    """A dataset name has characters or a length that is not allowed."""
+
+
+# -- files and bars ------------------------------------------------------------------------------
+class SourceNotFound(NQError, FileNotFoundError):
+    """The directory, or a file that matches the request, does not exist."""
+
+    __str__ = Exception.__str__
+
+
+class AmbiguousSource(NQError, ValueError):
+    """Several files match one request."""
+
+
+class UnknownInstrument(NQError, KeyError):
+    """The symbol is not in the instrument table."""
+
+    __str__ = Exception.__str__
+
+
+class UnknownTimeframe(NQError, ValueError):
+    """The timeframe cannot be parsed, or no file has it."""
+
+
+class UnreadableSource(NQError, ValueError):
+    """The file is not a readable table of bars (empty, binary, wrong encoding, missing columns, bad row)."""
+
+
+class AmbiguousStamps(NQError, ValueError):
+    """The file has several readings in UTC (day order, zone or edge); the message shows the candidates."""
+
+
+# -- shared objects ------------------------------------------------------------------------------
+class UnknownDataset(NQError, KeyError):
+    """No shared object has this name or version."""
+
+    __str__ = Exception.__str__
+
+
+class UnsupportedData(NQError, TypeError):
+    """The data cannot be laid out in a shared object."""
+
+
+class StoreError(NQError, OSError):
+    """The store directory cannot be used (foreign, another layout, wrong owner or permission)."""
+
+    __str__ = Exception.__str__
+
+
+class StoreFull(NQError, MemoryError):
+    """The request exceeds the byte quota or what is free in the store's file system."""
+
+
+class ChecksumError(NQError, ValueError):
+    """The bytes of a shared object differ from its digest."""
+
+
+class BuildFailed(NQError, RuntimeError):
+    """Another process tried to build the dataset and failed; the message is its error."""
+
+
+# -- coordinator ---------------------------------------------------------------------------------
+class CoordinatorUnavailable(NQError, ConnectionError):
+    """No coordinator answers, and this process may not or cannot host one."""
+
+    __str__ = Exception.__str__
+
+
+class VersionMismatch(NQError, RuntimeError):
+    """The two ends speak another protocol or layout; the message says which environment to upgrade."""
+
+
+class ProtocolError(NQError, ValueError):
+    """A control message is malformed, oversized or unknown."""
+
+
+class MissingLibrary(NQError, ImportError):
+    """An optional library is needed; the message holds the install command."""
+
+
+def nearest(word: str, known: Iterable[str], *, limit: int = 3) -> str:
+    """Return ` Did you mean ...?` for the closest known words, or an empty string.
+
+    >>> nearest("pool_byte", ["pool_bytes", "store_dir"])
+    " Did you mean 'pool_bytes'?"
+    """
+    close = difflib.get_close_matches(word, sorted(known), n=limit, cutoff=0.6)
+    return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+
+
+def by_name(name: str) -> type[NQError]:
+    """Return the error class of a wire name, `NQError` for one that this version does not know."""
+    found = globals().get(name)
+    return found if isinstance(found, type) and issubclass(found, NQError) else NQError
