@@ -12,14 +12,40 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "NQError": "jupyter_nq.errors",
+    "Session": "jupyter_nq.client.session",
+    "UnifiedDataLoader": "jupyter_nq.client.loader",
+    **dict.fromkeys(
+        ["append", "connect", "disconnect", "drop", "get", "load", "ls", "notebooks", "put", "status"],
+        "jupyter_nq.client.api",
+    ),
 }
 
-__all__ = sorted([*_HOMES, "__version__", "load_ipython_extension", "unload_ipython_extension"])
+__all__ = [
+    "NQError",
+    "Session",
+    "UnifiedDataLoader",
+    "__version__",
+    "append",
+    "connect",
+    "disconnect",
+    "drop",
+    "get",
+    "load",
+    "load_ipython_extension",
+    "ls",
+    "notebooks",
+    "put",
+    "status",
+    "unload_ipython_extension",
+]
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from jupyter_nq.errors import NQError as NQError
+    from jupyter_nq.client.api import append, connect, disconnect, drop, get, load, ls, notebooks, put, status
+    from jupyter_nq.client.loader import UnifiedDataLoader
+    from jupyter_nq.client.session import Session
+    from jupyter_nq.errors import NQError
 
 
 def __getattr__(name: str) -> Any:

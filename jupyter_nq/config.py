@@ -27,7 +27,7 @@ class Settings(HasTraits):
 
     store_dir = Unicode(
         "",
-        help="Directory of the shared store. Empty means $JUPYTER_NQ_STORE, else one per user on tmpfs (/dev/shm/nq-<uid>).",
+        help="Directory of the shared store. Empty means $JUPYTER_NQ_STORE, else /dev/shm/nq-<uid>, one per user.",
     ).tag(config=True)
     data_dir = Unicode(
         "",
@@ -37,7 +37,7 @@ class Settings(HasTraits):
     pool_bytes = Int(
         0,
         min=0,
-        help="Byte quota of all shared objects together. 0 means 80 % of what is free in the store's file system and memory cgroup.",
+        help="Byte quota of all shared objects together. 0 means 80 % of what is free in the store and its cgroup.",
     ).tag(config=True)
     append_reserve = Float(
         0.25,

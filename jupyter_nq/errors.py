@@ -19,6 +19,10 @@ class ConfigError(NQError, ValueError):
     """A setting is unknown, has the wrong type or is out of range."""
 
 
+class InvalidArgument(NQError, ValueError):
+    """An argument of a call cannot be understood, or names a column that is not there."""
+
+
 class InvalidName(NQError, ValueError):
     """A dataset name has characters or a length that is not allowed."""
 

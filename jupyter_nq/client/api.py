@@ -1,0 +1,88 @@
+"""The short public API: module functions over this process's one session.
+
+`_session` is the mutable state; `_lock` guards it. A forked child makes a session of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import inspect
+import os
+import threading
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from jupyter_nq.client.session import Session
+
+_lock = threading.Lock()
+_session: Session | None = None
+_pid = 0
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def connect(where: str | os.PathLike[str] | None = None, require: str | None = None) -> Session:
+    """Return this process's session, opened on first use.
+
+    Parameters
+    ----------
+    where
+        Directory of the store; a directory other than the open session's closes that one and opens this.
+    require
+        "server" fails unless a Jupyter server hosts the coordinator.
+
+    Raises
+    ------
+    StoreError, CoordinatorUnavailable, VersionMismatch, ConfigError
+    """
+    global _session, _pid
+    with _lock:
+        mine = _session if _pid == os.getpid() else None
+        if mine is not None and not _asks_for_another(mine, where, require):
+            return mine
+        fresh = Session(where, require)
+        if mine is not None:
+            mine.close()
+        _session, _pid = fresh, os.getpid()
+        return fresh
+
+
+def disconnect() -> None:
+    """Close this process's session; the next call opens one again. Frames stay readable."""
+    global _session
+    with _lock:
+        if _session is not None and _pid == os.getpid():
+            _session.close()
+        _session = None
+
+
+def _asks_for_another(mine: Session, where: str | os.PathLike[str] | None, require: str | None) -> bool:
+    if where is not None and os.path.realpath(where) != os.path.realpath(mine.store.path):
+        return True
+    return require == "server" and mine.status().host != "jupyter server"
+
+
+def _through_session(method: Callable[Concatenate[Session, _P], _R]) -> Callable[_P, _R]:
+    """Return the module function of a session's method, with its signature and documentation."""
+
+    @functools.wraps(method)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return method(connect(), *args, **kwargs)
+
+    whole = inspect.signature(method)
+    call.__signature__ = whole.replace(parameters=list(whole.parameters.values())[1:])  # type: ignore[attr-defined]
+    call.__qualname__, call.__module__ = method.__name__, __name__
+    return call
+
+
+load = _through_session(Session.load)
+put = _through_session(Session.put)
+get = _through_session(Session.get)
+append = _through_session(Session.append)
+ls = _through_session(Session.ls)
+drop = _through_session(Session.drop)
+status = _through_session(Session.status)
+notebooks = _through_session(Session.notebooks)
+
+atexit.register(disconnect)

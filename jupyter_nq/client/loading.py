@@ -1,0 +1,164 @@
+"""`load`: map the shared dataset of a file, or be the one process that parses it.
+
+A dataset remembers the file it came from: path, quick fingerprint (size, mtime, inode), content
+digest, reading, reader version. A load is warm when the quick fingerprint still fits; when it does
+not, the content digest decides. So a copied or touched file is the same dataset, a changed one is a
+new version, and another file of the same symbol and timeframe gets a name of its own, with a notice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from jupyter_nq.bars.fingerprint import CODE_VERSION, Fingerprint, fingerprint, quick
+from jupyter_nq.buffers import Handle
+from jupyter_nq.client.building import build
+from jupyter_nq.client.request import Request, source_of
+from jupyter_nq.errors import UnknownDataset, UnreadableSource
+
+if TYPE_CHECKING:
+    from jupyter_nq.client.session import Session
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """The outcome of a load, before it is turned into a frame."""
+
+    handle: Handle
+    parsed: bool
+    """True when this process parsed the file."""
+    seconds: float
+    evidence: tuple[str, ...]
+    """How the file was read, one sentence per decision."""
+    notice: str | None
+    """Something that the user should know, None when there is nothing."""
+
+
+def load(session: Session, request: Request, progress: Progress | None = None) -> Mapped:
+    """Map the dataset of `request`, parsing it first if nobody has."""
+    start = time.perf_counter()
+    source = _Source(request)
+    name, notice = request.name, None
+    taken = _open(session, name)
+    if taken is not None and not source.may_own(taken):
+        other = source_of(taken.info.meta).get("path")
+        taken.close()
+        name = f"{name}-{xxhash.xxh32_hexdigest(str(request.path))[:6]}"
+        origin = f"is the dataset of {other}" if other else "was put by a notebook"
+        notice = f"{request.name} {origin}; {request.path.name} is loaded as {name}."
+        taken = _open(session, name)
+    if taken is not None and source.is_same(taken):
+        return _mapped(taken, parsed=False, start=start, notice=notice)
+    if taken is not None:
+        taken.close()
+    handle, parsed = _build_once(session, name, source, progress)
+    return _mapped(handle, parsed=parsed, start=start, notice=notice)
+
+
+class _Source:
+    """The file of a request, fingerprinted no more than needed."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.quick = quick(request.path)
+        self._fingerprint: Fingerprint | None = None
+
+    def fingerprint(self) -> Fingerprint:
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.request.path)
+        return self._fingerprint
+
+    def may_own(self, handle: Handle) -> bool:
+        """Is the dataset this file's, in this or an older state?"""
+        known = source_of(handle.info.meta)
+        return known.get("path") == str(self.request.path) or self._same_content(known)
+
+    def is_same(self, handle: Handle) -> bool:
+        """Does the dataset hold exactly what the file holds now, read in the same way?"""
+        known = source_of(handle.info.meta)
+        if known.get("code") != CODE_VERSION or known.get("reading") != self.request.reading.given():
+            return False
+        if known.get("path") == str(self.request.path) and tuple(known.get("quick", ())) == self.quick:  # type: ignore[arg-type]
+            return True
+        return self._same_content(known)
+
+    def _same_content(self, known: Mapping[str, object]) -> bool:
+        return known.get("digest") == self.fingerprint().digest
+
+    def meta(self, profile: Mapping[str, Any], evidence: tuple[str, ...]) -> dict[str, Any]:
+        """Return what the dataset remembers of this file."""
+        return {
+            "bars": {
+                "path": str(self.request.path),
+                "quick": list(self.quick),
+                "digest": self.fingerprint().digest,
+                "reading": self.request.reading.given(),
+                "code": CODE_VERSION,
+                "symbol": self.request.symbol,
+                "timeframe": self.request.timeframe,
+                "profile": dict(profile),
+                "evidence": list(evidence),
+            }
+        }
+
+
+def _open(session: Session, name: str) -> Handle | None:
+    try:
+        return session.open(name)
+    except UnknownDataset:
+        return None
+
+
+def _mapped(handle: Handle, *, parsed: bool, start: float, notice: str | None) -> Mapped:
+    evidence = source_of(handle.info.meta).get("evidence", ())
+    return Mapped(handle, parsed, time.perf_counter() - start, tuple(evidence), notice)  # type: ignore[arg-type]
+
+
+def _build_once(session: Session, name: str, source: _Source, progress: Progress | None) -> tuple[Handle, bool]:
+    content = f"{name}\0{source.fingerprint().digest}\0{CODE_VERSION}"
+    key = xxhash.xxh3_128_hexdigest(content)
+    while True:
+        with build(session.store.path / "tmp", key, waiting=progress) as builder:
+            ready = _open(session, name)
+            if ready is not None and source.is_same(ready):
+                return ready, False
+            if ready is not None:
+                ready.close()
+            if builder is not None:
+                _parse(session, name, source, builder.progress, progress)
+                return session.open(name), True
+
+
+def _parse(session: Session, name: str, source: _Source, *listeners: Progress | None) -> None:
+    from jupyter_nq.bars import load_bars  # the CSV machinery is not needed by a warm load
+
+    def tell(fraction: float) -> None:
+        for listener in listeners:
+            if listener is not None:
+                listener(fraction)
+
+    request = source.request
+    bars = load_bars(
+        request.path,
+        timeframe=request.timeframe,
+        symbol=request.symbol,
+        block_bytes=session.settings.read_block_bytes,
+        progress=tell,
+        **request.reading.given(),  # type: ignore[arg-type]
+    )
+    _check_unchanged(request.path, source.fingerprint())
+    reserve = int(bars.table.num_rows * session.settings.append_reserve)
+    session.publish(name, bars.table, meta=source.meta(bars.profile.to_dict(), bars.evidence), reserve_rows=reserve)
+
+
+def _check_unchanged(path: Path, before: Fingerprint) -> None:
+    if quick(path) != (before.size, before.mtime_ns, before.inode):
+        raise UnreadableSource(f"{path} changed while it was read. Load it again when it is complete.")

@@ -1,0 +1,122 @@
+"""What a load asks for: one file, one reading of it, and the name under which it is shared."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jupyter_nq.bars.discovery import available, find_source, parse_name
+from jupyter_nq.bars.instruments import instrument
+from jupyter_nq.bars.timeframe import parse_timeframe
+from jupyter_nq.errors import AmbiguousSource, SourceNotFound, UnknownTimeframe, UnreadableSource
+
+_SUFFIXES = {".csv", ".txt", ".tsv", ".dat"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The explicit answers of the user about a file; None means "find it out"."""
+
+    tz: str | None = None
+    edge: str | None = None
+    day_first: bool | None = None
+
+    def given(self) -> dict[str, str | bool]:
+        """Return only what was given."""
+        answers = {"tz": self.tz, "edge": self.edge, "day_first": self.day_first}
+        return {key: value for key, value in answers.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One file to load, with the reading asked for."""
+
+    path: Path
+    symbol: str
+    timeframe: str
+    reading: Reading = field(default_factory=Reading)
+
+    @property
+    def name(self) -> str:
+        """`NQ.30min`; explicit answers about the reading give another name: `NQ.30min-UTC-end`."""
+        order = {None: "", True: "dayfirst", False: "monthfirst"}[self.reading.day_first]
+        zone = re.sub(r"[^A-Za-z0-9._]+", "_", self.reading.tz or "")
+        parts = [f"{self.symbol}.{self.timeframe}", zone, self.reading.edge or "", order]
+        return "-".join(part for part in parts if part)
+
+
+def resolve(
+    source: str | os.PathLike[str] | None,
+    timeframe: str | None,
+    *,
+    symbol: str | None,
+    data_dir: str | os.PathLike[str],
+    default_symbol: str,
+    reading: Reading,
+) -> Request:
+    """Find the one file that a load means.
+
+    Raises
+    ------
+    SourceNotFound, AmbiguousSource, UnknownInstrument, UnknownTimeframe
+        No file, or more than one, or a word that is neither; the message lists what is there.
+    """
+    if source is not None and _is_path(source):
+        return _from_path(Path(source), timeframe, symbol, reading)
+    word = None if source is None else os.fspath(source)
+    if word is not None and timeframe is None and symbol is None and _is_timeframe(word):
+        word, timeframe = None, word
+    symbol = instrument(symbol or word or default_symbol).symbol
+    directory = Path(data_dir)
+    timeframe = timeframe or _only_timeframe(directory, symbol)
+    label = parse_timeframe(timeframe).label
+    return Request(find_source(directory, symbol, label).resolve(), symbol, label, reading)
+
+
+def _is_path(source: str | os.PathLike[str]) -> bool:
+    if isinstance(source, os.PathLike):
+        return True
+    return os.sep in source or Path(source).suffix.lower() in _SUFFIXES
+
+
+def _is_timeframe(word: str) -> bool:
+    try:
+        parse_timeframe(word)
+    except UnknownTimeframe:
+        return False
+    return True
+
+
+def _from_path(path: Path, timeframe: str | None, symbol: str | None, reading: Reading) -> Request:
+    if not path.exists():
+        raise SourceNotFound(f"{path} does not exist. Give the path of a bar file, or a symbol and a timeframe.")
+    if not path.is_file():
+        raise UnreadableSource(f"{path} is not a regular file. Give the path of one bar file.")
+    found = parse_name(path)
+    symbol = symbol or (found.symbol if found else None)
+    timeframe = timeframe or (found.timeframe if found else None)
+    if symbol is None or timeframe is None:
+        raise UnreadableSource(
+            f"{path.name}: the file name does not tell which instrument and timeframe it holds. "
+            "Say both, for example symbol='NQ', timeframe='30min'."
+        )
+    return Request(path.resolve(), instrument(symbol).symbol, parse_timeframe(timeframe).label, reading)
+
+
+def _only_timeframe(directory: Path, symbol: str) -> str:
+    found = [f for f in available(directory) if f.symbol == symbol]
+    if len(found) == 1:
+        return found[0].timeframe
+    if not found:
+        raise SourceNotFound(f"{directory} has no file of {symbol}. Name a file, or set data_dir.")
+    listed = ", ".join(sorted({f.timeframe for f in found}))
+    raise AmbiguousSource(f"{directory} has several files of {symbol}: say which timeframe, one of {listed}.")
+
+
+def source_of(meta: Mapping[str, object]) -> Mapping[str, object]:
+    """Return what an object's metadata says of the file it was parsed from, empty when it was not parsed."""
+    found = meta.get("bars", {})
+    return found if isinstance(found, Mapping) else {}

@@ -1,0 +1,321 @@
+"""A session: one process's view of the store, and its line to the coordinator.
+
+Reading needs no coordinator: a name is a symbolic link in the store, and the lock on the mapped file
+is the lease. The coordinator is asked before bytes are allocated (quota), when an object gets its
+name and version, and it is told what this process holds, so that others can see it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from jupyter_nq.buffers import CapacityFull, Handle, ObjectInfo, Store, check_name
+from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.holds import Holds
+from jupyter_nq.client.loading import Mapped, Progress, load
+from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
+from jupyter_nq.client.request import Reading, resolve
+from jupyter_nq.client.selection import Stamp, row_range, visible
+from jupyter_nq.config import Settings, load_settings
+from jupyter_nq.errors import UnknownDataset
+
+
+class Session:
+    """The store of this process, opened.
+
+    Parameters
+    ----------
+    where
+        Directory of the store; None means `$JUPYTER_NQ_STORE`, the settings file, else the user's default.
+    require
+        "server" refuses to work without a Jupyter server that hosts the coordinator; None lets this
+        process host it when nobody does.
+    settings
+        Settings of this process; None reads them.
+    role
+        How this process greets: "client", or "cli" for a command.
+
+    Raises
+    ------
+    StoreError, CoordinatorUnavailable, VersionMismatch, ConfigError
+    """
+
+    def __init__(
+        self,
+        where: str | os.PathLike[str] | None = None,
+        require: str | None = None,
+        settings: Settings | None = None,
+        role: str = "client",
+    ) -> None:
+        self.settings = settings or load_settings(store_dir=None if where is None else os.fspath(where))
+        self.store = Store(self.settings.store_dir or default_store_dir())
+        self.channel = Channel(self.store.path, self.settings, role=role, require=require)
+        self._holds = Holds(self.channel)
+
+    def __repr__(self) -> str:
+        return f"<Session {self.store.path} {'hosting' if self.channel.is_host else 'connected'}>"
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the coordinator; frames that were handed out stay readable. Closing twice is fine."""
+        self.channel.close()
+
+    @property
+    def data_dir(self) -> Path:
+        """Directory of the bar files: this process's setting, else the host's, else the current directory."""
+        shared = self.channel.peer_info.get("settings", {})
+        return Path(self.settings.data_dir or shared.get("data_dir") or os.curdir)
+
+    # -- bars ------------------------------------------------------------------------------------
+    def load(
+        self,
+        source: str | os.PathLike[str] | None = None,
+        timeframe: str | None = None,
+        *,
+        symbol: str | None = None,
+        data_dir: str | os.PathLike[str] | None = None,
+        tz: str | None = None,
+        edge: str | None = None,
+        day_first: bool | None = None,
+        start: Stamp | None = None,
+        end: Stamp | None = None,
+        columns: Sequence[str] | None = None,
+        as_: str = "pandas",
+        progress: Progress | None = None,
+    ) -> Any:
+        """Return the bars of a file, parsed by the first process that asks and mapped by all others.
+
+        Parameters
+        ----------
+        source
+            Path of a bar file, or a symbol ("NQ"), or a timeframe ("30min": the default symbol).
+        timeframe
+            For example "30min", "5min", "5min_extended", "1h".
+        symbol, data_dir
+            Instrument, and the directory to look in; None takes the settings.
+        tz, edge, day_first
+            Zone of the stamps (IANA name), "start" or "end" of bar, day before month. None finds it out
+            and fails when the file does not tell. A given answer makes a dataset of its own.
+        start, end
+            First and last bar by its UTC start, both inclusive; a bare date as `end` is the whole day.
+        columns
+            Names in the order wanted; None shows all but `flags`.
+        as_
+            "pandas", "arrow", "numpy" (dict of 1-D arrays) or "torch" (dict of 1-D tensors).
+        progress
+            Called with 0 to 1 while the file is parsed, here or elsewhere; may raise to give up.
+
+        Returns
+        -------
+        A read-only zero-copy view, rows in strictly increasing `timestamp` (UTC ns, start of bar), prices
+        float64 as in the file, `volume` int64. Tensors are copy-on-write per page.
+
+        Raises
+        ------
+        SourceNotFound, AmbiguousSource, AmbiguousStamps, UnreadableSource, UnknownInstrument,
+        UnknownTimeframe, StoreFull, InvalidArgument
+        """
+        mapped = self.map(
+            source, timeframe, symbol=symbol, data_dir=data_dir, reading=Reading(tz, edge, day_first), progress=progress
+        )
+        return self.view(mapped.handle, as_, columns=columns, start=start, end=end)
+
+    def map(
+        self,
+        source: str | os.PathLike[str] | None = None,
+        timeframe: str | None = None,
+        *,
+        symbol: str | None = None,
+        data_dir: str | os.PathLike[str] | None = None,
+        reading: Reading | None = None,
+        progress: Progress | None = None,
+    ) -> Mapped:
+        """Do what `load` does, up to the mapped object: with how it was read, how long it took, and a notice."""
+        request = resolve(
+            source,
+            timeframe,
+            symbol=symbol,
+            data_dir=data_dir or self.data_dir,
+            default_symbol=self.settings.default_symbol,
+            reading=reading or Reading(),
+        )
+        return load(self, request, progress)
+
+    def view(
+        self,
+        handle: Handle,
+        as_: str = "pandas",
+        *,
+        columns: Sequence[str] | None = None,
+        start: Stamp | None = None,
+        end: Stamp | None = None,
+    ) -> Any:
+        """Return the chosen rows and columns of a mapped object as `as_`, without copying."""
+        first, stop = row_range(handle, start, end)
+        return handle.view(as_, columns=visible(handle, columns), start=first, stop=stop)
+
+    # -- shared objects --------------------------------------------------------------------------
+    def put(self, name: str, data: Any, *, progress: Progress | None = None) -> Stored:
+        """Share `data` under `name`, as a new version if the name exists. Copies the data once.
+
+        Parameters
+        ----------
+        name
+            `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
+        data
+            pandas DataFrame, pyarrow Table, numpy array, or dict of 1-D arrays, of fixed-width types
+            without nulls.
+
+        Raises
+        ------
+        InvalidName, UnsupportedData, StoreFull
+        """
+        return self.publish(name, data, progress=progress)
+
+    def publish(
+        self,
+        name: str,
+        data: Any,
+        *,
+        meta: dict[str, Any] | None = None,
+        reserve_rows: int = 0,
+        progress: Progress | None = None,
+    ) -> Stored:
+        """Do what `put` does, with metadata and spare rows for appending."""
+        plan = self.store.plan(name, data, meta=meta, reserve_rows=reserve_rows)
+        with self._only_writer(name):
+            ticket = self.channel.request("reserve", name=name, bytes=plan.nbytes)["ticket"]
+            info = self.store.write(plan, progress=progress)
+            return _stored(self.channel.request("publish", id=info.id, ticket=ticket), info)
+
+    def get(
+        self,
+        name: str,
+        version: int | None = None,
+        as_: str = "pandas",
+        *,
+        columns: Sequence[str] | None = None,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> Any:
+        """Return a shared object as a read-only zero-copy view.
+
+        Parameters
+        ----------
+        name, version
+            The dataset; None is its newest version.
+        as_
+            "pandas", "arrow", "numpy" or "torch" (copy-on-write).
+        columns, start, stop
+            Columns by name and a half-open row range; None means all.
+
+        Raises
+        ------
+        UnknownDataset
+            With the nearest names.
+        """
+        handle = self.open(name, version)
+        return handle.view(as_, columns=visible(handle, columns), start=start, stop=stop)
+
+    def append(self, name: str, rows: Any) -> Stored:
+        """Add rows to a shared table: a new version of the same object, frames that exist stay as they are.
+
+        Rows must have the table's columns and types. When the reserved capacity is full, the table is
+        copied once to an object of twice its size.
+
+        Raises
+        ------
+        UnknownDataset, UnsupportedData, StoreFull
+        """
+        with self._only_writer(name):
+            current = self._find(name, None)
+            try:
+                info = self.store.append(current, rows)
+            except CapacityFull:
+                return self._grow(name, current, rows)
+            return _stored(self.channel.request("appended", id=info.id), info)
+
+    def open(self, name: str, version: int | None = None) -> Handle:
+        """Map a shared object; the lease lasts as long as any view of it.
+
+        Raises
+        ------
+        UnknownDataset
+        """
+        if version is None:
+            try:
+                handle = self.store.open(name)
+            except UnknownDataset:
+                self._find(name, None)  # raises with the nearest names, if it is not just late
+                handle = self.store.open(name)
+        else:
+            found = self.channel.request("find", name=name, version=version)
+            handle = self.store.open(found["id"], version=found["version"])
+        self._holds.add(handle)
+        return handle
+
+    def ls(self) -> list[Dataset]:
+        """Return all datasets with their holders, by name."""
+        return [Dataset.from_wire(row) for row in self.channel.request("ls")]
+
+    def drop(self, name: str) -> None:
+        """Remove a name and all its versions; who holds a view keeps it.
+
+        Raises
+        ------
+        UnknownDataset
+        """
+        self.channel.request("drop", name=name)
+
+    # -- the desk --------------------------------------------------------------------------------
+    def status(self) -> Status:
+        """Return the state of the store and its coordinator."""
+        return Status.from_wire(self.channel.request("status"))
+
+    def notebooks(self) -> list[Notebook]:
+        """Return the connected processes, kernels with the notebook they run."""
+        return [Notebook.from_wire(row) for row in self.channel.request("notebooks")]
+
+    def desk(self) -> Desk:
+        """Return status, datasets and notebooks, taken at one moment."""
+        return Desk.from_wire(self.channel.request("desk"))
+
+    def report(self, problem: str) -> None:
+        """Show a problem on everybody's desk."""
+        self.channel.note("problem", text=problem)
+
+    def _find(self, name: str, version: int | None) -> str:
+        found: dict[str, Any] = self.channel.request("find", name=name, version=version)
+        return str(found["id"])
+
+    def _grow(self, name: str, current: str, rows: Any) -> Stored:
+        """Append to a copy of the object with twice its capacity."""
+        room = 2 * self.store.info(current).nbytes
+        ticket = self.channel.request("reserve", name=name, bytes=room)["ticket"]
+        info = self.store.grow(current, rows)
+        return _stored(self.channel.request("publish", id=info.id, ticket=ticket), info)
+
+    def _only_writer(self, name: str) -> AbstractContextManager[object]:
+        """Serialise the writers of one name, so that versions and rows never fork."""
+        return self.store.lock(f"write-{check_name(name)}")
+
+
+def default_store_dir() -> Path:
+    """Return the user's store on tmpfs, or in the user's cache directory where there is no /dev/shm."""
+    shared = Path("/dev/shm")
+    if shared.is_dir():
+        return shared / f"nq-{os.getuid()}"
+    return Path.home() / ".cache" / "jupyter-nq"
+
+
+def _stored(reply: dict[str, Any], info: ObjectInfo) -> Stored:
+    return Stored(reply["name"], reply["version"], reply["rows"], info.nbytes)
