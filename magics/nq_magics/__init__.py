@@ -1,0 +1,33 @@
+"""The IPython edge: `%load_ext jupyter_nq` registers the magics and their completion, and no more.
+
+Loading starts no thread, opens no store and imports no plotting or tensor library. It does import
+what a load needs (pandas, pyarrow, the session), because that import costs a hundred times more than
+a warm `%nq_load`, and a user who times the cell should time the load.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nq_magics import completion
+from nq_magics.magics import NQMagics
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["NQMagics", "load_ipython_extension", "unload_ipython_extension"]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Register the magics and their completion with a shell."""
+    shell.register_magics(NQMagics)
+    completion.register(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take back what `load_ipython_extension` registered; variables and datasets stay."""
+    completion.unregister(shell)
+    manager = shell.magics_manager
+    magics = manager.registry.pop(NQMagics.__name__, None)
+    for name in magics.magics["line"] if magics is not None else ():
+        manager.magics["line"].pop(name, None)

@@ -1,0 +1,167 @@
+"""Completion behind the magics, in the terminal and in the lab alike.
+
+IPython's `complete_command` hook calls `complete` with the line when its first word, or what is
+assigned, is one of the magics. Options and their choices come from the magics' own parsers. Dataset
+names come from the store's directory: pressing Tab opens no store, and starts no coordinator.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from argparse import Action, ArgumentParser
+from collections.abc import Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from IPython.core.error import TryNext, UsageError
+
+from jupyter_nq.client.api import opened
+from jupyter_nq.client.session import default_store_dir
+from jupyter_nq.config import load_settings
+from jupyter_nq.errors import NQError
+from nq_magics.arguments import raw_words, unquote
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from jupyter_nq.bars.discovery import Found
+
+_COMMAND = re.compile(r"\s*(?:[\w.,\s\[\]'\"]+=\s*)?%?(nq_\w+)\s")
+_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume", "flags")
+_USUAL_TIMEFRAMES = ("1min", "5min", "15min", "30min", "1h", "1D")
+
+
+def register(shell: InteractiveShell) -> None:
+    """Complete the arguments of the magics in this shell."""
+    shell.set_hook("complete_command", complete, re_key=_COMMAND.pattern)  # type: ignore[no-untyped-call]
+
+
+def unregister(shell: InteractiveShell) -> None:
+    """Take the completion back."""
+    shell.strdispatchers["complete_command"].regexs.pop(_COMMAND, None)
+
+
+def complete(shell: InteractiveShell, event: SimpleNamespace) -> list[str]:
+    """Return the words that may stand at the cursor; IPython keeps those that begin like what is typed.
+
+    Raises
+    ------
+    TryNext
+        Nothing to say here (a path, a new name): IPython's own completion goes on.
+    """
+    match = _COMMAND.match(event.text_until_cursor)
+    magic = shell.magics_manager.magics["line"].get(match[1]) if match else None
+    if match is None or magic is None:
+        raise TryNext
+    before, current = _typed(event.text_until_cursor[match.end() :])
+    found = _candidates(shell, match[1], magic.parser, before, current)
+    if not found:
+        raise TryNext
+    return list(found)
+
+
+def _typed(text: str) -> tuple[list[str], str]:
+    """Split what stands behind the magic into whole words and the one at the cursor."""
+    try:
+        words = raw_words(text)
+    except UsageError:  # an open quotation mark: a path is being typed
+        raise TryNext from None
+    current = words.pop() if words and not text[-1:].isspace() else ""
+    return [unquote(word) for word in words], current
+
+
+def _candidates(
+    shell: InteractiveShell, name: str, parser: ArgumentParser, before: list[str], current: str
+) -> Iterable[str]:
+    if before and before[-1] == "as":
+        return ()
+    option, equals, _ = current.partition("=")
+    if equals and option.startswith("--"):
+        return _values(parser, option)
+    if before and _takes_value(parser, before[-1]):
+        return _values(parser, before[-1])
+    if current.startswith("-"):
+        return [option for action in parser._actions for option in action.option_strings]
+    if current.startswith((".", "~", "/")) or "/" in current:
+        return ()
+    return _positional(shell, name, _bare(parser, before), assigned="as" in before)
+
+
+def _positional(shell: InteractiveShell, name: str, words: list[str], *, assigned: bool) -> Iterable[str]:
+    then_as = [] if assigned else ["as"]
+    if name == "nq_load":
+        if not words:
+            return [*_symbols(), *_timeframes(None)]
+        return [*_timeframes(words[0]), *then_as] if len(words) == 1 else then_as
+    if name in ("nq_get", "nq_drop", "nq_put") and not words:
+        return _dataset_names()
+    if name == "nq_put" and len(words) == 1:
+        return [variable for variable in shell.user_ns if not variable.startswith("_")]
+    return then_as if name == "nq_get" else ()
+
+
+def _option(parser: ArgumentParser, word: str) -> Action | None:
+    return next((action for action in parser._actions if word in action.option_strings), None)
+
+
+def _takes_value(parser: ArgumentParser, word: str) -> bool:
+    action = _option(parser, word)
+    return action is not None and action.nargs != 0
+
+
+def _values(parser: ArgumentParser, option: str) -> Iterable[str]:
+    action = _option(parser, option)
+    if action is not None and action.choices:
+        return [str(choice) for choice in action.choices]
+    if option == "--tz":
+        from zoneinfo import available_timezones
+
+        return sorted(available_timezones())
+    if option == "--symbol":
+        return _symbols()
+    return _COLUMNS if option == "--columns" else ()
+
+
+def _bare(parser: ArgumentParser, before: list[str]) -> list[str]:
+    """Return the positional words: no options, no values of options, no `as VAR`."""
+    bare: list[str] = []
+    words = iter(before)
+    for word in words:
+        if word == "as" or _takes_value(parser, word):
+            next(words, None)
+        elif not word.startswith("-"):
+            bare.append(word)
+    return bare
+
+
+# -- what there is; a list that cannot be made is empty, because Tab must not fail -----------------
+def _symbols() -> list[str]:
+    from jupyter_nq.bars.instruments import INSTRUMENTS
+
+    return sorted({*INSTRUMENTS, *(found.symbol for found in _files())})
+
+
+def _timeframes(symbol: str | None) -> list[str]:
+    found = {file.timeframe for file in _files() if symbol is None or file.symbol == symbol.upper()}
+    return sorted(found) or list(_USUAL_TIMEFRAMES)
+
+
+def _files() -> list[Found]:
+    from jupyter_nq.bars.discovery import available
+
+    session = opened()
+    try:
+        return list(available(session.data_dir if session else load_settings().data_dir or os.curdir))
+    except (NQError, OSError):
+        return []
+
+
+def _dataset_names() -> list[str]:
+    session = opened()
+    try:
+        store = session.store.path if session else Path(load_settings().store_dir or default_store_dir())
+        return sorted(os.listdir(store / "names"))
+    except (NQError, OSError):
+        return []

@@ -1,0 +1,214 @@
+"""The magics: each parses its line, makes one call of the session, and shows the outcome.
+
+An error of this package becomes a `UsageError`, which IPython prints in one line without a traceback.
+A variable is assigned last, so a magic that fails leaves the namespace as it was.
+"""
+# IPython's decorators carry no types.
+# mypy: disable-error-code="no-untyped-call,untyped-decorator"
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_magic, magics_class, needs_local_scope
+from IPython.core.magic_arguments import argument, kwds, magic_arguments
+from traitlets import Float
+
+from jupyter_nq.client.api import connect
+from jupyter_nq.client.request import Reading
+from jupyter_nq.client.session import Session
+from jupyter_nq.errors import NQError, nearest
+from nq_magics.arguments import check_variable, column_list, moment, parse, source_and_timeframe, version
+from nq_magics.display import DatasetsView, DeskView, StatusView, got_line, load_lines, stored_line
+from nq_magics.progress import ProgressLine
+
+FORMS = ("pandas", "arrow", "numpy", "torch")
+as_option = argument("--as", dest="as_", choices=FORMS, default="pandas", help="Form of the result; none is a copy.")
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Turn an error of this package into one line without traceback."""
+    try:
+        yield
+    except NQError as exc:
+        raise UsageError(" ".join(str(exc).split())) from exc
+
+
+@magics_class
+class NQMagics(Magics):
+    """The magics of `%load_ext jupyter_nq`."""
+
+    progress_after_seconds = Float(
+        2.0, min=0.0, help="Seconds that work may last before its progress is shown. 0 shows it at once."
+    ).tag(config=True)
+    _greeted: Session | None = None  # the session whose notice has been shown
+
+    @line_magic
+    @magic_arguments()
+    @kwds(usage="nq_load [PATH|SYMBOL] [TIMEFRAME] [as VAR] [options]")
+    @argument(
+        "words",
+        nargs="*",
+        metavar="PATH|SYMBOL TIMEFRAME",
+        help="A bar file, or a symbol to look up in the data directory; NQ unless given.",
+    )
+    @argument("--start", type=moment, help="First bar to show, by its UTC start.")
+    @argument("--end", type=moment, help="Last bar to show, inclusive; a bare date is the whole day.")
+    @argument("--columns", type=column_list, help="Columns to show, for example open,close.")
+    @argument("--tz", help="Zone of the file's stamps, for example America/Chicago; found out unless given.")
+    @argument("--edge", choices=("start", "end"), help="Whether a stamp is the start or the end of its bar.")
+    @argument("--day-first", dest="day_first", action="store_const", const=True, help="03/04 is the 3rd of April.")
+    @argument("--month-first", dest="day_first", action="store_const", const=False, help="03/04 is March the 4th.")
+    @argument("--symbol", help="Instrument, where the file name does not tell.")
+    @argument("--data-dir", help="Directory to look in; the configured one unless given.")
+    @as_option
+    @usage_errors()
+    def nq_load(self, line: str) -> Any:
+        """Load bars: the first kernel that asks parses the file, all others map the same memory.
+
+        %nq_load NQ 30min as bars                     look up the file, assign the frame
+        bars = %nq_load NQ 30min                      the same
+        %nq_load "data/NQ - 30 min - ETH.csv" as bars --start 2024-01-01
+        %nq_load {path} as closes --columns timestamp,close --as numpy
+
+        The frame is read-only, because every notebook sees the same memory; df.copy() is your own.
+        """
+        args = parse(self.nq_load, line, assigns=True)
+        source, timeframe = source_and_timeframe(args.words)
+        session = self._session()
+        with self._progress(" ".join(args.words) or "bars") as progress:
+            mapped = session.map(
+                source,
+                timeframe,
+                symbol=args.symbol,
+                data_dir=args.data_dir,
+                reading=Reading(args.tz, args.edge, args.day_first),
+                progress=progress,
+            )
+        rows = {"start": args.start, "end": args.end}
+        data = session.view(mapped.handle, args.as_, columns=args.columns, **rows)
+        stamps = session.view(mapped.handle, "numpy", columns=["timestamp"], **rows)["timestamp"]
+        print(*load_lines(mapped, stamps), sep="\n")
+        return self._deliver(data, args.variable)
+
+    @line_magic
+    @magic_arguments()
+    @kwds(usage="nq_get NAME [as VAR] [--version N] [--as FORM] [--columns NAMES]")
+    @argument("name", metavar="NAME", help="Dataset, as %%nq_ls names it.")
+    @argument("--version", type=version, help="Version; the newest unless given.")
+    @argument("--columns", type=column_list, help="Columns to show, for example open,close.")
+    @as_option
+    @usage_errors()
+    def nq_get(self, line: str) -> Any:
+        """Map a shared dataset, without copying it.
+
+        %nq_get signals as s
+        old = %nq_get signals --version 1
+        """
+        args = parse(self.nq_get, line, assigns=True)
+        start = time.perf_counter()
+        session = self._session()
+        handle = session.open(args.name, args.version)
+        data = session.view(handle, args.as_, columns=args.columns)
+        print(got_line(handle, time.perf_counter() - start))
+        return self._deliver(data, args.variable)
+
+    @line_magic
+    @needs_local_scope
+    @magic_arguments()
+    @kwds(usage="nq_put NAME VAR")
+    @argument("name", metavar="NAME", help="Letters, digits, dots, dashes and underscores.")
+    @argument(
+        "source", metavar="VAR", help="Variable that holds a frame, an Arrow table, an array or a dict of arrays."
+    )
+    @usage_errors()
+    def nq_put(self, line: str, local_ns: dict[str, Any] | None = None) -> None:
+        """Share a variable's data under a name, as a new version if the name exists.
+
+        %nq_put signals my_frame
+        """
+        args = parse(self.nq_put, line)
+        data = self._variable(args.source, local_ns or {})
+        start = time.perf_counter()
+        with self._progress(args.name) as progress:
+            stored = self._session().put(args.name, data, progress=progress)
+        print(stored_line(stored, time.perf_counter() - start))
+
+    @line_magic
+    @magic_arguments()
+    @usage_errors()
+    def nq_ls(self, line: str) -> DatasetsView:
+        """List the shared datasets: name, version, rows, size, age, and who holds them.
+
+        %nq_ls
+        names = [d.name for d in _]
+        """
+        parse(self.nq_ls, line)
+        return DatasetsView(self._session().ls())
+
+    @line_magic
+    @magic_arguments()
+    @kwds(usage="nq_drop NAME")
+    @argument("name", metavar="NAME", help="Dataset, as %%nq_ls names it.")
+    @usage_errors()
+    def nq_drop(self, line: str) -> None:
+        """Remove a dataset's name and all its versions; who holds a frame of it keeps it.
+
+        %nq_drop signals
+        """
+        name = parse(self.nq_drop, line).name
+        self._session().drop(name)
+        print(f"{name} is dropped; frames of it that are held stay readable.")
+
+    @line_magic
+    @magic_arguments()
+    @usage_errors()
+    def nq_status(self, line: str) -> StatusView:
+        """Show the store, who hosts its coordinator, the pool and the newest problem.
+
+        %nq_status
+        """
+        parse(self.nq_status, line)
+        return StatusView(self._session().status())
+
+    @line_magic
+    @magic_arguments()
+    @usage_errors()
+    def nq(self, line: str) -> DeskView:
+        """Show the desk: the datasets, who holds what, the pool, the host and the newest problem.
+
+        %nq
+        """
+        parse(self.nq, line)
+        return DeskView(self._session().desk())
+
+    def _session(self) -> Session:
+        """Return the process's session, and say once if this process hosts the coordinator."""
+        session = connect()
+        if session is not self._greeted:
+            self._greeted = session
+            if session.channel.notice:
+                print(session.channel.notice)
+        return session
+
+    def _progress(self, label: str) -> ProgressLine:
+        return ProgressLine(label, self.progress_after_seconds)
+
+    def _deliver(self, data: Any, variable: str | None) -> Any:
+        """Assign to the variable of `as VAR`, or return to the cell."""
+        if variable is None:
+            return data
+        self.shell.push({variable: data})  # type: ignore[union-attr]  # a registered magic has its shell
+        return None
+
+    def _variable(self, name: str, local_ns: dict[str, Any]) -> Any:
+        names = {**self.shell.user_ns, **local_ns}  # type: ignore[union-attr]
+        if check_variable(name) not in names:
+            own = [known for known in names if not known.startswith("_")]
+            raise UsageError(f"There is no variable {name!r}.{nearest(name, own)} Write %nq_put NAME VAR.")
+        return names[name]

@@ -1,0 +1,84 @@
+"""What the magics show: short text, small escaped HTML, nothing that disturbs the output."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from jupyter_nq.client.records import Dataset, Desk, Holder, Status, Stored
+from nq_magics import formats
+from nq_magics.display import DatasetsView, DeskView, StatusView, stored_line
+
+STATUS = Status("/dev/shm/nq-0", 41, "jupyter server", 9_600_000_000, 3_140_000, 9_000_000_000, 1, 3, None)
+
+
+def dataset(*holders: Holder, name: str = "NQ.30min", version: int = 2) -> Dataset:
+    """Return a dataset that is three minutes old."""
+    return Dataset(name, version, 56_083, 3_140_000, datetime.now(UTC) - timedelta(minutes=3, seconds=5), holders)
+
+
+def notebook(path: str, version: int = 2) -> Holder:
+    """Return a holder that is a notebook."""
+    return Holder(path.rpartition("/")[2], 7, "k", path, version)
+
+
+def test_datasets_are_a_sequence_and_a_table() -> None:
+    """`%nq_ls` can be looped over, and reads as an aligned table."""
+    view = DatasetsView([dataset(notebook("a/risk.ipynb"), Holder("feed.py", 99, None, None, 1)), dataset(name="x")])
+    assert [row.name for row in view] == ["NQ.30min", "x"]
+    assert (len(view), view[1].name) == (2, "x")
+    head, first, second = repr(view).splitlines()
+    assert head.split() == ["name", "version", "rows", "size", "age", "held", "by"]
+    assert first == "NQ.30min       v2  56,083  3.1 MB  3 min  risk.ipynb, feed.py (pid 99) (v1)"
+    assert second.endswith("nobody")
+
+
+def test_many_holders_are_counted() -> None:
+    """The fifth holder and those after it are a number."""
+    view = DatasetsView([dataset(*(notebook(f"n{i}.ipynb") for i in range(9)))])
+    assert repr(view).endswith("n0.ipynb, n1.ipynb, n2.ipynb, n3.ipynb, 5 more")
+
+
+def test_an_empty_store_says_what_to_do() -> None:
+    """No table without rows."""
+    assert "%nq_load" in repr(DatasetsView([]))
+    assert "%nq_load" in DatasetsView([])._repr_html_()
+
+
+def test_hostile_names_are_escaped() -> None:
+    """A notebook's name can neither inject HTML nor move the cursor."""
+    view = DatasetsView([dataset(notebook("<script>\x1b[2J\n.ipynb"))])
+    assert "<script>" not in view._repr_html_()
+    assert "&lt;" in view._repr_html_()
+    assert "\x1b" not in repr(view)
+    assert len(repr(view).splitlines()) == 2
+
+
+def test_status_and_desk_show_everything() -> None:
+    """The desk is the datasets and the status; a problem is quoted in one line."""
+    assert "pool      3.1 MB used of 9.6 GB" in repr(StatusView(STATUS))
+    assert "host      jupyter server (pid 41)" in repr(StatusView(STATUS))
+    assert repr(StatusView(STATUS)).endswith("problem   none")
+    troubled = Status(*[*vars(STATUS).values()][:-1], "store is\nfull")
+    desk = DeskView(Desk(troubled, (dataset(),), ()))
+    assert "NQ.30min" in repr(desk)
+    assert repr(desk).endswith(r"problem   store is\nfull")
+    assert desk._repr_html_().count("<table>") == 2
+    assert "<th></th>" not in desk._repr_html_()
+
+
+def test_a_put_is_one_line() -> None:
+    """Name, version, rows, bytes and time."""
+    line = stored_line(Stored("signals", 3, 1_000, 8_192), 0.0021)
+    assert line == "signals v3: 1,000 rows, 8.2 KB, shared in 2.1 ms"
+
+
+def test_numbers_read_as_a_trader_reads_them() -> None:
+    """Units change where the number gets short."""
+    assert [formats.size(n) for n in (0, 999, 999_950, 4 * 10**15)] == ["0 B", "999 B", "1.0 MB", "4000.0 TB"]
+    assert [formats.duration(s) for s in (0.00093, 0.0412, 0.41, 75)] == ["0.9 ms", "41 ms", "0.41 s", "75.0 s"]
+    now = datetime(2025, 7, 2, 7, tzinfo=UTC)
+    ages = [formats.age(now - timedelta(seconds=s), now) for s in (-5, 0.5, 59, 3_600, 200_000)]
+    assert ages == ["now", "now", "59 s", "1 h", "2 d"]
+    assert formats.stamp(np.datetime64("2020-06-28T22:00:05.5")) == "2020-06-28 22:00:05"
