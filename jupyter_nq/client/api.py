@@ -48,6 +48,12 @@ def connect(where: str | os.PathLike[str] | None = None, require: str | None = N
         return fresh
 
 
+def opened() -> Session | None:
+    """Return this process's session if it is open, and open none."""
+    with _lock:
+        return _session if _pid == os.getpid() else None
+
+
 def disconnect() -> None:
     """Close this process's session; the next call opens one again. Frames stay readable."""
     global _session

@@ -167,14 +167,14 @@ class NQMagics(Magics):
 
     @line_magic
     @magic_arguments()
+    @argument("--require", choices=("server",), help="Fail unless a Jupyter server hosts the coordinator.")
     @usage_errors()
     def nq_status(self, line: str) -> StatusView:
         """Show the store, who hosts its coordinator, the pool and the newest problem.
 
         %nq_status
         """
-        parse(self.nq_status, line)
-        return StatusView(self._session().status())
+        return StatusView(self._session(parse(self.nq_status, line).require).status())
 
     @line_magic
     @magic_arguments()
@@ -187,9 +187,9 @@ class NQMagics(Magics):
         parse(self.nq, line)
         return DeskView(self._session().desk())
 
-    def _session(self) -> Session:
+    def _session(self, require: str | None = None) -> Session:
         """Return the process's session, and say once if this process hosts the coordinator."""
-        session = connect()
+        session = connect(require=require)
         if session is not self._greeted:
             self._greeted = session
             if session.channel.notice:

@@ -52,8 +52,9 @@ def test_a_shorter_text_covers_a_longer_one() -> None:
 def test_an_interrupt_wipes_the_line() -> None:
     """KeyboardInterrupt travels on, and the line is gone."""
     clock, stream = Clock(), io.StringIO()
-    with pytest.raises(KeyboardInterrupt), ProgressLine("x", 0.0, stream=stream, clock=clock) as progress:
-        progress(0.5)
+    progress = ProgressLine("x", 0.0, stream=stream, clock=clock)
+    progress(0.5)
+    with pytest.raises(KeyboardInterrupt), progress:
         raise KeyboardInterrupt
     assert stream.getvalue().endswith("\r")
 
