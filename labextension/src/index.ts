@@ -1,20 +1,96 @@
 import {
+  ILayoutRestorer,
   JupyterFrontEnd,
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
-import { Widget } from '@lumino/widgets';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import {
+  ITranslator,
+  nullTranslator,
+  TranslationBundle
+} from '@jupyterlab/translation';
 
+import { addInsertLoadCell, CommandIDs } from './commands';
+import { barsIcon } from './icons';
+import { DeskModel } from './model';
+import { DeskPanel } from './panel';
+
+const PANEL_RANK = 350; // below the file browser, the running sessions and the table of contents
+
+/** The command that inserts load cells, wherever there are notebooks. */
+const insertion: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-nq:insertion',
+  description: 'Inserts a cell that loads a shared dataset.',
+  autoStart: true,
+  requires: [INotebookTracker],
+  optional: [ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    notebooks: INotebookTracker,
+    translator: ITranslator | null
+  ) =>
+    addInsertLoadCell({
+      commands: app.commands,
+      notebooks,
+      serverSettings: app.serviceManager.serverSettings,
+      trans: bundle(translator),
+      activate: id => app.shell.activateById(id)
+    })
+};
+
+/** The side panel and the command that opens it. */
 const panel: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-nq:panel',
   description: 'Lists the shared datasets and who holds them.',
   autoStart: true,
-  activate: (app: JupyterFrontEnd) => {
-    const widget = new Widget();
-    widget.id = 'jupyter-nq-panel';
-    widget.title.label = 'NQ';
-    widget.addClass('jp-nq-Panel');
-    app.shell.add(widget, 'left', { rank: 700 });
+  optional: [ILayoutRestorer, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    restorer: ILayoutRestorer | null,
+    translator: ITranslator | null
+  ) => {
+    const trans = bundle(translator);
+    const widget = new DeskPanel({
+      model: new DeskModel(app.serviceManager.serverSettings),
+      trans,
+      insert: name =>
+        void app.commands.execute(CommandIDs.insertLoadCell, { name }),
+      canInsert: () => app.commands.hasCommand(CommandIDs.insertLoadCell)
+    });
+    app.shell.add(widget, 'left', { rank: PANEL_RANK });
+    restorer?.add(widget, widget.id);
+    app.commands.addCommand(CommandIDs.openPanel, {
+      label: trans.__('Show Shared Datasets'),
+      caption: trans.__('Show the shared datasets and who holds them'),
+      icon: barsIcon,
+      describedBy: { args: { type: 'object', properties: {} } },
+      execute: () => app.shell.activateById(widget.id)
+    });
   }
 };
 
-export default [panel];
+/** The commands in the command palette. */
+const palette: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-nq:palette',
+  description: 'Lists the commands of jupyter-nq in the command palette.',
+  autoStart: true,
+  requires: [ICommandPalette],
+  optional: [ITranslator],
+  activate: (
+    _: JupyterFrontEnd,
+    commands: ICommandPalette,
+    translator: ITranslator | null
+  ) => {
+    const category = bundle(translator).__('NQ');
+    for (const command of Object.values(CommandIDs)) {
+      commands.addItem({ command, category });
+    }
+  }
+};
+
+function bundle(translator: ITranslator | null): TranslationBundle {
+  return (translator ?? nullTranslator).load('jupyter_nq');
+}
+
+export default [insertion, panel, palette];

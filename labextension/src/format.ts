@@ -1,0 +1,42 @@
+/**
+ * Numbers and times as the Python half prints them, so that the panel and `%nq_ls` say the same.
+ */
+
+const SIZE_UNITS = ['B', 'KB', 'MB', 'GB', 'TB'];
+const AGE_UNITS: [number, string][] = [
+  [86_400, 'd'],
+  [3_600, 'h'],
+  [60, 'min'],
+  [1, 's']
+];
+const COMPACT_ROWS = 10_000_000;
+
+/** Format a number of bytes with a decimal unit: `3.1 MB`. */
+export function formatBytes(bytes: number): string {
+  let unit = 0;
+  while (bytes >= 999.95 && unit < SIZE_UNITS.length - 1) {
+    bytes /= 1000;
+    unit += 1;
+  }
+  return `${bytes.toFixed(unit === 0 ? 0 : 1)} ${SIZE_UNITS[unit]}`;
+}
+
+/** Format a number of rows: exact below ten million, `56.1M` above. */
+export function formatRows(rows: number): string {
+  const options: Intl.NumberFormatOptions =
+    rows < COMPACT_ROWS
+      ? {}
+      : { notation: 'compact', maximumFractionDigits: 1 };
+  return new Intl.NumberFormat('en-US', options).format(rows);
+}
+
+/** Format the time since `created` (ISO 8601) in its largest unit: `3 h`. */
+export function formatAge(created: string, nowMs: number): string {
+  const seconds = Math.max(0, nowMs - Date.parse(created)) / 1000;
+  for (const [length, unit] of AGE_UNITS) {
+    if (seconds >= length) {
+      return `${Math.floor(seconds / length)} ${unit}`;
+    }
+  }
+  return 'now';
+}
