@@ -77,6 +77,10 @@ class StoreFull(NQError, MemoryError):
     """The request exceeds the byte quota or what is free in the store's file system."""
 
 
+class CapacityFull(StoreFull):
+    """Rows do not fit behind the committed rows of an object; it must grow into a new one."""
+
+
 class ChecksumError(NQError, ValueError):
     """The bytes of a shared object differ from its digest."""
 

@@ -1,0 +1,152 @@
+"""Appending in place: allocate, write behind the committed rows, then one store that commits.
+
+Rows below the committed count never change, so a view of yesterday stays as it is while today's append
+goes behind it in the same pages. Whoever dies in the middle leaves bytes that nobody reads; the next
+append overwrites them. Between the commit and the new digest the state says `pending`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from jupyter_nq.buffers import layout
+from jupyter_nq.buffers.digests import refresh_digest
+from jupyter_nq.buffers.intake import Content, Lane
+from jupyter_nq.buffers.objects import checked_changing, checked_static
+from jupyter_nq.buffers.plan import lane_offsets
+from jupyter_nq.buffers.platform import punch_hole
+from jupyter_nq.buffers.segments import Progress, allocate, copy_lane, progress_steps
+from jupyter_nq.errors import CapacityFull, StoreFull, UnsupportedData
+
+
+def append_rows(fd: int, path: Path, content: Content, progress: Progress | None) -> None:
+    """Append rows to the open object file; its append lock and a shared lock are held by the caller."""
+    page = os.pread(fd, layout.PAGE, 0)
+    static = checked_static(page, fd, path)
+    changing = checked_changing(page, static, path)
+    lanes = conform(content, static)
+    rows, capacity = changing.committed_rows, static.capacity_rows
+    if rows + content.rows > capacity:
+        raise CapacityFull(
+            f"{static.name} has room for {capacity - rows:,} more rows, {content.rows:,} were to be appended."
+        )
+    if content.rows == 0:
+        return
+    _write_rows(fd, path, static, lanes, rows, content.rows, progress)
+    with header_words(fd, static) as words:
+        _commit(words, changing, rows + content.rows)
+        if changing.digest_state != layout.OFF:
+            start = rows if changing.digest_state == layout.DONE and changing.digest_rows == rows else 0
+            refresh_digest(fd, static, words, start)
+
+
+def conform(content: Content, static: layout.Static) -> list[Lane]:
+    """Return the lanes of `content` in the object's own order; raises when they do not fit the object."""
+    if content.kind != static.kind:
+        raise UnsupportedData(f"{static.name} is {_a(static.kind)}; {_a(content.kind)} cannot be appended to it.")
+    if static.kind == "array":
+        if static.origin.get("scalar") or content.origin.get("scalar"):
+            raise UnsupportedData(f"{static.name}: an array without dimensions has no rows to append.")
+        lane = content.lanes[0]
+        if (lane.dtype, content.shape) != (static.blocks[0].dtype, static.shape):
+            raise UnsupportedData(
+                f"{static.name} has rows of shape {static.shape} and dtype {static.blocks[0].dtype}; "
+                f"the new ones have {content.shape} and {lane.dtype}."
+            )
+        return [lane]
+    return _conform_table(content, static)
+
+
+def _conform_table(content: Content, static: layout.Static) -> list[Lane]:
+    assert content.schema is not None and static.schema is not None
+    lanes = {lane.name: lane for lane in content.lanes}
+    missing = [c for c in static.columns if c not in lanes]
+    surplus = [c for c in lanes if c not in static.columns]
+    if missing or surplus:
+        raise UnsupportedData(
+            f"The columns differ from {static.name}: missing {missing or 'none'}, not expected {surplus or 'none'}."
+        )
+    schema = pa.ipc.read_schema(pa.py_buffer(static.schema))
+    for name in static.columns:
+        have, want = content.schema.field(name).type, schema.field(name).type
+        if have != want:
+            raise UnsupportedData(
+                f"Column {name!r} of {static.name} is {want}, the new rows have {have}. Convert them first."
+            )
+    return [lanes[c] for c in static.columns]
+
+
+def _a(kind: str) -> str:
+    return "an array" if kind == "array" else "a table"
+
+
+def _write_rows(
+    fd: int, path: Path, static: layout.Static, lanes: list[Lane], rows: int, new: int, progress: Progress | None
+) -> None:
+    offsets = lane_offsets(static.blocks)
+    spans = [(offsets[i] + rows * lane.row_bytes, new * lane.row_bytes) for i, lane in enumerate(lanes)]
+    try:
+        allocate(fd, spans, path.parent)
+    except StoreFull:
+        for offset, nbytes in spans:
+            punch_hole(fd, layout.align(offset), layout.align(offset + nbytes) - layout.align(offset))
+        raise
+    step = progress_steps(progress, sum(n for _, n in spans))
+    for i, lane in enumerate(lanes):
+        copy_lane(fd, offsets[i], lane, rows * lane.row_bytes, new * lane.row_bytes, digest=False, step=step)
+
+
+@contextlib.contextmanager
+def header_words(fd: int, static: layout.Static) -> Iterator[memoryview]:
+    """Map the header for writing and give it as 64-bit words."""
+    with mmap.mmap(fd, static.header_bytes) as mapping, memoryview(mapping) as raw, raw.cast("Q") as words:
+        yield words
+
+
+def _commit(words: memoryview, changing: layout.Changing, rows: int) -> None:
+    index = layout.visible_versions(words, changing)
+    layout.set_slot(words, index, rows, time.time_ns())
+    if changing.digest_state != layout.OFF:
+        words[layout.WORD["digest_state"]] = layout.PENDING
+    words[layout.WORD["version_count"]] = index + 1
+    words[layout.WORD["committed_rows"]] = rows
+
+
+def lanes_of(mapping: mmap.mmap, static: layout.Static) -> list[Lane]:
+    """Return the lanes of a mapped object, to be copied into a larger one."""
+    offsets = lane_offsets(static.blocks)
+    dtypes = {c: b.dtype for b in static.blocks for c in b.columns}
+    lanes = []
+    for i, name in enumerate(static.columns):
+        row_bytes = np.dtype(dtypes[i]).itemsize * int(np.prod(static.shape, dtype=np.int64))
+        lanes.append(Lane(name, dtypes[i], row_bytes, _mapped_reader(mapping, offsets[i])))
+    return lanes
+
+
+def chain(first: Lane, first_bytes: int, second: Lane) -> Lane:
+    """Return a lane that reads `first_bytes` of one lane, then another."""
+
+    def read(start: int, stop: int) -> np.ndarray:  # type: ignore[type-arg]
+        parts = []
+        if start < first_bytes:
+            parts.append(first.read(start, min(stop, first_bytes)).view(np.uint8))
+        if stop > first_bytes:
+            parts.append(second.read(max(start - first_bytes, 0), stop - first_bytes).view(np.uint8))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    return Lane(first.name, first.dtype, first.row_bytes, read)
+
+
+def _mapped_reader(mapping: mmap.mmap, offset: int):  # type: ignore[no-untyped-def]
+    def read(start: int, stop: int) -> np.ndarray:  # type: ignore[type-arg]
+        return np.frombuffer(mapping, np.uint8, count=stop - start, offset=offset + start)
+
+    return read

@@ -1,0 +1,78 @@
+"""Digests of an object: xxh3_128 of each 1 MiB of each column, and one over those and the row count.
+
+The table of piece digests locates damage; the root is the object's fingerprint. Pieces are counted from the
+start of each column, so an append recomputes only the last, partly filled piece and those behind it.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import xxhash
+
+from jupyter_nq.buffers import layout
+from jupyter_nq.buffers.layout import DIGEST_BLOCK_BYTES, DIGEST_BYTES
+from jupyter_nq.buffers.plan import digest_pieces, lane_offsets
+from jupyter_nq.buffers.segments import root_digest
+from jupyter_nq.errors import ChecksumError
+
+
+def lane_sizes(static: layout.Static) -> list[tuple[str, int, int]]:
+    """Return (column, offset in the file, bytes of one row) of each lane."""
+    offsets = lane_offsets(static.blocks)
+    row_items = int(np.prod(static.shape, dtype=np.int64))
+    dtypes = {c: np.dtype(b.dtype) for b in static.blocks for c in b.columns}
+    return [(name, offsets[i], dtypes[i].itemsize * row_items) for i, name in enumerate(static.columns)]
+
+
+def lane_table_bytes(row_bytes: int, capacity_rows: int) -> int:
+    """Return the bytes of one lane's part of the digest table; there is room for the full capacity."""
+    return digest_pieces(row_bytes * capacity_rows) * DIGEST_BYTES
+
+
+def refresh_digest(fd: int, static: layout.Static, words: memoryview, start_row: int) -> None:
+    """Digest the committed rows from `start_row` on and store table, root and state `done`."""
+    rows = words[layout.WORD["committed_rows"]]
+    table_at = static.digest_offset
+    pieces = b""
+    for _, offset, row_bytes in lane_sizes(static):
+        total = rows * row_bytes
+        first = start_row * row_bytes // DIGEST_BLOCK_BYTES
+        fresh = [digest_piece(fd, offset, i, total) for i in range(first, digest_pieces(total))]
+        os.pwrite(fd, b"".join(fresh), table_at + first * DIGEST_BYTES)
+        pieces += os.pread(fd, digest_pieces(total) * DIGEST_BYTES, table_at)
+        table_at += lane_table_bytes(row_bytes, static.capacity_rows)
+    root = np.frombuffer(root_digest(rows, pieces), "<u8")
+    at = layout.WORD["digest_root"]
+    words[at], words[at + 1] = int(root[0]), int(root[1])
+    words[layout.WORD["digest_rows"]] = rows
+    words[layout.WORD["digest_state"]] = layout.DONE
+
+
+def digest_piece(fd: int, offset: int, index: int, total: int) -> bytes:
+    """Digest one piece of a lane that starts at `offset` and has `total` committed bytes."""
+    start = index * DIGEST_BLOCK_BYTES
+    return xxhash.xxh3_128_digest(os.pread(fd, min(DIGEST_BLOCK_BYTES, total - start), offset + start))
+
+
+def verify_object(fd: int, static: layout.Static, changing: layout.Changing) -> bool:
+    """Compare the committed bytes with the digests; see `Handle.verify`."""
+    if changing.digest_state != layout.DONE:
+        return False
+    rows, table_at, pieces = changing.digest_rows, static.digest_offset, b""
+    for name, offset, row_bytes in lane_sizes(static):
+        total = rows * row_bytes
+        stored = os.pread(fd, digest_pieces(total) * DIGEST_BYTES, table_at)
+        for i in range(digest_pieces(total)):
+            if digest_piece(fd, offset, i, total) != stored[i * DIGEST_BYTES : (i + 1) * DIGEST_BYTES]:
+                where = f"column {name!r}" if name else "the array"
+                raise ChecksumError(
+                    f"{static.name}: {where} is damaged in its 1 MiB piece {i} (bytes {i << 20:,} and on). "
+                    "Drop the dataset and load it again."
+                )
+        pieces += stored
+        table_at += lane_table_bytes(row_bytes, static.capacity_rows)
+    if root_digest(rows, pieces) != changing.digest_root:
+        raise ChecksumError(f"{static.name}: its table of digests is damaged. Drop the dataset and load it again.")
+    return True

@@ -1,0 +1,171 @@
+"""A mapped object and its lease.
+
+The descriptor that took `LOCK_SH` is closed as soon as the file is mapped: CPython's mmap keeps a duplicate
+of it, and a `flock` belongs to the open file that both share. So the lock, and with it the lease, lives
+exactly as long as the mapping, and the mapping as long as the handle or any view made from it. It dies with
+the process. A forked child shares it until it exits.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from jupyter_nq.buffers import layout, views
+from jupyter_nq.buffers.objects import ObjectInfo, checked_changing, checked_static, info_of
+from jupyter_nq.errors import UnknownDataset
+
+if TYPE_CHECKING:
+    from jupyter_nq.buffers.store import Store
+
+
+class Handle:
+    """One version of an object, mapped into this process; made by `Store.open`."""
+
+    def __init__(self, store: Store, mapping: mmap.mmap, static: layout.Static, info: ObjectInfo, rows: int) -> None:
+        # _mapping is the only mutable state: close() forgets it, and nobody else writes it.
+        self._mapping: mmap.mmap | None = mapping
+        self._store = store
+        self._static = static
+        self.info = info
+        self.rows = rows
+        """Rows of the version that was opened."""
+
+    def __repr__(self) -> str:
+        state = "closed" if self._mapping is None else "mapped"
+        return f"<Handle {self.info.name} v{self.version} {self.rows:,} rows {self.info.nbytes:,} bytes {state}>"
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def version(self) -> int:
+        """Version that was opened; 0 when the object is not published."""
+        return next((v for v, rows, _ in reversed(self.info.versions) if rows == self.rows), self.info.version)
+
+    @property
+    def address(self) -> int:
+        """Address of the mapping's first byte."""
+        address: int = np.frombuffer(self._open_mapping(), np.uint8).__array_interface__["data"][0]
+        return address
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the mapping, the reserve included: every view lies in [address, address + nbytes)."""
+        return self._static.file_bytes
+
+    def numpy(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
+        """Return views: a dict of 1-D arrays for a table, one array for an array.
+
+        Parameters
+        ----------
+        columns
+            Names of a table's columns; None means all, the index column included.
+        start, stop
+            Rows, stop exclusive; None means all committed rows of this version.
+        """
+        return views.to_numpy(self._open_mapping(), self._static, self._rows(start, stop), columns)
+
+    def pandas(
+        self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
+    ) -> pd.DataFrame | pd.Series[Any]:
+        """Return a frame of views, with the row numbers of the whole object; a Series for what was one.
+
+        Copied are only date32 columns, which pandas cannot hold.
+        """
+        return views.to_pandas(self._open_mapping(), self._static, self.info.schema, self._rows(start, stop), columns)
+
+    def arrow(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
+        """Return a `pyarrow.Table` of views, a `pyarrow.Tensor` for an array. Copied are only bool columns."""
+        return views.to_arrow(self._open_mapping(), self._static, self.info.schema, self._rows(start, stop), columns)
+
+    def torch(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
+        """Return tensors over a private mapping: copy-on-write per page, so writing stays in this process.
+
+        torch cannot mark a tensor read-only, and writing through a read-only mapping would kill the kernel.
+        """
+        mapping = self._open_mapping()
+        if mapping_is_readonly(mapping):
+            mapping = self._store.map_private(self.info.id)
+        return views.to_torch(mapping, self._static, self._rows(start, stop), columns)
+
+    def view(
+        self, as_: str = "pandas", columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
+    ) -> Any:
+        """Return the data as `pandas`, `numpy`, `arrow` or `torch`."""
+        forms = {"pandas": self.pandas, "numpy": self.numpy, "arrow": self.arrow, "torch": self.torch}
+        if as_ not in forms:
+            raise ValueError(f"as_ is {as_!r}; use one of {', '.join(forms)}")
+        return forms[as_](columns, start, stop)
+
+    def verify(self) -> bool:
+        """Compare the bytes with their digest.
+
+        Returns
+        -------
+        bool
+            True when they agree, False when the object has no digest (yet).
+
+        Raises
+        ------
+        ChecksumError
+            Names the column and the piece of 1 MiB that differ.
+        """
+        return self._store.verify(self.info.id)
+
+    def on_release(self, callback: Callable[[], object]) -> weakref.finalize[Any, Any]:
+        """Call `callback` when the handle and the last view are gone, and with them the lease."""
+        finalizer = weakref.finalize(self._open_mapping(), callback)
+        finalizer.atexit = False
+        return finalizer
+
+    def close(self) -> None:
+        """Let go of the mapping; views that exist keep it. Closing twice is fine."""
+        self._mapping = None
+
+    def _open_mapping(self) -> mmap.mmap:
+        if self._mapping is None:
+            raise ValueError(f"this handle of {self.info.name} is closed")
+        return self._mapping
+
+    def _rows(self, start: int, stop: int | None) -> tuple[int, int]:
+        first, last, _ = slice(start, stop).indices(self.rows)
+        return first, max(first, last)
+
+
+def mapping_is_readonly(mapping: mmap.mmap) -> bool:
+    """Tell whether writing to this mapping is refused."""
+    with memoryview(mapping) as view:
+        return view.readonly
+
+
+def map_locked(store: Store, fd: int, path: Path, version: int | None, *, private: bool) -> Handle:
+    """Map an open object file whose shared lock is held."""
+    page = os.pread(fd, layout.PAGE, 0)
+    static = checked_static(page, fd, path)
+    mapping = mmap.mmap(fd, static.file_bytes, access=mmap.ACCESS_COPY if private else mmap.ACCESS_READ)
+    words = memoryview(page).cast("Q")
+    info = info_of(static, checked_changing(page, static, path), words, os.fstat(fd).st_blocks * 512)
+    return Handle(store, mapping, static, info, _rows_of(info, version))
+
+
+def _rows_of(info: ObjectInfo, version: int | None) -> int:
+    if version is None:
+        return info.rows
+    for number, rows, _ in info.versions:
+        if number == version:
+            return rows
+    raise UnknownDataset(
+        f"{info.name} has no version {version} in this object; it holds {info.versions[0][0]} to {info.version}."
+    )

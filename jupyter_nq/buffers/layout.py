@@ -1,0 +1,257 @@
+"""The header of an object file: where each word lies, and how it is read and written.
+
+A file is: the header page (fields, version ring, metadata), further header pages when the metadata and
+the digest table need them, then page-aligned blocks. `LAYOUT.md` is the same table for readers in other
+languages; a test compares the two.
+
+The first 256 bytes are static and, together with the metadata, covered by `header_digest`. The next 256
+bytes change during the life of the object. Each changing word is 8-byte aligned and written as one
+machine word (`memoryview.cast("Q")`), so that a reader in another process never sees half of it.
+
+Committing an append is one store: `committed_rows`. The slot of the new version and `version_count` are
+written before it, so a version exists when its slot's rows are at most the committed rows.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import xxhash
+
+from jupyter_nq.errors import ChecksumError, StoreError
+
+MAGIC = b"NQOBJECT"
+LAYOUT = 1
+PAGE = 4096
+DIGEST_BLOCK_BYTES = 1 << 20  # 1 MiB
+DIGEST_BYTES = 16
+RING_SLOTS = 128
+SLOT_BYTES = 16
+RING_OFFSET = 512
+METADATA_OFFSET = RING_OFFSET + RING_SLOTS * SLOT_BYTES
+
+KINDS = {"table": 1, "array": 2}
+_KIND_NAMES = {number: name for name, number in KINDS.items()}
+DIGEST_STATES = ("off", "pending", "done")
+OFF, PENDING, DONE = range(3)
+
+# name -> (offset, bytes); integers are little-endian and unsigned
+STATIC_FIELDS: dict[str, tuple[int, int]] = {
+    "magic": (0, 8),
+    "layout": (8, 8),
+    "header_bytes": (16, 8),
+    "file_bytes": (24, 8),
+    "object_id": (32, 16),
+    "epoch": (48, 16),
+    "kind": (64, 8),
+    "capacity_rows": (72, 8),
+    "owner_pid": (80, 8),
+    "created_ns": (88, 8),
+    "metadata_offset": (96, 8),
+    "metadata_bytes": (104, 8),
+    "digest_offset": (112, 8),
+    "digest_bytes": (120, 8),
+    "digest_block_bytes": (128, 8),
+    "header_digest": (248, 8),
+}
+CHANGING_FIELDS: dict[str, tuple[int, int]] = {
+    "sealed": (256, 8),
+    "first_version": (264, 8),
+    "version_count": (272, 8),
+    "committed_rows": (280, 8),
+    "digest_state": (288, 8),
+    "digest_rows": (296, 8),
+    "digest_root": (304, 16),
+}
+STATIC_BYTES = 256
+_DIGESTED_BYTES = STATIC_FIELDS["header_digest"][0]
+_STATIC = struct.Struct("<8sQQQ16s16sQQQQQQQQQ")
+_CHANGING = struct.Struct("<QQQQQQ16s")
+WORD = {name: offset // 8 for name, (offset, _) in CHANGING_FIELDS.items()}
+_RING_WORD = RING_OFFSET // 8
+
+
+def align(nbytes: int) -> int:
+    """Round up to whole pages.
+
+    >>> align(1), align(4096), align(0)
+    (4096, 4096, 0)
+    """
+    return -(-nbytes // PAGE) * PAGE
+
+
+@dataclass(frozen=True)
+class Block:
+    """Columns of one dtype, as a 2-D array (columns, capacity) whose rows start on pages."""
+
+    dtype: str
+    """numpy dtype string, little-endian."""
+    offset: int
+    """Bytes from the start of the file to the first column."""
+    stride: int
+    """Bytes from one column to the next; a multiple of the page."""
+    columns: tuple[int, ...]
+    """Positions of the columns in the schema, in the order of the block."""
+
+
+@dataclass(frozen=True)
+class Static:
+    """What never changes after the seal: identity, sizes, schema, block table, the caller's metadata."""
+
+    object_id: str
+    epoch: str
+    kind: str
+    capacity_rows: int
+    owner_pid: int
+    created_ns: int
+    header_bytes: int
+    file_bytes: int
+    metadata_bytes: int
+    digest_offset: int
+    digest_bytes: int
+    name: str
+    columns: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    schema: bytes | None
+    """Serialized Arrow schema of a table, None for an array."""
+    shape: tuple[int, ...]
+    """Shape of one row of an array; empty for a table."""
+    origin: dict[str, Any]
+    """How the data came in: container, pandas index, scalar."""
+    meta: dict[str, Any]
+    """The caller's own metadata."""
+
+
+@dataclass(frozen=True)
+class Changing:
+    """One reading of the words that change."""
+
+    sealed: int
+    first_version: int
+    version_count: int
+    committed_rows: int
+    digest_state: int
+    digest_rows: int
+    digest_root: bytes
+
+
+def encode_metadata(static: Static) -> bytes:
+    """Pack what has no fixed size: name, schema, block table, origin and the caller's metadata."""
+    content = {
+        "name": static.name,
+        "columns": static.columns,
+        "blocks": [(b.dtype, b.offset, b.stride, b.columns) for b in static.blocks],
+        "schema": static.schema,
+        "shape": static.shape,
+        "origin": static.origin,
+        "meta": static.meta,
+    }
+    packed: bytes = msgpack.packb(content, use_bin_type=True)
+    return packed
+
+
+def encode_static(static: Static, metadata: bytes) -> bytes:
+    """Return the first 256 bytes of the file; `metadata` is covered by their digest."""
+    packed = _STATIC.pack(
+        MAGIC,
+        LAYOUT,
+        static.header_bytes,
+        static.file_bytes,
+        bytes.fromhex(static.object_id),
+        bytes.fromhex(static.epoch),
+        KINDS[static.kind],
+        static.capacity_rows,
+        static.owner_pid,
+        static.created_ns,
+        METADATA_OFFSET,
+        len(metadata),
+        static.digest_offset,
+        static.digest_bytes,
+        DIGEST_BLOCK_BYTES,
+    ).ljust(_DIGESTED_BYTES, b"\0")
+    return packed + struct.pack("<Q", xxhash.xxh3_64_intdigest(packed + metadata))
+
+
+def metadata_span(page: bytes) -> tuple[int, int]:
+    """Return where the metadata lies, from the first 256 bytes; `ChecksumError` when they are not a header."""
+    if len(page) < STATIC_BYTES or page[:8] != MAGIC:
+        raise ChecksumError("it does not start with the magic of an object")
+    fields = _STATIC.unpack_from(page)
+    if fields[1] != LAYOUT:
+        raise StoreError(f"it has layout {fields[1]}, this version of jupyter-nq reads layout {LAYOUT}")
+    start, length, header_bytes = fields[10], fields[11], fields[2]
+    if start != METADATA_OFFSET or start + length > header_bytes:
+        raise ChecksumError("its header is damaged (the metadata lies outside the header)")
+    return start, start + length
+
+
+@functools.lru_cache(maxsize=512)
+def decode_static(page: bytes, metadata: bytes) -> Static:
+    """Check and read the static part; cached, because the bytes of an object never change."""
+    (digest,) = struct.unpack_from("<Q", page, _DIGESTED_BYTES)
+    if xxhash.xxh3_64_intdigest(page[:_DIGESTED_BYTES] + metadata) != digest:
+        raise ChecksumError("its header is damaged (digest of the header differs)")
+    fields = _STATIC.unpack_from(page)
+    content = msgpack.unpackb(metadata, raw=False)
+    return Static(
+        object_id=fields[4].hex(),
+        epoch=fields[5].hex(),
+        kind=_KIND_NAMES[fields[6]],
+        capacity_rows=fields[7],
+        owner_pid=fields[8],
+        created_ns=fields[9],
+        header_bytes=fields[2],
+        file_bytes=fields[3],
+        metadata_bytes=fields[11],
+        digest_offset=fields[12],
+        digest_bytes=fields[13],
+        name=content["name"],
+        columns=tuple(content["columns"]),
+        blocks=tuple(Block(d, o, s, tuple(c)) for d, o, s, c in content["blocks"]),
+        schema=content["schema"],
+        shape=tuple(content["shape"]),
+        origin=content["origin"],
+        meta=content["meta"],
+    )
+
+
+def decode_changing(page: bytes | memoryview) -> Changing:
+    """Read the changing words from a copy of, or a view on, the first page."""
+    return Changing(*_CHANGING.unpack_from(page, STATIC_BYTES))
+
+
+def encode_changing(changing: Changing) -> bytes:
+    """Pack the changing words of a new object, before anybody can read them."""
+    return _CHANGING.pack(
+        changing.sealed,
+        changing.first_version,
+        changing.version_count,
+        changing.committed_rows,
+        changing.digest_state,
+        changing.digest_rows,
+        changing.digest_root,
+    )
+
+
+def slot(words: memoryview, index: int) -> tuple[int, int]:
+    """Return (rows, created_ns) of the version with this index (0 is the first) from the header's words."""
+    at = _RING_WORD + (index % RING_SLOTS) * 2
+    return words[at], words[at + 1]
+
+
+def set_slot(words: memoryview, index: int, rows: int, created_ns: int) -> None:
+    """Write the slot of a version that is not committed yet."""
+    at = _RING_WORD + (index % RING_SLOTS) * 2
+    words[at], words[at + 1] = rows, created_ns
+
+
+def visible_versions(words: memoryview, changing: Changing) -> int:
+    """Return how many versions are committed: an append that died before its commit does not count."""
+    count = changing.version_count
+    while count > 1 and slot(words, count - 1)[0] > changing.committed_rows:
+        count -= 1
+    return count

@@ -1,0 +1,156 @@
+"""Lock files: `flock`, which the kernel frees when its last holder is gone, however that died.
+
+A lock file may be removed by its holder or by a sweep, so whoever gets the lock checks that the path still
+leads to the file it locked, and starts over when it does not.
+
+A build lock also carries a record for those who wait: how far the builder is and, when it failed, why. The
+builder removes the file before it lets go; the waiters still hold the old file open and read the record
+there, so a failure reaches exactly those who waited for it, and nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from jupyter_nq.errors import BuildFailed, NQError, by_name
+
+_POLL_SECONDS = 0.02
+_RECORD_BYTES = 64 << 10  # 64 KiB: a record is a fraction or one error message
+
+
+def try_flock(fd: int, operation: int) -> bool:
+    """Take a lock without waiting; False when somebody else has one that excludes it."""
+    try:
+        fcntl.flock(fd, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_current(fd: int, path: str | os.PathLike[str]) -> bool:
+    """Tell whether `path` still leads to the open file."""
+    try:
+        there = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    here = os.fstat(fd)
+    return here.st_ino == there.st_ino and here.st_dev == there.st_dev
+
+
+def open_lock_file(path: Path) -> int:
+    """Open or create a private lock file; a planted symbolic link is refused."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` alone, waiting for it; it is removed afterwards."""
+    while True:
+        fd = open_lock_file(path)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if not is_current(fd, path):
+                continue
+            try:
+                yield
+            finally:
+                os.unlink(path)
+            return
+        finally:
+            os.close(fd)
+
+
+class BuildLock:
+    """The exclusive right to build one thing, with a record for those who wait."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def write_progress(self, fraction: float) -> None:
+        """Tell the waiters how much is done, 0 to 1."""
+        self._write({"fraction": float(fraction)})
+
+    def write_error(self, error: NQError) -> None:
+        """Tell the waiters why the build failed."""
+        self._write({"error": [type(error).__name__, str(error)[:4096]]})
+
+    def _write(self, record: dict[str, Any]) -> None:
+        packed = msgpack.packb(record)
+        os.pwrite(self._fd, packed, 0)
+        os.ftruncate(self._fd, len(packed))
+
+
+@contextlib.contextmanager
+def build_lock(path: Path, waiting: Callable[[float | None], None] | None) -> Iterator[BuildLock]:
+    """Become the builder, or wait for the one who is; see `Store.lock`."""
+    fd = _acquire(path, waiting)
+    try:
+        os.ftruncate(fd, 0)  # what a builder that was killed had written
+        lock = BuildLock(fd)
+        try:
+            yield lock
+        except NQError as exc:
+            lock.write_error(exc)
+            raise
+        finally:
+            os.unlink(path)
+    finally:
+        os.close(fd)
+
+
+def read_progress(path: Path) -> float | None:
+    """Return the fraction that the present builder wrote, None without a builder or before its first word."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return _fraction(_read_record(fd))
+    finally:
+        os.close(fd)
+
+
+def _acquire(path: Path, waiting: Callable[[float | None], None] | None) -> int:
+    pause = threading.Event()
+    while True:
+        fd = open_lock_file(path)
+        try:
+            while not try_flock(fd, fcntl.LOCK_EX):
+                if waiting is not None:
+                    waiting(_fraction(_read_record(fd)))
+                pause.wait(_POLL_SECONDS)
+            if is_current(fd, path):
+                return fd
+            _raise_failure(_read_record(fd))
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
+def _read_record(fd: int) -> dict[str, Any]:
+    try:
+        record = msgpack.unpackb(os.pread(fd, _RECORD_BYTES, 0))
+    except (ValueError, msgpack.UnpackException):
+        return {}  # nothing written yet, or caught between two writes
+    return record if isinstance(record, dict) else {}
+
+
+def _fraction(record: dict[str, Any]) -> float | None:
+    value = record.get("fraction")
+    return value if isinstance(value, float) else None
+
+
+def _raise_failure(record: dict[str, Any]) -> None:
+    error = record.get("error")
+    if isinstance(error, list) and len(error) == 2:
+        kind = by_name(error[0])
+        raise (BuildFailed if kind is NQError else kind)(error[1])

@@ -1,0 +1,142 @@
+"""From data to the exact file that will hold it: block table, sizes, bytes to allocate. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jupyter_nq.buffers.intake import Content, Lane
+from jupyter_nq.buffers.layout import (
+    DIGEST_BLOCK_BYTES,
+    DIGEST_BYTES,
+    METADATA_OFFSET,
+    PAGE,
+    Block,
+    Static,
+    align,
+    encode_metadata,
+)
+from jupyter_nq.errors import UnsupportedData
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An object that could be written: what it holds and the bytes it will take."""
+
+    content: Content = field(repr=False)
+    capacity_rows: int
+    blocks: tuple[Block, ...]
+    """Block offsets count from the end of the header, which is known when the name is."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows that are written now."""
+        return self.content.rows
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the object allocates, in whole pages; the reserve costs nothing yet."""
+        return self.header_bytes + sum(
+            pages for _, pages in committed_spans(self.blocks, self.content.lanes, self.rows)
+        )
+
+    @property
+    def header_bytes(self) -> int:
+        """Bytes of the header for a name of the largest length."""
+        return self.static("n" * 128, "0" * 32, "0" * 32, 0, 0).header_bytes
+
+    def static(self, name: str, object_id: str, epoch: str, owner_pid: int, created_ns: int) -> Static:
+        """Return the static part of the header, offsets settled."""
+        draft = Static(
+            object_id=object_id,
+            epoch=epoch,
+            kind=self.content.kind,
+            capacity_rows=self.capacity_rows,
+            owner_pid=owner_pid,
+            created_ns=created_ns,
+            header_bytes=0,
+            file_bytes=0,
+            metadata_bytes=0,
+            digest_offset=0,
+            digest_bytes=digest_table_bytes(self.content.lanes, self.capacity_rows),
+            name=name,
+            columns=tuple(lane.name for lane in self.content.lanes),
+            blocks=self.blocks,
+            schema=None if self.content.schema is None else self.content.schema.serialize().to_pybytes(),
+            shape=self.content.shape,
+            origin=dict(self.content.origin),
+            meta=dict(self.meta),
+        )
+        return _settle(draft)
+
+
+def plan_content(content: Content, reserve_rows: int, meta: Mapping[str, Any] | None) -> Plan:
+    """Plan an object with room for `reserve_rows` more rows."""
+    if reserve_rows < 0:
+        raise ValueError(f"reserve_rows is {reserve_rows}, it must be 0 or more")
+    if content.origin.get("scalar"):
+        reserve_rows = 0
+    capacity = content.rows + reserve_rows
+    return Plan(content, capacity, block_table(content.lanes, capacity), dict(meta or {}))
+
+
+def block_table(lanes: tuple[Lane, ...], capacity_rows: int) -> tuple[Block, ...]:
+    """Group the lanes of one dtype into one block each, in order of first appearance; offsets start at 0."""
+    groups: dict[str, list[int]] = {}
+    for position, lane in enumerate(lanes):
+        groups.setdefault(lane.dtype, []).append(position)
+    blocks, offset = [], 0
+    for dtype, positions in groups.items():
+        stride = align(lanes[positions[0]].row_bytes * capacity_rows)
+        blocks.append(Block(dtype, offset, stride, tuple(positions)))
+        offset += stride * len(positions)
+    return tuple(blocks)
+
+
+def lane_offsets(blocks: tuple[Block, ...]) -> dict[int, int]:
+    """Return for each column position the byte offset of its first value, in the blocks' own frame of reference."""
+    return {position: b.offset + i * b.stride for b in blocks for i, position in enumerate(b.columns)}
+
+
+def committed_spans(blocks: tuple[Block, ...], lanes: tuple[Lane, ...], rows: int) -> list[tuple[int, int]]:
+    """Return (offset, bytes in whole pages) of each lane's committed range."""
+    offsets = lane_offsets(blocks)
+    return [(offsets[i], align(lane.row_bytes * rows)) for i, lane in enumerate(lanes)]
+
+
+def digest_table_bytes(lanes: tuple[Lane, ...], capacity_rows: int) -> int:
+    """Return the bytes of a table with one digest per 1 MiB of each lane at full capacity."""
+    return sum(digest_pieces(lane.row_bytes * capacity_rows) for lane in lanes) * DIGEST_BYTES
+
+
+def digest_pieces(nbytes: int) -> int:
+    """Return how many 1 MiB pieces cover `nbytes`.
+
+    >>> digest_pieces(0), digest_pieces(1), digest_pieces((1 << 20) + 1)
+    (0, 1, 2)
+    """
+    return -(-nbytes // DIGEST_BLOCK_BYTES)
+
+
+def _settle(draft: Static) -> Static:
+    # The block offsets are part of the metadata, whose size decides where the blocks start: msgpack spends
+    # up to 9 bytes on an integer, so room for the largest is left once instead of iterating.
+    slack = 9 * (len(draft.blocks) + 1)
+    try:
+        metadata_bytes = len(encode_metadata(draft)) + slack
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise UnsupportedData(f"The metadata must be plain msgpack values (text, numbers, lists, maps): {exc}") from exc
+    digest_offset = -(-(METADATA_OFFSET + metadata_bytes) // DIGEST_BYTES) * DIGEST_BYTES
+    header_bytes = max(PAGE, align(digest_offset + draft.digest_bytes))
+    blocks = tuple(replace(b, offset=b.offset + header_bytes) for b in draft.blocks)
+    end = max((b.offset + b.stride * len(b.columns) for b in blocks), default=header_bytes)
+    return replace(
+        draft,
+        blocks=blocks,
+        metadata_bytes=metadata_bytes - slack,
+        digest_offset=digest_offset,
+        header_bytes=header_bytes,
+        file_bytes=end,
+    )

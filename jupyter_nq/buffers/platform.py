@@ -1,0 +1,126 @@
+"""What the machine says: free bytes of a file system, the memory limit of a cgroup, who holds a lock.
+
+Nothing here knows about stores. Linux is the platform; elsewhere the cgroup and the lock table are absent
+and the answers are "no limit" and "nobody known".
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+_KEEP_SIZE = 0x01
+_PUNCH_HOLE = 0x02
+_MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
+_NO_LIMIT = 1 << 60  # cgroup v1 writes a number near 2**63 where v2 writes "max"
+
+
+def punch_hole(fd: int, offset: int, nbytes: int) -> bool:
+    """Give the pages of a range back to the system at once, whoever still maps them; False where that is not possible."""
+    fallocate = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)
+    if fallocate is None or nbytes <= 0:
+        return False
+    fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+    return bool(fallocate(fd, _KEEP_SIZE | _PUNCH_HOLE, offset, nbytes) == 0)
+
+
+def file_system_free(path: Path) -> int:
+    """Return the bytes that this user can still write there."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
+
+
+def is_in_memory(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> bool:
+    """Tell whether the path lies on tmpfs, whose pages count against the memory limit."""
+    target = os.path.realpath(path)
+    best, kind = "", ""
+    try:
+        lines = mountinfo.read_text().splitlines()
+    except OSError:
+        return False
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        point = before.split()[4].encode().decode("unicode_escape")
+        inside = target == point or target.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, after.split()[0]
+    return kind in _MEMORY_FILE_SYSTEMS
+
+
+def cgroup_rest(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Return the bytes that this process's memory cgroup, or one above it, still allows; None means no limit.
+
+    File pages that the kernel would drop first (`inactive_file`) count as free.
+    """
+    try:
+        lines = proc.read_text().splitlines()
+    except OSError:
+        return None
+    rests = []
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if number == "0" and not controllers:
+            rests += _rests(root, path, "memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            rests += _rests(
+                root / "memory", path, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+            )
+    return min(rests, default=None)
+
+
+def lock_holders(path: Path, table: Path = Path("/proc/locks")) -> list[int]:
+    """Return the pids that took a `flock` on the file and still hold it, or whose children do."""
+    try:
+        found = os.stat(path)
+        lines = table.read_text().splitlines()
+    except OSError:
+        return []
+    wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    pids = set()
+    for line in lines:
+        fields = line.split()
+        if len(fields) >= 6 and fields[1] == "FLOCK" and fields[5] == wanted:  # a waiter has "->" there
+            pids.add(int(fields[4]))
+    return sorted(pids)
+
+
+def process_is_alive(pid: int) -> bool:
+    """Tell whether a process with this id exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _rests(root: Path, path: str, limit: str, usage: str, reclaimable: str) -> list[int]:
+    # In a container the path may be the host's, which is not mounted: the root is then the container's own.
+    inner = root / path.lstrip("/")
+    directories = [inner, *inner.parents] if (inner / limit).exists() else [root]
+    rests = []
+    for directory in directories:
+        allowed = _number(directory / limit)
+        used = _number(directory / usage)
+        if allowed is not None and used is not None and allowed < _NO_LIMIT:
+            rests.append(max(0, allowed - used + _stat(directory / "memory.stat", reclaimable)))
+        if directory == root:
+            break
+    return rests
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None  # absent, or the word "max"
+
+
+def _stat(path: Path, key: str) -> int:
+    try:
+        pairs = dict(line.split() for line in path.read_text().splitlines())
+        return int(pairs.get(key, 0))
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,283 @@
+"""The store: write objects, open them, append to them, build one thing once.
+
+Bytes never pass through another process. A writer fills a private file and renames it into place; a
+reader follows the name's link, takes the shared lock, checks that the path still leads to what it locked,
+and maps. No call here talks to the coordinator: publishing a name is its business (`stamp`, `link`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from jupyter_nq.buffers import digests, layout, locks
+from jupyter_nq.buffers.appending import append_rows, chain, conform, header_words, lanes_of
+from jupyter_nq.buffers.catalogue import Catalogue
+from jupyter_nq.buffers.handle import Handle, map_locked
+from jupyter_nq.buffers.intake import Content, take_in
+from jupyter_nq.buffers.names import check_name, is_object_id, new_object_id
+from jupyter_nq.buffers.objects import ObjectInfo, checked_changing, checked_static, read_info
+from jupyter_nq.buffers.plan import Plan, committed_spans, plan_content
+from jupyter_nq.buffers.segments import (
+    Progress,
+    allocate,
+    copy_lane,
+    fresh_file,
+    progress_steps,
+    root_digest,
+    store_full,
+)
+from jupyter_nq.errors import UnknownDataset, nearest
+
+_OPEN_SECONDS = 5.0  # a remover holds its lock for as long as the pages take to go, well below this
+_PAUSE_SECONDS = 0.001
+
+
+class Store(Catalogue):
+    """A directory of shared objects.
+
+    Parameters
+    ----------
+    path
+        The directory; two processes that open the same one share what is in it.
+    create
+        Make it when it is absent or empty.
+
+    Raises
+    ------
+    StoreError
+        The directory cannot be a store; the message says why and what to do.
+    """
+
+    # -- writing ---------------------------------------------------------------------------------
+    def plan(self, data: Any, reserve_rows: int = 0, *, meta: Mapping[str, Any] | None = None) -> Plan:
+        """Describe the object that `data` would become (`.nbytes`, `.rows`), without allocating anything.
+
+        Raises
+        ------
+        UnsupportedData
+            The data has no fixed-width layout; the message names the column and what to do.
+        """
+        return plan_content(take_in(data), reserve_rows, meta)
+
+    def write(
+        self,
+        name: str,
+        data: Any,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        reserve_rows: int = 0,
+        progress: Progress | None = None,
+        digest: bool = True,
+    ) -> ObjectInfo:
+        """Copy `data` into a new sealed object, which nobody sees under `name` before it is published.
+
+        Parameters
+        ----------
+        name
+            The dataset for which it is meant.
+        data
+            What `intake.take_in` accepts, or a `Plan` (then `meta` and `reserve_rows` are the plan's).
+        meta
+            The caller's own metadata: plain values that msgpack can hold.
+        reserve_rows
+            Room for rows to append in place; it takes no memory before they come.
+        progress
+            Called with the fraction done, about once per MiB; may raise to cancel.
+        digest
+            Digest the bytes while they are copied.
+
+        Raises
+        ------
+        StoreFull
+            No room; nothing is left behind, as with any other exception.
+        """
+        check_name(name)
+        plan = data if isinstance(data, Plan) else self.plan(data, reserve_rows, meta=meta)
+        static = plan.static(name, new_object_id(), self.epoch, os.getpid(), time.time_ns())
+        sealed = self._obj / static.object_id
+        with fresh_file(self._tmp / f"{static.object_id}.part", sealed) as fd:
+            _fill(fd, self.path, plan, static, progress, digest)
+            os.rename(self._tmp / f"{static.object_id}.part", sealed)
+            return read_info(fd, sealed)
+
+    def append(self, object_id: str, data: Any, *, progress: Progress | None = None) -> ObjectInfo:
+        """Add rows to an object in place; those who mapped it keep the rows they have.
+
+        Raises
+        ------
+        CapacityFull
+            They do not fit behind the committed rows: use `grow`.
+        UnsupportedData
+            Columns, types or shape differ from the object's.
+        StoreFull
+            No memory for the rows; the object is as before.
+        """
+        content = take_in(data)
+        with self._appending(object_id) as (fd, path):
+            append_rows(fd, path, content, progress)
+            return read_info(fd, path)
+
+    def grow(self, object_id: str, data: Any, *, progress: Progress | None = None) -> ObjectInfo:
+        """Write an object of twice the capacity that holds the old rows and the new ones; it has no version yet."""
+        content = take_in(data)
+        with self._appending(object_id) as (fd, path), self.open(object_id) as old:
+            static = checked_static(os.pread(fd, layout.PAGE, 0), fd, path)
+            fresh = conform(content, static)
+            kept = lanes_of(old._open_mapping(), static)
+            lanes = tuple(chain(a, a.row_bytes * old.info.rows, b) for a, b in zip(kept, fresh, strict=True))
+            rows = old.info.rows + content.rows
+            joined = Content(static.kind, rows, lanes, old.info.schema, static.shape, static.origin)
+            reserve = max(2 * static.capacity_rows - rows, 0)
+            digest = old.info.digest_state != "off"
+            plan = plan_content(joined, reserve, static.meta)
+            return self.write(static.name, plan, progress=progress, digest=digest)
+
+    def redigest(self, object_id: str) -> ObjectInfo:
+        """Digest all committed rows again: for an object whose last append died between commit and digest."""
+        with self._appending(object_id) as (fd, path):
+            static = checked_static(os.pread(fd, layout.PAGE, 0), fd, path)
+            with header_words(fd, static) as words:
+                digests.refresh_digest(fd, static, words, 0)
+            return read_info(fd, path)
+
+    def verify(self, object_id: str) -> bool:
+        """Compare an object's bytes with its digest; see `Handle.verify`."""
+        with self._appending(object_id) as (fd, path):
+            page = os.pread(fd, layout.PAGE, 0)
+            static = checked_static(page, fd, path)
+            return digests.verify_object(fd, static, checked_changing(page, static, path))
+
+    # -- reading ---------------------------------------------------------------------------------
+    def open(self, ref: str, *, version: int | None = None, private: bool = False) -> Handle:
+        """Map an object and hold it until the last view is gone.
+
+        Parameters
+        ----------
+        ref
+            A dataset name (its newest object) or an object id.
+        version
+            A version that this object holds; None means the newest.
+        private
+            Map copy-on-write: views may be written, and the writing stays in this process.
+
+        Raises
+        ------
+        UnknownDataset
+            No such name, object, or version in it.
+        """
+        with self._locked_shared(ref, os.O_RDONLY) as (fd, path):
+            return map_locked(self, fd, path, version, private=private)
+
+    def resolve(self, ref: str) -> str:
+        """Return the object id behind a dataset name or id; `UnknownDataset` with the nearest names."""
+        if is_object_id(ref):
+            return ref
+        try:
+            return os.path.basename(os.readlink(self._names / check_name(ref)))
+        except OSError as exc:
+            if exc.errno not in (errno.ENOENT, errno.EINVAL):
+                raise
+        known = self.names()
+        listed = f" The store holds: {', '.join(known)}." if known else " The store is empty."
+        raise UnknownDataset(f"There is no dataset {ref!r}.{nearest(ref, known)}{listed}")
+
+    def map_private(self, object_id: str) -> Any:
+        """Return a second, copy-on-write mapping of an object."""
+        return self.open(object_id, private=True)._open_mapping()
+
+    # -- building once ---------------------------------------------------------------------------
+    def lock(
+        self, key: str, *, waiting: Callable[[float | None], None] | None = None
+    ) -> contextlib.AbstractContextManager[locks.BuildLock]:
+        """Hold the exclusive right to build `key`, waiting for the present builder.
+
+        Parameters
+        ----------
+        key
+            What is built; letters and digits, usually a digest of source and options.
+        waiting
+            Called every 20 ms while another process builds, with the fraction it wrote or None; may raise.
+
+        Raises
+        ------
+        NQError
+            The builder that was waited for failed with this error. After one that was killed, the lock is ours.
+
+        Check again inside whether the thing is there: the builder that was waited for may have made it.
+        """
+        return locks.build_lock(self._lock_path(key), waiting)
+
+    def lock_progress(self, key: str) -> float | None:
+        """Return the fraction that the present builder of `key` has written, None when nobody builds."""
+        return locks.read_progress(self._lock_path(key))
+
+    # -- files -----------------------------------------------------------------------------------
+    def _lock_path(self, key: str) -> Path:
+        return self._tmp / f"{check_name(key)}.build"
+
+    @contextlib.contextmanager
+    def _appending(self, object_id: str) -> Iterator[tuple[int, Path]]:
+        path = self._object_path(object_id)
+        with (
+            locks.exclusive(self._tmp / f"{path.name}.append"),
+            self._locked_shared(object_id, os.O_RDWR) as opened,
+        ):
+            yield opened
+
+    @contextlib.contextmanager
+    def _locked_shared(self, ref: str, flags: int) -> Iterator[tuple[int, Path]]:
+        deadline = time.monotonic() + _OPEN_SECONDS
+        gone: str | None = None
+        while True:
+            object_id = self.resolve(ref)
+            path = self._obj / object_id
+            try:
+                fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError:
+                if gone == object_id:  # twice the same: not a name that just moved on
+                    raise UnknownDataset(f"The object behind {ref!r} is gone; it was dropped.") from None
+                gone = object_id
+                continue
+            try:
+                if locks.try_flock(fd, fcntl.LOCK_SH) and locks.is_current(fd, path):
+                    yield fd, path
+                    return
+            finally:
+                os.close(fd)
+            if time.monotonic() > deadline:
+                raise UnknownDataset(f"The object behind {ref!r} is being removed.")
+            threading.Event().wait(_PAUSE_SECONDS)
+
+
+def _fill(fd: int, where: Path, plan: Plan, static: layout.Static, progress: Progress | None, digest: bool) -> None:
+    lanes = plan.content.lanes
+    spans = committed_spans(static.blocks, lanes, plan.rows)
+    with store_full(where, plan.nbytes):
+        os.ftruncate(fd, static.file_bytes)
+    allocate(fd, [(0, static.header_bytes), *spans], where)
+    step = progress_steps(progress, sum(lane.row_bytes * plan.rows for lane in lanes))
+    pieces, table_at = b"", static.digest_offset
+    for lane, (offset, _) in zip(lanes, spans, strict=True):
+        found = copy_lane(fd, offset, lane, 0, lane.row_bytes * plan.rows, digest=digest, step=step)
+        os.pwrite(fd, b"".join(found), table_at)
+        pieces += b"".join(found)
+        table_at += digests.lane_table_bytes(lane.row_bytes, static.capacity_rows)
+    root = root_digest(plan.rows, pieces) if digest else bytes(layout.DIGEST_BYTES)
+    state = layout.DONE if digest else layout.OFF
+    changing = layout.Changing(1, 0, 1, plan.rows, state, plan.rows if digest else 0, root)
+    os.pwrite(fd, _header(static, changing), 0)
+
+
+def _header(static: layout.Static, changing: layout.Changing) -> bytes:
+    metadata = layout.encode_metadata(static)
+    first = layout.encode_static(static, metadata) + layout.encode_changing(changing)
+    ring = changing.committed_rows.to_bytes(8, "little") + static.created_ns.to_bytes(8, "little")
+    return first.ljust(layout.RING_OFFSET, b"\0") + ring.ljust(layout.RING_SLOTS * layout.SLOT_BYTES, b"\0") + metadata
