@@ -69,6 +69,14 @@ class Settings(HasTraits):
     ).tag(config=True)
 
 
+def default_store_dir() -> Path:
+    """Return the user's store on tmpfs, or in the user's cache directory where there is no /dev/shm."""
+    shared = Path("/dev/shm")
+    if shared.is_dir():
+        return shared / f"nq-{os.getuid()}"
+    return Path.home() / ".cache" / "jupyter-nq"
+
+
 def setting_names() -> list[str]:
     """Return the names of all settings, in the order of their declaration."""
     return [name for name in vars(Settings) if name in Settings.class_trait_names(config=True)]
@@ -93,7 +101,7 @@ def load_settings(path: str | os.PathLike[str] | None = None, **overrides: Any) 
     found = Path(path) if path is not None else find_yaml()
     if found is not None:
         apply(settings, read_yaml(found), where=str(found))
-    apply(settings, _environment(), where="the environment")
+    apply(settings, environment(), where="the environment")
     apply(settings, {k: v for k, v in overrides.items() if v is not None}, where="the arguments")
     return settings
 
@@ -143,7 +151,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _environment() -> dict[str, Any]:
+def environment() -> dict[str, Any]:
+    """Return the settings that environment variables name."""
     names = {"store_dir": "JUPYTER_NQ_STORE", "data_dir": "JUPYTER_NQ_DATA"}
     return {key: value for key, variable in names.items() if (value := os.environ.get(variable))}
 

@@ -20,7 +20,7 @@ from jupyter_nq.client.loading import Mapped, Progress, load
 from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
 from jupyter_nq.client.request import Reading, resolve
 from jupyter_nq.client.selection import Stamp, row_range, visible
-from jupyter_nq.config import Settings, load_settings
+from jupyter_nq.config import Settings, default_store_dir, load_settings
 from jupyter_nq.errors import UnknownDataset
 
 
@@ -307,14 +307,6 @@ class Session:
     def _only_writer(self, name: str) -> AbstractContextManager[object]:
         """Serialise the writers of one name, so that versions and rows never fork."""
         return self.store.lock(f"write-{check_name(name)}")
-
-
-def default_store_dir() -> Path:
-    """Return the user's store on tmpfs, or in the user's cache directory where there is no /dev/shm."""
-    shared = Path("/dev/shm")
-    if shared.is_dir():
-        return shared / f"nq-{os.getuid()}"
-    return Path.home() / ".cache" / "jupyter-nq"
 
 
 def _stored(reply: dict[str, Any], info: ObjectInfo) -> Stored:
