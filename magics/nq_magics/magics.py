@@ -46,7 +46,7 @@ class NQMagics(Magics):
     progress_after_seconds = Float(
         2.0, min=0.0, help="Seconds that work may last before its progress is shown. 0 shows it at once."
     ).tag(config=True)
-    _greeted: Session | None = None  # the session whose notice has been shown
+    _greeted: Session | None = None  # whose notice has been shown
 
     @line_magic
     @magic_arguments()

@@ -1,0 +1,190 @@
+"""The magics in real kernels, over their message protocol: outputs, errors, interrupt, completion."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
+
+from jupyter_nq.bars.sample import write_sample
+
+_SECONDS = 60.0
+_ROWS = 20_000
+_MANY_ROWS = 600_000  # parsing them takes long enough to be interrupted
+
+
+@dataclass
+class Outcome:
+    """Everything that one cell sent."""
+
+    status: str = ""
+    out: str = ""
+    err: str = ""
+    tracebacks: list[str] = field(default_factory=list)
+    results: list[dict[str, str]] = field(default_factory=list)
+
+
+class Kernel:
+    """One ipykernel process and the client that talks to it."""
+
+    def __init__(self, store: Path, data: Path) -> None:
+        self.manager = KernelManager(kernel_name="python3")
+        environment = {**os.environ, "JUPYTER_NQ_STORE": str(store), "JUPYTER_NQ_DATA": str(data)}
+        self.manager.start_kernel(env=environment, cwd=str(data))
+        self._client: BlockingKernelClient = self.manager.client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=_SECONDS)
+        self.run("%load_ext jupyter_nq")
+
+    def run(self, code: str, *, interrupt_at: str | None = None) -> Outcome:
+        """Run a cell; interrupt the kernel at the first output that holds `interrupt_at`."""
+        outcome = Outcome()
+        waiting = [interrupt_at] if interrupt_at else []
+
+        def hook(message: dict[str, Any]) -> None:
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                name = "out" if content["name"] == "stdout" else "err"
+                setattr(outcome, name, getattr(outcome, name) + content["text"])
+                if waiting and waiting[0] in content["text"]:
+                    waiting.clear()
+                    self.manager.interrupt_kernel()
+            elif message["msg_type"] == "execute_result":
+                outcome.results.append(content["data"])
+            elif message["msg_type"] == "error":
+                outcome.tracebacks.append("\n".join(content["traceback"]))
+
+        reply = self._client.execute_interactive(code, timeout=_SECONDS, output_hook=hook)
+        outcome.status = reply["content"]["status"]
+        return outcome
+
+    def complete(self, code: str) -> list[str]:
+        """Return what the lab would offer at the end of `code`."""
+        content = self._client.complete(code, reply=True, timeout=_SECONDS)["content"]
+        return list(content["matches"])
+
+    def close(self) -> None:
+        """End the kernel."""
+        self._client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give sample files in the vendors' layouts."""
+    directory = tmp_path_factory.mktemp("data")
+    write_sample(directory, rows=_ROWS, seed=3)
+    return directory
+
+
+@pytest.fixture
+def kernels(nq_store_dir: Path, data_dir: Path) -> Iterator[tuple[Kernel, Kernel]]:
+    """Give two kernels on one store."""
+    started: list[Kernel] = []
+    try:
+        for _ in range(2):
+            started.append(Kernel(nq_store_dir, data_dir))  # noqa: PERF401 - the first is closed if the second fails
+        yield started[0], started[1]
+    finally:
+        for kernel in started:
+            kernel.close()
+
+
+def test_one_kernel_parses_and_the_other_maps(kernels: tuple[Kernel, Kernel]) -> None:
+    """The second kernel's load is one line, in milliseconds, and both see each other on the desk."""
+    first, second = kernels
+    parsed = first.run("%nq_load NQ 30min as bars\nprint(len(bars), bars.timestamp.is_monotonic_increasing)")
+    assert re.search(rf"^NQ\.30min v1: {_ROWS:,} bars, .* UTC, parsed in", parsed.out, re.MULTILINE), parsed
+    assert f"{_ROWS} True" in parsed.out
+    timed = second.run(
+        "import time; start = time.perf_counter()\n%nq_load NQ 30min as bars\nprint(time.perf_counter() - start)"
+    )
+    assert "v1" in timed.out
+    assert "mapped in" in timed.out
+    assert len(timed.out.splitlines()) == 2
+    seconds = float(timed.out.splitlines()[-1])
+    print(f"\nwarm %nq_load in a second kernel: {seconds * 1e3:.2f} ms")
+    assert seconds < 0.05
+    desk = second.run("%nq").results[0]
+    assert desk["text/plain"].count("(pid ") == 3  # two holders, one host
+    assert "<table>" in desk["text/html"]
+
+
+def test_errors_are_one_line_on_stderr(kernels: tuple[Kernel, Kernel]) -> None:
+    """A notebook shows `UsageError: ...`, the cell counts as failed, and there is no traceback."""
+    kernel, _ = kernels
+    for line, says in (
+        ("%nq_load NQ soon as bars", "soon"),
+        ("%nq_get nothing as bars", "nothing"),
+        ('%nq_put "a b" kernel', "variable"),
+        ("%nq_status --require server", "server"),
+    ):
+        failed = kernel.run(line)
+        lines = [text for text in failed.err.splitlines() if text]
+        assert failed.status == "error"
+        assert failed.tracebacks == []
+        assert len(lines) == 1, failed
+        assert lines[0].startswith("UsageError: ")
+        assert says in lines[0]
+    assert "NameError" in kernel.run("bars").tracebacks[0]
+
+
+def test_an_interrupt_cancels_a_load(kernels: tuple[Kernel, Kernel], nq_store_dir: Path, tmp_path: Path) -> None:
+    """The stop button during a parse: KeyboardInterrupt, no variable, nothing new in the store."""
+    kernel, other = kernels
+    write_sample(tmp_path, rows=_MANY_ROWS, seed=3)
+    kernel.run("%config NQMagics.progress_after_seconds = 0")
+    before = _objects(nq_store_dir)
+    line = f'%nq_load NQ 30min as bars --data-dir "{tmp_path}"'
+    stopped = kernel.run(line, interrupt_at="%")
+    assert stopped.status == "error"
+    assert "KeyboardInterrupt" in stopped.tracebacks[0]
+    assert "NameError" in kernel.run("bars").tracebacks[0]
+    assert _objects(nq_store_dir) == before
+    assert f"{_MANY_ROWS:,} bars" in other.run(line).out
+
+
+def test_the_lab_completes(kernels: tuple[Kernel, Kernel]) -> None:
+    """Tab in a cell goes through the kernel's protocol, also on the second line and after `=`."""
+    first, second = kernels
+    first.run("import numpy as np\na = np.ones(3)\n%nq_put signals a")
+    assert second.complete("%nq_get sig") == ["signals"]
+    assert second.complete("x = 1\ny = %nq_get sig") == ["signals"]
+    assert second.complete("%nq_load NQ --ed") == ["--edge"]
+
+
+def test_help_opens_in_the_pager(kernels: tuple[Kernel, Kernel]) -> None:
+    """`%nq_load?` shows usage and examples."""
+    kernel, _ = kernels
+    found = kernel._client.inspect("%nq_load", reply=True, timeout=_SECONDS)["content"]
+    assert "[PATH|SYMBOL] [TIMEFRAME] [as VAR]" in found["data"]["text/plain"]
+
+
+def test_a_notebook_runs(nq_store_dir: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole notebook under nbclient, and its saved outputs."""
+    monkeypatch.setenv("JUPYTER_NQ_STORE", str(nq_store_dir))
+    monkeypatch.setenv("JUPYTER_NQ_DATA", str(data_dir))
+    cells = ["%load_ext jupyter_nq", "%nq_load NQ 30min as bars", "%nq_put closes bars", "%nq_ls", "%nq_drop closes"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
+    NotebookClient(notebook, timeout=_SECONDS).execute()
+    outputs = [cell.outputs for cell in notebook.cells]
+    assert outputs[0] == []
+    assert f"NQ.30min v1: {_ROWS:,} bars" in outputs[1][0].text
+    assert "closes v1" in outputs[2][0].text
+    assert "NQ.30min" in outputs[3][0].data["text/html"]
+    assert "closes is dropped" in outputs[4][0].text
+
+
+def _objects(store: Path) -> set[str]:
+    found = {str(p.relative_to(store)) for name in ("obj", "names", "tmp") for p in (store / name).glob("*")}
+    return {path for path in found if not path.endswith(".build")}
