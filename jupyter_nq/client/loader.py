@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from jupyter_nq.bars.discovery import available
+from jupyter_nq.bars.discovery import timeframes
 from jupyter_nq.client.selection import Stamp
 
 if TYPE_CHECKING:
@@ -64,5 +64,5 @@ class UnifiedDataLoader:
         return frame
 
     def get_available_timeframes(self) -> list[str]:
-        """Return the timeframes that the directory holds for the loader's symbol, sorted by name."""
-        return sorted({found.timeframe for found in available(self._data_dir) if found.symbol == self._symbol})
+        """Return the timeframes that the directory holds for the loader's symbol, shortest first."""
+        return timeframes(self._data_dir, self._symbol)

@@ -18,7 +18,6 @@ import xxhash
 
 from jupyter_nq.bars.fingerprint import CODE_VERSION, Fingerprint, fingerprint, quick
 from jupyter_nq.buffers import Handle
-from jupyter_nq.client.building import build
 from jupyter_nq.client.request import Request, source_of
 from jupyter_nq.errors import UnknownDataset, UnreadableSource
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from jupyter_nq.client.session import Session
 
 Progress = Callable[[float], None]
+"""Called with the fraction done, 0 to 1; may raise to give up."""
 
 
 @dataclass(frozen=True)
@@ -123,18 +123,21 @@ def _mapped(handle: Handle, *, parsed: bool, start: float, notice: str | None) -
 
 
 def _build_once(session: Session, name: str, source: _Source, progress: Progress | None) -> tuple[Handle, bool]:
-    content = f"{name}\0{source.fingerprint().digest}\0{CODE_VERSION}"
-    key = xxhash.xxh3_128_hexdigest(content)
-    while True:
-        with build(session.store.path / "tmp", key, waiting=progress) as builder:
-            ready = _open(session, name)
-            if ready is not None and source.is_same(ready):
-                return ready, False
-            if ready is not None:
-                ready.close()
-            if builder is not None:
-                _parse(session, name, source, builder.progress, progress)
-                return session.open(name), True
+    """Be the one process that parses, or wait for it; the second value tells which it was."""
+    key = xxhash.xxh3_128_hexdigest(f"{name}\0{source.fingerprint().digest}\0{CODE_VERSION}")
+
+    def waiting(fraction: float | None) -> None:
+        if progress is not None:
+            progress(fraction or 0.0)
+
+    with session.store.lock(key, waiting=waiting) as building:
+        ready = _open(session, name)
+        if ready is not None and source.is_same(ready):
+            return ready, False
+        if ready is not None:
+            ready.close()
+        _parse(session, name, source, building.write_progress, progress)
+        return session.open(name), True
 
 
 def _parse(session: Session, name: str, source: _Source, *listeners: Progress | None) -> None:

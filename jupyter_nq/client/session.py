@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from jupyter_nq.buffers import CapacityFull, Handle, ObjectInfo, Store, check_name
+from jupyter_nq.buffers import Handle, ObjectInfo, Store, check_name
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.holds import Holds
 from jupyter_nq.client.loading import Mapped, Progress, load
@@ -21,7 +21,7 @@ from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
 from jupyter_nq.client.request import Reading, resolve
 from jupyter_nq.client.selection import Stamp, row_range, visible
 from jupyter_nq.config import Settings, default_store_dir, load_settings
-from jupyter_nq.errors import UnknownDataset
+from jupyter_nq.errors import CapacityFull, UnknownDataset
 
 
 class Session:
@@ -191,10 +191,10 @@ class Session:
         progress: Progress | None = None,
     ) -> Stored:
         """Do what `put` does, with metadata and spare rows for appending."""
-        plan = self.store.plan(name, data, meta=meta, reserve_rows=reserve_rows)
+        plan = self.store.plan(data, reserve_rows, meta=meta)
         with self._only_writer(name):
             ticket = self.channel.request("reserve", name=name, bytes=plan.nbytes)["ticket"]
-            info = self.store.write(plan, progress=progress)
+            info = self.store.write(name, plan, progress=progress)
             return _stored(self.channel.request("publish", id=info.id, ticket=ticket), info)
 
     def get(
