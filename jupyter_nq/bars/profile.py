@@ -1,0 +1,78 @@
+"""The profile: everything that had to be found out about a file before it can be read.
+
+A profile is explicit and complete: reading a file with it asks nothing and guesses nothing. `sniff`
+finds one and says why, in the sentences of `evidence`; a user may override any field with
+`dataclasses.replace`, and keep it as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+from jupyter_nq.errors import ConfigError
+
+Edge = Literal["start", "end"]
+
+ROLES = ("timestamp", "open", "high", "low", "close", "volume")
+"""The canonical columns of a bar file."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How one file is read."""
+
+    delimiter: str
+    """One character."""
+    header: bool
+    """Whether a line of column names stands before the data."""
+    skip_lines: int
+    """Lines before the first row, the header included."""
+    names: tuple[str, ...]
+    """Every column of the file in its order, by the header's names, or `column 1 ...` without a header."""
+    columns: Mapping[str, tuple[str, ...]]
+    """Canonical column -> the file's columns: two for a separate date and time, or for up and down volume."""
+    decimal: str
+    """The decimal mark, `.` or `,`."""
+    layouts: tuple[str, ...]
+    """Every way in which this file writes a stamp, day and month order decided."""
+    day_first: bool | None
+    """True or False when all layouts agree on it, None when they differ or begin with the year."""
+    tz: str
+    """Zone of the stamps' clock: an IANA name, `UTC`, or a fixed offset such as `UTC+3`."""
+    edge: Edge
+    """Whether a stamp is the start or the end of its bar."""
+    minutes: int
+    """Length of a bar."""
+    calendar: str | None = None
+    """Trading calendar of the instrument, None when the instrument is not known."""
+    zone_names: tuple[str, ...] = ()
+    """All zones that give this same reading in UTC over the file's span, when the zone was found."""
+    evidence: tuple[str, ...] = ()
+    """Why each of the above was decided, a sentence each."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the profile as JSON-able lists, mappings and scalars."""
+        plain = asdict(self) | {"columns": {role: list(names) for role, names in self.columns.items()}}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Profile:
+        """Return the profile that `to_dict` wrote.
+
+        Raises `ConfigError` when a field is missing or unknown.
+        """
+        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
+        fields["columns"] = {role: tuple(names) for role, names in dict(plain.get("columns", {})).items()}
+        try:
+            return cls(**fields)
+        except TypeError as exc:
+            raise ConfigError(f"not a profile of this version: {exc}. Detect it again with sniff().") from exc
+
+
+def check_edge(edge: str) -> Edge:
+    """Return `edge` when it is `start` or `end`, else raise `ConfigError`."""
+    if edge not in ("start", "end"):
+        raise ConfigError(f"edge={edge!r}: a stamp is the 'start' or the 'end' of its bar.")
+    return cast(Edge, edge)
