@@ -15,16 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from jupyter_nq.buffers import layout
 from jupyter_nq.buffers.digests import refresh_digest
-from jupyter_nq.buffers.intake import Content, Lane
+from jupyter_nq.buffers.intake import Array, Content, Lane, Read
 from jupyter_nq.buffers.objects import checked_changing, checked_static
 from jupyter_nq.buffers.plan import lane_offsets
 from jupyter_nq.buffers.platform import punch_hole
 from jupyter_nq.buffers.segments import Progress, allocate, copy_lane, progress_steps
-from jupyter_nq.errors import CapacityFull, StoreFull, UnsupportedData
+from jupyter_nq.errors import CapacityFull, UnsupportedData
 
 
 def append_rows(fd: int, path: Path, content: Content, progress: Progress | None) -> None:
@@ -66,7 +65,6 @@ def conform(content: Content, static: layout.Static) -> list[Lane]:
 
 
 def _conform_table(content: Content, static: layout.Static) -> list[Lane]:
-    assert content.schema is not None and static.schema is not None
     lanes = {lane.name: lane for lane in content.lanes}
     missing = [c for c in static.columns if c not in lanes]
     surplus = [c for c in lanes if c not in static.columns]
@@ -74,9 +72,8 @@ def _conform_table(content: Content, static: layout.Static) -> list[Lane]:
         raise UnsupportedData(
             f"The columns differ from {static.name}: missing {missing or 'none'}, not expected {surplus or 'none'}."
         )
-    schema = pa.ipc.read_schema(pa.py_buffer(static.schema))
     for name in static.columns:
-        have, want = content.schema.field(name).type, schema.field(name).type
+        have, want = layout.field_type(content.schema, name), static.column_type(name)
         if have != want:
             raise UnsupportedData(
                 f"Column {name!r} of {static.name} is {want}, the new rows have {have}. Convert them first."
@@ -93,15 +90,15 @@ def _write_rows(
 ) -> None:
     offsets = lane_offsets(static.blocks)
     spans = [(offsets[i] + rows * lane.row_bytes, new * lane.row_bytes) for i, lane in enumerate(lanes)]
+    step = progress_steps(progress, sum(n for _, n in spans))
     try:
         allocate(fd, spans, path.parent)
-    except StoreFull:
-        for offset, nbytes in spans:
+        for i, lane in enumerate(lanes):
+            copy_lane(fd, offsets[i], lane, rows * lane.row_bytes, new * lane.row_bytes, digest=False, step=step)
+    except BaseException:
+        for offset, nbytes in spans:  # whole pages behind the committed rows: nobody reads them
             punch_hole(fd, layout.align(offset), layout.align(offset + nbytes) - layout.align(offset))
         raise
-    step = progress_steps(progress, sum(n for _, n in spans))
-    for i, lane in enumerate(lanes):
-        copy_lane(fd, offsets[i], lane, rows * lane.row_bytes, new * lane.row_bytes, digest=False, step=step)
 
 
 @contextlib.contextmanager
@@ -120,7 +117,7 @@ def _commit(words: memoryview, changing: layout.Changing, rows: int) -> None:
     words[layout.WORD["committed_rows"]] = rows
 
 
-def lanes_of(mapping: mmap.mmap, static: layout.Static) -> list[Lane]:
+def mapped_lanes(mapping: mmap.mmap, static: layout.Static) -> list[Lane]:
     """Return the lanes of a mapped object, to be copied into a larger one."""
     offsets = lane_offsets(static.blocks)
     dtypes = {c: b.dtype for b in static.blocks for c in b.columns}
@@ -134,7 +131,7 @@ def lanes_of(mapping: mmap.mmap, static: layout.Static) -> list[Lane]:
 def chain(first: Lane, first_bytes: int, second: Lane) -> Lane:
     """Return a lane that reads `first_bytes` of one lane, then another."""
 
-    def read(start: int, stop: int) -> np.ndarray:  # type: ignore[type-arg]
+    def read(start: int, stop: int) -> Array:
         parts = []
         if start < first_bytes:
             parts.append(first.read(start, min(stop, first_bytes)).view(np.uint8))
@@ -145,8 +142,8 @@ def chain(first: Lane, first_bytes: int, second: Lane) -> Lane:
     return Lane(first.name, first.dtype, first.row_bytes, read)
 
 
-def _mapped_reader(mapping: mmap.mmap, offset: int):  # type: ignore[no-untyped-def]
-    def read(start: int, stop: int) -> np.ndarray:  # type: ignore[type-arg]
+def _mapped_reader(mapping: mmap.mmap, offset: int) -> Read:
+    def read(start: int, stop: int) -> Array:
         return np.frombuffer(mapping, np.uint8, count=stop - start, offset=offset + start)
 
     return read

@@ -135,10 +135,8 @@ class Catalogue:
         """
         candidates = [Path(entry.path) for entry in os.scandir(self._tmp)]
         removed = [path for path in candidates if _is_orphan_kind(path) and _remove_if_free(path)]
-        for found in self.scan():
-            if found.version == 0 and not platform.process_is_alive(found.owner_pid) and self.collect(found.id):
-                removed.append(self._object_path(found.id))
-        return removed
+        unpublished = [i for i in self.scan() if i.version == 0 and not platform.process_is_alive(i.owner_pid)]
+        return removed + [self._object_path(i.id) for i in unpublished if self.collect(i.id)]
 
     # -- files -----------------------------------------------------------------------------------
     def _object_path(self, object_id: str) -> Path:

@@ -7,6 +7,7 @@ start of each column, so an append recomputes only the last, partly filled piece
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import xxhash
@@ -39,8 +40,7 @@ def refresh_digest(fd: int, static: layout.Static, words: memoryview, start_row:
     for _, offset, row_bytes in lane_sizes(static):
         total = rows * row_bytes
         first = start_row * row_bytes // DIGEST_BLOCK_BYTES
-        fresh = [digest_piece(fd, offset, i, total) for i in range(first, digest_pieces(total))]
-        os.pwrite(fd, b"".join(fresh), table_at + first * DIGEST_BYTES)
+        os.pwrite(fd, b"".join(piece_digests(fd, offset, total, first)), table_at + first * DIGEST_BYTES)
         pieces += os.pread(fd, digest_pieces(total) * DIGEST_BYTES, table_at)
         table_at += lane_table_bytes(row_bytes, static.capacity_rows)
     root = np.frombuffer(root_digest(rows, pieces), "<u8")
@@ -50,10 +50,13 @@ def refresh_digest(fd: int, static: layout.Static, words: memoryview, start_row:
     words[layout.WORD["digest_state"]] = layout.DONE
 
 
-def digest_piece(fd: int, offset: int, index: int, total: int) -> bytes:
-    """Digest one piece of a lane that starts at `offset` and has `total` committed bytes."""
-    start = index * DIGEST_BLOCK_BYTES
-    return xxhash.xxh3_128_digest(os.pread(fd, min(DIGEST_BLOCK_BYTES, total - start), offset + start))
+def piece_digests(fd: int, offset: int, total: int, first: int = 0) -> Iterator[bytes]:
+    """Digest the pieces, from number `first` on, of a lane that starts at `offset` and has `total` committed bytes."""
+    buffer = memoryview(bytearray(min(DIGEST_BLOCK_BYTES, total)))  # one for all: fresh pages cost more than the digest
+    for start in range(first * DIGEST_BLOCK_BYTES, total, DIGEST_BLOCK_BYTES):
+        piece = buffer[: min(DIGEST_BLOCK_BYTES, total - start)]
+        os.preadv(fd, [piece], offset + start)
+        yield xxhash.xxh3_128_digest(piece)
 
 
 def verify_object(fd: int, static: layout.Static, changing: layout.Changing) -> bool:
@@ -64,8 +67,8 @@ def verify_object(fd: int, static: layout.Static, changing: layout.Changing) -> 
     for name, offset, row_bytes in lane_sizes(static):
         total = rows * row_bytes
         stored = os.pread(fd, digest_pieces(total) * DIGEST_BYTES, table_at)
-        for i in range(digest_pieces(total)):
-            if digest_piece(fd, offset, i, total) != stored[i * DIGEST_BYTES : (i + 1) * DIGEST_BYTES]:
+        for i, found in enumerate(piece_digests(fd, offset, total)):
+            if found != stored[i * DIGEST_BYTES : (i + 1) * DIGEST_BYTES]:
                 where = f"column {name!r}" if name else "the array"
                 raise ChecksumError(
                     f"{static.name}: {where} is damaged in its 1 MiB piece {i} (bytes {i << 20:,} and on). "

@@ -57,8 +57,8 @@ def _check_length(path: Path) -> None:
     length = len(os.fsencode(path / SOCKET))
     if length > _SOCKET_PATH_BYTES:
         raise StoreError(
-            f"The path {path} is too long: a socket in it would have {length} bytes, {_SOCKET_PATH_BYTES} are possible. "
-            "Choose a shorter store directory."
+            f"The path {path} is too long: a socket in it would have {length} bytes, {_SOCKET_PATH_BYTES} are possible."
+            " Choose a shorter store directory."
         )
 
 
@@ -69,8 +69,8 @@ def _make(path: Path) -> bool:
         return False
     except OSError as exc:
         raise StoreError(
-            f"The store directory {path} cannot be made: {exc.strerror}. Make it yourself or choose another (store_dir, "
-            "JUPYTER_NQ_STORE)."
+            f"The store directory {path} cannot be made: {exc.strerror}. Make it yourself or choose another "
+            "(store_dir, JUPYTER_NQ_STORE)."
         ) from exc
     return True
 
@@ -84,7 +84,8 @@ def _check_owner(path: Path) -> None:
         raise StoreError(f"{path} is not a directory. Choose another store directory.")
     if found.st_uid != os.geteuid():
         raise StoreError(
-            f"{path} belongs to user {found.st_uid}, you are {os.geteuid()}. A store is private: choose a directory of your own."
+            f"{path} belongs to user {found.st_uid}, you are {os.geteuid()}. A store is private: "
+            "choose a directory of your own."
         )
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         raise StoreError(
@@ -101,7 +102,8 @@ def _initialise(path: Path, made: bool) -> None:
         foreign = sorted(n for n in os.listdir(path) if n not in _PARTS and n != f".{MARKER}")
         if foreign:
             raise StoreError(
-                f"{path} holds other files ({', '.join(foreign[:3])}) and is not a store. Choose an empty or new directory."
+                f"{path} holds other files ({', '.join(foreign[:3])}) and is not a store. "
+                "Choose an empty or new directory."
             )
         os.chmod(path, 0o700)
         _write_marker(path)
@@ -141,7 +143,7 @@ def _read_marker(path: Path) -> Marker:
         raise StoreError(f"{path} is not a store of jupyter-nq. Choose an empty or new directory.")
     if layout != LAYOUT:
         raise StoreError(
-            f"The store {path} has layout {layout}, this jupyter-nq reads layout {LAYOUT}. Upgrade the older of the two "
-            "environments, or use another store directory."
+            f"The store {path} has layout {layout}, this jupyter-nq reads layout {LAYOUT}. Upgrade the older of "
+            "the two environments, or use another store directory."
         )
     return marker

@@ -12,12 +12,12 @@ import mmap
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from jupyter_nq.buffers import layout, views
 from jupyter_nq.buffers.objects import ObjectInfo, checked_changing, checked_static, info_of
@@ -27,12 +27,18 @@ if TYPE_CHECKING:
     from jupyter_nq.buffers.store import Store
 
 
+class Mapping(mmap.mmap):
+    """A mapping that may keep another one alive."""
+
+    origin: mmap.mmap | None = None
+
+
 class Handle:
     """One version of an object, mapped into this process; made by `Store.open`."""
 
-    def __init__(self, store: Store, mapping: mmap.mmap, static: layout.Static, info: ObjectInfo, rows: int) -> None:
+    def __init__(self, store: Store, mapping: Mapping, static: layout.Static, info: ObjectInfo, rows: int) -> None:
         # _mapping is the only mutable state: close() forgets it, and nobody else writes it.
-        self._mapping: mmap.mmap | None = mapping
+        self._mapping: Mapping | None = mapping
         self._store = store
         self._static = static
         self.info = info
@@ -57,7 +63,7 @@ class Handle:
     @property
     def address(self) -> int:
         """Address of the mapping's first byte."""
-        address: int = np.frombuffer(self._open_mapping(), np.uint8).__array_interface__["data"][0]
+        address: int = np.frombuffer(self.mapping(), np.uint8).__array_interface__["data"][0]
         return address
 
     @property
@@ -71,34 +77,34 @@ class Handle:
         Parameters
         ----------
         columns
-            Names of a table's columns; None means all, the index column included.
+            Names of a table's columns; None means all, the column of a pandas index included.
         start, stop
             Rows, stop exclusive; None means all committed rows of this version.
         """
-        return views.to_numpy(self._open_mapping(), self._static, self._rows(start, stop), columns)
+        return views.to_numpy(self._window(start, stop), columns)
 
-    def pandas(
-        self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
-    ) -> pd.DataFrame | pd.Series[Any]:
+    def pandas(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
         """Return a frame of views, with the row numbers of the whole object; a Series for what was one.
 
         Copied are only date32 columns, which pandas cannot hold.
         """
-        return views.to_pandas(self._open_mapping(), self._static, self.info.schema, self._rows(start, stop), columns)
+        return views.to_pandas(self._window(start, stop), columns)
 
     def arrow(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
         """Return a `pyarrow.Table` of views, a `pyarrow.Tensor` for an array. Copied are only bool columns."""
-        return views.to_arrow(self._open_mapping(), self._static, self.info.schema, self._rows(start, stop), columns)
+        return views.to_arrow(self._window(start, stop), columns)
 
     def torch(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
         """Return tensors over a private mapping: copy-on-write per page, so writing stays in this process.
 
         torch cannot mark a tensor read-only, and writing through a read-only mapping would kill the kernel.
         """
-        mapping = self._open_mapping()
-        if mapping_is_readonly(mapping):
-            mapping = self._store.map_private(self.info.id)
-        return views.to_torch(mapping, self._static, self._rows(start, stop), columns)
+        window = self._window(start, stop)
+        if _is_readonly(window.mapping):
+            private = self._store.map_private(self.info.id)
+            private.origin = window.mapping  # so that on_release waits for the tensors too
+            window = replace(window, mapping=private)
+        return views.to_torch(window, columns)
 
     def view(
         self, as_: str = "pandas", columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
@@ -126,7 +132,7 @@ class Handle:
 
     def on_release(self, callback: Callable[[], object]) -> weakref.finalize[Any, Any]:
         """Call `callback` when the handle and the last view are gone, and with them the lease."""
-        finalizer = weakref.finalize(self._open_mapping(), callback)
+        finalizer = weakref.finalize(self.mapping(), callback)
         finalizer.atexit = False
         return finalizer
 
@@ -134,17 +140,18 @@ class Handle:
         """Let go of the mapping; views that exist keep it. Closing twice is fine."""
         self._mapping = None
 
-    def _open_mapping(self) -> mmap.mmap:
+    def mapping(self) -> Mapping:
+        """Return the mapping itself; `ValueError` after close."""
         if self._mapping is None:
             raise ValueError(f"this handle of {self.info.name} is closed")
         return self._mapping
 
-    def _rows(self, start: int, stop: int | None) -> tuple[int, int]:
+    def _window(self, start: int, stop: int | None) -> views.Window:
         first, last, _ = slice(start, stop).indices(self.rows)
-        return first, max(first, last)
+        return views.Window(self.mapping(), self._static, first, max(first, last))
 
 
-def mapping_is_readonly(mapping: mmap.mmap) -> bool:
+def _is_readonly(mapping: mmap.mmap) -> bool:
     """Tell whether writing to this mapping is refused."""
     with memoryview(mapping) as view:
         return view.readonly
@@ -154,7 +161,7 @@ def map_locked(store: Store, fd: int, path: Path, version: int | None, *, privat
     """Map an open object file whose shared lock is held."""
     page = os.pread(fd, layout.PAGE, 0)
     static = checked_static(page, fd, path)
-    mapping = mmap.mmap(fd, static.file_bytes, access=mmap.ACCESS_COPY if private else mmap.ACCESS_READ)
+    mapping = Mapping(fd, static.file_bytes, access=mmap.ACCESS_COPY if private else mmap.ACCESS_READ)
     words = memoryview(page).cast("Q")
     info = info_of(static, checked_changing(page, static, path), words, os.fstat(fd).st_blocks * 512)
     return Handle(store, mapping, static, info, _rows_of(info, version))

@@ -100,7 +100,8 @@ def numpy_dtype(kind: pa.DataType) -> str | None:
     if pa.types.is_time64(kind):
         return "<i8"
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return np.dtype(kind.to_pandas_dtype()).newbyteorder("<").str
+        dtype: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
+        return dtype.newbyteorder("<").str
     return None
 
 
@@ -243,12 +244,13 @@ def _arrow_lane(name: str, column: pa.ChunkedArray) -> Lane:
     stored = numpy_dtype(column.type)
     if stored is None:
         raise UnsupportedData(
-            f"Column {name!r} has type {column.type}, which has no fixed width in shared memory. Convert it to numbers, "
-            "bool or timestamps, or leave it out."
+            f"Column {name!r} has type {column.type}, which has no fixed width in shared memory. Convert it "
+            "to numbers, bool or timestamps, or leave it out."
         )
     if column.null_count:
         raise UnsupportedData(
-            f"Column {name!r} ({column.type}) has {column.null_count:,} nulls. Fill them (fill_null, fillna) or drop the rows."
+            f"Column {name!r} ({column.type}) has {column.null_count:,} nulls. "
+            "Fill them (fill_null, fillna) or drop the rows."
         )
     dtype = np.dtype(stored)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgpack
+import pyarrow as pa
 import xxhash
 
 from jupyter_nq.errors import ChecksumError, StoreError
@@ -124,6 +125,26 @@ class Static:
     """How the data came in: container, pandas index, scalar."""
     meta: dict[str, Any]
     """The caller's own metadata."""
+
+    @property
+    def arrow_schema(self) -> pa.Schema | None:
+        """Arrow schema of a table, None for an array."""
+        return None if self.schema is None else _parse_schema(self.schema)
+
+    def column_type(self, name: str) -> pa.DataType:
+        """Return the Arrow type of a table's column."""
+        return field_type(self.arrow_schema, name)
+
+
+def field_type(schema: pa.Schema | None, name: str) -> pa.DataType:
+    """Return the type of a column of a table's schema."""
+    assert schema is not None  # a table has one
+    return schema.field(name).type
+
+
+@functools.lru_cache(maxsize=512)
+def _parse_schema(serialized: bytes) -> pa.Schema:
+    return pa.ipc.read_schema(pa.py_buffer(serialized))
 
 
 @dataclass(frozen=True)

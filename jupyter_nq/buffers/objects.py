@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import struct
 from dataclasses import dataclass, field
@@ -39,8 +38,8 @@ class ObjectInfo:
     """Process that wrote it."""
     kind: str
     """`table` or `array`."""
-    schema_bytes: bytes | None = field(repr=False)
-    """Serialized Arrow schema of a table."""
+    schema: pa.Schema | None = field(repr=False)
+    """Arrow schema of a table, None for an array."""
     dtype: str | None
     """numpy dtype string of an array."""
     shape: tuple[int, ...] | None
@@ -54,11 +53,6 @@ class ObjectInfo:
     versions: tuple[tuple[int, int, int], ...] = field(repr=False, default=())
     """(version, rows, created_ns) of the versions that can still be opened, oldest first."""
 
-    @property
-    def schema(self) -> pa.Schema | None:
-        """Arrow schema of a table, None for an array."""
-        return None if self.schema_bytes is None else _schema(self.schema_bytes)
-
 
 @dataclass(frozen=True)
 class Damaged:
@@ -66,11 +60,6 @@ class Damaged:
 
     path: Path
     reason: str
-
-
-@functools.lru_cache(maxsize=512)
-def _schema(serialized: bytes) -> pa.Schema:
-    return pa.ipc.read_schema(pa.py_buffer(serialized))
 
 
 def read_info(fd: int, path: Path) -> ObjectInfo:
@@ -128,7 +117,7 @@ def info_of(static: layout.Static, changing: layout.Changing, words: memoryview,
         created_ns=static.created_ns,
         owner_pid=static.owner_pid,
         kind=static.kind,
-        schema_bytes=static.schema,
+        schema=static.arrow_schema,
         dtype=np.dtype(static.blocks[0].dtype).str if array else None,
         shape=array_shape(static, rows) if array else None,
         meta=static.meta,

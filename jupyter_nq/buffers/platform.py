@@ -17,7 +17,7 @@ _NO_LIMIT = 1 << 60  # cgroup v1 writes a number near 2**63 where v2 writes "max
 
 
 def punch_hole(fd: int, offset: int, nbytes: int) -> bool:
-    """Give the pages of a range back to the system at once, whoever still maps them; False where that is not possible."""
+    """Give the pages of a range back at once, whoever still maps them; False where that is not possible."""
     fallocate = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)
     if fallocate is None or nbytes <= 0:
         return False

@@ -88,8 +88,8 @@ def copy_lane(
     while done < nbytes:
         room = DIGEST_BLOCK_BYTES - (start + done) % DIGEST_BLOCK_BYTES
         take = min(room, nbytes - done)
-        piece = lane.read(done, done + take).view(np.uint8)
-        _write_all(fd, memoryview(piece), offset + start + done)
+        piece = lane.read(done, done + take).view(np.uint8).data
+        _write_all(fd, piece, offset + start + done)
         if digest:
             digests.append(xxhash.xxh3_128_digest(piece))
         done += take

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_nq.buffers import digests, layout, locks
-from jupyter_nq.buffers.appending import append_rows, chain, conform, header_words, lanes_of
+from jupyter_nq.buffers.appending import append_rows, chain, conform, header_words, mapped_lanes
 from jupyter_nq.buffers.catalogue import Catalogue
-from jupyter_nq.buffers.handle import Handle, map_locked
+from jupyter_nq.buffers.handle import Handle, Mapping, map_locked
 from jupyter_nq.buffers.intake import Content, take_in
 from jupyter_nq.buffers.names import check_name, is_object_id, new_object_id
 from jupyter_nq.buffers.objects import ObjectInfo, checked_changing, checked_static, read_info
@@ -131,7 +131,7 @@ class Store(Catalogue):
         with self._appending(object_id) as (fd, path), self.open(object_id) as old:
             static = checked_static(os.pread(fd, layout.PAGE, 0), fd, path)
             fresh = conform(content, static)
-            kept = lanes_of(old._open_mapping(), static)
+            kept = mapped_lanes(old.mapping(), static)
             lanes = tuple(chain(a, a.row_bytes * old.info.rows, b) for a, b in zip(kept, fresh, strict=True))
             rows = old.info.rows + content.rows
             joined = Content(static.kind, rows, lanes, old.info.schema, static.shape, static.origin)
@@ -189,9 +189,9 @@ class Store(Catalogue):
         listed = f" The store holds: {', '.join(known)}." if known else " The store is empty."
         raise UnknownDataset(f"There is no dataset {ref!r}.{nearest(ref, known)}{listed}")
 
-    def map_private(self, object_id: str) -> Any:
+    def map_private(self, object_id: str) -> Mapping:
         """Return a second, copy-on-write mapping of an object."""
-        return self.open(object_id, private=True)._open_mapping()
+        return self.open(object_id, private=True).mapping()
 
     # -- building once ---------------------------------------------------------------------------
     def lock(

@@ -1,15 +1,16 @@
 """Views on a mapped object: numpy, pandas, Arrow and torch over the same bytes.
 
 Every view is built from `numpy.ndarray(buffer=mapping)`, so it keeps the mapping alive, and it is read-only
-because the mapping is. One block becomes one pandas block: a 2-D array (columns, rows) that is strided by
-the object's capacity.
+because the mapping is. Neighbouring columns of one dtype become one pandas block: a 2-D array
+(columns, rows) that is strided by the object's capacity.
 """
 
 from __future__ import annotations
 
 import functools
 import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,52 +22,64 @@ from jupyter_nq.buffers.layout import Block, Static
 from jupyter_nq.buffers.objects import array_shape
 from jupyter_nq.errors import MissingLibrary, UnsupportedData, nearest
 
-Span = tuple[int, int]
+# pandas 3 offers it for exactly this; before, a frame is put together from one frame per block.
+_from_blocks: Callable[..., Any] | None = getattr(
+    getattr(pd.api, "internals", None), "create_dataframe_from_blocks", None
+)
 
 
-def to_numpy(mapping: mmap.mmap, static: Static, span: Span, columns: Sequence[str] | None) -> Any:
+@dataclass(frozen=True)
+class Window:
+    """Rows [start, stop) of a mapped object."""
+
+    mapping: mmap.mmap
+    static: Static
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.stop - self.start
+
+
+def to_numpy(window: Window, columns: Sequence[str] | None) -> Any:
     """Return a dict of 1-D views, or the array."""
+    if window.static.kind == "array":
+        return _array(window, columns)
+    return _columns(window, _chosen(window.static, columns))
+
+
+def to_pandas(window: Window, columns: Sequence[str] | None) -> Any:
+    """Return a frame with one block per run of columns of one dtype, or a Series for what was one."""
+    static = window.static
     if static.kind == "array":
-        return _array(mapping, static, span, columns)
-    return _columns(mapping, static, span, _chosen(static, columns))
-
-
-def to_pandas(
-    mapping: mmap.mmap, static: Static, schema: pa.Schema | None, span: Span, columns: Sequence[str] | None
-) -> Any:
-    """Return a frame with one block per run of columns of one dtype."""
-    if schema is None:
-        return _array_to_pandas(_array(mapping, static, span, columns), span)
-    index_column = _index_column(static)
-    names = [n for n in _chosen(static, columns) if n != index_column]
-    parts = [_frame_part(mapping, static, schema, span, run) for run in _runs(static, names)]
-    index = _index(mapping, static, schema, span)
-    frame = _join(parts, index)
+        return _array_to_pandas(_array(window, columns), window)
+    names = [n for n in _chosen(static, columns) if n != _index_column(static)]
+    frame = _join([part for run in _runs(static, names) for part in _frame_parts(window, run)], _index(window))
     if static.origin.get("container") == "series" and columns is None:
         return frame.iloc[:, 0].rename(static.origin["series_name"])
     return frame
 
 
-def to_arrow(
-    mapping: mmap.mmap, static: Static, schema: pa.Schema | None, span: Span, columns: Sequence[str] | None
-) -> Any:
+def to_arrow(window: Window, columns: Sequence[str] | None) -> Any:
     """Return a table whose buffers lie in the mapping; a tensor for an array."""
+    schema = window.static.arrow_schema
     if schema is None:
-        return pa.Tensor.from_numpy(_array(mapping, static, span, columns))
-    names = _chosen(static, columns)
-    values = _columns(mapping, static, span, names)
+        return pa.Tensor.from_numpy(_array(window, columns))
+    names = _chosen(window.static, columns)
     fields = [schema.field(name) for name in names]
-    arrays = [_arrow_array(values[f.name], f.type) for f in fields]
+    arrays = [_arrow_array(v, f.type) for f, v in zip(fields, _columns(window, names).values(), strict=True)]
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata))
 
 
-def to_torch(mapping: mmap.mmap, static: Static, span: Span, columns: Sequence[str] | None) -> Any:
+def to_torch(window: Window, columns: Sequence[str] | None) -> Any:
     """Return a dict of tensors, or one tensor; times are int64."""
     try:
         import torch
     except ImportError as exc:
         raise MissingLibrary('torch is not installed here. Run: pip install "jupyter-nq[torch]"') from exc
-    found = to_numpy(mapping, static, span, columns)
+    found = to_numpy(window, columns)
     if isinstance(found, dict):
         return {name: torch.from_numpy(_numeric(name, values)) for name, values in found.items()}
     return torch.from_numpy(_numeric("the array", found))
@@ -78,11 +91,9 @@ def _chosen(static: Static, columns: Sequence[str] | None) -> list[str]:
         return list(static.columns)
     for name in columns:
         if name not in static.columns:
-            known = ", ".join(static.columns)
-            raise UnsupportedData(
-                f"{static.name} has no column {name!r}.{nearest(str(name), static.columns)} It has: {known}."
-            )
-    return list(columns)
+            hint = nearest(str(name), static.columns)
+            raise UnsupportedData(f"{static.name} has no column {name!r}.{hint} It has: {', '.join(static.columns)}.")
+    return list(dict.fromkeys(columns))
 
 
 def _places(static: Static) -> dict[str, tuple[Block, int]]:
@@ -104,48 +115,46 @@ def _runs(static: Static, names: list[str]) -> list[tuple[Block, int, list[str]]
 
 
 # -- arrays over the mapping ---------------------------------------------------------------------
-def _block(mapping: mmap.mmap, block: Block, first: int, count: int, span: Span) -> Array:
+def _block(window: Window, block: Block, first: int, count: int) -> Array:
     dtype = np.dtype(block.dtype)
-    start, stop = span
     return np.ndarray(
-        (count, stop - start),
+        (count, window.rows),
         dtype,
-        buffer=mapping,
-        offset=block.offset + first * block.stride + start * dtype.itemsize,
+        buffer=window.mapping,
+        offset=block.offset + first * block.stride + window.start * dtype.itemsize,
         strides=(block.stride, dtype.itemsize),
     )
 
 
-def _columns(mapping: mmap.mmap, static: Static, span: Span, names: list[str]) -> dict[str, Array]:
-    places = _places(static)
-    blocks = {id(b): _block(mapping, b, 0, len(b.columns), span) for b in static.blocks}
-    return {name: blocks[id(places[name][0])][places[name][1]] for name in names}
+def _columns(window: Window, names: list[str]) -> dict[str, Array]:
+    places = _places(window.static)
+    return {name: _block(window, *places[name], 1)[0] for name in names}
 
 
-def _array(mapping: mmap.mmap, static: Static, span: Span, columns: Sequence[str] | None) -> Array:
+def _array(window: Window, columns: Sequence[str] | None) -> Array:
+    static = window.static
     if columns is not None:
         raise UnsupportedData(f"{static.name} is an array and has no columns. Leave `columns` out.")
     block = static.blocks[0]
-    start, stop = span
-    row_bytes = np.dtype(block.dtype).itemsize * int(np.prod(static.shape, dtype=np.int64))
-    shape = array_shape(static, stop - start)
-    return np.ndarray(shape, np.dtype(block.dtype), buffer=mapping, offset=block.offset + start * row_bytes)
+    dtype = np.dtype(block.dtype)
+    row_bytes = dtype.itemsize * int(np.prod(static.shape, dtype=np.int64))
+    offset = block.offset + window.start * row_bytes
+    return np.ndarray(array_shape(static, window.rows), dtype, buffer=window.mapping, offset=offset)
 
 
 # -- pandas --------------------------------------------------------------------------------------
-def _frame_part(
-    mapping: mmap.mmap, static: Static, schema: pa.Schema, span: Span, run: tuple[Block, int, list[str]]
-) -> list[tuple[str, Any] | tuple[list[str], Array]]:
+def _frame_parts(window: Window, run: tuple[Block, int, list[str]]) -> list[tuple[list[str], Any]]:
+    """Return (names, values) per pandas block: a 2-D array, or one special column."""
     block, first, names = run
-    values = _block(mapping, block, first, len(names), span)
-    kinds = [schema.field(n).type for n in names]
-    if all(_is_plain(k) for k in kinds):
-        return [(names, values)]
-    return [(n, _pandas_column(values[i], k)) for i, (n, k) in enumerate(zip(names, kinds, strict=True))]
+    values = _block(window, block, first, len(names))
+    types = [window.static.column_type(n) for n in names]
+    if any(_is_special(t) for t in types):
+        return [([n], _pandas_column(values[i], t)) for i, (n, t) in enumerate(zip(names, types, strict=True))]
+    return [(names, values.T)]
 
 
-def _is_plain(kind: pa.DataType) -> bool:
-    return not (pa.types.is_date32(kind) or (pa.types.is_timestamp(kind) and kind.tz is not None))
+def _is_special(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_date32(kind) or (pa.types.is_timestamp(kind) and kind.tz is not None))
 
 
 def _pandas_column(values: Array, kind: pa.DataType) -> Any:
@@ -157,20 +166,26 @@ def _pandas_column(values: Array, kind: pa.DataType) -> Any:
 
 
 @functools.lru_cache(maxsize=64)
-def _tz_dtype(unit: str, tz: str) -> pd.DatetimeTZDtype:
+def _tz_dtype(unit: Any, tz: str) -> pd.DatetimeTZDtype:
     return pd.DatetimeTZDtype(unit, tz)
 
 
-def _join(parts: list[list[Any]], index: pd.Index[Any]) -> pd.DataFrame:
-    frames = []
-    for names, values in (piece for part in parts for piece in part):
-        if isinstance(names, list):
-            frames.append(pd.DataFrame(values.T, index=index, columns=names, copy=False))
-        else:
-            frames.append(pd.DataFrame({names: values}, index=index, copy=False))
-    if not frames:
-        return pd.DataFrame(index=index)
-    return frames[0] if len(frames) == 1 else pd.concat(frames, axis=1)
+def _join(parts: list[tuple[list[str], Any]], index: pd.Index[Any]) -> pd.DataFrame:
+    if _from_blocks is None:
+        frames = [_frame_of(names, values, index) for names, values in parts]
+        return pd.concat(frames, axis=1) if frames else pd.DataFrame(index=index)
+    blocks, labels = [], []
+    for names, values in parts:
+        block = values.T if values.ndim == 2 else values.reshape(1, -1)
+        blocks.append((block, np.arange(len(labels), len(labels) + len(names))))
+        labels += names
+    frame: pd.DataFrame = _from_blocks(blocks, index=index, columns=pd.Index(labels))
+    return frame
+
+
+def _frame_of(names: list[str], values: Any, index: pd.Index[Any]) -> pd.DataFrame:
+    data = {names[0]: values} if values.ndim == 1 else values
+    return pd.DataFrame(data, index=index, columns=names, copy=False)
 
 
 def _index_column(static: Static) -> str | None:
@@ -178,22 +193,23 @@ def _index_column(static: Static) -> str | None:
     return column
 
 
-def _index(mapping: mmap.mmap, static: Static, schema: pa.Schema, span: Span) -> pd.Index[Any]:
-    described = static.origin.get("index", {})
+def _index(window: Window) -> pd.Index[Any]:
+    described = window.static.origin.get("index", {})
+    name = described.get("name")
     column = described.get("column")
     if column is None:
         first, step = described.get("range", (0, 1))
-        start, stop = span
-        return pd.RangeIndex(first + start * step, first + stop * step, step, name=described.get("name"))
-    values = _columns(mapping, static, span, [column])[column]
-    return pd.Index(_pandas_column(values, schema.field(column).type), name=described["name"], copy=False)
+        return pd.RangeIndex(first + window.start * step, first + window.stop * step, step, name=name)
+    values = _columns(window, [column])[column]
+    index: pd.Index[Any] = pd.Index(_pandas_column(values, window.static.column_type(column)), name=name, copy=False)
+    return index
 
 
-def _array_to_pandas(array: Array, span: Span) -> Any:
+def _array_to_pandas(array: Array, window: Window) -> Any:
     if array.ndim == 1:
-        return pd.Series(array, index=pd.RangeIndex(*span), copy=False)
+        return pd.Series(array, index=pd.RangeIndex(window.start, window.stop), copy=False)
     if array.ndim == 2:
-        return pd.DataFrame(array, index=pd.RangeIndex(*span), copy=False)
+        return pd.DataFrame(array, index=pd.RangeIndex(window.start, window.stop), copy=False)
     raise UnsupportedData(f"An array with {array.ndim} dimensions is no frame. Use as_='numpy'.")
 
 
