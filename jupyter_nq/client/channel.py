@@ -1,0 +1,385 @@
+"""A process's line to the coordinator: requests from the calling thread, and a keeper that mends the line.
+
+Requests go over one blocking socket, so that a round trip costs no thread switch. The keeper, a daemon
+thread, only waits: for the line to break, and for holds to announce. When the host is gone it connects to
+the next one, or becomes it, so that a script that sleeps for hours is known again within a second; a
+request that meets the broken line first does the same and is sent once more, which every operation allows.
+
+Holds are announced in batches and again after every reconnection. `hold` and `release` may be called from
+a finalizer, in any thread and in the middle of anything, so they take no lock: they append to a deque and
+ring the keeper's bell.
+
+A forked child has its own line, made at its first request.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import select
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jupyter_nq.buffers import Store
+from jupyter_nq.client.hosting import become_host, host_pid
+from jupyter_nq.config import Settings
+from jupyter_nq.coordinator import Service, Wire, dial
+from jupyter_nq.coordinator.forking import disown, own
+from jupyter_nq.coordinator.service import SOCKET_NAME
+from jupyter_nq.errors import CoordinatorUnavailable, NQError
+
+_FIRST_PAUSE_SECONDS = 0.005
+_LONGEST_PAUSE_SECONDS = 0.25
+_LONGEST_IDLE_PAUSE_SECONDS = 1.0
+_SERVER_FIRST_SECONDS = (0.15, 0.3)  # after a loss, servers may try the lock this much earlier than others
+_BATCH_SECONDS = 0.02
+_MOST_HOLDS_AT_ONCE = 5000
+
+_log = logging.getLogger("jupyter_nq")
+_channels: weakref.WeakSet[Channel] = weakref.WeakSet()
+
+
+class Channel:
+    """The line of one process to the coordinator of a store.
+
+    Parameters
+    ----------
+    store_path
+        Directory of the store; it is made when it is not there.
+    settings
+        Settings of this process; `connect_seconds` bounds every wait.
+    role
+        "client", "cli", or "server" for a Jupyter server, which takes the coordinator over from others.
+    require
+        "server" accepts only a coordinator that a Jupyter server hosts; None any.
+    may_host
+        Whether this process may host the coordinator when nobody does.
+    on_connect
+        Called with the channel after each connection, before any other request; it may use the channel.
+
+    Raises
+    ------
+    CoordinatorUnavailable, VersionMismatch, StoreError
+    """
+
+    def __init__(
+        self,
+        store_path: str | os.PathLike[str],
+        settings: Settings,
+        *,
+        role: str = "client",
+        require: str | None = None,
+        may_host: bool = True,
+        on_connect: Callable[[Channel], None] | None = None,
+    ) -> None:
+        self.store_path = Path(os.path.abspath(store_path))
+        self.peer_info: dict[str, Any] = {}
+        self.notice: str | None = None
+        self._settings = settings
+        self._role = role
+        self._require = require
+        self._may_host = may_host and require != "server"
+        self._on_connect = on_connect
+        self._closing = threading.Event()
+        # The lock guards the line: _wire, _service, _counts, _told, _host_after. Its owner may be in a callback.
+        self._lock = threading.RLock()
+        self._wire: Wire | None = None
+        self._service: Service | None = None
+        self._host_after = 0.0  # monotonic second from which this process may try to host
+        self._counts: dict[tuple[str, int], int] = {}  # what this process holds: (object id, version) -> times
+        self._told: set[tuple[str, int]] = set()  # of these, what the present coordinator knows
+        self._changes: deque[tuple[tuple[str, int], int]] = deque()  # changes of the counts, not yet counted
+        self._bell = own(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+        self._rung = False
+        self._keeper: threading.Thread | None = None
+        Store(self.store_path)
+        with self._lock:
+            self._reach(time.monotonic() + settings.connect_seconds)
+        _channels.add(self)
+
+    def __repr__(self) -> str:
+        if self._closing.is_set():
+            state = "closed"
+        else:
+            state = "hosting" if self.is_host else "connected" if self._wire else "lost"
+        return f"<Channel to {self.store_path} as {self._role}, {state}>"
+
+    def __enter__(self) -> Channel:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def is_host(self) -> bool:
+        """Tell whether this channel's own service is the coordinator."""
+        return self._service is not None and self._service.running
+
+    # -- talking -----------------------------------------------------------------------------------
+    def request(self, op: str, /, **args: Any) -> Any:
+        """Send a request and wait for the answer, over a new line if the old one broke.
+
+        Raises
+        ------
+        CoordinatorUnavailable
+            Nobody answered for `connect_seconds`.
+        NQError
+            The coordinator refused; the class is the one it raised.
+        """
+        return self._talk(lambda wire: wire.call(op, args))
+
+    def note(self, op: str, /, **args: Any) -> None:
+        """Send a note: nothing comes back, and nothing tells whether it was refused."""
+        self._talk(lambda wire: wire.tell(op, args))
+
+    def hold(self, object_id: str, version: int) -> None:
+        """Announce, soon, that this process holds a version once more."""
+        self._change((object_id, version), 1)
+
+    def release(self, object_id: str, version: int) -> None:
+        """Announce, soon, that this process holds a version once less; safe in a finalizer."""
+        self._change((object_id, version), -1)
+
+    def close(self) -> None:
+        """End the line, and hosting if this channel does; closing twice is fine."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        wire, keeper = self._wire, self._keeper
+        if wire is not None:
+            wire.interrupt()
+        self._ring()
+        with self._lock:
+            self._drop(self._wire)
+            service, self._service = self._service, None
+        if service is not None:
+            service.stop()
+        if keeper is not None and keeper is not threading.current_thread():
+            keeper.join()
+        disown(self._bell)
+        bell, self._bell = self._bell, -1
+        os.close(bell)
+
+    def _talk(self, exchange: Callable[[Wire], Any]) -> Any:
+        deadline = time.monotonic() + self._settings.connect_seconds
+        with self._lock:
+            while True:
+                wire = self._wire or self._reach(deadline)
+                try:
+                    self._announce(wire)
+                    return exchange(wire)
+                except NQError:
+                    raise
+                except TimeoutError as exc:
+                    self._drop(wire)
+                    raise CoordinatorUnavailable(self._silent()) from exc
+                except OSError:
+                    self._drop(wire)
+                except BaseException:  # an interrupt: the answer is still under way and must not meet the next request
+                    self._drop(wire)
+                    raise
+
+    # -- the line (with the lock held) ---------------------------------------------------------------
+    def _reach(self, deadline: float) -> Wire:
+        """Connect, or host and connect, trying until the deadline."""
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            if self._closing.is_set():
+                raise CoordinatorUnavailable(f"The channel to {self.store_path} is closed. Connect again.")
+            wire = self._attempt()
+            if wire is not None:
+                return wire
+            if time.monotonic() >= deadline:
+                raise CoordinatorUnavailable(self._nobody())
+            self._closing.wait(pause * random.uniform(0.5, 1.0))
+            pause = min(1.6 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _attempt(self) -> Wire | None:
+        """Try once: take the line to whoever listens, or host. None means not yet."""
+        wire = self._dial()
+        if wire is None and self._may_host and time.monotonic() >= self._host_after and self._host():
+            wire = self._dial()
+        if wire is None or not self._accepts(wire):
+            return None
+        own(wire.sock.fileno())
+        self._wire, self.peer_info = wire, wire.info
+        self._told.clear()
+        self._ensure_keeper()
+        try:
+            self._announce(wire, everything=True)
+            if self._on_connect is not None:
+                self._on_connect(self)
+        except OSError as exc:
+            if isinstance(exc, NQError):
+                raise
+            self._drop(wire)
+        return self._wire
+
+    def _dial(self) -> Wire | None:
+        try:
+            return dial(self.store_path / SOCKET_NAME, self._role, self._settings.connect_seconds)
+        except NQError:
+            raise
+        except OSError:
+            return None
+
+    def _accepts(self, wire: Wire) -> bool:
+        """Keep this line? A server takes over from a host that is none; who requires a server waits for one."""
+        if wire.info["host"]["role"] == "server" or (self._role != "server" and self._require != "server"):
+            return True
+        try:
+            if self._role == "server" and self._may_host:
+                return not wire.call("handover", {})["granted"] or self._not_now(wire)
+        except OSError as exc:
+            if isinstance(exc, NQError):
+                raise
+        return self._not_now(wire)
+
+    def _not_now(self, wire: Wire) -> bool:
+        wire.close()
+        return False
+
+    def _host(self) -> bool:
+        service = become_host(Store(self.store_path, create=False), self._settings, self._role)
+        if service is None:
+            return False
+        self._service = service
+        self.notice = f"No Jupyter server hosts the store {self.store_path}: this process (pid {os.getpid()}) does now."
+        if self._role != "server":
+            _log.info(self.notice)
+        return True
+
+    def _drop(self, wire: Wire | None) -> None:
+        if wire is None:
+            return
+        if wire is self._wire:
+            self._wire = None
+            eager = self._role == "server"
+            self._host_after = 0.0 if eager else time.monotonic() + random.uniform(*_SERVER_FIRST_SECONDS)
+        disown(wire.sock.fileno())
+        wire.close()
+        self._ring()
+
+    def _announce(self, wire: Wire, *, everything: bool = False) -> None:
+        """Tell what this process holds now and the coordinator does not know."""
+        touched = set(self._counts) if everything else set()
+        while self._changes:
+            key, step = self._changes.popleft()
+            self._counts[key] = self._counts.get(key, 0) + step
+            touched.add(key)
+        add = [key for key in touched if self._counts[key] > 0 and key not in self._told]
+        drop = [key for key in touched if self._counts[key] <= 0 and key in self._told]
+        for key in touched:
+            if self._counts[key] <= 0:
+                del self._counts[key]
+        for start in range(0, max(len(add), len(drop)), _MOST_HOLDS_AT_ONCE):
+            stop = start + _MOST_HOLDS_AT_ONCE
+            wire.tell("hold", {"add": add[start:stop], "drop": drop[start:stop]})
+        self._told.update(add)
+        self._told.difference_update(drop)
+
+    # -- the keeper ----------------------------------------------------------------------------------
+    def _ensure_keeper(self) -> None:
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep, name="jupyter-nq-keeper", daemon=True)
+            self._keeper.start()
+
+    def _keep(self) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._closing.is_set():
+            wire = self._wire
+            if wire is None:
+                self._mend()
+                self._closing.wait(pause * random.uniform(0.5, 1.0))
+                pause = min(1.6 * pause, _LONGEST_IDLE_PAUSE_SECONDS)
+                continue
+            pause = _FIRST_PAUSE_SECONDS
+            if self._wait(wire):
+                with self._lock:
+                    if wire is self._wire:
+                        self._drop(wire)
+
+    def _wait(self, wire: Wire) -> bool:
+        """Wait for a bell or a broken line; True when the line broke. Announces what the bell was rung for."""
+        poll = select.poll()
+        poll.register(self._bell, select.POLLIN)
+        if (fd := wire.sock.fileno()) >= 0:
+            poll.register(fd, select.POLLRDHUP)
+        ready = dict(poll.poll())
+        if self._bell in ready:
+            self._closing.wait(_BATCH_SECONDS)
+            self._rung = False
+            os.eventfd_read(self._bell)
+            self._flush()
+        return fd in ready
+
+    def _flush(self) -> None:
+        with self._lock:
+            if self._wire is not None and self._changes:
+                try:
+                    self._announce(self._wire)
+                except OSError:
+                    self._drop(self._wire)
+
+    def _mend(self) -> None:
+        """Try once to get a new line; a request that needs it meanwhile waits for the outcome."""
+        with self._lock:
+            if self._wire is None and not self._closing.is_set():
+                try:
+                    self._attempt()
+                except NQError as exc:
+                    _log.debug("no coordinator yet: %s", exc)
+
+    def _change(self, key: tuple[str, int], step: int) -> None:
+        self._changes.append((key, step))
+        self._ring()
+
+    def _ring(self) -> None:
+        if not self._rung and self._bell >= 0:
+            self._rung = True
+            os.eventfd_write(self._bell, 1)
+
+    # -- words ---------------------------------------------------------------------------------------
+    def _nobody(self) -> str:
+        if self._require == "server":
+            return (
+                f"No Jupyter server hosts the store {self.store_path}. Start one where jupyter-nq is installed "
+                "(`jupyter lab`), with the same JUPYTER_NQ_STORE or NQApp.store_dir, or leave require out."
+            )
+        pid = host_pid(Store(self.store_path, create=False))
+        return (
+            f"No coordinator answers in the store {self.store_path}; process {pid} hosted it last. "
+            "If that process is stopped or stuck, end it; the next that connects takes over."
+        )
+
+    def _silent(self) -> str:
+        host = self.peer_info.get("host", {})
+        return (
+            f"The coordinator of {self.store_path} (pid {host.get('pid')}, {host.get('program')}) did not answer for "
+            f"{self._settings.connect_seconds:g} s. If that process is stopped, continue or end it; then try again."
+        )
+
+    # -- fork ----------------------------------------------------------------------------------------
+    def _after_fork(self) -> None:
+        """In a child: forget the parent's line, which is closed here, and its threads, which are not here."""
+        self._lock = threading.RLock()
+        self._wire = self._service = self._keeper = None
+        self._told = set()
+        self._rung = False
+        if not self._closing.is_set():
+            self._closing = threading.Event()
+            self._bell = own(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+
+
+def _renew_in_child() -> None:
+    for channel in list(_channels):
+        channel._after_fork()
+
+
+os.register_at_fork(after_in_child=_renew_in_child)

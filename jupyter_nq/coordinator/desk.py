@@ -1,0 +1,270 @@
+"""The desk: one synchronous state machine that knows peers, names, versions, holds and reservations.
+
+`handle(event)` changes the state and returns the actions that follow; it does no I/O, reads no clock and
+takes no lock, because the service calls it from one thread only. A refused event raises an `NQError` and
+changes nothing. `revision` grows with every change that somebody could see.
+
+The truth about holds is the lock on each object's file; what peers announce is for showing and for not
+trying in vain. So a `Collect` may come back as "still held", and is tried again at a later tick.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from jupyter_nq.coordinator import events as ev
+from jupyter_nq.coordinator.catalogue import Catalogue
+from jupyter_nq.coordinator.people import Peer, People, Reservation
+from jupyter_nq.coordinator.quota import refuse_beyond
+from jupyter_nq.errors import ProtocolError, StoreError, UnknownDataset
+
+# A sealed object that nobody published or that lost its name in a crash: its writer may be reconnecting.
+GRACE_SECONDS = 60.0
+_REMEMBERED_PUBLISHES = 1024
+_LONGEST_PROBLEM = 500
+
+Actions = list[ev.Action]
+
+
+class Desk:
+    """The state behind the control socket. All attributes are for reading; only `handle` changes them."""
+
+    def __init__(self, host_role: str = "client") -> None:
+        self.host_role = host_role
+        self.catalogue = Catalogue()
+        self.people = People()
+        self.owners: dict[str, str] = {}  # object id -> who published it, as shown then
+        self.problem: dict[str, Any] | None = None
+        self.revision = 0
+        self._tickets = 0
+        self._collecting: set[str] = set()
+        self._grace: dict[str, float] = {}  # object id -> monotonic second until which it is kept for its writer
+        self._published: OrderedDict[str, dict[str, Any]] = OrderedDict()  # object id -> the answer it got
+        self._undo: Callable[[], None] | None = None  # takes the event back that is being carried out
+
+    def handle(self, event: ev.Event) -> Actions:
+        """Change the state by one event and return what is to be done, in order."""
+        if not isinstance(event, ev.Failed):
+            self._undo = None
+        actions: Actions = _HANDLERS[type(event)](self, event)
+        return actions
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of all objects and of all reservations."""
+        return self.catalogue.bytes + self.people.reserved_bytes
+
+    # -- the store ---------------------------------------------------------------------------------
+    def _rebuilt(self, event: ev.Rebuilt) -> Actions:
+        for stored in event.objects:
+            self.catalogue.add(stored)
+        known = self.catalogue.objects
+        self.catalogue.links.update({name: id_ for name, id_ in event.links.items() if id_ in known})
+        actions: Actions = [ev.Unlink(name) for name, id_ in event.links.items() if id_ not in known]
+        actions += self._finish_publishes()
+        for id_ in self.catalogue.unlinked():
+            if not known[id_].version or known[id_].name not in self.catalogue.links:
+                self._grace[id_] = event.now + GRACE_SECONDS
+        self.revision += 1
+        return actions
+
+    def _finish_publishes(self) -> Actions:
+        """Link what a coordinator stamped with a version and had no time to link before it was killed."""
+        actions: Actions = []
+        for stored in sorted(self.catalogue.objects.values(), key=lambda s: s.first_version):
+            newest = self.catalogue.links.get(stored.name)
+            if newest and stored.first_version > self.catalogue.objects[newest].version:
+                self.catalogue.links[stored.name] = stored.id
+                actions.append(ev.Link(stored.name, stored.id))
+        return actions
+
+    def _found(self, event: ev.Found) -> Actions:
+        for stored in event.objects:
+            if stored.id not in self.catalogue.objects and stored.id not in self._published:
+                self.catalogue.add(stored)
+                self._grace[stored.id] = event.now + GRACE_SECONDS
+        return []
+
+    def _tick(self, event: ev.Tick) -> Actions:
+        self._grace = {id_: until for id_, until in self._grace.items() if until > event.now}
+        return self._collect(self.catalogue.unlinked())
+
+    def _collect(self, candidates: Iterable[str]) -> Actions:
+        """Ask for the collection of those candidates that no name, peer or writer needs."""
+        chosen = [
+            id_
+            for id_ in candidates
+            if self.catalogue.superseded(id_)
+            and id_ not in self._collecting
+            and id_ not in self._grace
+            and not self.people.held(id_)
+        ]
+        self._collecting.update(chosen)
+        return [ev.Collect(id_) for id_ in chosen]
+
+    def _collected(self, event: ev.Collected) -> Actions:
+        self._collecting.discard(event.id)
+        if event.gone:
+            self.catalogue.remove(event.id)
+            self.owners.pop(event.id, None)
+            self.revision += 1
+        return []
+
+    # -- peers -------------------------------------------------------------------------------------
+    def _arrived(self, event: ev.PeerArrived) -> Actions:
+        self.revision += 1
+        return [ev.AskWho()] if self.people.arrive(event) else []
+
+    def _left(self, event: ev.PeerLeft) -> Actions:
+        peer = self.people.leave(event.peer)
+        if peer is None:
+            return []
+        self.revision += 1
+        return self._collect(peer.holds)
+
+    def _hold(self, event: ev.Hold) -> Actions:
+        holds = self._peer(event.peer).holds
+        for id_, version in event.add:
+            holds.setdefault(id_, set()).add(version)
+        let_go = []
+        for id_, version in event.drop:
+            versions = holds.get(id_, set())
+            versions.discard(version)
+            if id_ in holds and not versions:
+                del holds[id_]
+                let_go.append(id_)
+        self.revision += 1
+        return self._collect(let_go)
+
+    def _kernels(self, event: ev.KernelsReported) -> Actions:
+        self._peer(event.peer)
+        self.people.report(event)
+        self.revision += 1
+        return []
+
+    def _problem(self, event: ev.ProblemReported) -> Actions:
+        peer = self.people.peers.get(event.peer) if event.peer is not None else None
+        who = self.people.who(peer).who if peer else "coordinator"
+        self.problem = {"text": event.text[:_LONGEST_PROBLEM], "who": who, "at_ns": event.at_ns}
+        self.revision += 1
+        return []
+
+    def _handover(self, event: ev.HandoverAsked) -> Actions:
+        granted = self.host_role != "server" and self._peer(event.peer).role == "server"
+        return [ev.Reply({"granted": granted}), *([ev.Yield()] if granted else [])]
+
+    # -- names and versions ------------------------------------------------------------------------
+    def _reserve(self, event: ev.Reserve) -> Actions:
+        peer = self._peer(event.peer)
+        refuse_beyond(self.catalogue, self.people, event)
+        self._tickets += 1
+        peer.reservations[self._tickets] = Reservation(event.name, event.bytes)
+        return [ev.Reply({"ticket": self._tickets})]
+
+    def _release(self, event: ev.Release) -> Actions:
+        self._peer(event.peer).reservations.pop(event.ticket, None)
+        return []
+
+    def _publish(self, event: ev.Publish) -> Actions:
+        peer, stored = self._peer(event.peer), event.stored
+        if stored.id in self._published:
+            peer.reservations.pop(event.ticket or 0, None)
+            return [ev.Reply(self._published[stored.id])]
+        before = self.catalogue.links.get(stored.name)
+        version = stored.version or self.catalogue.next_version(stored.name)
+        if before not in (None, stored.id) and version <= self.catalogue.newest(stored.name).version:
+            raise StoreError(f"Version {version} of {stored.name!r} was replaced before it was named. Put it again.")
+        self._undo = partial(self._unpublish, stored, before)
+        stamp: Actions = [] if stored.version else [ev.Stamp(stored.id, version)]
+        named = self._name(stored, version)
+        peer.reservations.pop(event.ticket or 0, None)
+        answer = {"name": named.name, "version": named.version, "id": named.id, "rows": named.rows}
+        self._remember(named.id, answer)
+        self.owners[named.id] = self.people.who(peer).who
+        replaced = [before] if before and before != named.id else []
+        return [*stamp, ev.Link(named.name, named.id), ev.Reply(answer), *self._collect(replaced)]
+
+    def _name(self, stored: ev.StoredObject, version: int) -> ev.StoredObject:
+        self._grace.pop(stored.id, None)
+        self.revision += 1
+        if not stored.version:
+            return self.catalogue.publish(stored, version)
+        self.catalogue.add(stored)
+        self.catalogue.links[stored.name] = stored.id
+        return stored
+
+    def _remember(self, id_: str, answer: dict[str, Any]) -> None:
+        self._published[id_] = answer
+        while len(self._published) > _REMEMBERED_PUBLISHES:
+            self._published.popitem(last=False)
+
+    def _failed(self, _event: ev.Failed) -> Actions:
+        if self._undo is not None:
+            self._undo()
+            self._undo = None
+            self.revision += 1
+        return []
+
+    def _unpublish(self, stored: ev.StoredObject, before: str | None) -> None:
+        self.catalogue.add(stored)
+        self._relink(stored.name, before)
+        self._published.pop(stored.id, None)
+
+    def _relink(self, name: str, id_: str | None) -> None:
+        if id_ is None:
+            self.catalogue.links.pop(name, None)
+        else:
+            self.catalogue.links[name] = id_
+        self._collecting.difference_update(s.id for s in self.catalogue.objects.values() if s.name == name)
+
+    def _grown(self, event: ev.Grown) -> Actions:
+        stored = event.stored
+        if stored.id not in self.catalogue.objects:
+            raise UnknownDataset(f"The object {stored.id} of {stored.name!r} is not in the store's catalogue.")
+        if self.catalogue.objects[stored.id] != stored:
+            self.catalogue.add(stored)
+            self.revision += 1
+        if event.peer is None:
+            return []
+        if self.catalogue.superseded(stored.id):
+            raise StoreError(f"{stored.name!r} was replaced or dropped while rows were appended. Append them again.")
+        self._peer(event.peer).reservations.pop(event.ticket or 0, None)
+        return [ev.Reply({"name": stored.name, "version": stored.version, "rows": stored.rows})]
+
+    def _drop(self, event: ev.Drop) -> Actions:
+        newest = self.catalogue.newest(event.name)
+        ids = [stored.id for stored, _ in self.catalogue.versions(event.name)]
+        answer = {"name": event.name, "versions": newest.version, "bytes": self.catalogue.bytes_of(event.name)}
+        self._undo = partial(self._relink, event.name, newest.id)
+        del self.catalogue.links[event.name]
+        self.revision += 1
+        return [ev.Unlink(event.name), ev.Reply(answer), *self._collect(ids)]
+
+    def _peer(self, id_: int) -> Peer:
+        try:
+            return self.people.peers[id_]
+        except KeyError:
+            raise ProtocolError("Say hello first.") from None
+
+
+_HANDLERS: dict[type[Any], Any] = {
+    ev.Rebuilt: Desk._rebuilt,
+    ev.Found: Desk._found,
+    ev.PeerArrived: Desk._arrived,
+    ev.PeerLeft: Desk._left,
+    ev.Reserve: Desk._reserve,
+    ev.Release: Desk._release,
+    ev.Publish: Desk._publish,
+    ev.Failed: Desk._failed,
+    ev.Grown: Desk._grown,
+    ev.Drop: Desk._drop,
+    ev.Hold: Desk._hold,
+    ev.Collected: Desk._collected,
+    ev.KernelsReported: Desk._kernels,
+    ev.ProblemReported: Desk._problem,
+    ev.HandoverAsked: Desk._handover,
+    ev.Tick: Desk._tick,
+}

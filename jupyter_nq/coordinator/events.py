@@ -1,0 +1,249 @@
+"""What happens to the desk, and what the desk asks to be done: plain values, no I/O.
+
+Events go in, actions come out. An action is done by the service in the order given; when one fails the
+service tells the desk so with another event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+# -- what the desk knows -------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One sealed object, as its header tells it.
+
+    `version` is the newest of the versions `first_version..version`, 0 when it has no name yet; `bytes` is
+    what it takes in the store's file system; `created_ns` is UTC, since the epoch.
+    """
+
+    id: str
+    name: str
+    first_version: int
+    version: int
+    rows: int
+    bytes: int
+    created_ns: int
+    owner_pid: int
+    kind: str = "table"
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel that a Jupyter server runs; `path` is the notebook's, relative to the server's root."""
+
+    pid: int
+    kernel_id: str
+    path: str
+    name: str
+
+
+# -- events --------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """The store was read: all objects in it, and the object each name links to. `now` is monotonic, in seconds."""
+
+    objects: tuple[StoredObject, ...]
+    links: Mapping[str, str]
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Sealed objects without a name were found in the store; nobody may claim them any more."""
+
+    objects: tuple[StoredObject, ...]
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class PeerArrived:
+    """A process greeted. `ancestors` are the pids above it, nearest first."""
+
+    peer: int
+    pid: int
+    ancestors: tuple[int, ...]
+    program: str
+    role: str
+    since_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLeft:
+    """A connection ended: its holds and reservations are over."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """A peer wants to write `bytes` for `name`; `limit` is the pool's, `taken` what files in the store take now."""
+
+    peer: int
+    name: str
+    bytes: int
+    limit: int
+    taken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A peer gives a reservation back without publishing."""
+
+    peer: int
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """A peer sealed an object and wants its name to point to it; `stored` is the header as it is now."""
+
+    peer: int
+    stored: StoredObject
+    ticket: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The actions of the event before could not be carried out in the store: it is as if it had not been."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """An object has more rows (or was looked at again); `stored` is the header as it is now."""
+
+    stored: StoredObject
+    peer: int | None = None
+    ticket: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A peer removes a name."""
+
+    peer: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A peer has mapped (`add`) or let go (`drop`) versions of objects: pairs of object id and version."""
+
+    peer: int
+    add: tuple[tuple[str, int], ...] = ()
+    drop: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A `Collect` was tried: `gone` is False when someone still holds the object's lock."""
+
+    id: str
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KernelsReported:
+    """A server tells which kernels are its own; the newest report replaces the one before."""
+
+    peer: int
+    server: Mapping[str, Any]
+    kernels: tuple[Kernel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemReported:
+    """Something went wrong that every desk should show. `peer` is None for the service itself."""
+
+    peer: int | None
+    text: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandoverAsked:
+    """A peer, a Jupyter server, wants to host."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passed. `now` is monotonic, in seconds."""
+
+    now: float
+
+
+Event = (
+    Rebuilt
+    | Found
+    | PeerArrived
+    | PeerLeft
+    | Reserve
+    | Release
+    | Publish
+    | Failed
+    | Grown
+    | Drop
+    | Hold
+    | Collected
+    | KernelsReported
+    | ProblemReported
+    | HandoverAsked
+    | Tick
+)
+
+
+# -- actions -------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Write a version number into an object's header."""
+
+    id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Point a name to an object."""
+
+    name: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unlink:
+    """Remove a name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Free an object's memory unless someone holds its lock; `Collected` tells the outcome."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskWho:
+    """Ask the servers to report their kernels again: an unknown process greeted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Yield:
+    """Stop hosting: a Jupyter server takes over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer the request that caused the event."""
+
+    value: Mapping[str, Any]
+
+
+Action = Stamp | Link | Unlink | Collect | AskWho | Yield | Reply

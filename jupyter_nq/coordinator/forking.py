@@ -1,0 +1,38 @@
+"""Descriptors that a forked child must not keep.
+
+A child inherits a duplicate of every descriptor. A kept duplicate of the coordinator's lock would hold the
+lock after the host died; one of a connection would hide its end from the peer. So the child puts /dev/null
+in the place of each: the duplicate is gone at once, and the Python objects that still know the number close
+something harmless. A lock is never released by hand here, because that would release it for the parent too.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Changed by whichever thread opens or closes a descriptor; each change is one atomic operation of the set.
+_owned: set[int] = set()
+
+
+def own(fd: int) -> int:
+    """Remember an open descriptor as this process's alone; returns it."""
+    _owned.add(fd)
+    return fd
+
+
+def disown(fd: int) -> None:
+    """Forget a descriptor; to be called before it is closed."""
+    _owned.discard(fd)
+
+
+def _replace_in_child() -> None:
+    if not _owned:
+        return
+    harmless = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for fd in _owned:
+        os.dup2(harmless, fd, inheritable=False)
+    os.close(harmless)
+    _owned.clear()
+
+
+os.register_at_fork(after_in_child=_replace_in_child)

@@ -1,0 +1,262 @@
+"""What each operation of the control socket does: check the arguments, move the desk, act on the store.
+
+Everything here runs on the service's loop and is short: a header is read or one of its words written, a
+symbolic link replaced. What takes long (freeing memory) goes through `Effects`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import jupyter_nq
+from jupyter_nq.buffers import ObjectInfo, Store, check_name
+from jupyter_nq.coordinator import arguments, views
+from jupyter_nq.coordinator import events as ev
+from jupyter_nq.coordinator.connection import Connection
+from jupyter_nq.coordinator.desk import Desk
+from jupyter_nq.coordinator.identity import ancestors, clean_program, peer_credentials, program
+from jupyter_nq.coordinator.protocol import PROTOCOL, ROLES, Request
+from jupyter_nq.coordinator.versions import LAYOUT, upgrade_sentence
+from jupyter_nq.errors import NQError, ProtocolError, StoreError, UnknownDataset, VersionMismatch, nearest
+
+_LIMIT_SECONDS = 1.0
+
+
+class Effects(Protocol):
+    """What the service does beside answering."""
+
+    def collect(self, id_: str) -> None:
+        """Free an object in the background."""
+
+    def ask_who(self) -> None:
+        """Ask the servers for their kernels."""
+
+    def yield_host(self) -> None:
+        """Stop hosting soon."""
+
+
+class Operations:
+    """The operations over one store and one desk."""
+
+    def __init__(
+        self,
+        store: Store,
+        desk: Desk,
+        effects: Effects,
+        *,
+        pool_bytes: int,
+        settings: Mapping[str, Any],
+        host: Mapping[str, Any],
+    ) -> None:
+        self._store = store
+        self._desk = desk
+        self._effects = effects
+        self._pool_bytes = pool_bytes
+        self._settings = dict(settings)
+        self._host = dict(host)
+        self._since_ns = time.time_ns()
+        self._peers = 0
+        self._limit_bytes = 0
+        self._limit_until = 0.0
+
+    def perform(self, connection: Connection, request: Request) -> Any:
+        """Do what a request says and return its answer; refuses with an `NQError`."""
+        operation = _OPERATIONS.get(request.op)
+        if operation is None:
+            raise ProtocolError(f"There is no operation {request.op!r}.{nearest(request.op, _OPERATIONS)}")
+        if not connection.peer and request.op != "hello":
+            raise ProtocolError("Say hello first.")
+        return operation(self, connection, request.args)
+
+    def apply(self, event: ev.Event) -> Any:
+        """Move the desk and do what follows; when the store refuses, it is as if nothing had happened."""
+        answer = None
+        for action in self._desk.handle(event):
+            if isinstance(action, ev.Reply):
+                answer = action.value
+                continue
+            try:
+                self._act(action)
+            except (OSError, NQError) as exc:
+                self._desk.handle(ev.Failed())
+                raise exc if isinstance(exc, NQError) else StoreError(f"{self._store.path}: {exc}") from exc
+        return answer
+
+    def _act(self, action: ev.Action) -> None:
+        match action:
+            case ev.Stamp(id_, version):
+                self._store.stamp(id_, version)
+            case ev.Link(name, id_):
+                self._store.link(name, id_)
+            case ev.Unlink(name):
+                self._store.unlink(name)
+            case ev.Collect(id_):
+                self._effects.collect(id_)
+            case ev.AskWho():
+                self._effects.ask_who()
+            case ev.Yield():
+                self._effects.yield_host()
+
+    # -- greeting ----------------------------------------------------------------------------------
+    def _hello(self, connection: Connection, args: Mapping[str, Any]) -> dict[str, Any]:
+        if connection.peer:
+            raise ProtocolError("Hello was said before.")
+        mine = self._greeting()
+        if (args.get("protocol"), args.get("layout")) != (PROTOCOL, LAYOUT):
+            raise VersionMismatch(upgrade_sentence(args, mine))
+        role = arguments.text(args, "role")
+        if role not in ROLES:
+            raise ProtocolError(f"There is no role {role!r}. The roles are: {', '.join(ROLES)}.")
+        assert connection.socket is not None
+        pid, _, _ = peer_credentials(connection.socket)
+        name = clean_program(arguments.text(args, "program")) or program(pid)
+        self._peers += 1
+        connection.peer, connection.role = self._peers, role
+        self.apply(ev.PeerArrived(connection.peer, pid, ancestors(pid), name, role, time.time_ns()))
+        return {**mine, "peer": connection.peer}
+
+    def _greeting(self) -> dict[str, Any]:
+        return {
+            "protocol": PROTOCOL,
+            "layout": LAYOUT,
+            "package": jupyter_nq.__version__,
+            "python": self._host["python"],
+            "epoch": self._store.epoch,
+            "store": str(self._store.path),
+            "host": self._shown_host(),
+            "pool_bytes": self._limit(),
+            "settings": self._settings,
+        }
+
+    def _shown_host(self) -> dict[str, Any]:
+        return {"pid": os.getpid(), "role": self._host["role"], "program": self._host["program"]}
+
+    def _watch(self, connection: Connection, _args: Mapping[str, Any]) -> dict[str, Any]:
+        connection.watching = True
+        return {"revision": self._desk.revision}
+
+    def _handover(self, connection: Connection, _args: Mapping[str, Any]) -> Any:
+        return self.apply(ev.HandoverAsked(connection.peer))
+
+    # -- datasets ----------------------------------------------------------------------------------
+    def _reserve(self, connection: Connection, args: Mapping[str, Any]) -> Any:
+        name, wanted = check_name(arguments.text(args, "name")), arguments.number(args, "bytes")
+        limit, taken = self._store.pool_limit(self._pool_bytes), self._store.used_bytes()
+        return self.apply(ev.Reserve(connection.peer, name, wanted, limit, taken))
+
+    def _release(self, connection: Connection, args: Mapping[str, Any]) -> None:
+        self.apply(ev.Release(connection.peer, arguments.number(args, "ticket")))
+
+    def _publish(self, connection: Connection, args: Mapping[str, Any]) -> Any:
+        stored = self._read(arguments.text(args, "id"))
+        self._look_again(stored.name)
+        return self.apply(ev.Publish(connection.peer, stored, arguments.optional_number(args, "ticket")))
+
+    def _appended(self, connection: Connection, args: Mapping[str, Any]) -> Any:
+        stored = self._read(arguments.text(args, "id"))
+        return self.apply(ev.Grown(stored, connection.peer, arguments.optional_number(args, "ticket")))
+
+    def _find(self, _connection: Connection, args: Mapping[str, Any]) -> dict[str, Any]:
+        name, version = check_name(arguments.text(args, "name")), arguments.optional_number(args, "version")
+        self._look_again(name)
+        found = views.found(self._desk, name, version)
+        if found["rows"] is None:
+            rows = {v: n for v, n, _ in self._store.info(found["id"]).versions}
+            if found["version"] not in rows:
+                raise UnknownDataset(f"Version {version} of {name!r} has left the header's list. Take a newer one.")
+            found["rows"] = rows[found["version"]]
+        return found
+
+    def _drop(self, connection: Connection, args: Mapping[str, Any]) -> Any:
+        return self.apply(ev.Drop(connection.peer, check_name(arguments.text(args, "name"))))
+
+    def _hold(self, connection: Connection, args: Mapping[str, Any]) -> None:
+        self.apply(ev.Hold(connection.peer, arguments.pairs(args, "add"), arguments.pairs(args, "drop")))
+
+    def _read(self, id_: str) -> ev.StoredObject:
+        return stored_object(self._store.info(id_))
+
+    def _look_again(self, name: str) -> None:
+        """Read the newest header of a name: rows may have been appended by a process that died unheard."""
+        id_ = self._desk.catalogue.links.get(name)
+        if id_ is not None:
+            self.apply(ev.Grown(self._read(id_)))
+
+    # -- the desk ----------------------------------------------------------------------------------
+    def _kernels(self, connection: Connection, args: Mapping[str, Any]) -> None:
+        self.apply(ev.KernelsReported(connection.peer, arguments.server(args), arguments.kernels(args)))
+
+    def _problem(self, connection: Connection, args: Mapping[str, Any]) -> None:
+        self.apply(ev.ProblemReported(connection.peer, arguments.text(args, "text"), time.time_ns()))
+
+    def _ls(self, _connection: Connection, _args: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return views.datasets(self._desk)
+
+    def _notebooks(self, _connection: Connection, _args: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return views.notebooks(self._desk)
+
+    def _status(self, _connection: Connection, _args: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            **{key: value for key, value in self._greeting().items() if key not in ("settings", "pool_bytes")},
+            "pool": self._pool(),
+            "since_ns": self._since_ns,
+            **views.totals(self._desk),
+        }
+
+    def _pool(self) -> dict[str, int]:
+        used, limit = self._desk.used_bytes, self._limit()
+        return {"limit": limit, "used": used, "free": max(0, limit - used)}
+
+    def _limit(self) -> int:
+        """Return the pool's limit as it was at most a second ago: it looks at every file, and panels ask often."""
+        now = time.monotonic()
+        if now >= self._limit_until:
+            self._limit_until = now + _LIMIT_SECONDS
+            self._limit_bytes = self._store.pool_limit(self._pool_bytes)
+        return self._limit_bytes
+
+    def _whole_desk(self, connection: Connection, args: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "status": self._status(connection, args),
+            "datasets": views.datasets(self._desk),
+            "notebooks": views.notebooks(self._desk),
+        }
+
+
+def stored_object(info: ObjectInfo) -> ev.StoredObject:
+    """Return what the desk keeps of a header."""
+    return ev.StoredObject(
+        id=info.id,
+        name=info.name,
+        first_version=info.first_version,
+        version=info.version,
+        rows=info.rows,
+        bytes=info.nbytes,
+        created_ns=info.created_ns,
+        owner_pid=info.owner_pid,
+        kind=info.kind,
+        meta=info.meta,
+    )
+
+
+_OPERATIONS: dict[str, Callable[[Operations, Connection, Mapping[str, Any]], Any]] = {
+    "hello": Operations._hello,
+    "watch": Operations._watch,
+    "handover": Operations._handover,
+    "reserve": Operations._reserve,
+    "release": Operations._release,
+    "publish": Operations._publish,
+    "appended": Operations._appended,
+    "find": Operations._find,
+    "drop": Operations._drop,
+    "hold": Operations._hold,
+    "kernels": Operations._kernels,
+    "problem": Operations._problem,
+    "ls": Operations._ls,
+    "notebooks": Operations._notebooks,
+    "status": Operations._status,
+    "desk": Operations._whole_desk,
+}

@@ -1,0 +1,115 @@
+"""Who is at the desk: connected processes, what each holds and has reserved, and which are notebooks.
+
+A process is named after the notebook whose kernel it is, or descends from; any other after its program.
+Which kernel runs which notebook is known only to the servers, which report it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jupyter_nq.coordinator.events import Kernel, KernelsReported, PeerArrived
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Bytes promised to a peer that is about to write `name`."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(slots=True)
+class Peer:
+    """One connection. Only the desk changes it."""
+
+    id: int
+    pid: int
+    ancestors: tuple[int, ...]
+    program: str
+    role: str
+    since_ns: int
+    holds: dict[str, set[int]] = field(default_factory=dict)  # object id -> versions
+    reservations: dict[int, Reservation] = field(default_factory=dict)  # ticket -> what for
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A process as others see it; `kernel_id` and `path` are None unless it is a notebook's."""
+
+    who: str
+    pid: int
+    kernel_id: str | None = None
+    path: str | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return {"who": self.who, "pid": self.pid, "kernel_id": self.kernel_id, "path": self.path}
+
+
+class People:
+    """All peers, and the kernels that servers reported."""
+
+    def __init__(self) -> None:
+        self.peers: dict[int, Peer] = {}
+        self._reports: dict[int, KernelsReported] = {}  # reporting peer -> its newest report
+        self._kernels: dict[int, Kernel] = {}  # kernel's pid -> kernel
+
+    def __len__(self) -> int:
+        return len(self.peers)
+
+    def arrive(self, event: PeerArrived) -> bool:
+        """Take in a peer; True when a server should be asked whose kernel it is."""
+        self.peers[event.peer] = Peer(event.peer, event.pid, event.ancestors, event.program, event.role, event.since_ns)
+        return event.role == "client" and self.kernel_of(event.pid, event.ancestors) is None
+
+    def leave(self, peer: int) -> Peer | None:
+        """Forget a peer and, if it was a server, its kernels."""
+        if self._reports.pop(peer, None) is not None:
+            self._index()
+        return self.peers.pop(peer, None)
+
+    def report(self, event: KernelsReported) -> None:
+        """Replace what a server said of its kernels."""
+        self._reports[event.peer] = event
+        self._index()
+
+    def kernels(self) -> Iterator[tuple[Kernel, Mapping[str, Any]]]:
+        """Yield each reported kernel with the server it belongs to."""
+        for report in self._reports.values():
+            for kernel in report.kernels:
+                yield kernel, report.server
+
+    def kernel_of(self, pid: int, ancestors: tuple[int, ...]) -> Kernel | None:
+        """Return the kernel that a process is or descends from; the nearest one counts."""
+        return next((self._kernels[p] for p in (pid, *ancestors) if p in self._kernels), None)
+
+    def who(self, peer: Peer) -> Who:
+        """Return how a peer is shown."""
+        kernel = self.kernel_of(peer.pid, peer.ancestors)
+        if kernel is None:
+            return Who(peer.program, peer.pid)
+        return Who(kernel.path.rpartition("/")[2] or kernel.name, peer.pid, kernel.kernel_id, kernel.path)
+
+    def holders(self, object_id: str) -> list[tuple[Peer, int]]:
+        """Return who holds an object, one entry for each version held."""
+        return [
+            (peer, version)
+            for peer in self.peers.values()
+            if object_id in peer.holds
+            for version in sorted(peer.holds[object_id])
+        ]
+
+    def held(self, object_id: str) -> bool:
+        """Tell whether any peer said that it holds this object."""
+        return any(object_id in peer.holds for peer in self.peers.values())
+
+    @property
+    def reserved_bytes(self) -> int:
+        """Bytes promised and not yet published."""
+        return sum(r.bytes for peer in self.peers.values() for r in peer.reservations.values())
+
+    def _index(self) -> None:
+        self._kernels = {kernel.pid: kernel for kernel, _ in self.kernels()}

@@ -1,0 +1,98 @@
+"""What others see of the desk: rows of plain values, made for the wire from the state alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_nq.coordinator.desk import Desk
+from jupyter_nq.coordinator.events import StoredObject
+
+
+def datasets(desk: Desk) -> list[dict[str, Any]]:
+    """Return one row for each name, in order, with the holders of all its versions."""
+    return [_dataset(desk, name) for name in desk.catalogue]
+
+
+def found(desk: Desk, name: str, version: int | None) -> dict[str, Any]:
+    """Return where a version of a name is; `UnknownDataset` when there is none."""
+    stored, at = desk.catalogue.find(name, version)
+    return {"id": stored.id, "name": name, "version": at, "rows": stored.rows if at == stored.version else None}
+
+
+def notebooks(desk: Desk) -> list[dict[str, Any]]:
+    """Return the kernels that servers reported and the other processes that are connected."""
+    rows: dict[int, dict[str, Any]] = {}
+    for kernel, server in desk.people.kernels():
+        who = kernel.path.rpartition("/")[2] or kernel.name
+        rows[kernel.pid] = _process(who, kernel.pid, "kernel", kernel.kernel_id, kernel.path, dict(server))
+    for peer in desk.people.peers.values():
+        mine = desk.people.kernel_of(peer.pid, peer.ancestors)
+        pid = mine.pid if mine else peer.pid
+        if mine is None and peer.role == "watch":
+            continue
+        row = rows.setdefault(pid, _process(desk.people.who(peer).who, pid, peer.role, None, None, None))
+        row["connected"] = True
+        row["holds"] = sorted({*row["holds"], *_names_held(desk, peer.holds)})
+        row["reserved_bytes"] += sum(r.bytes for r in peer.reservations.values())
+    return sorted(rows.values(), key=lambda row: (row["path"] is None, row["who"], row["pid"]))
+
+
+def totals(desk: Desk) -> dict[str, Any]:
+    """Return the counts that belong to the status."""
+    waiting = [desk.catalogue.objects[id_] for id_ in desk.catalogue.unlinked()]
+    return {
+        "datasets": len(desk.catalogue.links),
+        "peers": sum(peer.role != "watch" for peer in desk.people.peers.values()),
+        "notebooks": sum(1 for _ in desk.people.kernels()),
+        "problem": desk.problem,
+        "revision": desk.revision,
+        "superseded": {"objects": len(waiting), "bytes": sum(stored.bytes for stored in waiting)},
+    }
+
+
+def _dataset(desk: Desk, name: str) -> dict[str, Any]:
+    newest = desk.catalogue.newest(name)
+    return {
+        "name": name,
+        "version": newest.version,
+        "rows": newest.rows,
+        "bytes": newest.bytes,
+        "bytes_all_versions": desk.catalogue.bytes_of(name),
+        "created_ns": newest.created_ns,
+        "id": newest.id,
+        "kind": newest.kind,
+        "holders": _holders(desk, name),
+        "owner": {"who": desk.owners.get(newest.id), "pid": newest.owner_pid},
+        "meta": dict(newest.meta),
+    }
+
+
+def _holders(desk: Desk, name: str) -> list[dict[str, Any]]:
+    """Return each process once, however many connections it has, with the newest version that it holds."""
+    rows: dict[int, dict[str, Any]] = {}
+    for stored, _ in desk.catalogue.versions(name):
+        for peer, version in desk.people.holders(stored.id):
+            if peer.pid not in rows or rows[peer.pid]["version"] < version:
+                rows[peer.pid] = {**desk.people.who(peer).row(), "version": version}
+    return sorted(rows.values(), key=lambda row: (-row["version"], row["who"], row["pid"]))
+
+
+def _process(
+    who: str, pid: int, role: str, kernel_id: str | None, path: str | None, server: dict[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        "who": who,
+        "pid": pid,
+        "role": role,
+        "kernel_id": kernel_id,
+        "path": path,
+        "server": server,
+        "connected": False,
+        "holds": [],
+        "reserved_bytes": 0,
+    }
+
+
+def _names_held(desk: Desk, holds: dict[str, set[int]]) -> list[str]:
+    known: dict[str, StoredObject] = desk.catalogue.objects
+    return [known[id_].name for id_ in holds if id_ in known]
