@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jupyter_nq.buffers.store import Store
 
 
-class Mapping(mmap.mmap):
+class MappedFile(mmap.mmap):
     """A mapping that may keep another one alive."""
 
     origin: mmap.mmap | None = None
@@ -36,9 +36,9 @@ class Mapping(mmap.mmap):
 class Handle:
     """One version of an object, mapped into this process; made by `Store.open`."""
 
-    def __init__(self, store: Store, mapping: Mapping, static: layout.Static, info: ObjectInfo, rows: int) -> None:
+    def __init__(self, store: Store, mapping: MappedFile, static: layout.Static, info: ObjectInfo, rows: int) -> None:
         # _mapping is the only mutable state: close() forgets it, and nobody else writes it.
-        self._mapping: Mapping | None = mapping
+        self._mapping: MappedFile | None = mapping
         self._store = store
         self._static = static
         self.info = info
@@ -140,7 +140,7 @@ class Handle:
         """Let go of the mapping; views that exist keep it. Closing twice is fine."""
         self._mapping = None
 
-    def mapping(self) -> Mapping:
+    def mapping(self) -> MappedFile:
         """Return the mapping itself; `ValueError` after close."""
         if self._mapping is None:
             raise ValueError(f"this handle of {self.info.name} is closed")
@@ -161,7 +161,7 @@ def map_locked(store: Store, fd: int, path: Path, version: int | None, *, privat
     """Map an open object file whose shared lock is held."""
     page = os.pread(fd, layout.PAGE, 0)
     static = checked_static(page, fd, path)
-    mapping = Mapping(fd, static.file_bytes, access=mmap.ACCESS_COPY if private else mmap.ACCESS_READ)
+    mapping = MappedFile(fd, static.file_bytes, access=mmap.ACCESS_COPY if private else mmap.ACCESS_READ)
     words = memoryview(page).cast("Q")
     info = info_of(static, checked_changing(page, static, path), words, os.fstat(fd).st_blocks * 512)
     return Handle(store, mapping, static, info, _rows_of(info, version))

@@ -20,7 +20,7 @@ from typing import Any
 from jupyter_nq.buffers import digests, layout, locks
 from jupyter_nq.buffers.appending import append_rows, chain, conform, header_words, mapped_lanes
 from jupyter_nq.buffers.catalogue import Catalogue
-from jupyter_nq.buffers.handle import Handle, Mapping, map_locked
+from jupyter_nq.buffers.handle import Handle, MappedFile, map_locked
 from jupyter_nq.buffers.intake import Content, take_in
 from jupyter_nq.buffers.names import check_name, is_object_id, new_object_id
 from jupyter_nq.buffers.objects import ObjectInfo, checked_changing, checked_static, read_info
@@ -189,7 +189,7 @@ class Store(Catalogue):
         listed = f" The store holds: {', '.join(known)}." if known else " The store is empty."
         raise UnknownDataset(f"There is no dataset {ref!r}.{nearest(ref, known)}{listed}")
 
-    def map_private(self, object_id: str) -> Mapping:
+    def map_private(self, object_id: str) -> MappedFile:
         """Return a second, copy-on-write mapping of an object."""
         return self.open(object_id, private=True).mapping()
 

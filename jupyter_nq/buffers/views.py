@@ -174,7 +174,8 @@ def _join(parts: list[tuple[list[str], Any]], index: pd.Index[Any]) -> pd.DataFr
     if _from_blocks is None:
         frames = [_frame_of(names, values, index) for names, values in parts]
         return pd.concat(frames, axis=1) if frames else pd.DataFrame(index=index)
-    blocks, labels = [], []
+    blocks: list[tuple[Any, Array]] = []
+    labels: list[str] = []
     for names, values in parts:
         block = values.T if values.ndim == 2 else values.reshape(1, -1)
         blocks.append((block, np.arange(len(labels), len(labels) + len(names))))
