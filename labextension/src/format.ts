@@ -30,7 +30,7 @@ export function formatRows(rows: number): string {
   return new Intl.NumberFormat('en-US', options).format(rows);
 }
 
-/** Format the time since `created` (ISO 8601) in its largest unit: `3 h`. */
+/** Format the time since `created` (ISO 8601) in its largest unit: `3 h`; empty below a second. */
 export function formatAge(created: string, nowMs: number): string {
   const seconds = Math.max(0, nowMs - Date.parse(created)) / 1000;
   for (const [length, unit] of AGE_UNITS) {
@@ -38,5 +38,5 @@ export function formatAge(created: string, nowMs: number): string {
       return `${Math.floor(seconds / length)} ${unit}`;
     }
   }
-  return 'now';
+  return '';
 }

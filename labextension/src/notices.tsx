@@ -1,7 +1,12 @@
 import { TranslationBundle } from '@jupyterlab/translation';
-import React from 'react';
+import React, { useState } from 'react';
 
 import { DeskModel, Link } from './model';
+
+interface IModelProps {
+  model: DeskModel;
+  trans: TranslationBundle;
+}
 
 /** A dot and a word that say how fresh the panel is. */
 export function LinkState(props: {
@@ -17,42 +22,71 @@ export function LinkState(props: {
   );
 }
 
-/** What is wrong, if anything: no server half, no connection, or the newest problem at the desk. */
-export function Notice(props: {
-  model: DeskModel;
-  trans: TranslationBundle;
-}): JSX.Element | null {
-  const { model, trans } = props;
-  const text = noticeText(model, trans);
+/** Why the desk cannot be followed: no server half, no connection, no permission, no coordinator. */
+export function LinkNotice({ model, trans }: IModelProps): JSX.Element | null {
+  const text = linkText(model, trans);
   if (!text) {
     return null;
   }
-  const canRetry = model.link !== 'live' && model.link !== 'polling';
   return (
     <div
       className="jp-nq-Notice"
-      data-kind={isError(model) ? 'error' : 'warning'}
-      role={isError(model) ? 'alert' : 'note'}
+      data-kind={model.link === 'lost' ? 'warning' : 'error'}
+      role="alert"
     >
       <p>{text}</p>
       {model.link === 'absent' && <pre>jupyter server extension list</pre>}
-      {canRetry && (
-        <button
-          className="jp-mod-styled jp-mod-minimal jp-nq-Notice-retry"
+      {model.link !== 'live' && (
+        <NoticeButton
+          label={trans.__('Try again')}
           onClick={() => model.retry()}
-        >
-          {trans.__('Try again')}
-        </button>
+        />
       )}
     </div>
   );
 }
 
-function isError(model: DeskModel): boolean {
-  return model.message !== '' || ['absent', 'refused'].includes(model.link);
+/** The newest problem that anybody at the desk reported, until it is dismissed. */
+export function ProblemNotice({
+  model,
+  trans
+}: IModelProps): JSX.Element | null {
+  const [dismissedNs, setDismissedNs] = useState(0);
+  const problem = model.desk?.status.problem;
+  if (!problem || problem.at_ns === dismissedNs) {
+    return null;
+  }
+  const at = new Date(problem.at_ns / 1e6).toLocaleString();
+  return (
+    <div className="jp-nq-Notice" data-kind="warning" role="note">
+      <p className="jp-nq-Notice-origin">
+        {problem.who}, {at}
+      </p>
+      <p>{problem.text}</p>
+      <NoticeButton
+        label={trans.__('Dismiss')}
+        onClick={() => setDismissedNs(problem.at_ns)}
+      />
+    </div>
+  );
 }
 
-function noticeText(model: DeskModel, trans: TranslationBundle): string {
+function NoticeButton(props: {
+  label: string;
+  onClick: () => void;
+}): JSX.Element {
+  return (
+    <button
+      type="button"
+      className="jp-nq-Notice-button"
+      onClick={props.onClick}
+    >
+      {props.label}
+    </button>
+  );
+}
+
+function linkText(model: DeskModel, trans: TranslationBundle): string {
   switch (model.link) {
     case 'absent':
       return trans.__(
@@ -65,13 +99,8 @@ function noticeText(model: DeskModel, trans: TranslationBundle): string {
         'The connection to the server is lost; connecting again. What you see may be old.'
       );
     default:
-      return model.message || newestProblem(model);
+      return model.message;
   }
-}
-
-function newestProblem(model: DeskModel): string {
-  const problem = model.desk?.status.problem;
-  return problem ? `${problem.who}: ${problem.text}` : '';
 }
 
 function linkWord(link: Link, trans: TranslationBundle): string {

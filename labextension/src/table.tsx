@@ -17,21 +17,25 @@ interface ITableProps {
   trans: TranslationBundle;
 }
 
-/** All datasets: a row of figures for each, and below it who holds it. */
+/**
+ * All datasets, each as a group of three rows: its name, its figures, and who holds it. So the narrow
+ * default width of a side panel has room for all; the column heads are for screen readers.
+ */
 export function DatasetTable(props: ITableProps): JSX.Element {
   const { datasets, insert, nowMs, trans } = props;
   return (
     <table className="jp-nq-Table">
       <caption>{trans.__('Shared datasets and who holds them')}</caption>
+      <colgroup>
+        <col className="jp-nq-Table-rows" />
+        <col className="jp-nq-Table-bytes" />
+        <col className="jp-nq-Table-age" />
+      </colgroup>
       <thead>
         <tr>
-          <th scope="col">{trans.__('Dataset')}</th>
           <th scope="col">{trans.__('Rows')}</th>
           <th scope="col">{trans.__('Size')}</th>
           <th scope="col">{trans.__('Age')}</th>
-          <th scope="col">
-            <span className="jp-nq-hidden">{trans.__('Action')}</span>
-          </th>
         </tr>
       </thead>
       {datasets.map(dataset => (
@@ -61,7 +65,7 @@ const DatasetRows = React.memo((props: IRowProps): JSX.Element => {
   return (
     <tbody data-dataset={dataset.name}>
       <tr>
-        <th scope="row" title={dataset.name}>
+        <th scope="rowgroup" colSpan={2}>
           {dataset.name}{' '}
           <span
             className="jp-nq-Table-version"
@@ -70,23 +74,27 @@ const DatasetRows = React.memo((props: IRowProps): JSX.Element => {
             v{dataset.version}
           </span>
         </th>
-        <td title={trans.__('%1 rows', dataset.rows)}>
-          {formatRows(dataset.rows)}
-        </td>
-        <td title={trans.__('%1 bytes', dataset.bytes)}>
-          {formatBytes(dataset.bytes)}
-        </td>
-        <td title={created}>
-          <time dateTime={dataset.created}>{age}</time>
-        </td>
         <td>
           {insert && (
             <InsertButton insert={insert} name={dataset.name} trans={trans} />
           )}
         </td>
       </tr>
+      <tr className="jp-nq-Table-figures">
+        <td title={dataset.rows.toLocaleString('en-US')}>
+          {trans.__('%1 rows', formatRows(dataset.rows))}
+        </td>
+        <td title={trans.__('%1 bytes', dataset.bytes.toLocaleString('en-US'))}>
+          {formatBytes(dataset.bytes)}
+        </td>
+        <td title={created}>
+          <time dateTime={dataset.created}>
+            {age ? trans.__('%1 ago', age) : trans.__('just now')}
+          </time>
+        </td>
+      </tr>
       <tr className="jp-nq-Table-holders">
-        <td colSpan={5}>
+        <td colSpan={3}>
           <Holders dataset={dataset} trans={trans} />
         </td>
       </tr>

@@ -8,7 +8,7 @@ import React, { useEffect, useState } from 'react';
 
 import { IDesk } from './desk';
 import { DeskModel } from './model';
-import { Notice, LinkState } from './notices';
+import { LinkNotice, LinkState, ProblemNotice } from './notices';
 import { PoolLine } from './pool';
 import { DatasetTable } from './table';
 
@@ -35,7 +35,8 @@ export function DeskView(props: IViewOptions): JSX.Element {
             <h2>{trans.__('Shared datasets')}</h2>
             <LinkState link={model.link} trans={trans} />
           </header>
-          <Notice model={model} trans={trans} />
+          <LinkNotice model={model} trans={trans} />
+          <ProblemNotice model={model} trans={trans} />
           {model.desk && <DeskContent desk={model.desk} {...props} />}
         </div>
       )}
@@ -63,7 +64,8 @@ function DeskContent(props: IViewOptions & { desk: IDesk }): JSX.Element {
         className="jp-nq-Panel-footer"
         title={`${desk.status.host.program} (pid ${desk.status.host.pid})`}
       >
-        {trans.__('Store')} <code>{desk.status.store}</code>
+        {trans.__('Store')}{' '}
+        <span className="jp-nq-Panel-path">{desk.status.store}</span>
       </footer>
     </>
   );
