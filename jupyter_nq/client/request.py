@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jupyter_nq.bars.discovery import SUFFIXES, available, describe, find_source
+from jupyter_nq.bars.discovery import SUFFIXES, available, find_source, parse_name
 from jupyter_nq.bars.instruments import instrument
 from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.errors import AmbiguousSource, SourceNotFound, UnknownTimeframe, UnreadableSource
@@ -93,9 +93,9 @@ def _from_path(path: Path, timeframe: str | None, symbol: str | None, reading: R
         raise SourceNotFound(f"{path} does not exist. Give the path of a bar file, or a symbol and a timeframe.")
     if not path.is_file():
         raise UnreadableSource(f"{path} is not a regular file. Give the path of one bar file.")
-    found = describe(path)
+    found = parse_name(path)
     symbol = symbol or (found.symbol if found else None)
-    timeframe = timeframe or (found.timeframe.label if found else None)
+    timeframe = timeframe or (found.timeframe if found else None)
     if symbol is None or timeframe is None:
         raise UnreadableSource(
             f"{path.name}: the file name does not tell which instrument and timeframe it holds. "
@@ -107,10 +107,10 @@ def _from_path(path: Path, timeframe: str | None, symbol: str | None, reading: R
 def _only_timeframe(directory: Path, symbol: str) -> str:
     found = [f for f in available(directory) if f.symbol == symbol]
     if len(found) == 1:
-        return found[0].timeframe.label
+        return found[0].timeframe
     if not found:
         raise SourceNotFound(f"{directory} has no file of {symbol}. Name a file, or set data_dir.")
-    listed = ", ".join(dict.fromkeys(f.timeframe.label for f in found))
+    listed = ", ".join(dict.fromkeys(f.timeframe for f in found))
     raise AmbiguousSource(f"{directory} has several files of {symbol}: say which timeframe, one of {listed}.")
 
 

@@ -8,14 +8,14 @@ name and version, and it is told what this process holds, so that others can see
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jupyter_nq.buffers import Handle, ObjectInfo, Store, check_name
 from jupyter_nq.client.channel import Channel
-from jupyter_nq.client.holds import Holds
 from jupyter_nq.client.loading import Mapped, Progress, load
 from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
 from jupyter_nq.client.request import Reading, resolve
@@ -54,7 +54,6 @@ class Session:
         self.settings = settings or load_settings(store_dir=None if where is None else os.fspath(where))
         self.store = Store(self.settings.store_dir or default_store_dir())
         self.channel = Channel(self.store.path, self.settings, role=role, require=require)
-        self._holds = Holds(self.channel)
 
     def __repr__(self) -> str:
         return f"<Session {self.store.path} {'hosting' if self.channel.is_host else 'connected'}>"
@@ -192,8 +191,7 @@ class Session:
     ) -> Stored:
         """Do what `put` does, with metadata and spare rows for appending."""
         plan = self.store.plan(data, reserve_rows, meta=meta)
-        with self._only_writer(name):
-            ticket = self.channel.request("reserve", name=name, bytes=plan.nbytes)["ticket"]
+        with self._only_writer(name), self._reserved(name, plan.nbytes) as ticket:
             info = self.store.write(name, plan, progress=progress)
             return _stored(self.channel.request("publish", id=info.id, ticket=ticket), info)
 
@@ -239,10 +237,11 @@ class Session:
         with self._only_writer(name):
             current = self._find(name, None)
             try:
-                info = self.store.append(current, rows)
+                with self._reserved(name, self.store.plan(rows).nbytes) as ticket:
+                    info = self.store.append(current, rows)
+                    return _stored(self.channel.request("appended", id=info.id, ticket=ticket), info)
             except CapacityFull:
                 return self._grow(name, current, rows)
-            return _stored(self.channel.request("appended", id=info.id), info)
 
     def open(self, name: str, version: int | None = None) -> Handle:
         """Map a shared object; the lease lasts as long as any view of it.
@@ -260,7 +259,9 @@ class Session:
         else:
             found = self.channel.request("find", name=name, version=version)
             handle = self.store.open(found["id"], version=found["version"])
-        self._holds.add(handle)
+        held = handle.info.id, handle.version
+        self.channel.hold(*held)
+        handle.on_release(partial(self.channel.release, *held))
         return handle
 
     def ls(self) -> list[Dataset]:
@@ -299,10 +300,20 @@ class Session:
 
     def _grow(self, name: str, current: str, rows: Any) -> Stored:
         """Append to a copy of the object with twice its capacity."""
-        room = 2 * self.store.info(current).nbytes
-        ticket = self.channel.request("reserve", name=name, bytes=room)["ticket"]
-        info = self.store.grow(current, rows)
-        return _stored(self.channel.request("publish", id=info.id, ticket=ticket), info)
+        room = self.store.info(current).nbytes + self.store.plan(rows).nbytes
+        with self._reserved(name, room) as ticket:
+            info = self.store.grow(current, rows)
+            return _stored(self.channel.request("publish", id=info.id, ticket=ticket), info)
+
+    @contextmanager
+    def _reserved(self, name: str, nbytes: int) -> Iterator[int]:
+        """Have the quota keep room for bytes that are about to be allocated; given back when that fails."""
+        ticket: int = self.channel.request("reserve", name=name, bytes=nbytes)["ticket"]
+        try:
+            yield ticket
+        except BaseException:
+            self.channel.note("release", ticket=ticket)
+            raise
 
     def _only_writer(self, name: str) -> AbstractContextManager[object]:
         """Serialise the writers of one name, so that versions and rows never fork."""
