@@ -6,8 +6,7 @@ the next one, or becomes it, so that a script that sleeps for hours is known aga
 request that meets the broken line first does the same and is sent once more, which every operation allows.
 
 Holds are announced in batches and again after every reconnection. `hold` and `release` may be called from
-a finalizer, in any thread and in the middle of anything, so they take no lock: they append to a deque and
-ring the keeper's bell.
+a finalizer, so they take no lock: they write into the ledger and ring the keeper's bell.
 
 A forked child has its own line, made at its first request.
 """
@@ -21,13 +20,14 @@ import select
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jupyter_nq.buffers import Store
+from jupyter_nq.client.bell import Bell
 from jupyter_nq.client.hosting import become_host, host_pid
+from jupyter_nq.client.ledger import Ledger
 from jupyter_nq.config import Settings
 from jupyter_nq.coordinator import Service, Wire, dial
 from jupyter_nq.coordinator.forking import disown, own
@@ -39,7 +39,6 @@ _LONGEST_PAUSE_SECONDS = 0.25
 _LONGEST_IDLE_PAUSE_SECONDS = 1.0
 _SERVER_FIRST_SECONDS = (0.15, 0.3)  # after a loss, servers may try the lock this much earlier than others
 _BATCH_SECONDS = 0.02
-_MOST_HOLDS_AT_ONCE = 5000
 
 _log = logging.getLogger("jupyter_nq")
 _channels: weakref.WeakSet[Channel] = weakref.WeakSet()
@@ -87,20 +86,22 @@ class Channel:
         self._may_host = may_host and require != "server"
         self._on_connect = on_connect
         self._closing = threading.Event()
-        # The lock guards the line: _wire, _service, _counts, _told, _host_after. Its owner may be in a callback.
+        # The lock guards the line: _wire, _service, _host_after, and counting in the ledger. Its owner may be
+        # in a callback that uses the channel.
         self._lock = threading.RLock()
         self._wire: Wire | None = None
         self._service: Service | None = None
         self._host_after = 0.0  # monotonic second from which this process may try to host
-        self._counts: dict[tuple[str, int], int] = {}  # what this process holds: (object id, version) -> times
-        self._told: set[tuple[str, int]] = set()  # of these, what the present coordinator knows
-        self._changes: deque[tuple[tuple[str, int], int]] = deque()  # changes of the counts, not yet counted
-        self._bell = own(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-        self._rung = False
+        self._ledger = Ledger()
+        self._bell = Bell()
         self._keeper: threading.Thread | None = None
         Store(self.store_path)
-        with self._lock:
-            self._reach(time.monotonic() + settings.connect_seconds)
+        try:
+            with self._lock:
+                self._reach(time.monotonic() + settings.connect_seconds)
+        except BaseException:
+            self.close()
+            raise
         _channels.add(self)
 
     def __repr__(self) -> str:
@@ -140,11 +141,13 @@ class Channel:
 
     def hold(self, object_id: str, version: int) -> None:
         """Announce, soon, that this process holds a version once more."""
-        self._change((object_id, version), 1)
+        self._ledger.change((object_id, version), 1)
+        self._bell.ring()
 
     def release(self, object_id: str, version: int) -> None:
         """Announce, soon, that this process holds a version once less; safe in a finalizer."""
-        self._change((object_id, version), -1)
+        self._ledger.change((object_id, version), -1)
+        self._bell.ring()
 
     def close(self) -> None:
         """End the line, and hosting if this channel does; closing twice is fine."""
@@ -154,7 +157,7 @@ class Channel:
         wire, keeper = self._wire, self._keeper
         if wire is not None:
             wire.interrupt()
-        self._ring()
+        self._bell.ring()
         with self._lock:
             self._drop(self._wire)
             service, self._service = self._service, None
@@ -162,9 +165,6 @@ class Channel:
             service.stop()
         if keeper is not None and keeper is not threading.current_thread():
             keeper.join()
-        disown(self._bell)
-        bell, self._bell = self._bell, -1
-        os.close(bell)
 
     def _talk(self, exchange: Callable[[Wire], Any]) -> Any:
         deadline = time.monotonic() + self._settings.connect_seconds
@@ -172,7 +172,7 @@ class Channel:
             while True:
                 wire = self._wire or self._reach(deadline)
                 try:
-                    self._announce(wire)
+                    self._ledger.announce(wire)
                     return exchange(wire)
                 except NQError:
                     raise
@@ -209,15 +209,13 @@ class Channel:
             return None
         own(wire.sock.fileno())
         self._wire, self.peer_info = wire, wire.info
-        self._told.clear()
         self._ensure_keeper()
+        self._ledger.forget_told()
         try:
-            self._announce(wire, everything=True)
+            self._ledger.announce(wire)
             if self._on_connect is not None:
                 self._on_connect(self)
-        except OSError as exc:
-            if isinstance(exc, NQError):
-                raise
+        except OSError:
             self._drop(wire)
         return self._wire
 
@@ -264,25 +262,7 @@ class Channel:
             self._host_after = 0.0 if eager else time.monotonic() + random.uniform(*_SERVER_FIRST_SECONDS)
         disown(wire.sock.fileno())
         wire.close()
-        self._ring()
-
-    def _announce(self, wire: Wire, *, everything: bool = False) -> None:
-        """Tell what this process holds now and the coordinator does not know."""
-        touched = set(self._counts) if everything else set()
-        while self._changes:
-            key, step = self._changes.popleft()
-            self._counts[key] = self._counts.get(key, 0) + step
-            touched.add(key)
-        add = [key for key in touched if self._counts[key] > 0 and key not in self._told]
-        drop = [key for key in touched if self._counts[key] <= 0 and key in self._told]
-        for key in touched:
-            if self._counts[key] <= 0:
-                del self._counts[key]
-        for start in range(0, max(len(add), len(drop)), _MOST_HOLDS_AT_ONCE):
-            stop = start + _MOST_HOLDS_AT_ONCE
-            wire.tell("hold", {"add": add[start:stop], "drop": drop[start:stop]})
-        self._told.update(add)
-        self._told.difference_update(drop)
+        self._bell.ring()
 
     # -- the keeper ----------------------------------------------------------------------------------
     def _ensure_keeper(self) -> None:
@@ -308,22 +288,21 @@ class Channel:
     def _wait(self, wire: Wire) -> bool:
         """Wait for a bell or a broken line; True when the line broke. Announces what the bell was rung for."""
         poll = select.poll()
-        poll.register(self._bell, select.POLLIN)
+        poll.register(self._bell.fileno(), select.POLLIN)
         if (fd := wire.sock.fileno()) >= 0:
             poll.register(fd, select.POLLRDHUP)
         ready = dict(poll.poll())
-        if self._bell in ready:
+        if self._bell.fileno() in ready:
             self._closing.wait(_BATCH_SECONDS)
-            self._rung = False
-            os.eventfd_read(self._bell)
+            self._bell.heard()
             self._flush()
         return fd in ready
 
     def _flush(self) -> None:
         with self._lock:
-            if self._wire is not None and self._changes:
+            if self._wire is not None and self._ledger.pending:
                 try:
-                    self._announce(self._wire)
+                    self._ledger.announce(self._wire)
                 except OSError:
                     self._drop(self._wire)
 
@@ -335,15 +314,6 @@ class Channel:
                     self._attempt()
                 except NQError as exc:
                     _log.debug("no coordinator yet: %s", exc)
-
-    def _change(self, key: tuple[str, int], step: int) -> None:
-        self._changes.append((key, step))
-        self._ring()
-
-    def _ring(self) -> None:
-        if not self._rung and self._bell >= 0:
-            self._rung = True
-            os.eventfd_write(self._bell, 1)
 
     # -- words ---------------------------------------------------------------------------------------
     def _nobody(self) -> str:
@@ -370,11 +340,9 @@ class Channel:
         """In a child: forget the parent's line, which is closed here, and its threads, which are not here."""
         self._lock = threading.RLock()
         self._wire = self._service = self._keeper = None
-        self._told = set()
-        self._rung = False
+        self._bell = Bell()
         if not self._closing.is_set():
             self._closing = threading.Event()
-            self._bell = own(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
 
 
 def _renew_in_child() -> None:

@@ -22,20 +22,20 @@ class Catalogue:
     def __init__(self) -> None:
         self.objects: dict[str, StoredObject] = {}
         self.links: dict[str, str] = {}
+        self.loose: set[str] = set()  # objects that no name links to
+        self.bytes = 0  # of all objects together, the loose ones included
         self._runs: dict[str, list[str]] = {}  # name -> ids of its versioned objects, first version ascending
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self.links))
 
-    @property
-    def bytes(self) -> int:
-        """Bytes of all objects together, those without a name included."""
-        return sum(stored.bytes for stored in self.objects.values())
-
     def add(self, stored: StoredObject) -> None:
         """Take in an object, or its new header."""
         self.remove(stored.id)
         self.objects[stored.id] = stored
+        self.bytes += stored.bytes
+        if self.links.get(stored.name) != stored.id:
+            self.loose.add(stored.id)
         if stored.version:
             run = self._runs.setdefault(stored.name, [])
             run.append(stored.id)
@@ -44,7 +44,11 @@ class Catalogue:
     def remove(self, id_: str) -> StoredObject | None:
         """Forget an object; its name, if it links there, is left to the caller."""
         stored = self.objects.pop(id_, None)
-        if stored is not None and id_ in (run := self._runs.get(stored.name, [])):
+        if stored is None:
+            return None
+        self.loose.discard(id_)
+        self.bytes -= stored.bytes
+        if id_ in (run := self._runs.get(stored.name, [])):
             run.remove(id_)
             if not run:
                 del self._runs[stored.name]
@@ -62,8 +66,17 @@ class Catalogue:
         """Give an object its version and its name; returns it as it is then."""
         named = replace(stored, first_version=version, version=version)
         self.add(named)
-        self.links[named.name] = named.id
+        self.link(named.name, named.id)
         return named
+
+    def link(self, name: str, id_: str | None) -> None:
+        """Let a name mean an object, or nothing."""
+        before = self.links.pop(name, None)
+        if before in self.objects:
+            self.loose.add(before)
+        if id_ is not None:
+            self.links[name] = id_
+            self.loose.discard(id_)
 
     def newest(self, name: str) -> StoredObject:
         """Return the object a name links to, or raise `UnknownDataset` with the nearest names."""
@@ -95,15 +108,6 @@ class Catalogue:
                 found.append((stored, min(stored.version, end)))
             end = min(end, stored.first_version - 1)
         return found
-
-    def superseded(self, id_: str) -> bool:
-        """Tell whether no name links to this object."""
-        stored = self.objects.get(id_)
-        return stored is not None and self.links.get(stored.name) != id_
-
-    def unlinked(self) -> list[str]:
-        """Return the objects that no name links to."""
-        return [id_ for id_ in self.objects if self.superseded(id_)]
 
     def bytes_of(self, name: str) -> int:
         """Return the bytes of all versions of a name that are still there."""

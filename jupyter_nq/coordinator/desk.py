@@ -62,10 +62,14 @@ class Desk:
         for stored in event.objects:
             self.catalogue.add(stored)
         known = self.catalogue.objects
-        self.catalogue.links.update({name: id_ for name, id_ in event.links.items() if id_ in known})
-        actions: Actions = [ev.Unlink(name) for name, id_ in event.links.items() if id_ not in known]
+        actions: Actions = []
+        for name, id_ in event.links.items():
+            if id_ in known:
+                self.catalogue.link(name, id_)
+            else:
+                actions.append(ev.Unlink(name))
         actions += self._finish_publishes()
-        for id_ in self.catalogue.unlinked():
+        for id_ in self.catalogue.loose:
             if not known[id_].version or known[id_].name not in self.catalogue.links:
                 self._grace[id_] = event.now + GRACE_SECONDS
         self.revision += 1
@@ -77,7 +81,7 @@ class Desk:
         for stored in sorted(self.catalogue.objects.values(), key=lambda s: s.first_version):
             newest = self.catalogue.links.get(stored.name)
             if newest and stored.first_version > self.catalogue.objects[newest].version:
-                self.catalogue.links[stored.name] = stored.id
+                self.catalogue.link(stored.name, stored.id)
                 actions.append(ev.Link(stored.name, stored.id))
         return actions
 
@@ -90,14 +94,14 @@ class Desk:
 
     def _tick(self, event: ev.Tick) -> Actions:
         self._grace = {id_: until for id_, until in self._grace.items() if until > event.now}
-        return self._collect(self.catalogue.unlinked())
+        return self._collect(list(self.catalogue.loose))
 
     def _collect(self, candidates: Iterable[str]) -> Actions:
         """Ask for the collection of those candidates that no name, peer or writer needs."""
         chosen = [
             id_
             for id_ in candidates
-            if self.catalogue.superseded(id_)
+            if id_ in self.catalogue.loose
             and id_ not in self._collecting
             and id_ not in self._grace
             and not self.people.held(id_)
@@ -108,10 +112,23 @@ class Desk:
     def _collected(self, event: ev.Collected) -> Actions:
         self._collecting.discard(event.id)
         if event.gone:
-            self.catalogue.remove(event.id)
-            self.owners.pop(event.id, None)
-            self.revision += 1
+            self._forget(event.id)
         return []
+
+    def _vanished(self, event: ev.Vanished) -> Actions:
+        stored = self._forget(event.id)
+        if stored is None or self.catalogue.links.get(stored.name) != event.id:
+            return []
+        self.catalogue.link(stored.name, None)
+        return [ev.Unlink(stored.name)]
+
+    def _forget(self, id_: str) -> ev.StoredObject | None:
+        self.owners.pop(id_, None)
+        self._grace.pop(id_, None)
+        for peer in self.people.peers.values():
+            peer.holds.pop(id_, None)
+        self.revision += 1
+        return self.catalogue.remove(id_)
 
     # -- peers -------------------------------------------------------------------------------------
     def _arrived(self, event: ev.PeerArrived) -> Actions:
@@ -128,7 +145,8 @@ class Desk:
     def _hold(self, event: ev.Hold) -> Actions:
         holds = self._peer(event.peer).holds
         for id_, version in event.add:
-            holds.setdefault(id_, set()).add(version)
+            if id_ in self.catalogue.objects:
+                holds.setdefault(id_, set()).add(version)
         let_go = []
         for id_, version in event.drop:
             versions = holds.get(id_, set())
@@ -159,6 +177,9 @@ class Desk:
     # -- names and versions ------------------------------------------------------------------------
     def _reserve(self, event: ev.Reserve) -> Actions:
         peer = self._peer(event.peer)
+        # A process writes a name once at a time: what it promised itself before for this name came to nothing.
+        for ticket in [t for t, r in peer.reservations.items() if r.name == event.name]:
+            del peer.reservations[ticket]
         refuse_beyond(self.catalogue, self.people, event)
         self._tickets += 1
         peer.reservations[self._tickets] = Reservation(event.name, event.bytes)
@@ -193,7 +214,7 @@ class Desk:
         if not stored.version:
             return self.catalogue.publish(stored, version)
         self.catalogue.add(stored)
-        self.catalogue.links[stored.name] = stored.id
+        self.catalogue.link(stored.name, stored.id)
         return stored
 
     def _remember(self, id_: str, answer: dict[str, Any]) -> None:
@@ -214,10 +235,7 @@ class Desk:
         self._published.pop(stored.id, None)
 
     def _relink(self, name: str, id_: str | None) -> None:
-        if id_ is None:
-            self.catalogue.links.pop(name, None)
-        else:
-            self.catalogue.links[name] = id_
+        self.catalogue.link(name, id_)
         self._collecting.difference_update(s.id for s in self.catalogue.objects.values() if s.name == name)
 
     def _grown(self, event: ev.Grown) -> Actions:
@@ -229,7 +247,7 @@ class Desk:
             self.revision += 1
         if event.peer is None:
             return []
-        if self.catalogue.superseded(stored.id):
+        if stored.id in self.catalogue.loose:
             raise StoreError(f"{stored.name!r} was replaced or dropped while rows were appended. Append them again.")
         self._peer(event.peer).reservations.pop(event.ticket or 0, None)
         return [ev.Reply({"name": stored.name, "version": stored.version, "rows": stored.rows})]
@@ -239,7 +257,7 @@ class Desk:
         ids = [stored.id for stored, _ in self.catalogue.versions(event.name)]
         answer = {"name": event.name, "versions": newest.version, "bytes": self.catalogue.bytes_of(event.name)}
         self._undo = partial(self._relink, event.name, newest.id)
-        del self.catalogue.links[event.name]
+        self.catalogue.link(event.name, None)
         self.revision += 1
         return [ev.Unlink(event.name), ev.Reply(answer), *self._collect(ids)]
 
@@ -263,6 +281,7 @@ _HANDLERS: dict[type[Any], Any] = {
     ev.Drop: Desk._drop,
     ev.Hold: Desk._hold,
     ev.Collected: Desk._collected,
+    ev.Vanished: Desk._vanished,
     ev.KernelsReported: Desk._kernels,
     ev.ProblemReported: Desk._problem,
     ev.HandoverAsked: Desk._handover,

@@ -147,6 +147,13 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
+class Vanished:
+    """An object that the desk knows is not in the store any more: somebody removed the file by hand."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class KernelsReported:
     """A server tells which kernels are its own; the newest report replaces the one before."""
 
@@ -191,6 +198,7 @@ Event = (
     | Drop
     | Hold
     | Collected
+    | Vanished
     | KernelsReported
     | ProblemReported
     | HandoverAsked

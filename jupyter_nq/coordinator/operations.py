@@ -20,7 +20,15 @@ from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.coordinator.identity import ancestors, clean_program, peer_credentials, program
 from jupyter_nq.coordinator.protocol import PROTOCOL, ROLES, Request
 from jupyter_nq.coordinator.versions import LAYOUT, upgrade_sentence
-from jupyter_nq.errors import NQError, ProtocolError, StoreError, UnknownDataset, VersionMismatch, nearest
+from jupyter_nq.errors import (
+    ChecksumError,
+    NQError,
+    ProtocolError,
+    StoreError,
+    UnknownDataset,
+    VersionMismatch,
+    nearest,
+)
 
 _LIMIT_SECONDS = 1.0
 
@@ -144,7 +152,9 @@ class Operations:
     # -- datasets ----------------------------------------------------------------------------------
     def _reserve(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         name, wanted = check_name(arguments.text(args, "name")), arguments.number(args, "bytes")
-        limit, taken = self._store.pool_limit(self._pool_bytes), self._store.used_bytes()
+        limit, taken = self._limit(), 0
+        if self._desk.used_bytes + wanted > limit // 2:  # near the limit, look at every file anew
+            limit, taken = self._store.pool_limit(self._pool_bytes), self._store.used_bytes()
         return self.apply(ev.Reserve(connection.peer, name, wanted, limit, taken))
 
     def _release(self, connection: Connection, args: Mapping[str, Any]) -> None:
@@ -182,8 +192,14 @@ class Operations:
     def _look_again(self, name: str) -> None:
         """Read the newest header of a name: rows may have been appended by a process that died unheard."""
         id_ = self._desk.catalogue.links.get(name)
-        if id_ is not None:
+        if id_ is None:
+            return
+        try:
             self.apply(ev.Grown(self._read(id_)))
+        except UnknownDataset:
+            self.apply(ev.Vanished(id_))
+        except ChecksumError as exc:  # whoever opens it is told; a new version may still replace it
+            self.apply(ev.ProblemReported(None, str(exc), time.time_ns()))
 
     # -- the desk ----------------------------------------------------------------------------------
     def _kernels(self, connection: Connection, args: Mapping[str, Any]) -> None:

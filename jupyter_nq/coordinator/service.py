@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from jupyter_nq.buffers import Store
+from jupyter_nq.buffers import Damaged, Store
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.connection import Connection
 from jupyter_nq.coordinator.desk import Desk
@@ -112,6 +112,8 @@ class Service:
         self._listener = _bind(self.store)
         self._thread.start()
         self._started.wait()
+        if self._stopped.is_set():
+            raise CoordinatorUnavailable(f"The coordinator of {self.store.path} did not start; the log says why.")
         atexit.register(self.stop)
 
     def stop(self) -> None:
@@ -142,6 +144,8 @@ class Service:
         server = await self._loop.create_unix_server(lambda: Connection(self), sock=self._listener)
         self._started.set()
         self._tick()
+        self._clean()
+        self._in_background(self.store.damaged, self._name_damaged)
         try:
             await self._stopping.wait()
         finally:
@@ -186,11 +190,11 @@ class Service:
         assert connection.socket is not None
         disown(connection.socket.fileno())
         self._connections.discard(connection)
-        if connection.peer:
-            unfinished = bool(self._desk.people.peers[connection.peer].reservations)
+        peer = self._desk.people.peers.get(connection.peer)
+        if peer is not None:
             self._operations.apply(ev.PeerLeft(connection.peer))
-            if unfinished and not self._stopping.is_set():
-                self._in_background(self._leftovers, self._found)
+            if peer.reservations:
+                self._clean()
             self._settle()
 
     def asked(self, connection: Connection, request: Request) -> None:
@@ -250,6 +254,11 @@ class Service:
         self._operations.apply(ev.Tick(time.monotonic()))
         self._settle()
 
+    def _clean(self) -> None:
+        """Look for what writers left behind that did not finish."""
+        if not self._stopping.is_set():
+            self._in_background(self._leftovers, self._found)
+
     def _leftovers(self) -> list[ev.StoredObject]:
         """Remove files of dead writers, and return the sealed objects that nobody published."""
         self.store.sweep()
@@ -299,7 +308,7 @@ class Service:
             return
         if self._news is None and self._desk.revision != self._told_revision:
             self._news = self._loop.call_later(_NEWS_SECONDS, self._tell)
-        if self._retry is None and self._desk.catalogue.unlinked():
+        if self._retry is None and self._desk.catalogue.loose:
             self._retry = self._loop.call_later(self._retry_seconds, self._tick)
 
     def _tell(self) -> None:
@@ -311,10 +320,10 @@ class Service:
 
     # -- start ---------------------------------------------------------------------------------------
     def _rebuild(self) -> None:
-        self.store.sweep()
         objects = tuple(stored_object(info) for info in self.store.scan())
-        damaged = self.store.damaged()
         self._operations.apply(ev.Rebuilt(objects, self.store.names(), time.monotonic()))
+
+    def _name_damaged(self, damaged: list[Damaged] | None) -> None:
         if damaged:
             self._report(f"{len(damaged)} damaged objects are in the store: {damaged[0].reason}")
 

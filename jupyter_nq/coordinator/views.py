@@ -39,10 +39,10 @@ def notebooks(desk: Desk) -> list[dict[str, Any]]:
 
 def totals(desk: Desk) -> dict[str, Any]:
     """Return the counts that belong to the status."""
-    waiting = [desk.catalogue.objects[id_] for id_ in desk.catalogue.unlinked()]
+    waiting = [desk.catalogue.objects[id_] for id_ in desk.catalogue.loose]
     return {
         "datasets": len(desk.catalogue.links),
-        "peers": sum(peer.role != "watch" for peer in desk.people.peers.values()),
+        "peers": len({peer.pid for peer in desk.people.peers.values() if peer.role != "watch"}),
         "notebooks": sum(1 for _ in desk.people.kernels()),
         "problem": desk.problem,
         "revision": desk.revision,
