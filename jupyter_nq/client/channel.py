@@ -213,11 +213,18 @@ class Channel:
         self._ledger.forget_told()
         try:
             self._ledger.announce(wire)
-            if self._on_connect is not None:
-                self._on_connect(self)
         except OSError:
             self._drop(wire)
+            return None
+        self._tell_owner()
         return self._wire
+
+    def _tell_owner(self) -> None:
+        if self._on_connect is not None:
+            try:
+                self._on_connect(self)
+            except NQError as exc:  # the line is good, and its owner is asked again after the next connection
+                _log.warning("what follows a connection failed: %s", exc)
 
     def _dial(self) -> Wire | None:
         try:

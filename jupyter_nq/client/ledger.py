@@ -7,7 +7,6 @@ it appends to a deque. Counting them up is for the owner of the channel's lock.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
 from jupyter_nq.coordinator import Wire
 
@@ -58,10 +57,7 @@ class Ledger:
 
     def _tell(self, wire: Wire, add: list[Key], drop: list[Key]) -> None:
         for start in range(0, max(len(add), len(drop)), _MOST_AT_ONCE):
-            some: dict[str, Any] = {
-                "add": add[start : start + _MOST_AT_ONCE],
-                "drop": drop[start : start + _MOST_AT_ONCE],
-            }
-            wire.tell("hold", some)
+            part = slice(start, start + _MOST_AT_ONCE)
+            wire.tell("hold", {"add": add[part], "drop": drop[part]})
         self._told.update(add)
         self._told.difference_update(drop)
