@@ -1,0 +1,201 @@
+"""`jupyter nq clean`: list and remove what the package left in a store, and nothing else.
+
+What a process holds stays: the exclusive lock on an object cannot be had while anybody maps it. With a
+coordinator running, datasets that nobody holds are dropped through it. Without one this command takes
+the coordinator's lock itself, so that none can start meanwhile, and removes the objects, dead temporary
+files, names, the socket and, when nothing is left, the directory. Files that the package does not know
+are never touched, and a directory without the store's marker is refused.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jupyter_nq.buffers import Store
+from jupyter_nq.buffers.directory import MARKER, SOCKET
+from jupyter_nq.buffers.locks import try_flock
+from jupyter_nq.cli.checks import read_marker
+from jupyter_nq.cli.findings import Failed
+from jupyter_nq.cli.report import who
+from jupyter_nq.cli.text import size
+from jupyter_nq.cli.view import holders, reach, store_path
+from jupyter_nq.client.hosting import LOCK_NAME
+from jupyter_nq.client.records import Dataset, Holder, Status
+from jupyter_nq.config import Settings, load_settings
+from jupyter_nq.errors import StoreError
+
+_PARTS = ("tmp", "obj", "names")
+_OWN = frozenset({*_PARTS, MARKER, SOCKET, LOCK_NAME})
+
+
+@dataclass
+class Outcome:
+    """What was, or would be, removed, and what is refused."""
+
+    removed: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def clean(arguments: Namespace) -> int:
+    """List what was left; remove it when the user says so. 1 when something was refused."""
+    settings = load_settings(store_dir=arguments.store)
+    path = store_path(settings)
+    if not os.path.lexists(path):
+        print(f"{path} is not there: nothing was left.")
+        return 0
+    check_ours(path)
+    planned = sweep(path, settings, really=False)
+    _print(planned)
+    if not planned.removed or not (arguments.yes or _agrees()):
+        return 1 if planned.refused else 0
+    done = sweep(path, settings, really=True)
+    print(f"Removed {len(done.removed)} of {len(planned.removed)}.")
+    return 1 if done.refused else 0
+
+
+def check_ours(path: Path) -> None:
+    """Raise `StoreError` unless the directory carries the store's marker and belongs to this user."""
+    try:
+        if not (path / MARKER).is_file():
+            raise Failed(f"{path} has no {MARKER}: it is not a store of jupyter-nq, and nothing in it is touched")
+        read_marker(path)
+        if path.stat().st_uid != os.geteuid():
+            raise Failed(f"{path} belongs to uid {path.stat().st_uid}, this process runs as {os.geteuid()}")
+    except Failed as exc:
+        raise StoreError(f"{exc}.") from exc
+
+
+def empty(path: Path, *, keep_directory: bool) -> Outcome:
+    """Remove everything that nobody holds from a store without coordinator; a missing store is empty."""
+    if (path / MARKER).is_file():
+        return _alone(path, really=True, keep_directory=keep_directory)
+    if path.is_dir() and not keep_directory and not any(path.iterdir()):
+        path.rmdir()
+    return Outcome()
+
+
+def sweep(path: Path, settings: Settings, *, really: bool) -> Outcome:
+    """Remove what nobody holds, or with `really=False` only say what that is."""
+    with reach(path, settings) as wire:
+        if wire is None:
+            return _alone(path, really=really, keep_directory=False)
+        outcome = Outcome()
+        for dataset in (Dataset.from_wire(row) for row in wire.call("ls", {})):
+            if dataset.holders:
+                outcome.refused.append(f"{dataset.name}: held by {_named(dataset.holders)}")
+                continue
+            outcome.removed.append(f"dataset {dataset.name} ({size(dataset.bytes)})")
+            if really:
+                wire.call("drop", {"name": dataset.name})
+        status = Status.from_wire(wire.call("status", {}))
+        outcome.refused.append(f"{path} itself: its coordinator runs in {status.host} ({status.host_pid})")
+        return outcome
+
+
+# -- without a coordinator -----------------------------------------------------------------------
+def _alone(path: Path, *, really: bool, keep_directory: bool) -> Outcome:
+    """Sweep a store that has no coordinator, as its only keeper for the moment."""
+    outcome = Outcome()
+    with _coordinator_lock(path):
+        store = Store(path, create=False)
+        _objects(store, outcome, really)
+        _temporary(store, outcome, really)
+        if (path / SOCKET).is_socket():
+            outcome.removed.append(f"socket {SOCKET}, without a listener")
+            if really:
+                (path / SOCKET).unlink()
+        _directory(store, outcome, really, keep_directory)
+    return outcome
+
+
+@contextmanager
+def _coordinator_lock(path: Path) -> Iterator[None]:
+    descriptor = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if not try_flock(descriptor, fcntl.LOCK_EX):
+            raise StoreError(f"{path}: a coordinator is just starting or stopping there. Try again in a moment.")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _objects(store: Store, outcome: Outcome, really: bool) -> None:
+    names = store.names()
+    for info in store.scan():
+        called = [name for name, target in names.items() if target == info.id]
+        label = f"{' '.join(called) or 'unnamed object'} v{info.version} ({size(info.nbytes)})"
+        held = holders(store, info.id, info.version)
+        if held or (really and not store.collect(info.id)):
+            outcome.refused.append(f"{label}: held by {_named(held) or 'another process'}")
+            continue
+        outcome.removed.append(label)
+        if really:
+            for name in called:
+                store.unlink(name)
+    for damaged in store.damaged():
+        outcome.removed.append(f"damaged object {damaged.path.name}")
+        if really:
+            damaged.path.unlink()
+
+
+def _temporary(store: Store, outcome: Outcome, really: bool) -> None:
+    for file in sorted((store.path / "tmp").iterdir()):
+        if not file.is_symlink() and _is_locked(file):
+            outcome.refused.append(f"temporary file {file.name}: a process is writing it")
+            continue
+        outcome.removed.append(f"temporary file {file.name}")
+        if really:
+            file.unlink()
+
+
+def _is_locked(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return not try_flock(opened.fileno(), fcntl.LOCK_EX)
+
+
+def _directory(store: Store, outcome: Outcome, really: bool, keep: bool) -> None:
+    """Remove names that lead nowhere and, when nothing else is left, the store's own skeleton."""
+    path = store.path
+    foreign = sorted(set(os.listdir(path)) - _OWN)
+    if foreign:
+        outcome.refused.append(f"{path} itself: it holds other files ({', '.join(foreign[:3])})")
+    if outcome.refused:
+        return
+    outcome.removed.append(f"the store {path}")
+    if not really:
+        return
+    for name in store.names():
+        store.unlink(name)
+    for part in _PARTS:
+        (path / part).rmdir()
+    (path / LOCK_NAME).unlink()
+    (path / MARKER).unlink()
+    if not keep and not os.path.ismount(path):
+        path.rmdir()
+
+
+def _named(found: tuple[Holder, ...]) -> str:
+    return ", ".join(who(holder) for holder in found)
+
+
+def _print(outcome: Outcome) -> None:
+    for line in outcome.removed:
+        print(f"left     {line}")
+    for line in outcome.refused:
+        print(f"refused  {line}")
+    if not outcome.removed:
+        print("There is nothing to remove.")
+
+
+def _agrees() -> bool:
+    if not sys.stdin.isatty():
+        print("Nothing was removed; --yes removes it.")
+        return False
+    return input("Remove it? [y/N] ").strip().lower() in {"y", "yes"}

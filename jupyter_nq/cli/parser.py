@@ -1,0 +1,86 @@
+"""The commands of `jupyter nq` and their arguments."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from jupyter_nq import __version__
+
+_DEMO_ROWS = 20_000  # a year and three quarters of 30-minute bars
+_DESCRIPTION = """One NQ dataset, parsed right once, shared in memory by every Jupyter notebook.
+
+Where a command needs the store it takes --store, else $JUPYTER_NQ_STORE, else store_dir of
+jupyter_nq.yaml, else /dev/shm/nq-<uid>."""
+_EPILOG = "Exit code: 0 done, 1 it was done and something is wrong, 2 it could not be done."
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like all errors of the commands."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"jupyter nq: {message}. {self.prog} --help shows what it takes.\n")
+
+
+def build_parser() -> OneLineParser:
+    """Return the parser; the chosen command's name is in `command`."""
+    parser = OneLineParser(
+        prog="jupyter nq",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"jupyter-nq {__version__}")
+    parser.add_argument("--store", metavar="DIR", help="directory of the store, before or after the command")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
+    _demo(_command(commands, "demo", "run the main job: a real server, two notebooks, one copy of the bars"))
+    _sample(_command(commands, "sample", "write realistic NQ files in the vendors' layouts", store=False))
+    _json(_command(commands, "status", "show the store and who runs its coordinator"))
+    _json(_command(commands, "ls", "list the datasets and who holds them"))
+    _command(commands, "doctor", "try what the store needs from this machine, with a fix for each finding")
+    clean = _command(commands, "clean", "list and remove what was left in the store; what is held stays")
+    clean.add_argument("--yes", action="store_true", help="remove without asking")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[OneLineParser], name: str, text: str, *, store: bool = True
+) -> OneLineParser:
+    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    if store:
+        # SUPPRESS: without it the default of the command would undo a --store given before the command
+        command.add_argument("--store", metavar="DIR", default=argparse.SUPPRESS, help="directory of the store")
+    return command
+
+
+def _demo(command: OneLineParser) -> None:
+    command.add_argument("--data", metavar="DIR", help="use the bar files of this directory instead of sample data")
+    command.add_argument("--rows", type=positive, default=_DEMO_ROWS, help="30-minute bars of the sample (%(default)s)")
+    command.add_argument("--seed", type=int, default=1, help="seed of the sample (%(default)s)")
+    command.add_argument("--keep", action="store_true", help="keep the executed notebooks, the data and the store")
+
+
+def _sample(command: OneLineParser) -> None:
+    command.add_argument("directory", metavar="DIR", help="where to write; made if it is not there")
+    command.add_argument("--rows", type=positive, default=_DEMO_ROWS, help="30-minute bars (%(default)s)")
+    command.add_argument("--seed", type=int, default=1, help="seed; the same one gives the same files (%(default)s)")
+    command.add_argument("--layout", action="append", metavar="NAME", help="write only this layout; may be given again")
+
+
+def _json(command: OneLineParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON with plain numbers")
+
+
+def positive(text: str) -> int:
+    """Return a whole number of at least 1.
+
+    >>> positive("1_000")
+    1000
+    """
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value

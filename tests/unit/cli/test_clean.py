@@ -1,0 +1,147 @@
+"""`clean`: removes what was left, refuses what is held, touches nothing else."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jupyter_nq.buffers import Store
+from jupyter_nq.cli import clean
+from jupyter_nq.client.channel import Channel
+from jupyter_nq.config import load_settings
+
+from .conftest import Run
+
+
+def test_nothing_there(run: Run, tmp_path: Path) -> None:
+    """A store that is not there needs no cleaning."""
+    assert run("clean", "--store", tmp_path / "store")[0] == 0
+
+
+@pytest.mark.parametrize("content", [{}, {"letter.txt": "dear"}, {"store.json": '{"magic": "other"}'}])
+def test_only_our_directories(run: Run, tmp_path: Path, content: dict[str, str]) -> None:
+    """A directory without our marker is refused and stays as it is."""
+    for name, text in content.items():
+        (tmp_path / name).write_text(text)
+    code, said, error = run("clean", "--yes", "--store", tmp_path)
+    assert (code, said) == (2, "")
+    assert error.count("\n") == 1
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == content
+
+
+def test_lists_first(run: Run, store: Store) -> None:
+    """Without --yes and without a terminal it lists and removes nothing."""
+    code, said, _ = run("clean", "--store", store.path)
+    assert code == 0
+    assert "left     NQ.30min v1" in said
+    assert f"left     the store {store.path}" in said
+    assert "Nothing was removed" in said
+    assert len(store.names()) == 2
+
+
+def test_asks_in_a_terminal(run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a terminal the answer decides."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: "n")
+    run("clean", "--store", store.path)
+    assert store.path.exists()
+    monkeypatch.setattr("builtins.input", lambda _: "Yes")
+    run("clean", "--store", store.path)
+    assert not store.path.exists()
+
+
+def test_removes_everything_that_was_left(run: Run, store: Store) -> None:
+    """Objects, a damaged one, temporary files, names, the dead socket and the directory go."""
+    (store.path / "tmp" / "dead.part").write_bytes(b"x")
+    (store.path / "tmp" / "name.link").symlink_to("../obj/x")
+    (store.path / "obj" / ("0" * 32)).write_bytes(b"torn")
+    (store.path / "names" / "lost").symlink_to("../obj/" + "1" * 32)
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(store.path / "ctl.sock"))
+    code, said, _ = run("clean", "--yes", "--store", store.path)
+    assert code == 0
+    assert all(part in said for part in ("dead.part", "name.link", "damaged object 0000", "socket ctl.sock"))
+    assert not store.path.exists()
+
+
+def test_refuses_what_is_held(run: Run, store: Store, hold: Callable[[str], int]) -> None:
+    """A held object stays with its name, and its holder is named; the others go."""
+    pid = hold("NQ.30min")
+    code, said, _ = run("clean", "--yes", "--store", store.path)
+    assert code == 1
+    assert f"({pid})" in next(line for line in said.splitlines() if line.startswith("refused"))
+    assert list(store.names()) == ["NQ.30min"]
+    assert [info.name for info in store.scan()] == ["NQ.30min"]
+
+
+def test_refuses_a_file_that_is_being_written(run: Run, store: Store) -> None:
+    """A temporary file whose writer lives stays."""
+    part = store.path / "tmp" / "live.part"
+    with part.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        code, said, _ = run("clean", "--yes", "--store", store.path)
+        assert code == 1
+        assert "live.part: a process is writing it" in said
+        assert part.exists()
+
+
+def test_keeps_files_of_others(run: Run, store: Store) -> None:
+    """A file that the package did not write stays, and the store with it."""
+    letter = store.path / "letter.txt"
+    letter.write_text("dear")
+    code, said, _ = run("clean", "--yes", "--store", store.path)
+    assert code == 1
+    assert "letter.txt" in said
+    assert letter.read_text() == "dear"
+    assert store.names() == {}
+    assert Store(store.path, create=False).epoch == store.epoch
+
+
+def test_through_the_coordinator(run: Run, store: Store) -> None:
+    """With a coordinator the datasets that nobody holds are dropped through it; the store stays."""
+    with Channel(store.path, load_settings(store_dir=str(store.path))) as channel:
+        handle = store.open("NQ.30min")
+        channel.hold(handle.info.id, 1)
+        channel.request("status")  # the hold is announced before any request
+        code, said, _ = run("clean", "--yes", "--store", store.path)
+        assert code == 1
+        assert "left     dataset signals" in said
+        assert "NQ.30min: held by" in said
+        assert f"({os.getpid()})" in said
+        assert [row["name"] for row in channel.request("ls")] == ["NQ.30min"]
+        handle.close()
+
+
+def test_a_coordinator_that_is_starting(run: Run, store: Store) -> None:
+    """While another process takes the coordinator's lock nothing is removed."""
+    descriptor = os.open(store.path / "coordinator.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with pytest.raises(clean.StoreError, match="just starting"):
+        clean.empty(store.path, keep_directory=False)
+    os.close(descriptor)
+    assert len(store.names()) == 2
+
+
+def test_empty(store: Store, tmp_path: Path) -> None:
+    """`empty` keeps the directory when told to, removes an empty one, and ignores a missing one."""
+    clean.empty(store.path, keep_directory=True)
+    assert list(store.path.iterdir()) == []
+    clean.empty(store.path, keep_directory=True)
+    assert store.path.exists()
+    (tmp_path / "e").mkdir()
+    clean.empty(tmp_path / "e", keep_directory=False)
+    assert not (tmp_path / "e").exists()
+    assert clean.empty(tmp_path / "absent", keep_directory=False).removed == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_a_store_of_another_user(run: Run, store: Store) -> None:
+    """Another user's store is refused."""
+    os.chown(store.path, 12345, -1)
+    assert "belongs to uid 12345" in run("clean", "--yes", "--store", store.path)[2]
+    os.chown(store.path, 0, -1)
