@@ -1,0 +1,119 @@
+"""The server extension: settings as traits, routes, and the coordinator behind them.
+
+The channel opens after the server listens, in a thread. With role "server" it hosts the coordinator
+when nobody does, takes it over from a script, and stays a client when another server has it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from jupyter_server.extension.application import ExtensionApp
+
+from jupyter_nq.config import Settings
+from jupyter_nq.errors import ConfigError
+from jupyter_nq.server.board import Board
+from jupyter_nq.server.datasets import DatasetRoute, DatasetsRoute
+from jupyter_nq.server.feed import FeedSocket
+from jupyter_nq.server.kernels import KernelReporter
+from jupyter_nq.server.line import ServerLine
+from jupyter_nq.server.link import Link
+from jupyter_nq.server.notebooks import NotebooksRoute
+from jupyter_nq.server.settlement import settle
+from jupyter_nq.server.status import StatusRoute
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
+
+_STORE_VARIABLE = "JUPYTER_NQ_STORE"
+
+
+class NQApp(Settings, ExtensionApp):
+    """Shares datasets among the notebooks of this server, and of everything that opens the same store."""
+
+    name = "jupyter_nq"
+    description = __doc__
+
+    link: Link
+    board: Board
+    reporter: KernelReporter
+
+    def initialize_settings(self) -> None:
+        """Settle the settings and build the parts; nothing runs yet."""
+        self._exported: str | None = None
+        self._settled = Settings()
+        self._config_error: ConfigError | None = None
+        try:
+            self._settled, overruled = settle(self, self.config.NQApp)
+        except ConfigError as exc:
+            if self.serverapp.reraise_server_extension_failures:
+                raise
+            self._config_error = exc
+        else:
+            for sentence in overruled:
+                self.log.warning(sentence)
+            self._export_store()
+        self._build()
+
+    def initialize_handlers(self) -> None:
+        """Register the routes; the server puts its base_url before them."""
+        self.handlers.extend(
+            [
+                (r"/jupyter-nq/status", StatusRoute),
+                (r"/jupyter-nq/datasets", DatasetsRoute),
+                (r"/jupyter-nq/datasets/([^/]+)", DatasetRoute),
+                (r"/jupyter-nq/notebooks", NotebooksRoute),
+                (r"/jupyter-nq/feed", FeedSocket),
+            ]
+        )
+
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        """Reach or host the coordinator, now that the server listens."""
+        self.board.start()
+        self.reporter.start()
+        await self.link.open()
+
+    async def stop_extension(self) -> None:
+        """Send the panels home, hand the coordinator to whoever is next, and restore the environment."""
+        await self.board.stop()
+        await self.reporter.stop()
+        await self.link.close()
+        if self._exported is not None and os.environ.get(_STORE_VARIABLE) == self._exported:
+            del os.environ[_STORE_VARIABLE]
+            self._exported = None
+
+    def _build(self) -> None:
+        settings = self._settled
+        self.link = Link(self._connect, self.log)
+        self.board = Board(lambda: self.link.request("desk"), settings.feed_hz, self.log)
+        self.reporter = KernelReporter(
+            self.serverapp.kernel_manager,
+            self.serverapp.session_manager,
+            self._send_kernels,
+            settings.identity_seconds,
+            self.log,
+        )
+
+    def _export_store(self) -> None:
+        """Name the store in the environment that this server's kernels inherit, unless it is already there."""
+        if self._settled.store_dir and _STORE_VARIABLE not in os.environ:
+            os.environ[_STORE_VARIABLE] = self._exported = self._settled.store_dir
+
+    def _connect(self) -> ServerLine:
+        """Open the channel; runs in a thread of the link."""
+        if self._config_error is not None:
+            raise self._config_error
+        return ServerLine(self._settled, changed=self.board.changed, who=self.reporter.wake)
+
+    async def _send_kernels(self, kernels: list[dict[str, Any]]) -> bool:
+        return await self.link.note("kernels", server=self._identity(), kernels=kernels)
+
+    def _identity(self) -> Mapping[str, Any]:
+        return {
+            "pid": os.getpid(),
+            "port": self.serverapp.port,
+            "base_url": self.serverapp.base_url,
+            "root_dir": self.serverapp.root_dir,
+        }
