@@ -48,6 +48,10 @@ class UnknownTimeframe(NQError, ValueError):
     """The timeframe cannot be parsed, or no file has it."""
 
 
+class UnknownZone(NQError, ValueError):
+    """The text is not the name of a time zone."""
+
+
 class UnreadableSource(NQError, ValueError):
     """The file is not a readable table of bars (empty, binary, wrong encoding, missing columns, bad row)."""
 

@@ -144,7 +144,9 @@ def _by_names(path: Path, names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
                 return names[plain.index(alias)]
         return None
 
-    found = {role: (name,) for role, aliases in ALIASES.items() if (name := find(*aliases)) is not None}
+    found: dict[str, tuple[str, ...]] = {
+        role: (name,) for role, aliases in ALIASES.items() if (name := find(*aliases)) is not None
+    }
     if "timestamp" not in found:
         parts = tuple(name for name in (find(*_DATE), find(*_TIME)) if name is not None)
         found |= {"timestamp": parts} if parts else {}

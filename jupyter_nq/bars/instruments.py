@@ -104,7 +104,7 @@ INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType({i.symbol: i for i in _
 
 
 def instrument(symbol: str) -> Instrument:
-    """Return the instrument of a root symbol, whatever its case.
+    """Return the instrument of a root symbol, whatever its case; a vendor's leading `@` is ignored.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def instrument(symbol: str) -> Instrument:
     >>> instrument("nq").tick
     0.25
     """
-    found = INSTRUMENTS.get(symbol.strip().upper())
+    found = INSTRUMENTS.get(symbol.strip().removeprefix("@").upper())
     if found is None:
         known = ", ".join(INSTRUMENTS)
         raise UnknownInstrument(f"unknown symbol {symbol!r}.{nearest(symbol.upper(), INSTRUMENTS)} Known: {known}.")

@@ -63,7 +63,9 @@ class Profile:
 
         Raises `ConfigError` when a field is missing or unknown.
         """
-        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()
+        }
         fields["columns"] = {role: tuple(names) for role, names in dict(plain.get("columns", {})).items()}
         try:
             return cls(**fields)

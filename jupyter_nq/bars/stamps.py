@@ -112,7 +112,8 @@ class Fields:
         parts = [year, month, day] if layout.order == "ymd" else [day, month, year]
         clock = int(self.time[row])
         time = f"{layout.join}{clock // 3600:02d}:{clock // 60 % 60:02d}" if layout.join else ""
-        return layout.separator.join(parts) + time
+        text: str = layout.separator.join(parts) + time
+        return text
 
 
 # -- from text to fields ---------------------------------------------------------------------------
@@ -143,14 +144,21 @@ class StampScanner:
         self.rows += len(stamps)
 
     def fields(self) -> Fields:
-        """Return the fields of everything taken."""
+        """Return the fields of everything taken.
+
+        Raises `BadStamp` when some stamps carry an offset from UTC and others do not.
+        """
 
         def join(name: str, *, wanted: bool = True) -> npt.NDArray[np.generic]:
             whole = [block[name] for block in self._blocks] if wanted else []
             return np.concatenate(whole) if whole else _empty(0)[name]
 
         fractions = any(layout.fraction for layout in self._layouts)
-        offsets = any(layout.offset for layout in self._layouts)
+        carrying = [layout.offset for layout in self._layouts]
+        offsets = any(carrying)
+        if offsets and not all(carrying):
+            row = int(np.argmax(join("layout") == carrying.index(not carrying[0])))
+            raise BadStamp(row, "some stamps carry an offset from UTC, others do not")
         always = {name: join(name) for name in ("layout", "first", "second", "year", "time")}
         return Fields(
             tuple(self._layouts),
@@ -299,7 +307,8 @@ def local_seconds(fields: Fields, orders: Sequence[str]) -> Ints:
     _refuse_dates(fields, day, month)
     index = (fields.year.astype(np.int32) - FIRST_YEAR) * 12 + month - 1
     _refuse_days(fields, day > _MONTH_DAYS[index], day, month)
-    return (_MONTH_START[index] + day - 1) * 86_400 + fields.time
+    seconds: Ints = (_MONTH_START[index] + day - 1) * 86_400 + fields.time
+    return seconds
 
 
 def _refuse_dates(fields: Fields, day: _Bytes, month: _Bytes) -> None:

@@ -1,0 +1,137 @@
+"""Day or month first: decided by values above 12, and by which reading makes sense as time.
+
+A number above 12 settles its own layout. A file may hold several layouts (a spreadsheet rewrites only the
+dates that it could misread), and one of them may never show such a number; then the stamps' order
+decides. One day order for the whole file is tried first; an order per layout only when that fails.
+What is left open here is decided by closed hours and gaps (`sniff`), or asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from jupyter_nq.bars.stamps import BadStamp, Fields, Ints, local_seconds
+
+_JUMP_BACK = -2 * 3600  # seconds; a clock that goes back repeats an hour, a wrong day order jumps by days
+_MOST_OPEN_LAYOUTS = 4
+CONTINUOUS_GAP = 7 * 86_400
+"""Seconds: a file of bars with no longer hole is continuous."""
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """The stamps of a file under one day order."""
+
+    orders: tuple[str, ...]
+    """For each layout: `dmy`, `mdy` or `ymd`."""
+    local: Ints
+    """Clock readings in seconds, in file order."""
+    why: str
+    """The evidence, as a sentence without its end; empty when there was nothing to decide."""
+
+    @property
+    def day_first(self) -> bool | None:
+        """True or False when all layouts agree on it, None when they differ or begin with the year."""
+        distinct = set(self.orders)
+        return {"dmy": True, "mdy": False}.get(distinct.pop()) if len(distinct) == 1 else None
+
+    @property
+    def largest_gap(self) -> int:
+        """Seconds of the longest step."""
+        return int(np.diff(self.local).max(initial=0))
+
+    @property
+    def ascends(self) -> bool:
+        """Whether no step goes back in time, a repeated hour aside."""
+        return bool((np.diff(self.local) > _JUMP_BACK).all())
+
+
+def possible_orders(fields: Fields, day_first: bool | None) -> list[Ordered]:
+    """Return the day orders under which the stamps exist and ascend; more than one is a question.
+
+    Parameters
+    ----------
+    day_first
+        The user's answer, which wins; None finds out.
+
+    Raises
+    ------
+    BadStamp
+        A stamp that is no date in any order, or that contradicts `day_first` or the rest of its layout.
+    """
+    if day_first is not None:
+        orders = tuple("ymd" if la.order == "ymd" else "dmy" if day_first else "mdy" for la in fields.layouts)
+        open_ = any(layout.order != "ymd" for layout in fields.layouts)
+        return [Ordered(orders, local_seconds(fields, orders), "as given" if open_ else "")]
+    choices = [_choices(fields, index) for index in range(len(fields.layouts))]
+    uniform = _uniform(choices)
+    proof = _proof(fields, choices)
+    found = [Ordered(orders, local_seconds(fields, orders), proof) for orders in uniform]
+    ascending = [reading for reading in found if reading.ascends]
+    if len(found) > 1 and len(ascending) == 1:
+        return [_because(ascending[0], "with the other day order the stamps go back in time")]
+    if ascending:
+        return ascending
+    mixed = _mixed(fields, choices, uniform)
+    return mixed if len(mixed) == 1 else found or mixed
+
+
+def _choices(fields: Fields, index: int) -> tuple[str, ...]:
+    """The orders that the values of one layout allow."""
+    if fields.layouts[index].order == "ymd":
+        return ("ymd",)
+    rows = fields.layout == index
+    first, second = rows & (fields.first > 12), rows & (fields.second > 12)
+    if first.any() and second.any():
+        late = max(int(np.argmax(first)), int(np.argmax(second)))
+        early = min(int(np.argmax(first)), int(np.argmax(second)))
+        raise BadStamp(
+            late, f"{fields.text(late)} and {fields.text(early)} cannot have the same order of day and month"
+        )
+    return ("dmy",) if first.any() else ("mdy",) if second.any() else ("dmy", "mdy")
+
+
+def _uniform(choices: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """One day order for all layouts, where the values allow it."""
+    found = []
+    for order in ("dmy", "mdy"):
+        orders = tuple("ymd" if "ymd" in allowed else order for allowed in choices)
+        if all(one in allowed for one, allowed in zip(orders, choices, strict=True)) and orders not in found:
+            found.append(orders)
+    return found
+
+
+def _mixed(fields: Fields, choices: Sequence[tuple[str, ...]], tried: Sequence[tuple[str, ...]]) -> list[Ordered]:
+    """A day order for each layout, where that makes the stamps ascend."""
+    if sum(len(allowed) > 1 for allowed in choices) > _MOST_OPEN_LAYOUTS:
+        return []
+    why = "each layout has its own, because only so do the stamps ascend"
+    readings = (Ordered(o, local_seconds(fields, o), why) for o in product(*choices) if o not in tried)
+    return [reading for reading in readings if reading.ascends]
+
+
+def _proof(fields: Fields, choices: Sequence[tuple[str, ...]]) -> str:
+    for index, allowed in enumerate(choices):
+        if allowed in (("dmy",), ("mdy",)):
+            numbers = fields.first if allowed == ("dmy",) else fields.second
+            row = int(np.argmax((fields.layout == index) & (numbers > 12)))
+            place = "first" if allowed == ("dmy",) else "second"
+            rest = " and so the stamps of every layout ascend" if len(choices) > 1 else ""
+            return f"{fields.text(row)} has the day in {place} place{rest}"
+    return ""
+
+
+def _because(reading: Ordered, why: str) -> Ordered:
+    return Ordered(reading.orders, reading.local, why)
+
+
+def narrowed(readings: Sequence[Ordered]) -> list[Ordered]:
+    """Return the only reading without a hole of more than a week, when there is exactly one, else all."""
+    continuous = [reading for reading in readings if reading.largest_gap <= CONTINUOUS_GAP]
+    if len(readings) > 1 and len(continuous) == 1:
+        return [_because(continuous[0], "with the other day order the file has holes of weeks")]
+    return list(readings)

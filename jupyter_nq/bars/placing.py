@@ -1,0 +1,226 @@
+"""Zone and edge of one file: one reading in UTC, with its evidence, or the question to ask.
+
+What the user says wins. What the stamps say themselves (`Z`, `+02:00`) comes next. Then the closed hours
+decide, for the calendars whose closed hours are known and for bars shorter than a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import cast
+
+from jupyter_nq.bars import closed
+from jupyter_nq.bars.instruments import Instrument
+from jupyter_nq.bars.profile import Edge
+from jupyter_nq.bars.readings import Candidate, fewest_closed, search
+from jupyter_nq.bars.stamps import Ints
+from jupyter_nq.bars.zones import zone_names
+from jupyter_nq.errors import AmbiguousStamps
+
+_EDGES = ("start", "end")
+_MOST_SHOWN = 8
+_DAY_MINUTES = 1440
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is known before the zone and the edge are looked for."""
+
+    name: str
+    """The file's name, for messages."""
+    minutes: int
+    instrument: Instrument | None
+    tz: str | None
+    """The zone as given, None to find it."""
+    edge: Edge | None
+    """The edge as given, None to find it."""
+    carries_offset: bool
+    """Whether the stamps themselves say their distance from UTC, and so are UTC already."""
+
+    @property
+    def zone(self) -> str | None:
+        """The zone that need not be found."""
+        return "UTC" if self.carries_offset else self.tz
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """The edges to try."""
+        return _EDGES if self.edge is None else (self.edge,)
+
+    @property
+    def testable(self) -> bool:
+        """Whether closed hours can tell anything."""
+        return self.instrument is not None and self.instrument.calendar in closed.KNOWN and self.minutes < _DAY_MINUTES
+
+    @property
+    def calendar(self) -> str:
+        """The calendar's name, for messages."""
+        return self.instrument.calendar if self.instrument else "the exchange"
+
+    def fits(self, local: Ints) -> bool:
+        """Return whether some allowed zone and edge leave no bar in closed hours."""
+        return not self.testable or bool(self.candidates(local))
+
+    def candidates(self, local: Ints) -> list[Candidate]:
+        """Return the readings that leave no bar in closed hours."""
+        return search(local, self.minutes, self.edges, [self.zone] if self.zone else zone_names())
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The answer: where the stamps lie on UTC."""
+
+    tz: str
+    edge: Edge
+    zone_names: tuple[str, ...]
+    evidence: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+
+
+def place(local: Ints, question: Question) -> Placed:
+    """Return the zone and edge of stamps.
+
+    Parameters
+    ----------
+    local
+        Clock readings in seconds; UTC when the stamps carry their offset.
+
+    Raises
+    ------
+    AmbiguousStamps
+        Several readings are possible, or none can be tested and the user did not say.
+    """
+    if question.zone and question.edge:
+        return _given(local, question, question.edge, "as given")
+    if not question.testable:
+        return _untested(local, question)
+    found = question.candidates(local)
+    if len(found) == 1:
+        return _found(local, question, found)
+    if question.carries_offset and (found or _same_edge(local, question) is None):
+        return _default_edge(local, question, found)
+    if question.zone and not found:
+        return _edge_of_pattern(local, question)
+    raise AmbiguousStamps(_several(question, found) if found else _none(local, question))
+
+
+def _given(local: Ints, question: Question, edge: Edge, why: str, names: tuple[str, ...] = ()) -> Placed:
+    """The zone is not in doubt: state it, the edge with its reason, and what the closed hours say."""
+    zone = question.zone or ""
+    origin = "the stamps carry their offset" if question.carries_offset else "as given"
+    evidence = [f"zone: {zone}, {origin}", f"edge: a stamp is the {edge} of its bar, {why}"]
+    if question.testable:
+        count = fewest_closed(local, [edge], [zone])[0][0]
+        verdict = "which contradicts the given zone or edge" if count else "as it should be"
+        evidence.append(
+            f"check: {count:,} of {len(local):,} bars in hours when {question.calendar} is closed, {verdict}"
+        )
+    return Placed(zone, edge, names or (zone,), tuple(evidence), ())
+
+
+def _found(local: Ints, question: Question, found: Sequence[Candidate]) -> Placed:
+    """Exactly one reading is left."""
+    only = found[0]
+    edge = cast(Edge, only.edge)
+    if question.zone:
+        placed = _given(local, question, edge, "the only edge that leaves no bar in closed hours")
+        return replace(placed, candidates=tuple(found))
+    if only.decided:
+        links = f" (also named {', '.join(only.names[1:])})" if len(only.names) > 1 else ""
+        zone = f"zone: {only.tz}{links}"
+    else:
+        zone = (
+            f"zone: undecided, {only.label} over this span, e.g. {only.tz} "
+            f"({len(only.names)} zone names give this reading)"
+        )
+    others = [(count, name) for count, name, _ in fewest_closed(local, [edge]) if name not in only.names and count]
+    others_text = ", ".join(f"{name} {count:,}" for count, name in others[:3])
+    why = "as given" if question.edge else "tested together with the zone"
+    evidence = (
+        f"{zone}: 0 of {len(local):,} bars in hours when {question.calendar} is closed; other zones: {others_text}",
+        f"edge: a stamp is the {edge} of its bar, {why}",
+    )
+    return Placed(only.tz, edge, only.names, evidence, tuple(found))
+
+
+def _untested(local: Ints, question: Question) -> Placed:
+    """Closed hours cannot help: the user must say what the stamps do not."""
+    if question.carries_offset:
+        return _given(local, question, question.edge or "start", "assumed: no closed hours are known to test it with")
+    missing = [name for name, value in (("tz", question.tz), ("edge", question.edge)) if value is None]
+    if question.instrument is None:
+        why = "the file's name does not tell a known instrument"
+    elif question.minutes >= _DAY_MINUTES:
+        why = "bars of a day have no hours to compare with the exchange's"
+    else:
+        why = f"the closed hours of {question.calendar} are not known"
+    examples = {"tz": "tz='America/New_York'", "edge": "edge='start' (or 'end')"}
+    symbol = "symbol='NQ', or " if question.instrument is None else ""
+    raise AmbiguousStamps(
+        f"{question.name}: {' and '.join(missing)} of the stamps cannot be found out, because {why}. "
+        f"Pass {symbol}{' and '.join(examples[name] for name in missing)}."
+    )
+
+
+def _same_edge(local: Ints, question: Question) -> Edge | None:
+    """Return the edge that every fitting zone agrees on, whatever zone was given."""
+    edges = {candidate.edge for candidate in replace(question, tz=None, carries_offset=False).candidates(local)}
+    return cast(Edge, edges.pop()) if len(edges) == 1 else None
+
+
+def _default_edge(local: Ints, question: Question, found: Sequence[Candidate]) -> Placed:
+    """Stamps that carry their offset: the start of the bar, unless the closed hours speak against it."""
+    why = "the default for stamps with an offset; closed hours permit both edges" if found else "the default"
+    return replace(_given(local, question, "start", why), candidates=tuple(found))
+
+
+def _edge_of_pattern(local: Ints, question: Question) -> Placed:
+    """The given zone contradicts the closed hours; the edge is the one that the other zones agree on."""
+    edge = _same_edge(local, question)
+    if edge is None:
+        counts = " and ".join(
+            f"{count:,} with edge={e!r}" for count, _, e in fewest_closed(local, _EDGES, [question.zone or ""])
+        )
+        raise AmbiguousStamps(
+            f"{question.name}: with tz={question.zone!r} bars lie in hours when {question.calendar} is closed "
+            f"({counts}), so the edge of the stamps cannot be found out. Pass edge= or another tz=."
+        )
+    return _given(local, question, edge, "the only edge that fits the exchange's hours in any zone")
+
+
+# -- questions ----------------------------------------------------------------------------------------
+def _several(question: Question, found: Sequence[Candidate]) -> str:
+    rows = [("tz", "edge", "offset", "first bar starts (UTC)")]
+    rows += [(f"{c.tz!r}", f"{c.edge!r}", c.label, _utc(c.first_start)) for c in found[:_MOST_SHOWN]]
+    more = f"\n  and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
+    ask = "edge=" if question.zone else "tz=" if question.edge else "tz= and edge="
+    return (
+        f"{question.name}: {len(found)} readings in UTC leave no bar in hours when {question.calendar} is closed, and "
+        f"the file does not tell which is right:\n  {_aligned(rows)}{more}\nPass {ask}."
+    )
+
+
+def _none(local: Ints, question: Question) -> str:
+    rows = [("tz", "edge", "bars in closed hours")]
+    rows += [(f"{name!r}", f"{edge!r}", f"{count:,}") for count, name, edge in _fewest(local, question)]
+    return (
+        f"{question.name}: in every zone some of the {len(local):,} bars lie in hours when {question.calendar} is "
+        f"closed; the fewest are\n  {_aligned(rows)}\nPass tz= and edge=, or the symbol= of the file."
+    )
+
+
+def _fewest(local: Ints, question: Question) -> list[tuple[int, str, str]]:
+    return fewest_closed(local, question.edges)[:_MOST_SHOWN]
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[i]) for row in rows) + 2 for i in range(len(rows[0]))]
+    return "\n  ".join(
+        "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _utc(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,245 @@
+"""From a file and its profile to the canonical table of bars.
+
+The general path: Arrow converts the numbers block by block, `stamps` reads the stamps, and the whole
+stamp column is then placed on UTC, because the hour that a clock repeats is decided by order. Nothing is
+sorted, dropped or repaired: a row that cannot be read exactly stops the reading with its line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from jupyter_nq.bars.blocks import BLOCK_BYTES, Progress, fault, line_of, read_blocks, row_error, stamps_of
+from jupyter_nq.bars.closed import bar_starts
+from jupyter_nq.bars.instruments import Instrument
+from jupyter_nq.bars.profile import ROLES, Profile
+from jupyter_nq.bars.sniffing import known_instrument, sniff
+from jupyter_nq.bars.stamps import BadStamp, Fields, Ints, Layout, StampScanner, local_seconds
+from jupyter_nq.bars.zones import steps
+from jupyter_nq.errors import UnreadableSource
+
+PRICES = ("open", "high", "low", "close")
+ZERO_VOLUME = 1
+"""Flag of a bar without volume."""
+FLAT = 2
+"""Flag of a bar whose four prices are equal."""
+
+BAR_SCHEMA = pa.schema(
+    [
+        pa.field("timestamp", pa.timestamp("ns", tz="UTC"), nullable=False),
+        *(pa.field(name, pa.float64(), nullable=False) for name in PRICES),
+        pa.field("volume", pa.int64(), nullable=False),
+        pa.field("flags", pa.uint32(), nullable=False),
+    ]
+)
+"""A canonical bar: start of bar in UTC, prices as in the file, volume, and a bit for every rule that it breaks."""
+
+_SNIFF_SHARE = 0.3  # of the time of a load
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Bars:
+    """The bars of one file."""
+
+    table: pa.Table
+    """`BAR_SCHEMA`, one chunk per column, strictly increasing timestamps."""
+    profile: Profile
+    evidence: tuple[str, ...]
+    """Why the profile is what it is, a sentence each."""
+    instrument: Instrument | None
+    """None when neither the caller nor the file's name says which."""
+
+
+def load_bars(
+    path: str | os.PathLike[str],
+    *,
+    timeframe: str | None = None,
+    symbol: str | None = None,
+    tz: str | None = None,
+    edge: str | None = None,
+    day_first: bool | None = None,
+    delimiter: str | None = None,
+    block_bytes: int = BLOCK_BYTES,
+    progress: Progress | None = None,
+) -> Bars:
+    """Find out how a file is to be read, and read it.
+
+    Parameters
+    ----------
+    path
+        A text table with a stamp, four prices and a volume per row.
+    timeframe, symbol
+        What the bars are; None takes them from the file's name, then the length from the stamps.
+    tz, edge, day_first, delimiter
+        Answers that win over what is detected.
+    block_bytes
+        Size of the blocks in which the file is read; the result does not depend on it.
+    progress
+        Called with the share done, 0 to 1; it may raise to cancel.
+
+    Raises
+    ------
+    SourceNotFound, UnreadableSource
+        No file, or a row that cannot be read; the message names the line.
+    AmbiguousStamps
+        Several readings in UTC are possible; the message shows them and the argument to pass.
+    UnknownInstrument, UnknownTimeframe, UnknownZone
+        A word that is none.
+    """
+    path = Path(path)
+    share = _SNIFF_SHARE
+    found = sniff(
+        path,
+        timeframe=timeframe,
+        symbol=symbol,
+        tz=tz,
+        edge=edge,
+        day_first=day_first,
+        delimiter=delimiter,
+        block_bytes=block_bytes,
+        progress=_scaled(progress, 0.0, share),
+    )
+    table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(progress, share, 1.0))
+    return Bars(table, found.profile, found.evidence, known_instrument(path, symbol))
+
+
+def _scaled(progress: Progress | None, low: float, high: float) -> Callable[[float], None] | None:
+    return None if progress is None else lambda fraction: progress(low + (high - low) * fraction)
+
+
+def read_bars(
+    path: str | os.PathLike[str],
+    profile: Profile,
+    *,
+    block_bytes: int = BLOCK_BYTES,
+    progress: Progress | None = None,
+) -> pa.Table:
+    """Read a file as its profile says, and return a table of `BAR_SCHEMA`.
+
+    The profile's `delimiter`, `columns`, `tz`, `edge`, `layouts` decide; nothing is detected. Memory is
+    that of the table and one block. `progress` may raise to cancel.
+
+    Raises
+    ------
+    SourceNotFound, UnreadableSource
+        No file; a row that is short, long, not a number, not a date, in a layout that the profile does
+        not have, or not after the row before it. The message names file, line and text.
+    """
+    path = Path(path)
+    scanner = StampScanner()
+    parts: list[list[npt.NDArray[np.generic]]] = [[] for _ in range(5)]
+    stamp_columns = len(profile.columns["timestamp"])
+    for batch in read_blocks(path, profile, ROLES, block_bytes=block_bytes, progress=progress):
+        before = scanner.rows
+        try:
+            scanner.add(stamps_of(batch, stamp_columns))
+        except BadStamp as bad:
+            raise _stamp_error(path, profile, before, bad) from bad
+        for collected, column in zip(parts, _numbers(path, profile, batch, before), strict=True):
+            collected.append(column)
+    if not scanner.rows:
+        raise UnreadableSource(f"{path} has no rows. Export it again.")
+    columns = [np.concatenate(collected) for collected in parts]
+    return _table(_timestamps(path, profile, scanner.fields()), columns)
+
+
+def _stamp_error(path: Path, profile: Profile, first_row: int, bad: BadStamp) -> UnreadableSource:
+    """Return the error of a bad stamp, or of a bad number above it in the same block."""
+    number = fault(path, profile, first_row, ROLES, stop_row=bad.row)
+    return number or row_error(path, profile, bad.row, bad.reason)
+
+
+def _numbers(path: Path, profile: Profile, batch: pa.RecordBatch, before: int) -> list[npt.NDArray[np.generic]]:
+    """Return open, high, low, close, volume of a block."""
+    first = len(profile.columns["timestamp"])
+    columns = batch.columns[first:]
+    prices = [_values(column, np.float64) for column in columns[:4]]
+    good = all(column.null_count == 0 for column in columns) and all(np.isfinite(price).all() for price in prices)
+    if good:
+        volumes = [_values(column, np.int64) for column in columns[4:]]
+        volume = volumes[0] if len(volumes) == 1 else volumes[0] + volumes[1]
+        if all((part >= 0).all() for part in [*volumes, volume]):
+            return [*prices, volume]
+    found = fault(path, profile, before, ROLES)
+    raise found or UnreadableSource(f"{path}: up and down volume of a row do not fit into 64 bits. Correct the file.")
+
+
+def _values(column: pa.Array, dtype: type[np.generic]) -> npt.NDArray[Any]:
+    """Return the values of a column without a copy; Arrow's own `to_numpy` would import pandas for it."""
+    return np.frombuffer(column.buffers()[1], dtype)[column.offset : column.offset + len(column)]
+
+
+def _timestamps(path: Path, profile: Profile, fields: Fields) -> Ints:
+    """Return the starts of the bars, ns since the epoch, strictly increasing."""
+    try:
+        local = local_seconds(fields, _orders(path, profile, fields))
+        utc = local - fields.offset if len(fields.offset) else _to_utc(profile.tz, local)
+    except BadStamp as bad:
+        remedy = "Correct the line, or pass the tz= of the clock that wrote it."
+        raise row_error(path, profile, bad.row, bad.reason, remedy) from bad
+    starts = bar_starts(utc, profile.edge, profile.minutes, profile.calendar) * 1_000_000_000
+    if len(fields.nanos):
+        starts += fields.nanos
+    _check_increasing(path, profile, starts)
+    return starts
+
+
+def _to_utc(tz: str, local: Ints) -> Ints:
+    return steps(tz, int(local.min()), int(local.max())).to_utc(local)
+
+
+def _orders(path: Path, profile: Profile, fields: Fields) -> list[str]:
+    """Return the profile's day order for each layout that the file has."""
+    known = {_unordered(layout): layout.order for layout in map(Layout.parse, profile.layouts)}
+    orders = []
+    for index, layout in enumerate(fields.layouts):
+        order = known.get(_unordered(layout))
+        if order is None:
+            row = int(np.argmax(fields.layout == index))
+            reason = f"the stamp is in none of the profile's layouts {', '.join(profile.layouts)}"
+            raise row_error(path, profile, row, reason, "Detect the profile again.")
+        orders.append(order)
+    return orders
+
+
+def _unordered(layout: Layout) -> tuple[object, ...]:
+    return layout.order == "ymd", layout.separator, layout.join, layout.seconds, layout.fraction, layout.offset
+
+
+def _check_increasing(path: Path, profile: Profile, starts: Ints) -> None:
+    wrong = np.flatnonzero(np.diff(starts) <= 0)
+    if not len(wrong):
+        return
+    named = []
+    for row in wrong[:_MOST_NAMED].tolist():
+        number, text = line_of(path, profile, row + 1)
+        what = "repeats" if starts[row + 1] == starts[row] else "goes back behind"
+        named.append(
+            f"line {number} ({_iso(starts[row + 1])}) {what} the line before it ({_iso(starts[row])}): {text[:80]!r}"
+        )
+    raise UnreadableSource(
+        f"{path}: the stamps do not strictly increase in {len(wrong):,} of {len(starts):,} rows. {'; '.join(named)}. "
+        "Sort the file and remove what is there twice, or pass day_first=, tz= if the reading is wrong."
+    )
+
+
+def _iso(nanos: np.int64) -> str:
+    return datetime.fromtimestamp(int(nanos) // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _table(starts: Ints, columns: list[npt.NDArray[np.generic]]) -> pa.Table:
+    first = columns[0]
+    flat = (columns[1] == first) & (columns[2] == first) & (columns[3] == first)
+    flags = (columns[4] == 0) * np.uint32(ZERO_VOLUME) | flat * np.uint32(FLAT)
+    timestamps = pa.array(starts, pa.timestamp("ns", tz="UTC"))
+    return pa.Table.from_arrays([timestamps, *map(pa.array, columns), pa.array(flags, pa.uint32())], schema=BAR_SCHEMA)

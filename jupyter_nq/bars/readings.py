@@ -1,0 +1,197 @@
+"""Which zones and edges leave no bar in closed hours, grouped by the reading in UTC that they give.
+
+A file's stamps are counted once into a table of (week, quarter hour of the week). In a week in which a
+zone's offset does not change, its bars in closed hours are one cell of that table's product with the
+exchange's closed hours shifted by every possible offset, so six hundred zones cost little more than
+one, whatever the number of rows. Only a week in which a candidate's clock changes is looked at row by
+row.
+
+Names are not answers: a short file leaves dozens of zone names that all give the same instants, and an
+hourly bar stamped at its end in one zone is the bar stamped at its start in the next. What counts is
+the start of every bar in UTC. One reading is an answer, whatever its names; two are a question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from jupyter_nq.bars import closed
+from jupyter_nq.bars.closed import SLOT_SECONDS, SLOTS, WEEK_SECONDS, WEEK_START
+from jupyter_nq.bars.stamps import Ints
+from jupyter_nq.bars.zones import FAMILIAR, Steps, find_zone, offset_label, same_zone, steps
+
+_FIRST_OFFSET, _LAST_OFFSET = -12 * 3600, 14 * 3600
+_OFFSETS = np.arange(_FIRST_OFFSET, _LAST_OFFSET + 1, SLOT_SECONDS)
+_EPOCH = datetime(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One reading of a file in UTC, and everything that would give it."""
+
+    tz: str
+    """The name that stands for all."""
+    edge: str
+    names: tuple[str, ...]
+    """Every zone name that gives this reading with this edge."""
+    offsets: tuple[int, ...]
+    """The distinct offsets in the span, seconds east of UTC, in order of appearance."""
+    first_start: int
+    """Start of the first bar, seconds UTC."""
+
+    @property
+    def decided(self) -> bool:
+        """Whether only one zone remains, links to it aside."""
+        return same_zone(self.names)
+
+    @property
+    def label(self) -> str:
+        """The offset over the span, `UTC+2/UTC+3`."""
+        return "/".join(offset_label(offset) for offset in self.offsets)
+
+
+class Weeks:
+    """The stamps of a file, counted by week and quarter hour, for one edge."""
+
+    def __init__(self, local: Ints, edge: str) -> None:
+        self.local = local
+        self.edge = edge
+        instants = closed.witness(local, edge)
+        week = (instants - WEEK_START) // WEEK_SECONDS
+        self._first = int(week.min())
+        count = int(week.max()) - self._first + 1
+        slot = (instants - WEEK_START) % WEEK_SECONDS // SLOT_SECONDS
+        cells = np.bincount((week - self._first) * SLOTS + slot, minlength=count * SLOTS)
+        hits = cells.reshape(count, SLOTS)
+        # The rows of each week, for the weeks that need a look at rows; stamps are sorted but for repeated hours.
+        self._week = week - self._first
+        starts = (np.arange(count + 1) + self._first) * WEEK_SECONDS + WEEK_START
+        self._clock = [_EPOCH + timedelta(seconds=int(start)) for start in starts]
+        self._used = np.flatnonzero(hits.any(axis=1))
+        self._closed = _closed_by_offset(hits[self._used], starts[self._used])
+
+    def fits(self, name: str) -> bool:
+        """Return whether the zone leaves no bar in closed hours and no stamp in a skipped hour."""
+        return self.count(name, stop_at_first=True) == 0
+
+    def count(self, name: str, *, stop_at_first: bool = False) -> int:
+        """Return the number of bars in closed or skipped hours under a zone."""
+        zone = find_zone(name)
+        total = 0
+        for row, week in enumerate(self._used):
+            before, after = (zone.utcoffset(self._clock[i].replace(tzinfo=zone)) for i in (week, week + 1))
+            seconds = int(before.total_seconds()) if before is not None else 0
+            if before == after:
+                outside = seconds % SLOT_SECONDS or not _FIRST_OFFSET <= seconds <= _LAST_OFFSET
+                total += 1 if outside else int(self._closed[row, (seconds - _FIRST_OFFSET) // SLOT_SECONDS])
+            else:
+                total += self._count_rows(name, int(week))
+            if total and stop_at_first:
+                break
+        return total
+
+    def _count_rows(self, name: str, week: int) -> int:
+        local = self.local[self._week == week]
+        zone = steps(name, int(local.min()), int(local.max()))
+        skipped, _ = zone.doubtful(local)
+        utc = local - zone.offsets[np.searchsorted(zone.local_breaks(), local, side="right")]
+        bad: npt.NDArray[np.bool_] = skipped | closed.is_closed(closed.witness(utc, self.edge))
+        return int(bad.sum())
+
+
+def _closed_by_offset(hits: npt.NDArray[np.int64], starts: Ints) -> npt.NDArray[np.int64]:
+    """Return the bars in closed hours, shape (weeks, offsets).
+
+    New York changes its clock on Sunday mornings only, inside the weekend that cuts the weeks, so one
+    offset of New York holds for all bars of a week.
+    """
+    middle = starts + WEEK_SECONDS // 2
+    new_york = steps(closed.EXCHANGE_ZONE, int(middle[0]), int(middle[-1])).at_utc(middle)
+    since = middle >= closed.EARLY_CLOSE_SINCE
+    result = np.zeros((len(hits), len(_OFFSETS)), np.int64)
+    for exchange_offset in np.unique(new_york):
+        shift = (exchange_offset - _OFFSETS) // SLOT_SECONDS
+        for mask, era in ((closed.CLOSED, since), (closed.CLOSED_LATE, ~since)):
+            rows = np.flatnonzero((new_york == exchange_offset) & era)
+            if len(rows):
+                result[rows] = _hits_in(hits[rows], mask, shift)
+    return result
+
+
+def _hits_in(hits: npt.NDArray[np.int64], mask: npt.NDArray[np.bool_], shift: Ints) -> npt.NDArray[np.int64]:
+    """Return the sums of `hits` where the mask is set, for the mask moved back by each shift; the week is a circle."""
+    running = np.cumsum(np.pad(np.tile(hits, 2), ((0, 0), (1, 0))), axis=1)
+    turns = np.flatnonzero(np.diff(mask, prepend=mask[-1]))  # closed from one turn to the next, open to the one after
+    if not mask[turns[0]]:
+        turns = np.roll(turns, 1)
+    total = np.zeros((len(hits), len(shift)), np.int64)
+    for start, end in turns.reshape(-1, 2):
+        begin = (start - shift) % SLOTS
+        total += running[:, begin + (end - start) % SLOTS] - running[:, begin]
+    return total
+
+
+@dataclass
+class _Group:
+    """The names that give one reading, while the search runs."""
+
+    edge: str
+    names: list[str]
+    back: int
+    """Seconds from a bar's stamp back to its start."""
+
+
+def search(local: Ints, minutes: int, edges: Iterable[str], names: Sequence[str]) -> list[Candidate]:
+    """Return the readings under which no bar lies in closed hours, the familiar zones first.
+
+    Parameters
+    ----------
+    local
+        Clock readings in file order, seconds.
+    minutes
+        Length of a bar.
+    edges, names
+        What to try. Of two edges that give one reading, the first one stands for it.
+    """
+    groups: dict[_Shifts, _Group] = {}
+    ascending = np.maximum.accumulate(local)
+    first, last = int(local.min()), int(local.max())
+    for edge in edges:
+        weeks = Weeks(local, edge)
+        back = minutes * 60 if edge == "end" else 0
+        for name in filter(weeks.fits, names):
+            shifts = _shifts(steps(name, first, last), ascending, back)
+            group = groups.setdefault(shifts, _Group(edge, [], back))
+            if group.edge == edge:
+                group.names.append(name)
+    return [_candidate(group, shifts, int(local[0])) for shifts, group in groups.items()]
+
+
+_Shifts = tuple[tuple[int, int], ...]
+
+
+def _shifts(zone: Steps, ascending: Ints, back: int) -> _Shifts:
+    """Return the seconds from a stamp to its bar's start in UTC as (first row, seconds): equal for equal readings."""
+    starts = [0, *np.searchsorted(ascending, zone.local_breaks(), side="left").tolist()]
+    ends = [*starts[1:], len(ascending)]
+    runs: list[tuple[int, int]] = []
+    for start, end, offset in zip(starts, ends, zone.offsets.tolist(), strict=True):
+        if start < end and (not runs or runs[-1][1] != offset + back):
+            runs.append((start, offset + back))
+    return tuple(runs)
+
+
+def _candidate(group: _Group, shifts: _Shifts, first: int) -> Candidate:
+    offsets = tuple(dict.fromkeys(shift - group.back for _, shift in shifts))
+    return Candidate(group.names[0], group.edge, tuple(group.names), offsets, first - shifts[0][1])
+
+
+def fewest_closed(local: Ints, edges: Iterable[str], names: Sequence[str] = FAMILIAR) -> list[tuple[int, str, str]]:
+    """Return (bars in closed hours, zone name, edge) for the given zones, fewest first."""
+    counts = [(weeks.count(name), name, edge) for edge in edges for weeks in [Weeks(local, edge)] for name in names]
+    return sorted(counts, key=lambda found: found[0])

@@ -1,0 +1,229 @@
+"""Finding out how a file is to be read, with the evidence for every answer.
+
+The form comes from the first 64 KiB, everything about time from the whole stamp column: a short file
+shows little, so nothing that it does show is left out. Day order first, then zone and edge together,
+each day order with its own candidates; the user's answers win and are marked as given. When exactly one
+reading in UTC remains it is taken, when several remain they are shown side by side. There is no default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from jupyter_nq.bars.blocks import BLOCK_BYTES, Progress, read_blocks, row_error, stamps_of
+from jupyter_nq.bars.dayorder import Ordered, narrowed, possible_orders
+from jupyter_nq.bars.dialect import Dialect, detect_dialect
+from jupyter_nq.bars.discovery import parse_name
+from jupyter_nq.bars.instruments import INSTRUMENTS, Instrument, instrument
+from jupyter_nq.bars.placing import Placed, Question, place
+from jupyter_nq.bars.profile import Profile, check_edge
+from jupyter_nq.bars.readings import Candidate
+from jupyter_nq.bars.stamps import BadStamp, Fields, Ints, StampScanner
+from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
+from jupyter_nq.bars.zones import find_zone
+from jupyter_nq.errors import AmbiguousStamps, UnknownTimeframe, UnreadableSource
+
+_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class Sniffed:
+    """What was found out about a file."""
+
+    profile: Profile
+    evidence: tuple[str, ...]
+    """The same as the profile's."""
+    candidates: tuple[Candidate, ...]
+    """The readings in UTC that leave no bar in closed hours; the first is the profile's. Empty when not searched."""
+
+
+def sniff(
+    path: str | os.PathLike[str],
+    *,
+    timeframe: str | None = None,
+    symbol: str | None = None,
+    tz: str | None = None,
+    edge: str | None = None,
+    day_first: bool | None = None,
+    delimiter: str | None = None,
+    block_bytes: int = BLOCK_BYTES,
+    progress: Progress | None = None,
+) -> Sniffed:
+    """Return the profile of a file, with the evidence for it; parameters and errors are those of `load_bars`."""
+    path = Path(path)
+    if tz is not None:
+        find_zone(tz)
+    known = known_instrument(path, symbol)
+    dialect = detect_dialect(path, delimiter)
+    fields, readings = _stamps(path, dialect, day_first, block_bytes, progress)
+    minutes, length = _length(path, timeframe, readings[0].local)
+    question = Question(
+        name=path.name,
+        minutes=minutes,
+        instrument=known,
+        tz=tz,
+        edge=None if edge is None else check_edge(edge),
+        carries_offset=bool(len(fields.offset)),
+    )
+    ordered, placed = _decide(path, fields, readings, question)
+    evidence = (_form(dialect), _layouts(fields, ordered), *_day_order(ordered), length, *placed.evidence)
+    profile = Profile(
+        **vars(dialect),
+        layouts=_labels(fields, ordered),
+        day_first=ordered.day_first,
+        tz=placed.tz,
+        edge=placed.edge,
+        minutes=minutes,
+        calendar=known.calendar if known else None,
+        zone_names=placed.zone_names,
+        evidence=evidence,
+    )
+    return Sniffed(profile, evidence, placed.candidates)
+
+
+def known_instrument(path: str | os.PathLike[str], symbol: str | None = None) -> Instrument | None:
+    """Return the instrument that the caller or the file's name says, None when neither says a known one.
+
+    Raises `UnknownInstrument` for a `symbol` that is not in the table.
+    """
+    if symbol is not None:
+        return instrument(symbol)
+    named = parse_name(path)
+    return INSTRUMENTS.get(named.symbol) if named else None
+
+
+# -- stamps -----------------------------------------------------------------------------------------
+def _stamps(
+    path: Path, dialect: Dialect, day_first: bool | None, block_bytes: int, progress: Progress | None
+) -> tuple[Fields, list[Ordered]]:
+    """Read the whole stamp column, and return it with the day orders that it allows."""
+    scanner = StampScanner()
+    parts = len(dialect.columns["timestamp"])
+    try:
+        for batch in read_blocks(path, dialect, ["timestamp"], block_bytes=block_bytes, progress=progress):
+            scanner.add(stamps_of(batch, parts))
+        fields = scanner.fields()
+        if not scanner.rows:
+            raise UnreadableSource(f"{path} has no rows. Export it again.")
+        return fields, possible_orders(fields, day_first)
+    except BadStamp as bad:
+        given = f" day_first={day_first} was given." if day_first is not None else ""
+        raise row_error(path, dialect, bad.row, bad.reason, f"Correct the line.{given}") from bad
+
+
+def _decide(path: Path, fields: Fields, readings: Sequence[Ordered], question: Question) -> tuple[Ordered, Placed]:
+    """Take the only day order that has a place on UTC."""
+    readings = _with_true_dates(readings)
+    if len(readings) > 1 and not readings[0].ascends:
+        raise _order_question(path, fields, readings, "under neither do the stamps ascend")
+    if len(readings) > 1:
+        open_ = [reading for reading in readings if question.fits(_utc_or_local(fields, reading))]
+        if len(open_) == 1:
+            readings = [replace(open_[0], why="with the other day order bars lie in hours when the exchange is closed")]
+    readings = narrowed(readings)
+    if len(readings) > 1:
+        raise _order_question(path, fields, readings, "both are possible")
+    return readings[0], place(_utc_or_local(fields, readings[0]), question)
+
+
+def _with_true_dates(readings: Sequence[Ordered]) -> list[Ordered]:
+    """Drop a day order that gives the same stamps as one before it (3 March is 3 March)."""
+    distinct: list[Ordered] = []
+    for reading in readings:
+        if not any(np.array_equal(reading.local, known.local) for known in distinct):
+            distinct.append(reading)
+    return distinct
+
+
+def _utc_or_local(fields: Fields, reading: Ordered) -> Ints:
+    return reading.local - fields.offset if len(fields.offset) else reading.local
+
+
+def _order_question(path: Path, fields: Fields, readings: Sequence[Ordered], reason: str) -> AmbiguousStamps:
+    rows = np.unique(np.linspace(0, len(fields.first) - 1, _SAMPLES).astype(int)).tolist()
+    lines = [f"{'as written':<18}{'day_first=True':<18}{'day_first=False':<18}"]
+    columns = {reading.day_first: reading.local for reading in readings}
+    for row in rows:
+        shown = [_minute(columns[order][row]) if order in columns else "-" for order in (True, False)]
+        lines.append(f"{fields.text(row):<18}" + "".join(f"{text:<18}" for text in shown))
+    table = "\n  ".join(line.rstrip() for line in lines)
+    return AmbiguousStamps(
+        f"{path.name}: day and month cannot be told apart, no number is above 12 and {reason}:\n  {table}\n"
+        "Pass day_first=True or day_first=False."
+    )
+
+
+def _minute(seconds: np.int64) -> str:
+    return str(np.datetime64(int(seconds), "s").astype("M8[m]")).replace("T", " ")
+
+
+# -- bar length ---------------------------------------------------------------------------------------
+def _length(path: Path, timeframe: str | None, local: Ints) -> tuple[int, str]:
+    """Return the minutes of a bar and the evidence.
+
+    Raises `UnknownTimeframe` when nothing says it, or when the stamps contradict what was asked for.
+    """
+    step = _usual_step(local)
+    named = parse_name(path)
+    label = timeframe if timeframe is not None else named.timeframe if named else None
+    if label is None:
+        if step is None or step % 60:
+            raise UnknownTimeframe(
+                f"{path.name}: the stamps do not show the length of a bar. Pass timeframe=, e.g. '30min'."
+            )
+        return step // 60, f"timeframe: {timeframe_of(step // 60).label}, the usual step between stamps"
+    minutes = parse_timeframe(label).minutes
+    if step is not None and step % (minutes * 60):
+        origin = "asked for" if timeframe is not None else "in the file's name"
+        raise UnknownTimeframe(
+            f"{path.name}: the timeframe {origin} is {label}, but the stamps are usually {step / 60:g} minutes apart. "
+            "Pass the timeframe= that the file has."
+        )
+    origin = "as given" if timeframe is not None else "from the file's name"
+    return minutes, f"timeframe: {label}, {origin}"
+
+
+def _usual_step(local: Ints) -> int | None:
+    """Return the most frequent step forward, seconds."""
+    forward = np.diff(local)
+    forward = forward[forward > 0]
+    if not len(forward):
+        return None
+    values, counts = np.unique(forward, return_counts=True)
+    return int(values[np.argmax(counts)])
+
+
+# -- evidence -----------------------------------------------------------------------------------------
+def _form(dialect: Dialect) -> str:
+    columns = ", ".join(
+        f"{role}={'+'.join(names)}" for role, names in dialect.columns.items() if names != (role.capitalize(),)
+    )
+    kind = "with a header" if dialect.header else "without a header"
+    delimiter = {"\t": "tab"}.get(dialect.delimiter, repr(dialect.delimiter))
+    decimal = f", decimal mark {dialect.decimal!r}" if dialect.decimal != "." else ""
+    return f"table: {delimiter} between columns, {kind}{decimal}" + (f"; {columns}" if columns else "")
+
+
+def _labels(fields: Fields, ordered: Ordered) -> tuple[str, ...]:
+    return tuple(
+        replace(layout, order=order).label for layout, order in zip(fields.layouts, ordered.orders, strict=True)
+    )
+
+
+def _layouts(fields: Fields, ordered: Ordered) -> str:
+    rows = np.bincount(fields.layout, minlength=len(fields.layouts))
+    counted = sorted(zip(rows.tolist(), _labels(fields, ordered), strict=True), reverse=True)
+    shown = (f"{label} in {count:,} rows" for count, label in counted)
+    return f"layout: {', '.join(shown)}"
+
+
+def _day_order(ordered: Ordered) -> tuple[str, ...]:
+    if not ordered.why:
+        return ()
+    order = {True: "day first", False: "month first", None: "mixed"}[ordered.day_first]
+    return (f"day order: {order}; {ordered.why}",)
