@@ -2,8 +2,8 @@
 
 The bundle is compiled by the `jupyter-builder` hook of pyproject.toml, which runs after this one and
 skips the work when `jupyter_nq/labextension` exists. So that an existing bundle can be trusted, this
-hook first removes one that is older than the sources. An sdist holds a current bundle: installing
-from it needs no Node.js at all.
+hook first removes one that is older than the sources or was built for development. An sdist holds a
+current bundle: installing from it needs no Node.js at all.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LabextensionHook(BuildHookInterface):  # type: ignore[type-arg]
         return [] if self._is_current() or shutil.which("node") else [NODE]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Remove a bundle that is older than one of its sources."""
+        """Remove a bundle that must not be shipped."""
         if not self._is_current():
             shutil.rmtree(self._bundle, ignore_errors=True)
 
@@ -37,8 +37,10 @@ class LabextensionHook(BuildHookInterface):  # type: ignore[type-arg]
         return Path(self.root, "jupyter_nq", "labextension")
 
     def _is_current(self) -> bool:
-        built = self._bundle / "package.json"
-        return built.is_file() and _newest(Path(self.root, "labextension")) <= built.stat().st_mtime
+        built, for_development = self._bundle / "package.json", self._bundle / "build_log.json"
+        if not built.is_file() or for_development.is_file():
+            return False
+        return _newest(Path(self.root, "labextension")) <= built.stat().st_mtime
 
 
 def _newest(folder: Path) -> float:
