@@ -39,16 +39,17 @@ class NQApp(Settings, ExtensionApp):
     link: Link
     board: Board
     reporter: KernelReporter
+    _parts: tuple[Board | KernelReporter | Link, ...] = ()  # in the order in which they are closed
+    _exported: str | None = None
 
     def initialize_settings(self) -> None:
         """Settle the settings and build the parts; nothing runs yet."""
-        self._exported: str | None = None
         self._settled = Settings()
         self._config_error: ConfigError | None = None
         try:
             self._settled, overruled = settle(self, self.config.NQApp)
         except ConfigError as exc:
-            if self.serverapp.reraise_server_extension_failures:
+            if self._server.reraise_server_extension_failures:
                 raise
             self._config_error = exc
         else:
@@ -77,24 +78,30 @@ class NQApp(Settings, ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Send the panels home, hand the coordinator to whoever is next, and restore the environment."""
-        await self.board.stop()
-        await self.reporter.stop()
-        await self.link.close()
+        for part in self._parts:
+            await part.close()
         if self._exported is not None and os.environ.get(_STORE_VARIABLE) == self._exported:
             del os.environ[_STORE_VARIABLE]
             self._exported = None
+
+    @property
+    def _server(self) -> ServerApp:
+        """The server that this extension is linked to."""
+        assert self.serverapp is not None
+        return self.serverapp
 
     def _build(self) -> None:
         settings = self._settled
         self.link = Link(self._connect, self.log)
         self.board = Board(lambda: self.link.request("desk"), settings.feed_hz, self.log)
         self.reporter = KernelReporter(
-            self.serverapp.kernel_manager,
-            self.serverapp.session_manager,
+            self._server.kernel_manager,
+            self._server.session_manager,
             self._send_kernels,
             settings.identity_seconds,
             self.log,
         )
+        self._parts = (self.board, self.reporter, self.link)
 
     def _export_store(self) -> None:
         """Name the store in the environment that this server's kernels inherit, unless it is already there."""
@@ -113,7 +120,7 @@ class NQApp(Settings, ExtensionApp):
     def _identity(self) -> Mapping[str, Any]:
         return {
             "pid": os.getpid(),
-            "port": self.serverapp.port,
-            "base_url": self.serverapp.base_url,
-            "root_dir": self.serverapp.root_dir,
+            "port": self._server.port,
+            "base_url": self._server.base_url,
+            "root_dir": self._server.root_dir,
         }

@@ -74,7 +74,7 @@ class Board:
             self._loop = asyncio.get_running_loop()
             self._task = self._loop.create_task(self._run())
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """Stop reading and send everybody home; a second call does nothing."""
         self.stopped = True
         for seat in self._seats:

@@ -15,7 +15,7 @@ class DatasetsRoute(Route):
     """All named datasets."""
 
     @web.authenticated
-    @authorized(action="read", resource="nq-datasets")
+    @authorized(action="read", resource="nq-datasets")  # type: ignore[untyped-decorator]
     async def get(self) -> None:
         """Answer with the newest version of every dataset, by name."""
         self.answer([documents.dataset(row) for row in await self.ask("ls")])
@@ -25,7 +25,7 @@ class DatasetRoute(Route):
     """One dataset by its name."""
 
     @web.authenticated
-    @authorized(action="read", resource="nq-datasets")
+    @authorized(action="read", resource="nq-datasets")  # type: ignore[untyped-decorator]
     async def get(self, name: str) -> None:
         """Answer with the newest version of the dataset."""
         _check(name)
@@ -36,7 +36,7 @@ class DatasetRoute(Route):
         self.answer(documents.dataset(rows[name]))
 
     @web.authenticated
-    @authorized(action="write", resource="nq-datasets")
+    @authorized(action="write", resource="nq-datasets")  # type: ignore[untyped-decorator]
     async def delete(self, name: str) -> None:
         """Remove the name and all its versions; who holds a view keeps it."""
         _check(name)

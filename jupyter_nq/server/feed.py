@@ -42,8 +42,8 @@ class FeedSocket(ExtensionHandlerMixin, WebSocketMixin, WebSocketHandler, Jupyte
         return board
 
     @ws_authenticated
-    @authorized(action="read", resource="nq-desk")
-    async def get(self, *args: Any, **kwargs: Any) -> None:
+    @authorized(action="read", resource="nq-desk")  # type: ignore[untyped-decorator]
+    async def get(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         """Upgrade the connection."""
         await super().get(*args, **kwargs)
 

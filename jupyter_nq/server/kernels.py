@@ -64,7 +64,7 @@ class KernelReporter:
             self._loop = asyncio.get_running_loop()
             self._task = self._loop.create_task(self._run())
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """Stop looking; a second call does nothing."""
         task, self._task = self._task, None
         if task is not None:
@@ -87,15 +87,12 @@ class KernelReporter:
 
     def _pid(self, kernel_id: str) -> int | None:
         # A kernel that is just starting has no provisioner yet, and one behind a gateway never has a local pid.
-        try:
-            provisioner = self._kernels.get_kernel(kernel_id).provisioner
-        except (KeyError, AttributeError):
-            return None
-        return getattr(provisioner, "pid", None)
+        kernel = self._kernels.get_kernel(kernel_id) if kernel_id in self._kernels else None
+        return getattr(getattr(kernel, "provisioner", None), "pid", None)
 
     async def _sessions_by_kernel(self) -> dict[str, dict[str, Any]]:
         # One kernel may serve a notebook and a console: the notebook, sorted last, names it.
-        sessions = await ensure_async(self._sessions.list_sessions())
+        sessions: Any = await ensure_async(self._sessions.list_sessions())  # type: ignore[no-untyped-call]
         ordered = sorted(sessions, key=lambda session: session["type"] == "notebook")
         return {session["kernel"]["id"]: session for session in ordered}
 

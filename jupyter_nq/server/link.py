@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from jupyter_nq.errors import CoordinatorUnavailable, NQError
 
-_THREADS = 2  # a short request is not held up by one that waits for a new coordinator
+_THREADS = 2  # the server's own note is not held up by a request that waits for a new coordinator
 _RETRY_SECONDS = 5.0
 
 
@@ -40,9 +40,7 @@ class Link:
     `_line`, `_failure` and `_closed` are the mutable state; `_lock` guards them.
     """
 
-    def __init__(
-        self, connect: Callable[[], Line], log: logging.Logger | logging.LoggerAdapter[Any], retry_seconds: float = _RETRY_SECONDS
-    ) -> None:
+    def __init__(self, connect: Callable[[], Line], log: logging.Logger, retry_seconds: float = _RETRY_SECONDS) -> None:
         self._connect = connect
         self._log = log
         self._retry_seconds = retry_seconds
@@ -54,8 +52,9 @@ class Link:
         self._closed = False
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open" if self._line else f"failed: {self._failure}" if self._failure else "new"
-        return f"<Link {state}>"
+        if self._closed or self._line is not None:
+            return f"<Link {'closed' if self._closed else 'open'}>"
+        return f"<Link {f'failed: {self._failure}' if self._failure else 'new'}>"
 
     async def open(self) -> bool:
         """Open the line if it is not; False when that failed, which is in the log."""

@@ -13,7 +13,7 @@ class NotebooksRoute(Route):
     """The connected processes: kernels by their notebook, scripts by their program."""
 
     @web.authenticated
-    @authorized(action="read", resource="nq-notebooks")
+    @authorized(action="read", resource="nq-notebooks")  # type: ignore[untyped-decorator]
     async def get(self) -> None:
         """Answer with the list of connected processes."""
         self.answer([documents.notebook(row) for row in await self.ask("notebooks")])

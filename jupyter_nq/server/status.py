@@ -13,7 +13,7 @@ class StatusRoute(Route):
     """The store, who hosts it, its pool, and the newest problem."""
 
     @web.authenticated
-    @authorized(action="read", resource="nq-status")
+    @authorized(action="read", resource="nq-status")  # type: ignore[untyped-decorator]
     async def get(self) -> None:
         """Answer with the status."""
         self.answer(documents.status(await self.ask("status")))

@@ -53,7 +53,7 @@ async def test_new_seat_gets_the_desk_of_this_moment() -> None:
     assert source.reads == 0
     source.peers = 3
     assert await _peers(board.join()) == 3
-    await board.stop()
+    await board.close()
 
 
 async def test_all_seats_share_one_read() -> None:
@@ -68,7 +68,7 @@ async def test_all_seats_share_one_read() -> None:
     board.changed()
     assert [await _peers(seat) for seat in seats] == [1] * 5
     assert source.reads == before + 1
-    await board.stop()
+    await board.close()
 
 
 async def test_slow_seat_skips_to_the_newest() -> None:
@@ -85,7 +85,7 @@ async def test_slow_seat_skips_to_the_newest() -> None:
         assert await _peers(quick) == peers
     assert await _peers(slow) == 5
     assert not asyncio.get_running_loop().create_task(slow.next()).done()
-    await board.stop()
+    await board.close()
 
 
 async def test_unchanged_desk_is_not_sent_again() -> None:
@@ -102,7 +102,7 @@ async def test_unchanged_desk_is_not_sent_again() -> None:
     board.changed()
     assert await _peers(seat) == 7
     assert board.revision == 2
-    await board.stop()
+    await board.close()
 
 
 async def test_changes_from_another_thread_arrive() -> None:
@@ -117,7 +117,7 @@ async def test_changes_from_another_thread_arrive() -> None:
     thread.start()
     assert await _peers(seat) == 2
     thread.join()
-    await board.stop()
+    await board.close()
 
 
 async def test_problem_is_shown_and_tried_again() -> None:
@@ -131,7 +131,7 @@ async def test_problem_is_shown_and_tried_again() -> None:
     assert told == {"kind": "problem", "message": "Nobody hosts.", "reason": "CoordinatorUnavailable"}
     source.failure = None
     assert json.loads(await asyncio.wait_for(seat.next(), DEADLINE_SECONDS))["kind"] == "desk"
-    await board.stop()
+    await board.close()
 
 
 async def test_unreadable_desk_is_logged_and_tried_again(caplog: Any) -> None:
@@ -145,7 +145,7 @@ async def test_unreadable_desk_is_logged_and_tried_again(caplog: Any) -> None:
     source.failure = None
     assert json.loads(await asyncio.wait_for(seat.next(), DEADLINE_SECONDS))["kind"] == "desk"
     assert "could not read the coordinator's desk" in caplog.text
-    await board.stop()
+    await board.close()
 
 
 async def test_stop_sends_everybody_home() -> None:
@@ -157,9 +157,9 @@ async def test_stop_sends_everybody_home() -> None:
     await _peers(seat)
     waiting = asyncio.get_running_loop().create_task(seat.next())
     assert repr(board) == "<Board revision 1, 1 seats>"
-    await board.stop()
+    await board.close()
     assert await asyncio.wait_for(waiting, DEADLINE_SECONDS) is None
-    await board.stop()
+    await board.close()
     seat.leave()
     seat.leave()
     board.changed()
@@ -182,4 +182,4 @@ async def test_rate_is_bounded() -> None:
     while await _peers(seat) != 20:
         pass
     assert source.reads - 1 <= 20.0 * (loop.time() - began) + 1
-    await board.stop()
+    await board.close()

@@ -146,9 +146,7 @@ async def _latest(app: NQApp) -> dict[str, Any]:
     return {"status": {"problem": None, "since_ns": 0}, "datasets": [], "notebooks": shown["notebooks"]}
 
 
-async def _stuck_browser(
-    app: ServerApp, port: int, base_url: str
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _stuck_browser(app: ServerApp, port: int, base_url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Open the feed by hand with a small receive buffer, and read only the answer to the upgrade."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)

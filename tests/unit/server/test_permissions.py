@@ -98,9 +98,7 @@ async def test_no_token_is_refused_everywhere(jp_serverapp: ServerApp, jp_fetch:
     assert Asked.asked == []
 
 
-async def test_each_route_asks_for_its_own_permission(
-    jp_serverapp: ServerApp, jp_fetch: Any, jp_ws_fetch: Any
-) -> None:
+async def test_each_route_asks_for_its_own_permission(jp_serverapp: ServerApp, jp_fetch: Any, jp_ws_fetch: Any) -> None:
     """With a token, each verb asks for exactly the action and resource of the matrix, every time, and obeys."""
     for _ in range(2):  # the first call must not fix the resource of the next
         for verb, pattern, handler in _routes(jp_serverapp):

@@ -38,9 +38,7 @@ async def _refusal(jp_fetch: Any, *path: str, **options: Any) -> tuple[int, dict
     return caught.value.code, json.loads(caught.value.response.body)
 
 
-async def test_status_names_the_host_and_the_store(
-    jp_serverapp: ServerApp, jp_fetch: Any, nq_store_dir: Path
-) -> None:
+async def test_status_names_the_host_and_the_store(jp_serverapp: ServerApp, jp_fetch: Any, nq_store_dir: Path) -> None:
     """The server hosts the coordinator of the configured store."""
     status = await _get(jp_fetch, "status")
     assert status["store"] == str(nq_store_dir)
@@ -94,12 +92,12 @@ async def test_unknown_dataset_names_the_nearest(session: Session, jp_fetch: Any
 
 @pytest.mark.parametrize("name", ["..", "%2e%2e%2fetc", "a%00b", "a%0Ab", "%CE%9DQ", "x" * 129, ".hidden"])
 @pytest.mark.parametrize("verb", ["GET", "DELETE"])
-async def test_name_that_is_not_allowed_is_a_400(jp_serverapp: ServerApp, jp_base_url: str, http_server_client: Any, jp_auth_header: Any, name: str, verb: str) -> None:
+async def test_name_that_is_not_allowed_is_a_400(
+    jp_serverapp: ServerApp, jp_base_url: str, http_server_client: Any, jp_auth_header: Any, name: str, verb: str
+) -> None:
     """Nothing but a dataset name is looked up, however it is encoded."""
     with pytest.raises(HTTPClientError) as caught:
-        await http_server_client.fetch(
-            f"{jp_base_url}jupyter-nq/datasets/{name}", method=verb, headers=jp_auth_header
-        )
+        await http_server_client.fetch(f"{jp_base_url}jupyter-nq/datasets/{name}", method=verb, headers=jp_auth_header)
     assert caught.value.code == 400
     assert caught.value.response is not None
     assert json.loads(caught.value.response.body)["reason"] == "InvalidName"
