@@ -8,6 +8,7 @@ new version, and another file of the same symbol and timeframe gets a name of it
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def load(session: Session, request: Request, progress: Progress | None = None) -
     if taken is not None and not source.may_own(taken):
         other = source_of(taken.info.meta).get("path")
         taken.close()
-        name = f"{name}-{xxhash.xxh32_hexdigest(str(request.path))[:6]}"
+        name = f"{name}-{xxhash.xxh32_hexdigest(os.fsencode(request.path))[:6]}"
         origin = f"is the dataset of {other}" if other else "was put by a notebook"
         notice = f"{request.name} {origin}; {request.path.name} is loaded as {name}."
         taken = _open(session, name)
@@ -124,7 +125,7 @@ def _mapped(handle: Handle, *, parsed: bool, start: float, notice: str | None) -
 
 def _build_once(session: Session, name: str, source: _Source, progress: Progress | None) -> tuple[Handle, bool]:
     """Be the one process that parses, or wait for it; the second value tells which it was."""
-    key = xxhash.xxh3_128_hexdigest(f"{name}\0{source.fingerprint().digest}\0{CODE_VERSION}")
+    key = xxhash.xxh3_128_hexdigest(f"{name}\0{source.fingerprint().digest}\0{CODE_VERSION}".encode())
 
     def waiting(fraction: float | None) -> None:
         if progress is not None:

@@ -93,12 +93,12 @@ class Status:
     peers: int
     """Connected processes."""
     problem: str | None
-    """The newest problem that anybody met, None when there was none."""
+    """The newest problem that anybody met, with who met it; None when there was none."""
 
     @classmethod
     def from_wire(cls, row: Mapping[str, Any]) -> Status:
         """Build the status from a reply of the coordinator."""
-        host, pool = row["host"], row["pool"]
+        host, pool, problem = row["host"], row["pool"], row["problem"]
         name = "jupyter server" if host["role"] == "server" else host["program"]
         return cls(
             row["store"],
@@ -109,7 +109,7 @@ class Status:
             pool["free"],
             row["datasets"],
             row["peers"],
-            row["problem"],
+            f"{problem['who']}: {problem['text']}" if problem else None,
         )
 
 

@@ -21,7 +21,18 @@ from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
 from jupyter_nq.client.request import Reading, resolve
 from jupyter_nq.client.selection import Stamp, row_range, visible
 from jupyter_nq.config import Settings, default_store_dir, load_settings
-from jupyter_nq.errors import CapacityFull, UnknownDataset
+from jupyter_nq.errors import (
+    AmbiguousStamps,
+    BuildFailed,
+    CapacityFull,
+    ChecksumError,
+    StoreFull,
+    UnknownDataset,
+    UnreadableSource,
+)
+
+_FOR_THE_DESK = (AmbiguousStamps, BuildFailed, ChecksumError, StoreFull, UnreadableSource)
+_DESK_CHARACTERS = 300
 
 
 class Session:
@@ -147,7 +158,8 @@ class Session:
             default_symbol=self.settings.default_symbol,
             reading=reading or Reading(),
         )
-        return load(self, request, progress)
+        with self._reporting():
+            return load(self, request, progress)
 
     def view(
         self,
@@ -191,7 +203,7 @@ class Session:
     ) -> Stored:
         """Do what `put` does, with metadata and spare rows for appending."""
         plan = self.store.plan(data, reserve_rows, meta=meta)
-        with self._only_writer(name), self._reserved(name, plan.nbytes) as ticket:
+        with self._reporting(), self._only_writer(name), self._reserved(name, plan.nbytes) as ticket:
             info = self.store.write(name, plan, progress=progress)
             return _stored(self.channel.request("publish", id=info.id, ticket=ticket), info)
 
@@ -313,6 +325,15 @@ class Session:
             yield ticket
         except BaseException:
             self.channel.note("release", ticket=ticket)
+            raise
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Put a problem that others should know of on the desk, and raise it here."""
+        try:
+            yield
+        except _FOR_THE_DESK as exc:
+            self.report(str(exc).partition("\n")[0][:_DESK_CHARACTERS])
             raise
 
     def _only_writer(self, name: str) -> AbstractContextManager[object]:

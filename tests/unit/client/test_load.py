@@ -1,0 +1,200 @@
+"""`load`: names, warm and cold, changed and copied files, and options."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from jupyter_nq.client.request import Reading
+from jupyter_nq.client.session import Session
+from jupyter_nq.errors import (
+    AmbiguousSource,
+    InvalidArgument,
+    NQError,
+    SourceNotFound,
+    UnknownInstrument,
+    UnknownTimeframe,
+    UnreadableSource,
+)
+
+DAMAGED = "NQ - 30 min - ETH.csv"
+
+
+def test_first_load_parses_and_the_second_maps(session: Session) -> None:
+    """One parse; afterwards the same object, without touching the file's content."""
+    first = session.map("NQ", "30min")
+    second = session.map("NQ", "30min")
+    assert (first.parsed, second.parsed) == (True, False)
+    assert first.handle.info.id == second.handle.info.id
+    assert first.handle.info.name == "NQ.30min"
+    assert first.evidence
+    assert first.evidence == second.evidence
+
+
+@pytest.mark.parametrize(
+    ("source", "timeframe"), [("30min", None), ("NQ", "30 min"), ("nq", "30m"), (None, "30min"), ("@NQ", "30min")]
+)
+def test_ways_to_say_the_same_dataset(session: Session, source: str | None, timeframe: str | None) -> None:
+    """A timeframe alone is the default symbol; spelling does not matter."""
+    assert session.map(source, timeframe).handle.info.name == "NQ.30min"
+
+
+def test_path_is_the_same_dataset_as_its_symbol(session: Session, data: Path) -> None:
+    """Loading the file by its path maps what the symbol and timeframe loaded."""
+    by_name = session.map("NQ", "30min")
+    by_path = session.map(data / DAMAGED)
+    assert not by_path.parsed
+    assert by_path.handle.info.id == by_name.handle.info.id
+
+
+def test_frame_is_canonical(session: Session) -> None:
+    """Columns, types and order are those of the canonical bar; flags show only when named."""
+    frame = session.load("NQ", "30min")
+    assert list(frame.columns) == ["timestamp", "open", "high", "low", "close", "volume"]
+    assert str(frame["timestamp"].dtype) == "datetime64[ns, UTC]"
+    assert frame["timestamp"].is_monotonic_increasing
+    assert set(session.load("NQ", "30min", columns=["flags", "close"]).columns) == {"flags", "close"}
+    assert isinstance(session.load("NQ", "30min", as_="arrow"), pa.Table)
+    assert set(session.load("NQ", "30min", as_="numpy")) == set(frame.columns)
+
+
+def test_start_and_end_are_inclusive(session: Session) -> None:
+    """A bare date as end is the whole day; rows keep their numbers in the whole."""
+    whole = session.load("NQ", "30min")
+    stamps = whole["timestamp"]
+    first, last = stamps.iloc[100], stamps.iloc[300]
+    part = session.load("NQ", "30min", start=first, end=last)
+    assert (part.index[0], part.index[-1]) == (100, 300)
+    day = stamps.iloc[300].date()
+    to_day = session.load("NQ", "30min", end=str(day))
+    assert to_day["timestamp"].iloc[-1] == stamps[stamps.dt.date == day].iloc[-1]
+    assert len(session.load("NQ", "30min", end=day)) == len(to_day)
+    local = first.tz_convert("America/New_York")
+    assert session.load("NQ", "30min", start=local).index[0] == 100
+    assert session.load("NQ", "30min", start="2100-01-01").empty
+    with pytest.raises(InvalidArgument, match="is not a date"):
+        session.load("NQ", "30min", start="yesterday?")
+    with pytest.raises(InvalidArgument, match="after"):
+        session.load("NQ", "30min", start=last, end=first)
+
+
+def test_touched_file_is_not_parsed_again(session: Session, data: Path) -> None:
+    """A new modification time with the same content is the same dataset."""
+    session.map("NQ", "30min")
+    os.utime(data / DAMAGED, ns=(1, 1))
+    assert not session.map("NQ", "30min").parsed
+
+
+def test_changed_file_is_a_new_version_and_the_old_one_stays(session: Session, data: Path) -> None:
+    """A shorter file becomes version 2; who holds version 1 keeps all its rows."""
+    old = session.load("NQ", "30min")
+    lines = (data / DAMAGED).read_text().splitlines(keepends=True)
+    (data / DAMAGED).write_text("".join(lines[:-10]))
+    fresh = session.map("NQ", "30min")
+    assert (fresh.parsed, fresh.handle.version, fresh.handle.rows) == (True, 2, len(old) - 10)
+    assert len(old) == len(lines) - 1
+    pd.testing.assert_frame_equal(session.view(fresh.handle), old.iloc[:-10])
+
+
+def test_copied_file_is_the_same_dataset(session: Session, data: Path, tmp_path: Path) -> None:
+    """The same content in another directory maps, without a notice."""
+    session.map("NQ", "30min")
+    (tmp_path / "copy").mkdir()
+    shutil.copy(data / DAMAGED, tmp_path / "copy")
+    again = session.map("NQ", "30min", data_dir=tmp_path / "copy")
+    assert (again.parsed, again.notice, again.handle.info.name) == (False, None, "NQ.30min")
+
+
+def test_other_file_of_the_same_name_gets_its_own(session: Session, data: Path, tmp_path: Path) -> None:
+    """Another file of the same symbol and timeframe never takes the name in silence."""
+    session.map("NQ", "30min")
+    (tmp_path / "other").mkdir()
+    lines = (data / DAMAGED).read_text().splitlines(keepends=True)
+    (tmp_path / "other" / DAMAGED).write_text("".join(lines[:500]))
+    other = session.map("NQ", "30min", data_dir=tmp_path / "other")
+    name = other.handle.info.name
+    assert name.startswith("NQ.30min-")
+    assert other.notice is not None
+    assert name in other.notice
+    assert str(data / DAMAGED) in other.notice
+    again = session.map("NQ", "30min", data_dir=tmp_path / "other")
+    assert (again.parsed, again.handle.info.name) == (False, name)
+    assert session.map("NQ", "30min").handle.info.name == "NQ.30min"
+
+
+def test_name_that_a_notebook_put_is_not_taken(session: Session) -> None:
+    """A frame that somebody put as NQ.30min stays, the bars get another name with a notice."""
+    session.put("NQ.30min", np.arange(3))
+    loaded = session.map("NQ", "30min")
+    assert loaded.handle.info.name != "NQ.30min"
+    assert loaded.notice is not None
+    assert "put" in loaded.notice
+    assert len(session.get("NQ.30min", as_="numpy")) == 3
+
+
+def test_other_reading_is_another_dataset(session: Session) -> None:
+    """An explicit zone or edge never changes what others see under the plain name."""
+    plain = session.map("NQ", "30min")
+    explicit = session.map("NQ", "30min", reading=Reading(tz="Asia/Jerusalem", edge="start", day_first=True))
+    assert explicit.handle.info.name == "NQ.30min-Asia_Jerusalem-start-dayfirst"
+    assert explicit.parsed
+    pd.testing.assert_frame_equal(session.view(plain.handle), session.view(explicit.handle))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        (("NQ", "7min"), UnknownTimeframe, "30min"),
+        (("NQ", "soon"), UnknownTimeframe, "soon"),
+        (("NQX", "30min"), UnknownInstrument, "NQX"),
+        (("CL", "30min"), SourceNotFound, "CL"),
+        (("NQ", None), AmbiguousSource, "30min"),
+        (("nowhere/NQ - 30 min - ETH.csv", None), SourceNotFound, "nowhere"),
+    ],
+)
+def test_what_cannot_be_found_is_one_clear_error(
+    session: Session, arguments: tuple[str, str | None], error: type[NQError], says: str
+) -> None:
+    """The message names what was asked for or what is there, and nothing is left behind."""
+    with pytest.raises(error, match=says):
+        session.load(*arguments)
+    assert [list((session.store.path / d).iterdir()) for d in ("obj", "tmp", "names")] == [[], [], []]
+
+
+def test_path_that_does_not_tell_what_it_is(session: Session, data: Path, tmp_path: Path) -> None:
+    """A file name without symbol and timeframe needs both said; a directory is refused."""
+    shutil.copy(data / DAMAGED, tmp_path / "mine.csv")
+    with pytest.raises(UnreadableSource, match="symbol="):
+        session.load(tmp_path / "mine.csv")
+    named = session.map(tmp_path / "mine.csv", "30min", symbol="NQ")
+    assert named.handle.info.name == "NQ.30min"
+    with pytest.raises(UnreadableSource, match="not a regular file"):
+        session.load(data)
+
+
+def test_failed_parse_leaves_nothing(session: Session, tmp_path: Path) -> None:
+    """A file with a bad row fails with its line, and neither object nor lock stays."""
+    bad = tmp_path / "NQ_30min.csv"
+    bad.write_text("Timestamp,Open,High,Low,Close,Volume\n2024-06-03T14:00:00Z,1,2,1,x,5\n")
+    with pytest.raises(UnreadableSource, match="line 2"):
+        session.load(bad)
+    assert "line 2" in (session.status().problem or ""), "everybody's desk shows it"
+    assert [list((session.store.path / d).iterdir()) for d in ("obj", "tmp", "names")] == [[], [], []]
+
+
+def test_progress_can_cancel_a_load(session: Session) -> None:
+    """Raising from the progress callback leaves nothing behind."""
+
+    def cancel(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session.map("NQ", "30min", progress=cancel)
+    assert [list((session.store.path / d).iterdir()) for d in ("obj", "tmp", "names")] == [[], [], []]
+    assert session.map("NQ", "30min").parsed
