@@ -145,7 +145,7 @@ def test_quota_is_checked_before_allocation(nq_store_dir: Path) -> None:
     with Session(settings=Settings(store_dir=str(nq_store_dir), pool_bytes=1 << 20)) as session:
         session.put("small", np.zeros(1 << 16))
         kept = session.get("small", as_="numpy")
-        with pytest.raises(StoreFull, match="needs 1.0 MiB"):
+        with pytest.raises(StoreFull, match=r"needs 1\.0 MiB"):
             session.put("large", np.zeros(1 << 17))
         assert [p.name for p in (nq_store_dir / "obj").iterdir()] == [session.open("small").info.id]
         session.put("fits", np.zeros(1 << 14))
