@@ -5,7 +5,7 @@ that string differ from a shell's command line:
 
 * quotes arrive as typed, so they are taken off here;
 * `as VAR` may stand anywhere between the other arguments;
-* a `#` that begins a word begins a comment, a `;` at the end only silences the output;
+* a `#` that begins a word begins a comment, and a `;` at the end is habit;
 * `{path}` may have put a path with spaces there without quotes, see `source_and_timeframe`.
 """
 

@@ -1,8 +1,10 @@
 """Completion behind the magics, in the terminal and in the lab alike.
 
-IPython's `complete_command` hook calls `complete` with the line when its first word, or what is
-assigned, is one of the magics. Options and their choices come from the magics' own parsers. Dataset
-names come from the store's directory: pressing Tab opens no store, and starts no coordinator.
+One matcher is added to IPython's completer. It answers when the line's first word, or what is
+assigned, is one of the magics, and then stands alone: Python's own names would only be noise there.
+(The older `complete_command` hook cannot do that, nor does it see `bars = %nq_load`.) Options and
+their choices come from the magics' own parsers. Dataset names come from the store's directory:
+pressing Tab opens no store, and starts no coordinator.
 """
 
 from __future__ import annotations
@@ -12,22 +14,20 @@ import re
 from argparse import Action, ArgumentParser
 from collections.abc import Iterable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from IPython.core.error import TryNext, UsageError
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+from IPython.core.error import UsageError
 
 from jupyter_nq.client.api import opened
-from jupyter_nq.client.session import default_store_dir
-from jupyter_nq.config import load_settings
+from jupyter_nq.config import default_store_dir, load_settings
 from jupyter_nq.errors import NQError
 from nq_magics.arguments import raw_words, unquote
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from jupyter_nq.bars.discovery import Found
-
+_IDENTIFIER = "nq_magics"
 _COMMAND = re.compile(r"\s*(?:[\w.,\s\[\]'\"]+=\s*)?%?(nq_\w+)\s")
 _COLUMNS = ("timestamp", "open", "high", "low", "close", "volume", "flags")
 _USUAL_TIMEFRAMES = ("1min", "5min", "15min", "30min", "1h", "1D")
@@ -35,41 +35,50 @@ _USUAL_TIMEFRAMES = ("1min", "5min", "15min", "30min", "1h", "1D")
 
 def register(shell: InteractiveShell) -> None:
     """Complete the arguments of the magics in this shell."""
-    shell.set_hook("complete_command", complete, re_key=_COMMAND.pattern)  # type: ignore[no-untyped-call]
+
+    @context_matcher(identifier=_IDENTIFIER)  # type: ignore[untyped-decorator]
+    def matcher(context: CompletionContext) -> SimpleMatcherResult:
+        return match(shell, context)
+
+    unregister(shell)
+    shell.Completer.custom_matchers.append(matcher)
 
 
 def unregister(shell: InteractiveShell) -> None:
     """Take the completion back."""
-    shell.strdispatchers["complete_command"].regexs.pop(_COMMAND, None)
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [known for known in matchers if getattr(known, "matcher_identifier", "") != _IDENTIFIER]
 
 
-def complete(shell: InteractiveShell, event: SimpleNamespace) -> list[str]:
-    """Return the words that may stand at the cursor; IPython keeps those that begin like what is typed.
+def match(shell: InteractiveShell, context: CompletionContext) -> SimpleMatcherResult:
+    """Return what may stand at the cursor, and silence the other matchers if there is something."""
+    typed = context.token
+    found = complete(shell, context.text_until_cursor.rpartition("\n")[2])
+    fitting = [word for word in found if word.startswith(typed)]
+    fitting = fitting or [word for word in found if word.lower().startswith(typed.lower())]
+    return {
+        "completions": [SimpleCompletion(word) for word in fitting],
+        "suppress": bool(fitting),
+        "ordered": True,
+    }
 
-    Raises
-    ------
-    TryNext
-        Nothing to say here (a path, a new name): IPython's own completion goes on.
+
+def complete(shell: InteractiveShell, text: str) -> list[str]:
+    """Return the words that may stand at the end of `text`, the line up to the cursor.
+
+    The list is empty where there is nothing to say (a path, a new name, another line), so that
+    IPython's own completion goes on.
     """
-    match = _COMMAND.match(event.text_until_cursor)
-    magic = shell.magics_manager.magics["line"].get(match[1]) if match else None
-    if match is None or magic is None:
-        raise TryNext
-    before, current = _typed(event.text_until_cursor[match.end() :])
-    found = _candidates(shell, match[1], magic.parser, before, current)
-    if not found:
-        raise TryNext
-    return list(found)
-
-
-def _typed(text: str) -> tuple[list[str], str]:
-    """Split what stands behind the magic into whole words and the one at the cursor."""
+    found = _COMMAND.match(text)
+    magic = shell.magics_manager.magics["line"].get(found[1]) if found else None
+    if found is None or magic is None or not hasattr(magic, "parser"):
+        return []
     try:
-        words = raw_words(text)
+        words = raw_words(text[found.end() :])
     except UsageError:  # an open quotation mark: a path is being typed
-        raise TryNext from None
-    current = words.pop() if words and not text[-1:].isspace() else ""
-    return [unquote(word) for word in words], current
+        return []
+    current = words.pop() if words and not text[-1].isspace() else ""
+    return list(_candidates(shell, found[1], magic.parser, [unquote(word) for word in words], current))
 
 
 def _candidates(
@@ -138,24 +147,24 @@ def _bare(parser: ArgumentParser, before: list[str]) -> list[str]:
 
 # -- what there is; a list that cannot be made is empty, because Tab must not fail -----------------
 def _symbols() -> list[str]:
+    from jupyter_nq.bars.discovery import symbols
     from jupyter_nq.bars.instruments import INSTRUMENTS
 
-    return sorted({*INSTRUMENTS, *(found.symbol for found in _files())})
+    return sorted({*INSTRUMENTS, *symbols(_data_dir())})
 
 
 def _timeframes(symbol: str | None) -> list[str]:
-    found = {file.timeframe for file in _files() if symbol is None or file.symbol == symbol.upper()}
-    return sorted(found) or list(_USUAL_TIMEFRAMES)
+    from jupyter_nq.bars.discovery import timeframes
+
+    return timeframes(_data_dir(), symbol) or list(_USUAL_TIMEFRAMES)
 
 
-def _files() -> list[Found]:
-    from jupyter_nq.bars.discovery import available
-
+def _data_dir() -> Path:
     session = opened()
     try:
-        return list(available(session.data_dir if session else load_settings().data_dir or os.curdir))
-    except (NQError, OSError):
-        return []
+        return session.data_dir if session else Path(load_settings().data_dir or os.curdir)
+    except NQError:
+        return Path(os.curdir)
 
 
 def _dataset_names() -> list[str]:

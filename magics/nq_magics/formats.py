@@ -5,22 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-_SIZE_UNITS = ("B", "KB", "MB", "GB", "TB")
+_SIZE_UNITS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 _AGE_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def size(count: int) -> str:
-    """Format a number of bytes with a decimal unit.
+    """Format a number of bytes in the unit that suits it.
 
     >>> size(512), size(3_140_000), size(12_500_000_000)
-    ('512 B', '3.1 MB', '12.5 GB')
+    ('512 B', '3.0 MiB', '11.6 GiB')
     """
-    value, unit = float(count), _SIZE_UNITS[0]
-    for unit in _SIZE_UNITS:
-        if value < 999.95 or unit == _SIZE_UNITS[-1]:
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+    for unit, step in _SIZE_UNITS:
+        if count >= step:
+            return f"{count / step:.1f} {unit}"
+    return f"{count} B"
 
 
 def duration(seconds: float) -> str:

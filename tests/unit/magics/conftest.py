@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from traitlets.config import Config
@@ -41,13 +42,13 @@ class Shell:
     def run(self, cell: str) -> Ran:
         """Run one cell and return what it printed."""
         with capture_output() as said:
-            result = self.ip.run_cell(cell)
+            result = self.ip.run_cell(cell, store_history=True)
         return Ran(said.stdout, said.stderr, result.result, not result.success)
 
     def complete(self, line: str) -> list[str]:
         """Return what Tab offers at the end of a line, as the terminal and the lab ask for it."""
-        token = self.ip.Completer.splitter.split_line(line, len(line))
-        return list(self.ip.Completer.complete(token, line, len(line))[1])
+        with provisionalcompleter():
+            return [found.text for found in self.ip.Completer.completions(line, len(line))]
 
     def stored(self) -> set[str]:
         """Return the objects, names and unfinished files of the store; lock files that nobody holds do not count."""

@@ -119,7 +119,7 @@ def test_a_quota_is_refused_before_anything_is_written(
     settings.write_text("pool_bytes: 20000\n")
     monkeypatch.setenv("JUPYTER_NQ_CONFIG", str(settings))
     shell.run("%nq_status")
-    assert_refused(shell, "%nq_load NQ 30min as bars", "20")
+    assert_refused(shell, "%nq_load NQ 30min as bars", "19.5 KiB")
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def test_datasets_are_a_sequence_and_a_table() -> None:
     assert (len(view), view[1].name) == (2, "x")
     head, first, second = repr(view).splitlines()
     assert head.split() == ["name", "version", "rows", "size", "age", "held", "by"]
-    assert first == "NQ.30min       v2  56,083  3.1 MB  3 min  risk.ipynb, feed.py (pid 99) (v1)"
+    assert first == "NQ.30min       v2  56,083  3.0 MiB  3 min  risk.ipynb, feed.py (pid 99) (v1)"
     assert second.endswith("nobody")
 
 
@@ -57,7 +57,7 @@ def test_hostile_names_are_escaped() -> None:
 
 def test_status_and_desk_show_everything() -> None:
     """The desk is the datasets and the status; a problem is quoted in one line."""
-    assert "pool      3.1 MB used of 9.6 GB" in repr(StatusView(STATUS))
+    assert "pool      3.0 MiB used of 8.9 GiB" in repr(StatusView(STATUS))
     assert "host      jupyter server (pid 41)" in repr(StatusView(STATUS))
     assert repr(StatusView(STATUS)).endswith("problem   none")
     troubled = Status(*[*vars(STATUS).values()][:-1], "store is\nfull")
@@ -71,12 +71,18 @@ def test_status_and_desk_show_everything() -> None:
 def test_a_put_is_one_line() -> None:
     """Name, version, rows, bytes and time."""
     line = stored_line(Stored("signals", 3, 1_000, 8_192), 0.0021)
-    assert line == "signals v3: 1,000 rows, 8.2 KB, shared in 2.1 ms"
+    assert line == "signals v3: 1,000 rows, 8.0 KiB, shared in 2.1 ms"
 
 
 def test_numbers_read_as_a_trader_reads_them() -> None:
     """Units change where the number gets short."""
-    assert [formats.size(n) for n in (0, 999, 999_950, 4 * 10**15)] == ["0 B", "999 B", "1.0 MB", "4000.0 TB"]
+    assert [formats.size(n) for n in (0, 1_023, 1_024, 4 << 20, 5 << 40)] == [
+        "0 B",
+        "1023 B",
+        "1.0 KiB",
+        "4.0 MiB",
+        "5120.0 GiB",
+    ]
     assert [formats.duration(s) for s in (0.00093, 0.0412, 0.41, 75)] == ["0.9 ms", "41 ms", "0.41 s", "75.0 s"]
     now = datetime(2025, 7, 2, 7, tzinfo=UTC)
     ages = [formats.age(now - timedelta(seconds=s), now) for s in (-5, 0.5, 59, 3_600, 200_000)]

@@ -43,11 +43,9 @@ def test_the_second_load_maps_and_is_one_line(shell: Shell) -> None:
 
 
 def test_without_a_variable_the_frame_is_returned(shell: Shell) -> None:
-    """`%nq_load` as the last line of a cell shows the frame; a semicolon hides it."""
+    """`%nq_load` as the last line of a cell shows the frame; a semicolon is no part of the timeframe."""
     assert isinstance(shell.run("%nq_load NQ 30min").value, pd.DataFrame)
-    ran = shell.run("%nq_load NQ 30min;")
-    assert "Out[" not in ran.out
-    assert "NQ.30min v1" in ran.out
+    assert isinstance(shell.run("%nq_load NQ 30min;").value, pd.DataFrame)
 
 
 def test_a_selection_says_how_much_it_shows(shell: Shell) -> None:
@@ -74,7 +72,7 @@ def test_a_path_with_spaces_needs_no_quotes(shell: Shell) -> None:
 def test_put_get_list_and_drop(shell: Shell) -> None:
     """A variable is shared, listed, mapped at any version, and dropped."""
     shell.ip.user_ns["prices"] = pd.DataFrame({"close": np.arange(10.0)})
-    assert re.search(r"signals v1: 10 rows, [\d.]+ KB, shared in [\d.]+ m?s", shell.run("%nq_put signals prices").out)
+    assert re.search(r"signals v1: 10 rows, [\d.]+ KiB, shared in [\d.]+ m?s", shell.run("%nq_put signals prices").out)
     shell.ip.user_ns["prices"] = pd.DataFrame({"close": np.arange(20.0)})
     shell.run("%nq_put signals prices")
     assert re.fullmatch(r"signals v2: 20 rows, mapped in [\d.]+ ms\n", shell.run("%nq_get signals as new").out)
