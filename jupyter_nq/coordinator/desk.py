@@ -44,11 +44,13 @@ class Desk:
         self._grace: dict[str, float] = {}  # object id -> monotonic second until which it is kept for its writer
         self._published: OrderedDict[str, dict[str, Any]] = OrderedDict()  # object id -> the answer it got
         self._undo: Callable[[], None] | None = None  # takes the event back that is being carried out
+        self._asked: list[str] = []  # the collections that this event asked for
 
     def handle(self, event: ev.Event) -> Actions:
         """Change the state by one event and return what is to be done, in order."""
         if not isinstance(event, ev.Failed):
             self._undo = None
+            self._asked = []
         actions: Actions = _HANDLERS[type(event)](self, event)
         return actions
 
@@ -107,6 +109,7 @@ class Desk:
             and not self.people.held(id_)
         ]
         self._collecting.update(chosen)
+        self._asked = chosen
         return [ev.Collect(id_) for id_ in chosen]
 
     def _collected(self, event: ev.Collected) -> Actions:
@@ -194,6 +197,8 @@ class Desk:
         if stored.id in self._published:
             peer.reservations.pop(event.ticket or 0, None)
             return [ev.Reply(self._published[stored.id])]
+        if stored.id in self._collecting:
+            raise UnknownDataset(f"{stored.name!r} was published too late: its memory is being freed. Put it again.")
         before = self.catalogue.links.get(stored.name)
         version = stored.version or self.catalogue.next_version(stored.name)
         if before not in (None, stored.id) and version <= self.catalogue.newest(stored.name).version:
@@ -226,17 +231,14 @@ class Desk:
         if self._undo is not None:
             self._undo()
             self._undo = None
+            self._collecting.difference_update(self._asked)
             self.revision += 1
         return []
 
     def _unpublish(self, stored: ev.StoredObject, before: str | None) -> None:
         self.catalogue.add(stored)
-        self._relink(stored.name, before)
+        self.catalogue.link(stored.name, before)
         self._published.pop(stored.id, None)
-
-    def _relink(self, name: str, id_: str | None) -> None:
-        self.catalogue.link(name, id_)
-        self._collecting.difference_update(s.id for s in self.catalogue.objects.values() if s.name == name)
 
     def _grown(self, event: ev.Grown) -> Actions:
         stored = event.stored
@@ -256,7 +258,7 @@ class Desk:
         newest = self.catalogue.newest(event.name)
         ids = [stored.id for stored, _ in self.catalogue.versions(event.name)]
         answer = {"name": event.name, "versions": newest.version, "bytes": self.catalogue.bytes_of(event.name)}
-        self._undo = partial(self._relink, event.name, newest.id)
+        self._undo = partial(self.catalogue.link, event.name, newest.id)
         self.catalogue.link(event.name, None)
         self.revision += 1
         return [ev.Unlink(event.name), ev.Reply(answer), *self._collect(ids)]
