@@ -83,6 +83,7 @@ class JupyterProcess:
         self.base_url = base_url
         self.root = home / "notebooks"
         self._runtime = home / "runtime"
+        self._data = home / "data"
         self.log_file = home / "server.log"
         self._options = [f"--NQApp.store_dir={store}", "--NQApp.identity_seconds=0.2", *options]
         self._kernels: list[Kernel] = []
