@@ -47,6 +47,7 @@ def open_directory(path: Path, *, create: bool) -> Marker:
         if not create:
             raise StoreError(f"{path} is not a store of jupyter-nq: it has no {MARKER}. Check the path.")
         _initialise(path, made)
+    _check_private(path)
     marker = _read_marker(path)
     for part in _PARTS:
         (path / part).mkdir(mode=0o700, exist_ok=True)
@@ -91,6 +92,12 @@ def _check_owner(path: Path) -> None:
         raise StoreError(
             f"{path} cannot be written. Change its permission (chmod 700) or choose another store directory."
         )
+
+
+def _check_private(path: Path) -> None:
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StoreError(f"Others may write to the store {path} (mode {mode:o}). Close it: chmod 700 {path}")
 
 
 def _initialise(path: Path, made: bool) -> None:

@@ -99,7 +99,8 @@ def process_is_alive(pid: int) -> bool:
 def _rests(root: Path, path: str, limit: str, usage: str, reclaimable: str) -> list[int]:
     # In a container the path may be the host's, which is not mounted: the root is then the container's own.
     inner = root / path.lstrip("/")
-    directories = [inner, *inner.parents] if (inner / limit).exists() else [root]
+    ours = ".." not in inner.parts and (inner / limit).exists()
+    directories = [inner, *inner.parents] if ours else [root]
     rests = []
     for directory in directories:
         allowed = _number(directory / limit)

@@ -22,10 +22,12 @@ from jupyter_nq.buffers.layout import Block, Static
 from jupyter_nq.buffers.objects import array_shape
 from jupyter_nq.errors import MissingLibrary, UnsupportedData, nearest
 
-# pandas 3 offers it for exactly this; before, a frame is put together from one frame per block.
+# pandas 3 builds a frame from blocks; before, it is put together from one frame per block, which pandas 2
+# copies unless it is told not to.
 _from_blocks: Callable[..., Any] | None = getattr(
     getattr(pd.api, "internals", None), "create_dataframe_from_blocks", None
 )
+_NO_COPY: dict[str, Any] = {"copy": False} if pd.__version__.startswith("2.") else {}
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def _tz_dtype(unit: Any, tz: str) -> pd.DatetimeTZDtype:
 def _join(parts: list[tuple[list[str], Any]], index: pd.Index[Any]) -> pd.DataFrame:
     if _from_blocks is None:
         frames = [_frame_of(names, values, index) for names, values in parts]
-        return pd.concat(frames, axis=1) if frames else pd.DataFrame(index=index)
+        return pd.concat(frames, axis=1, **_NO_COPY) if frames else pd.DataFrame(index=index)
     blocks: list[tuple[Any, Array]] = []
     labels: list[str] = []
     for names, values in parts:

@@ -1,0 +1,139 @@
+"""Build once: one builder, waiters with progress, take-over after a crash, one error for all."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from jupyter_nq.buffers import Store
+from jupyter_nq.errors import BuildFailed, InvalidName, UnreadableSource
+from jupyter_nq.testing import wait_until
+from tests.unit.buffers.child import Child
+
+
+def test_the_builder_tells_how_far_it_is(store: Store) -> None:
+    """The fraction is readable while the lock is held, and gone afterwards."""
+    assert store.lock_progress("k") is None
+    with store.lock("k") as lock:
+        assert store.lock_progress("k") is None
+        lock.write_progress(0.25)
+        lock.write_progress(1)
+        assert store.lock_progress("k") == 1.0
+    assert store.lock_progress("k") is None
+    assert os.listdir(store.path / "tmp") == []
+
+
+def test_keys_are_checked(store: Store) -> None:
+    """A key becomes a file name."""
+    with pytest.raises(InvalidName):
+        store.lock("../x")
+
+
+def test_one_builds_and_the_others_wait(store: Store) -> None:
+    """Eight threads that want the same thing build it once."""
+    built: list[int] = []
+    ready = threading.Barrier(8)
+
+    def work() -> None:
+        ready.wait()
+        with store.lock("k"):
+            if not built:
+                built.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert built == [1]
+    assert os.listdir(store.path / "tmp") == []
+
+
+def test_a_waiter_sees_progress_and_follows_a_killed_builder(store: Store) -> None:
+    """The fraction of the other process is shown; after kill -9 the lock is the waiter's."""
+    seen: list[float | None] = []
+    with Child(store.path, "lock = store.lock('k'); lock.__enter__().write_progress(0.5); say('on'); input()") as child:
+        assert child.line() == "on"
+
+        def waiting(fraction: float | None) -> None:
+            seen.append(fraction)
+            if len(seen) == 2:
+                child.kill()
+
+        with store.lock("k", waiting=waiting) as lock:
+            assert store.lock_progress("k") is None
+            lock.write_progress(0.0)
+    assert seen[:2] == [0.5, 0.5]
+
+
+def test_a_waiter_may_give_up(store: Store) -> None:
+    """What `waiting` raises ends the wait and leaves the builder alone."""
+
+    def waiting(fraction: float | None) -> None:
+        raise KeyboardInterrupt
+
+    with store.lock("k") as lock:
+        with pytest.raises(KeyboardInterrupt), store.lock("k", waiting=waiting):
+            pass
+        lock.write_progress(0.5)
+        assert store.lock_progress("k") == 0.5
+
+
+_FAILING = """
+import threading
+from jupyter_nq import errors
+try:
+    with store.lock("k") as lock:
+        say("on"); input()
+        raise {error}
+except BaseException:
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [("errors.UnreadableSource('line 7 is bad')", UnreadableSource), ("errors.NQError('line 7 is bad')", BuildFailed)],
+)
+def test_a_failure_reaches_those_who_waited(store: Store, error: str, kind: type[Exception]) -> None:
+    """The builder's error is raised by the waiter; who comes later builds anew."""
+    with Child(store.path, _FAILING.format(error=error)) as child:
+        assert child.line() == "on"
+        told = threading.Event()
+
+        def waiting(fraction: float | None) -> None:
+            if not told.is_set():
+                told.set()
+                child.tell()
+
+        with pytest.raises(kind, match="line 7 is bad"), store.lock("k", waiting=waiting):
+            pass
+    with store.lock("k"):
+        pass
+
+
+def test_an_interrupted_builder_is_followed(store: Store) -> None:
+    """An interrupt is nobody else's error: the waiter builds."""
+    with Child(store.path, _FAILING.format(error="KeyboardInterrupt")) as child:
+        assert child.line() == "on"
+        child.tell()
+        with store.lock("k"):
+            pass
+
+
+def test_a_dead_builders_file_is_swept(store: Store) -> None:
+    """A lock file that nobody holds is an orphan; one that is held is not."""
+    with Child(store.path, "lock = store.lock('k'); lock.__enter__(); say('on'); input()") as child:
+        assert child.line() == "on"
+        assert store.sweep() == []
+        child.kill()
+        wait_until(lambda: store.sweep() == [store.path / "tmp" / "k.build"], message="the orphan")
+
+
+def test_a_record_that_is_no_record_is_no_progress(store: Store) -> None:
+    """Strange bytes in a lock file are not an error."""
+    for content in (b"\xc1", b"\x01", b"\x81"):
+        (store.path / "tmp" / "k.build").write_bytes(content)
+        assert store.lock_progress("k") is None
