@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
+import pandas as pd
+
 from jupyter_nq.client.session import Session
 
 _lock = threading.Lock()
@@ -52,6 +54,16 @@ def opened() -> Session | None:
     """Return this process's session if it is open, and open none."""
     with _lock:
         return _session if _pid == os.getpid() else None
+
+
+def warm_up() -> None:
+    """Import and run once what a first load needs beside this module, so that it is as fast as the next one.
+
+    Opens nothing and starts no thread.
+    """
+    import jupyter_core.paths  # noqa: F401  (where the settings file is looked for)
+
+    pd.Index(["close"])  # pandas imports its string machinery with the first column name
 
 
 def disconnect() -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from jupyter_nq.client.api import warm_up
 from nq_magics import completion
 from nq_magics.magics import NQMagics
 
@@ -22,6 +25,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics and their completion with a shell."""
     shell.register_magics(NQMagics)
     completion.register(shell)
+    warm_up()
+    pd.Index(["timestamp"])  # pandas' first text index imports parts of pyarrow: some milliseconds of the first load
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
