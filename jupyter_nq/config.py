@@ -79,7 +79,8 @@ def default_store_dir() -> Path:
 
 def setting_names() -> list[str]:
     """Return the names of all settings, in the order of their declaration."""
-    return [name for name in vars(Settings) if name in Settings.class_trait_names(config=True)]
+    declared = set(Settings.class_trait_names(config=True))
+    return [name for name in vars(Settings) if name in declared]
 
 
 def load_settings(path: str | os.PathLike[str] | None = None, **overrides: Any) -> Settings:
