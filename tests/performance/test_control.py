@@ -1,0 +1,72 @@
+"""The round trip on the control socket of a live Jupyter server, from a real kernel."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.integration.jupyter_process import TOKEN, JupyterProcess, Kernel
+
+pytestmark = pytest.mark.performance
+
+CALLS = 4000
+LOADERS = 2
+# DESIGN's budgets are 75 us idle and 150 us under load, on an idle machine; a build only fails beyond ten times that.
+IDLE_LIMIT_SECONDS, LOADED_LIMIT_SECONDS = 750e-6, 1500e-6
+
+MEASURE = f"""
+import json, time
+channel = nq.connect().channel
+def measure():
+    took = []
+    for _ in range({CALLS}):
+        start = time.perf_counter()
+        channel.request("find", name="tiny", version=None)
+        took.append(time.perf_counter() - start)
+    took.sort()
+    return json.dumps([took[len(took) // 2], took[len(took) * 99 // 100]])
+"""
+
+
+def test_round_trip_idle_and_under_rest_load(tmp_path: Path, nq_store_dir: Path) -> None:
+    """Prints p50 and p99 of `find`, idle and while two threads read the server's contents API."""
+    with JupyterProcess(tmp_path / "server", nq_store_dir) as server:
+        kernel = server.kernel("measure.ipynb")
+        kernel.run("import jupyter_nq as nq, numpy as np\nnq.put('tiny', np.zeros(1))")
+        kernel.run(MEASURE)
+        kernel.run("measure()")
+        idle = _measured(kernel)
+        stop = threading.Event()
+        served = [0] * LOADERS
+        threads = [threading.Thread(target=_read_contents, args=(server, stop, served, i)) for i in range(LOADERS)]
+        for thread in threads:
+            thread.start()
+        loaded = _measured(kernel)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    print()
+    print(f"control round trip, idle:            p50 {idle[0] * 1e6:6.0f} us   p99 {idle[1] * 1e6:6.0f} us")
+    print(f"control round trip, under REST load: p50 {loaded[0] * 1e6:6.0f} us   p99 {loaded[1] * 1e6:6.0f} us")
+    assert sum(served) > 10, "the load was real"
+    assert idle[0] < IDLE_LIMIT_SECONDS
+    assert loaded[0] < LOADED_LIMIT_SECONDS
+
+
+def _measured(kernel: Kernel) -> tuple[float, float]:
+    p50, p99 = json.loads(kernel.run("print(measure())"))
+    return p50, p99
+
+
+def _read_contents(server: JupyterProcess, stop: threading.Event, served: list[int], index: int) -> None:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{server.port}{server.base_url}api/contents", headers={"Authorization": f"token {TOKEN}"}
+    )
+    while not stop.is_set():
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            answer.read()
+        served[index] += 1
