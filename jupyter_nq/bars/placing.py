@@ -14,7 +14,7 @@ from typing import cast
 from jupyter_nq.bars import closed
 from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Edge
-from jupyter_nq.bars.readings import Candidate, fewest_closed, search
+from jupyter_nq.bars.readings import Candidate, fewest_closed, on_grid, search
 from jupyter_nq.bars.stamps import Ints
 from jupyter_nq.bars.zones import zone_names
 from jupyter_nq.errors import AmbiguousStamps
@@ -65,7 +65,8 @@ class Question:
 
     def candidates(self, local: Ints) -> list[Candidate]:
         """Return the readings that leave no bar in closed hours."""
-        return search(local, self.minutes, self.edges, [self.zone] if self.zone else zone_names())
+        found = search(local, self.minutes, self.edges, [self.zone] if self.zone else zone_names())
+        return on_grid(found, local, self.minutes)
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,8 @@ def _found(local: Ints, question: Question, found: Sequence[Candidate]) -> Place
     others = [(count, name) for count, name, _ in fewest_closed(local, [edge]) if name not in only.names and count]
     others_text = ", ".join(f"{name} {count:,}" for count, name in others[:3])
     why = "as given" if question.edge else "tested together with the zone"
+    if only.other:
+        why += f"; the same reading as {only.other}"
     evidence = (
         f"{zone}: 0 of {len(local):,} bars in hours when {question.calendar} is closed; other zones: {others_text}",
         f"edge: a stamp is the {edge} of its bar, {why}",

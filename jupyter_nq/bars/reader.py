@@ -97,7 +97,6 @@ def load_bars(
         A word that is none.
     """
     path = Path(path)
-    share = _SNIFF_SHARE
     found = sniff(
         path,
         timeframe=timeframe,
@@ -107,9 +106,9 @@ def load_bars(
         day_first=day_first,
         delimiter=delimiter,
         block_bytes=block_bytes,
-        progress=_scaled(progress, 0.0, share),
+        progress=_scaled(progress, 0.0, _SNIFF_SHARE),
     )
-    table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(progress, share, 1.0))
+    table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(progress, _SNIFF_SHARE, 1.0))
     return Bars(table, found.profile, found.evidence, known_instrument(path, symbol))
 
 
@@ -241,5 +240,11 @@ def _table(starts: Ints, columns: list[npt.NDArray[np.generic]]) -> pa.Table:
     first = columns[0]
     flat = (columns[1] == first) & (columns[2] == first) & (columns[3] == first)
     flags = (columns[4] == 0) * np.uint32(ZERO_VOLUME) | flat * np.uint32(FLAT)
-    timestamps = pa.array(starts, pa.timestamp("ns", tz="UTC"))
-    return pa.Table.from_arrays([timestamps, *map(pa.array, columns), pa.array(flags, pa.uint32())], schema=BAR_SCHEMA)
+    values = [starts, *columns, flags.astype(np.uint32)]
+    arrays = [_array(column, field.type) for column, field in zip(values, BAR_SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=BAR_SCHEMA)
+
+
+def _array(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
+    """Return a column over the same memory; `pa.array` would import pandas for it."""
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])

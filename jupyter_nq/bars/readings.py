@@ -13,9 +13,10 @@ the start of every bar in UTC. One reading is an answer, whatever its names; two
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import gcd
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,8 @@ class Candidate:
     """The distinct offsets in the span, seconds east of UTC, in order of appearance."""
     first_start: int
     """Start of the first bar, seconds UTC."""
+    other: str = ""
+    """The other edge, and a zone, that give the very same reading; empty when none does."""
 
     @property
     def decided(self) -> bool:
@@ -136,16 +139,6 @@ def _hits_in(hits: npt.NDArray[np.int64], mask: npt.NDArray[np.bool_], shift: In
     return total
 
 
-@dataclass
-class _Group:
-    """The names that give one reading, while the search runs."""
-
-    edge: str
-    names: list[str]
-    back: int
-    """Seconds from a bar's stamp back to its start."""
-
-
 def search(local: Ints, minutes: int, edges: Iterable[str], names: Sequence[str]) -> list[Candidate]:
     """Return the readings under which no bar lies in closed hours, the familiar zones first.
 
@@ -156,20 +149,24 @@ def search(local: Ints, minutes: int, edges: Iterable[str], names: Sequence[str]
     minutes
         Length of a bar.
     edges, names
-        What to try. Of two edges that give one reading, the first one stands for it.
+        What to try. Of two edges that give one reading, the start stands for it, unless only the end has
+        a familiar zone.
     """
-    groups: dict[_Shifts, _Group] = {}
+    groups: dict[_Shifts, dict[str, list[str]]] = {}
     ascending = np.maximum.accumulate(local)
     first, last = int(local.min()), int(local.max())
     for edge in edges:
         weeks = Weeks(local, edge)
-        back = minutes * 60 if edge == "end" else 0
+        back = _back(edge, minutes)
         for name in filter(weeks.fits, names):
             shifts = _shifts(steps(name, first, last), ascending, back)
-            group = groups.setdefault(shifts, _Group(edge, [], back))
-            if group.edge == edge:
-                group.names.append(name)
-    return [_candidate(group, shifts, int(local[0])) for shifts, group in groups.items()]
+            groups.setdefault(shifts, {}).setdefault(edge, []).append(name)
+    return [_candidate(by_edge, shifts, int(local[0]), minutes) for shifts, by_edge in groups.items()]
+
+
+def _back(edge: str, minutes: int) -> int:
+    """Return the seconds from a stamp back to its bar's start."""
+    return minutes * 60 if edge == "end" else 0
 
 
 _Shifts = tuple[tuple[int, int], ...]
@@ -186,9 +183,25 @@ def _shifts(zone: Steps, ascending: Ints, back: int) -> _Shifts:
     return tuple(runs)
 
 
-def _candidate(group: _Group, shifts: _Shifts, first: int) -> Candidate:
-    offsets = tuple(dict.fromkeys(shift - group.back for _, shift in shifts))
-    return Candidate(group.names[0], group.edge, tuple(group.names), offsets, first - shifts[0][1])
+def _candidate(by_edge: Mapping[str, Sequence[str]], shifts: _Shifts, first: int, minutes: int) -> Candidate:
+    edge = min(by_edge, key=lambda edge: by_edge[edge][0] not in FAMILIAR)
+    offsets = tuple(dict.fromkeys(shift - _back(edge, minutes) for _, shift in shifts))
+    other = next((f"the {e} in {names[0]}" for e, names in by_edge.items() if e != edge), "")
+    return Candidate(by_edge[edge][0], edge, tuple(by_edge[edge]), offsets, first - shifts[0][1], other)
+
+
+def on_grid(found: Sequence[Candidate], local: Ints, minutes: int) -> list[Candidate]:
+    """Return the candidates whose bars begin on the exchange's half hours, or all when none does.
+
+    Sessions open at full and half hours, so the usual bar begins at a multiple of its length from one, or
+    of half an hour when it is longer. This tells apart zones that differ by a quarter of an hour, which
+    thirty-minute bars are too coarse to show in closed hours.
+    """
+    grid = gcd(minutes, 30) * 60
+    phases, counts = np.unique(local % grid, return_counts=True)
+    usual = int(phases[np.argmax(counts)])
+    aligned = [c for c in found if all((usual - offset) % grid == 0 for offset in c.offsets)]
+    return aligned or list(found)
 
 
 def fewest_closed(local: Ints, edges: Iterable[str], names: Sequence[str] = FAMILIAR) -> list[tuple[int, str, str]]:

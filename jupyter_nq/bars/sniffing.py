@@ -168,7 +168,7 @@ def _length(path: Path, timeframe: str | None, local: Ints) -> tuple[int, str]:
 
     Raises `UnknownTimeframe` when nothing says it, or when the stamps contradict what was asked for.
     """
-    step = _usual_step(local)
+    steps, step = _steps(local)
     named = parse_name(path)
     label = timeframe if timeframe is not None else named.timeframe if named else None
     if label is None:
@@ -178,7 +178,7 @@ def _length(path: Path, timeframe: str | None, local: Ints) -> tuple[int, str]:
             )
         return step // 60, f"timeframe: {timeframe_of(step // 60).label}, the usual step between stamps"
     minutes = parse_timeframe(label).minutes
-    if step is not None and step % (minutes * 60):
+    if step is not None and (step % (minutes * 60) or minutes * 60 not in steps):
         origin = "asked for" if timeframe is not None else "in the file's name"
         raise UnknownTimeframe(
             f"{path.name}: the timeframe {origin} is {label}, but the stamps are usually {step / 60:g} minutes apart. "
@@ -188,14 +188,11 @@ def _length(path: Path, timeframe: str | None, local: Ints) -> tuple[int, str]:
     return minutes, f"timeframe: {label}, {origin}"
 
 
-def _usual_step(local: Ints) -> int | None:
-    """Return the most frequent step forward, seconds."""
-    forward = np.diff(local)
-    forward = forward[forward > 0]
-    if not len(forward):
-        return None
-    values, counts = np.unique(forward, return_counts=True)
-    return int(values[np.argmax(counts)])
+def _steps(local: Ints) -> tuple[Ints, int | None]:
+    """Return the distinct steps forward and the most frequent one, seconds."""
+    steps = np.diff(local)
+    values, counts = np.unique(steps[steps > 0], return_counts=True)
+    return values, int(values[np.argmax(counts)]) if len(values) else None
 
 
 # -- evidence -----------------------------------------------------------------------------------------

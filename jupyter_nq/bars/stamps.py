@@ -157,8 +157,8 @@ class StampScanner:
         carrying = [layout.offset for layout in self._layouts]
         offsets = any(carrying)
         if offsets and not all(carrying):
-            row = int(np.argmax(join("layout") == carrying.index(not carrying[0])))
-            raise BadStamp(row, "some stamps carry an offset from UTC, others do not")
+            by_row = np.array(carrying)[join("layout").astype(np.intp)]
+            raise BadStamp(int(np.argmax(by_row != by_row[0])), "some stamps carry an offset from UTC, others do not")
         always = {name: join(name) for name in ("layout", "first", "second", "year", "time")}
         return Fields(
             tuple(self._layouts),

@@ -1,0 +1,117 @@
+"""Files found by the names that vendors give them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jupyter_nq.bars import Found, available, find_source, parse_name, symbols, timeframes
+from jupyter_nq.errors import AmbiguousSource, SourceNotFound, UnknownInstrument, UnknownTimeframe, UnreadableSource
+
+
+def touch(directory: Path, *names: str) -> None:
+    """Make empty files."""
+    for name in names:
+        (directory / name).write_text("")
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol", "timeframe"),
+    [
+        ("NQ - 30 min - ETH.csv", "NQ", "30min"),
+        ("@NQ - 5 min - ETH.csv", "NQ", "5min"),
+        ("NQ - 5 min - ETH_extended.csv", "NQ", "5min_extended"),
+        ("NQ_5min_extended.csv", "NQ", "5min_extended"),
+        ("NQ_30min.csv", "NQ", "30min"),
+        ("ES_5min.txt", "ES", "5min"),
+        ("nq-30m.CSV", "NQ", "30min"),
+        ("NQ 60 min.csv", "NQ", "1h"),
+        ("NQ - 30 min - RTH.csv", "NQ", "30min_rth"),
+        ("6E_1h.csv", "6E", "1h"),
+        ("NQ_30min (1).csv", "NQ", "30min"),
+        ("NQ_30_min.csv", "NQ", "30min"),
+    ],
+)
+def test_vendor_names_are_understood(name: str, symbol: str, timeframe: str) -> None:
+    """Symbol and timeframe come from the name."""
+    assert parse_name(name) == Found(Path(name), symbol, timeframe)
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "NQ.csv", "notes 2024.csv", "NQ_30min.parquet", "NQ_30sec.csv", "prices.csv"]
+)
+def test_other_names_are_no_bar_files(name: str) -> None:
+    """A name that does not fit is passed over."""
+    assert parse_name(name) is None
+
+
+def test_available_is_sorted_and_find_takes_the_one(tmp_path: Path) -> None:
+    """A directory is listed by symbol and length, and a request finds its file."""
+    touch(
+        tmp_path,
+        "NQ - 30 min - ETH.csv",
+        "NQ - 5 min - ETH.csv",
+        "NQ - 5 min - ETH_extended.csv",
+        "ES_5min.txt",
+        "x.csv",
+    )
+    (tmp_path / "CL_5min.csv").mkdir()
+    assert [(f.symbol, f.timeframe) for f in available(tmp_path)] == [
+        ("ES", "5min"),
+        ("NQ", "5min"),
+        ("NQ", "5min_extended"),
+        ("NQ", "30min"),
+    ]
+    assert find_source(tmp_path, "@nq", "5 min").name == "NQ - 5 min - ETH.csv"
+    assert find_source(tmp_path, "NQ", "5min_extended").name == "NQ - 5 min - ETH_extended.csv"
+    assert symbols(tmp_path) == ["ES", "NQ"]
+    assert timeframes(tmp_path) == ["5min", "5min_extended", "30min"]
+    assert timeframes(tmp_path, "es") == ["5min"]
+
+
+def test_errors_say_what_is_there(tmp_path: Path) -> None:
+    """Each way not to find a file has its own error, which lists what there is."""
+    with pytest.raises(SourceNotFound, match="does not exist"):
+        find_source(tmp_path / "none", "NQ", "30min")
+    with pytest.raises(SourceNotFound, match="no bar file"):
+        find_source(tmp_path, "NQ", "30min")
+    touch(tmp_path, "NQ - 30 min - ETH.csv", *(f"ES_{n}min.csv" for n in range(1, 14)))
+    with pytest.raises(SourceNotFound, match=r"ES 1min.* and 2 more"):
+        find_source(tmp_path, "CL", "30min")
+    with pytest.raises(UnknownTimeframe, match=r"no 5min file of NQ.*30min"):
+        find_source(tmp_path, "NQ", "5min")
+    with pytest.raises(UnknownInstrument, match="Did you mean 'NQ'"):
+        find_source(tmp_path, "NQQ", "5min")
+    with pytest.raises(UnknownTimeframe, match="not a timeframe"):
+        find_source(tmp_path, "NQ", "soon")
+
+
+def test_two_matches_are_both_named(tmp_path: Path) -> None:
+    """Two files that match are an error, never a choice."""
+    touch(tmp_path, "NQ - 30 min - ETH.csv", "NQ_30min (1).csv")
+    with pytest.raises(AmbiguousSource, match=r"'NQ - 30 min - ETH.csv' and 'NQ_30min \(1\).csv'"):
+        find_source(tmp_path, "NQ", "30min")
+
+
+def test_completion_is_silent(tmp_path: Path) -> None:
+    """Completion of a directory that is not there offers nothing."""
+    assert symbols(tmp_path / "none") == []
+    assert timeframes(tmp_path / "none") == []
+
+
+def test_a_symbol_outside_the_table_can_have_files(tmp_path: Path) -> None:
+    """A file of a symbol that is not in the table is found."""
+    touch(tmp_path, "FDAX_5min.csv")
+    assert find_source(tmp_path, "FDAX", "5min").name == "FDAX_5min.csv"
+
+
+def test_a_directory_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason of the system is passed on."""
+
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)  # a test that runs as root cannot make such a directory
+    with pytest.raises(UnreadableSource, match="Permission denied"):
+        available(tmp_path)

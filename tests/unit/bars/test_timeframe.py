@@ -1,0 +1,53 @@
+"""Bar lengths as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from jupyter_nq.bars import Timeframe, parse_timeframe
+from jupyter_nq.bars.instruments import INSTRUMENTS, instrument
+from jupyter_nq.errors import UnknownInstrument, UnknownTimeframe
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "minutes", "suffix"),
+    [
+        ("30min", "30min", 30, ""),
+        ("30 min", "30min", 30, ""),
+        ("30m", "30min", 30, ""),
+        (" 5 Minutes ", "5min", 5, ""),
+        ("5min_extended", "5min_extended", 5, "extended"),
+        ("5 min - Extended", "5min_extended", 5, "extended"),
+        ("30min_rth", "30min_rth", 30, "rth"),
+        ("1h", "1h", 60, ""),
+        ("60min", "1h", 60, ""),
+        ("90m", "90min", 90, ""),
+        ("1D", "1D", 1440, ""),
+        ("1440min", "1D", 1440, ""),
+    ],
+)
+def test_one_length_has_one_label(text: str, label: str, minutes: int, suffix: str) -> None:
+    """Every spelling of a length gives the same timeframe."""
+    assert parse_timeframe(text) == Timeframe(label, minutes, suffix)
+    assert parse_timeframe(label) == Timeframe(label, minutes, suffix)
+
+
+@pytest.mark.parametrize("text", ["", "min", "30", "NQ", "1M", "30s", "0min", "2D", "1.5h", "-5min", "5min/..", "1w"])
+def test_what_is_no_length_is_refused(text: str) -> None:
+    """A month, a second, zero and nonsense are no timeframes."""
+    with pytest.raises(UnknownTimeframe, match=r"minute|'1D'"):
+        parse_timeframe(text)
+
+
+def test_instruments_are_found_in_any_case() -> None:
+    """The symbol is a root in upper or lower case."""
+    assert instrument(" nq ").point_value == 20.0
+    assert instrument("MNQ").tick == 0.25
+    assert INSTRUMENTS["CL"].negative_prices
+    assert not INSTRUMENTS["NQ"].negative_prices
+
+
+def test_an_unknown_symbol_is_told_the_nearest() -> None:
+    """The error of an unknown symbol names the nearest ones."""
+    with pytest.raises(UnknownInstrument, match=r"Did you mean 'MNQ'"):
+        instrument("MNQX")
