@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jupyter_nq.buffers import Store
+from jupyter_nq.buffers import Catalogue
 from jupyter_nq.client.bell import Bell
 from jupyter_nq.client.hosting import become_host, host_pid
 from jupyter_nq.client.ledger import Ledger
@@ -95,7 +95,7 @@ class Channel:
         self._ledger = Ledger()
         self._bell = Bell()
         self._keeper: threading.Thread | None = None
-        Store(self.store_path)
+        Catalogue(self.store_path)
         try:
             with self._lock:
                 self._reach(time.monotonic() + settings.connect_seconds)
@@ -251,7 +251,7 @@ class Channel:
         return False
 
     def _host(self) -> bool:
-        service = become_host(Store(self.store_path, create=False), self._settings, self._role)
+        service = become_host(Catalogue(self.store_path, create=False), self._settings, self._role)
         if service is None:
             return False
         self._service = service
@@ -329,7 +329,7 @@ class Channel:
                 f"No Jupyter server hosts the store {self.store_path}. Start one where jupyter-nq is installed "
                 "(`jupyter lab`), with the same JUPYTER_NQ_STORE or NQApp.store_dir, or leave require out."
             )
-        pid = host_pid(Store(self.store_path, create=False))
+        pid = host_pid(Catalogue(self.store_path, create=False))
         return (
             f"No coordinator answers in the store {self.store_path}; process {pid} hosted it last. "
             "If that process is stopped or stuck, end it; the next that connects takes over."

@@ -10,7 +10,7 @@ import fcntl
 import os
 from typing import Any
 
-from jupyter_nq.buffers import Store
+from jupyter_nq.buffers import Catalogue
 from jupyter_nq.config import Settings, setting_names
 from jupyter_nq.coordinator import Service
 from jupyter_nq.coordinator.forking import disown, own
@@ -19,7 +19,7 @@ from jupyter_nq.errors import StoreError
 LOCK_NAME = "coordinator.lock"
 
 
-def become_host(store: Store, settings: Settings, role: str = "client") -> Service | None:
+def become_host(store: Catalogue, settings: Settings, role: str = "client") -> Service | None:
     """Run the coordinator of `store` in this process; None when another process does.
 
     Parameters
@@ -45,7 +45,7 @@ def become_host(store: Store, settings: Settings, role: str = "client") -> Servi
     return service
 
 
-def take_lock(store: Store) -> int | None:
+def take_lock(store: Catalogue) -> int | None:
     """Take the coordinator's lock without waiting; returns its descriptor, or None when it is taken."""
     path = store.path / LOCK_NAME
     try:
@@ -64,7 +64,7 @@ def take_lock(store: Store) -> int | None:
     return fd
 
 
-def host_pid(store: Store) -> int | None:
+def host_pid(store: Catalogue) -> int | None:
     """Return the pid that the newest host wrote beside its lock; None when there is none to read."""
     try:
         return int((store.path / LOCK_NAME).read_text())

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import jupyter_nq
-from jupyter_nq.buffers import ObjectInfo, Store, check_name
+from jupyter_nq.buffers import Catalogue, ObjectInfo, check_name
 from jupyter_nq.coordinator import arguments, views
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.connection import Connection
@@ -51,7 +51,7 @@ class Operations:
 
     def __init__(
         self,
-        store: Store,
+        store: Catalogue,
         desk: Desk,
         effects: Effects,
         *,

@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from jupyter_nq.buffers import Damaged, Store
+from jupyter_nq.buffers import Catalogue, Damaged
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.connection import Connection
 from jupyter_nq.coordinator.desk import Desk
@@ -65,7 +65,7 @@ class Service:
 
     def __init__(
         self,
-        store: Store,
+        store: Catalogue,
         *,
         pool_bytes: int = 0,
         settings: Mapping[str, Any] | None = None,
@@ -328,7 +328,7 @@ class Service:
             self._report(f"{len(damaged)} damaged objects are in the store: {damaged[0].reason}")
 
 
-def _bind(store: Store) -> socket.socket:
+def _bind(store: Catalogue) -> socket.socket:
     """Return a listening socket that lies under its name in the store; replaces one that a dead host left."""
     there, bound = store.path / SOCKET_NAME, store.path / _BIND_NAME
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
