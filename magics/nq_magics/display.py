@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = frozenset({"version", "rows", "size", "age"})
 _HOLDERS_SHOWN = 4
+_DECISIONS = ("layout", "day order", "zone", "edge")  # the evidence worth a line: how the stamps were read
 _EMPTY = "No dataset is shared yet. %nq_load or %nq_put makes one."
 
 
@@ -142,7 +143,7 @@ def load_lines(mapped: Mapped, stamps: Any) -> list[str]:
     bars = f"{shown:,} bars" if shown == rows else f"{shown:,} of {rows:,} bars"
     span = f", {stamp(stamps[0])} to {stamp(stamps[-1])} UTC" if shown else ""
     how = f"{'parsed' if mapped.parsed else 'mapped'} in {duration(mapped.seconds)}"
-    evidence = mapped.evidence if mapped.parsed else ()
+    evidence = [line for line in mapped.evidence if mapped.parsed and line.startswith(_DECISIONS)]
     notice = [mapped.notice] if mapped.notice else []
     return [
         f"{info.name} v{info.version}: {bars}{span}, {how}",

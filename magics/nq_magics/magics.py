@@ -1,7 +1,7 @@
 """The magics: each parses its line, makes one call of the session, and shows the outcome.
 
-An error of this package becomes a `UsageError`, which IPython prints in one line without a traceback.
-A variable is assigned last, so a magic that fails leaves the namespace as it was.
+An error of this package becomes a `UsageError`, which IPython prints without a traceback. A variable is
+assigned last, so a magic that fails leaves the namespace as it was.
 """
 # IPython's decorators carry no types.
 # mypy: disable-error-code="no-untyped-call,untyped-decorator"
@@ -9,8 +9,6 @@ A variable is assigned last, so a magic that fails leaves the namespace as it wa
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -21,22 +19,21 @@ from traitlets import Float
 from jupyter_nq.client.api import connect
 from jupyter_nq.client.request import Reading
 from jupyter_nq.client.session import Session
-from jupyter_nq.errors import NQError, nearest
+from jupyter_nq.errors import nearest
 from nq_magics.arguments import check_variable, column_list, moment, parse, source_and_timeframe, version
 from nq_magics.display import DatasetsView, DeskView, StatusView, got_line, load_lines, stored_line
 from nq_magics.progress import ProgressLine
+from nq_magics.usage import usage_errors
 
 FORMS = ("pandas", "arrow", "numpy", "torch")
-as_option = argument("--as", dest="as_", choices=FORMS, default="pandas", help="Form of the result; none is a copy.")
-
-
-@contextmanager
-def usage_errors() -> Iterator[None]:
-    """Turn an error of this package into one line without traceback."""
-    try:
-        yield
-    except NQError as exc:
-        raise UsageError(" ".join(str(exc).split())) from exc
+as_option = argument(
+    "--as",
+    dest="as_",
+    metavar="|".join(FORMS),
+    choices=FORMS,
+    default="pandas",
+    help="Form of the result; none is a copy, and a tensor's pages become your own when you write to them.",
+)
 
 
 @magics_class
@@ -61,7 +58,12 @@ class NQMagics(Magics):
     @argument("--end", type=moment, help="Last bar to show, inclusive; a bare date is the whole day.")
     @argument("--columns", type=column_list, help="Columns to show, for example open,close.")
     @argument("--tz", help="Zone of the file's stamps, for example America/Chicago; found out unless given.")
-    @argument("--edge", choices=("start", "end"), help="Whether a stamp is the start or the end of its bar.")
+    @argument(
+        "--edge",
+        metavar="start|end",
+        choices=("start", "end"),
+        help="Whether a stamp is the start or the end of its bar.",
+    )
     @argument("--day-first", dest="day_first", action="store_const", const=True, help="03/04 is the 3rd of April.")
     @argument("--month-first", dest="day_first", action="store_const", const=False, help="03/04 is March the 4th.")
     @argument("--symbol", help="Instrument, where the file name does not tell.")
