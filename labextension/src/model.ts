@@ -2,8 +2,8 @@
  * Follows the desk while somebody looks at it.
  *
  * One poll drives everything. A tick opens the feed and lasts as long as the connection; the server then
- * sends the desk at once and after each change. When the feed cannot be opened, the tick reads the desk
- * over REST, which also tells a missing server half (404) from a lost network. Failing ticks back off.
+ * sends the desk at once and after each change. When nothing comes through the feed, the tick reads the
+ * desk over REST, which also tells a missing server half (404) from a lost network. Failing ticks back off.
  * Nothing runs while `watching` is false.
  */
 
@@ -29,6 +29,7 @@ export type Link =
 
 const RETRY_MS = 2000;
 const LONGEST_RETRY_MS = 30_000;
+const SILENCE_MS = 5000; // a proxy may accept the feed and let nothing through
 
 /** The desk as last heard of, and how it is reached. */
 export class DeskModel implements IDisposable {
@@ -100,7 +101,7 @@ export class DeskModel implements IDisposable {
 
   private async _follow(): Promise<void> {
     if (await this._listen()) {
-      return;
+      return; // it worked for a while: connect again without backing off
     }
     try {
       const desk = await fetchDesk(this.serverSettings);
@@ -111,23 +112,29 @@ export class DeskModel implements IDisposable {
     }
   }
 
-  /** Follow the feed until it closes; false when it could not be opened. */
+  /** Follow the feed until it closes; false when nothing came through it. */
   private _listen(): Promise<boolean> {
     this._hangUp();
     const { WebSocket } = this.serverSettings;
     const socket = new WebSocket(feedUrl(this.serverSettings));
     this._socket = socket;
     return new Promise(resolve => {
-      let opened = false;
-      socket.onopen = () => {
-        opened = true;
+      let heard = false;
+      const silence = window.setTimeout(() => {
+        socket.close();
+        resolve(false);
+      }, SILENCE_MS);
+      socket.onmessage = event => {
+        heard = true;
+        window.clearTimeout(silence);
+        this._receive(String(event.data));
       };
-      socket.onmessage = event => this._receive(String(event.data));
       socket.onclose = () => {
-        if (opened && this._socket === socket) {
+        window.clearTimeout(silence);
+        if (heard && this._socket === socket) {
           this._set('lost', '', this._desk);
         }
-        resolve(opened);
+        resolve(heard);
       };
     });
   }
