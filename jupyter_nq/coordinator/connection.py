@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
@@ -49,6 +50,7 @@ class Connection(asyncio.Protocol):
         self._decoder = Decoder()
         self._transport: asyncio.Transport | None = None
         self._full = False
+        self._waiting: deque[Request] = deque()  # one read's worth at most, because a full peer is not read from
         self._news: dict[str, Mapping[str, Any]] = {}  # events that wait until the peer reads again, newest only
 
     def __repr__(self) -> str:
@@ -65,10 +67,11 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand complete requests on; end the connection at the first malformed one."""
         try:
-            for message in self._decoder.feed(data):
-                self._owner.asked(self, parse_request(message))
+            self._waiting.extend(parse_request(message) for message in self._decoder.feed(data))
         except ProtocolError:
             self.abort()
+        else:
+            self._hand_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the owner; a broken connection is as good as a closed one."""
@@ -85,9 +88,10 @@ class Connection(asyncio.Protocol):
         self._full = False
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
-        waiting, self._news = self._news, {}
-        for name, data in waiting.items():
+        news, self._news = self._news, {}
+        for name, data in news.items():
             self.send_event(name, data)
+        self._hand_on()
 
     # -- what the service calls --------------------------------------------------------------------
     def reply(self, request: Request, value: Any) -> None:
@@ -119,6 +123,10 @@ class Connection(asyncio.Protocol):
         """Close at once."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _hand_on(self) -> None:
+        while self._waiting and not self._full:
+            self._owner.asked(self, self._waiting.popleft())
 
     def _write(self, message: Mapping[str, Any]) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -110,6 +110,8 @@ class DeskMachine(RuleBasedStateMachine):
         if self.sealed[id_] not in self.present or id_ not in self.store.headers:
             return
         stored = self.store.headers[id_]
+        if stored.name in self.store.links:  # the service reads the newest header again before it publishes
+            self.desk.handle(ev.Grown(self.store.headers[self.store.links[stored.name]]))
         try:
             actions = self.desk.handle(ev.Publish(self.sealed[id_], stored))
         except (StoreError, UnknownDataset):

@@ -1,0 +1,145 @@
+"""What a service finds when it starts: headers, links, leftovers of dead processes, damage."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from jupyter_nq.buffers import ObjectInfo, Store
+from jupyter_nq.coordinator import Service
+from jupyter_nq.coordinator.service import SOCKET_NAME
+from jupyter_nq.errors import CoordinatorUnavailable, UnknownDataset
+from jupyter_nq.testing import wait_until
+from tests.unit.coordinator.conftest import Dial
+
+Put = Callable[..., ObjectInfo]
+
+
+def test_the_next_service_knows_what_the_last_one_knew(store: Store, connect: Dial, put: Put) -> None:
+    """Names, versions and rows come from the headers; only connections are new."""
+    first = Service(store)
+    first.start()
+    wire = connect()
+    put(wire, "bars")
+    held = store.open(put(wire, "signals").id)
+    put(wire, "signals")
+    before = wire.call("ls", {})
+    first.stop()
+    second = Service(store)
+    second.start()
+    try:
+        wire = connect()
+        after = wire.call("ls", {})
+        assert [(r["name"], r["version"], r["id"]) for r in after] == [
+            (r["name"], r["version"], r["id"]) for r in before
+        ]
+        assert wire.call("find", {"name": "signals", "version": 1})["id"] == held.info.id
+    finally:
+        second.stop()
+        held.close()
+
+
+def test_a_stamped_object_is_linked_and_a_lost_link_removed(store: Store, connect: Dial, put: Put) -> None:
+    """A coordinator that was killed between two steps is finished by the next."""
+    first = Service(store)
+    first.start()
+    put(connect(), "bars")
+    first.stop()
+    late = store.write("bars", np.arange(3.0))
+    store.stamp(late.id, 2)
+    store.link("ghost", "f" * 32)
+    second = Service(store)
+    second.start()
+    try:
+        assert store.names() == {"bars": late.id}
+        with pytest.raises(UnknownDataset):
+            connect().call("find", {"name": "ghost"})
+    finally:
+        second.stop()
+
+
+def test_leftovers_of_dead_writers_are_removed(store: Store, connect: Dial) -> None:
+    """A sealed object that its dead writer never published, and a half-written file, are swept."""
+    code = (
+        "import sys, os, numpy as np; from jupyter_nq.buffers import Store; s = Store(sys.argv[1]);"
+        "print(s.write('bars', np.arange(9.0)).id); open(os.path.join(sys.argv[1], 'tmp', 'x.part'), 'w').close()"
+    )
+    found = subprocess.run([sys.executable, "-c", code, store.path], check=True, capture_output=True, text=True)
+    service = Service(store)
+    service.start()
+    try:
+        wait_until(lambda: not (store.path / "obj" / found.stdout.strip()).exists())
+        wait_until(lambda: not (store.path / "tmp" / "x.part").exists())
+    finally:
+        service.stop()
+
+
+def test_what_a_writer_leaves_when_its_line_ends_is_looked_after(service: Service, connect: Dial) -> None:
+    """A reservation that ends without a publish makes the service look; a live writer's object waits for it."""
+    writer, other = connect(), connect()
+    writer.call("reserve", {"name": "bars", "bytes": 100})
+    info = service.store.write("bars", np.arange(9.0))
+    writer.close()
+    wait_until(lambda: other.call("status", {})["superseded"]["objects"] == 1)
+    assert other.call("publish", {"id": info.id})["version"] == 1
+
+
+def test_damage_is_reported_and_nothing_else_is_lost(store: Store, connect: Dial, put: Put) -> None:
+    """A file that is no object is named as a problem; the sound ones are served."""
+    (store.path / "obj" / ("e" * 32)).write_bytes(b"not an object")
+    service = Service(store)
+    service.start()
+    try:
+        wire = connect()
+        put(wire, "bars")
+        problem = wait_until(lambda: wire.call("status", {})["problem"])
+        assert "1 damaged" in problem["text"]
+        assert problem["who"] == "coordinator"
+    finally:
+        service.stop()
+
+
+def test_a_stale_socket_is_replaced(store: Store, connect: Dial) -> None:
+    """What a killed host left under the name does not hinder the next one."""
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(str(store.path / SOCKET_NAME))
+    stale.close()
+    (store.path / "ctl.bind").touch()
+    service = Service(store)
+    service.start()
+    try:
+        assert connect().info["epoch"] == store.epoch
+    finally:
+        service.stop()
+
+
+def test_a_socket_that_cannot_be_made_is_an_error(store: Store) -> None:
+    """A directory under the socket's name is named in the message."""
+    (store.path / SOCKET_NAME).mkdir()
+    with pytest.raises(CoordinatorUnavailable, match=SOCKET_NAME):
+        Service(store).start()
+
+
+def test_a_thousand_objects_are_known_again_in_a_moment(store: Store, connect: Dial) -> None:
+    """The desk is rebuilt from a thousand headers; prints the time."""
+    for n in range(1000):
+        info = store.write(f"set{n}", np.arange(4.0))
+        store.stamp(info.id, 1)
+        store.link(f"set{n}", info.id)
+    service = Service(store)
+    start = time.perf_counter()
+    service.start()
+    seconds = time.perf_counter() - start
+    try:
+        wire = connect()
+        assert len(wire.call("ls", {})) == 1000
+        print(f"\nrebuilt from 1,000 headers in {1000 * seconds:.1f} ms")
+        assert seconds < 2
+    finally:
+        service.stop()
