@@ -7,11 +7,10 @@ everything that was written is removed; on errors and on Ctrl-C too.
 
 from __future__ import annotations
 
-import queue
+import asyncio
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ from typing import Any
 from jupyter_nq.cli import summary
 from jupyter_nq.cli.clean import empty
 from jupyter_nq.cli.demo_place import SLOW, Place, copy_notebooks, prepare_data, prepare_store
-from jupyter_nq.cli.interruption import interruptible
+from jupyter_nq.cli.interruption import Signals, interruptible
 from jupyter_nq.cli.jupyter_server_process import JupyterServer, ServerFailed
 from jupyter_nq.cli.notebook_run import CellRun, NotebookRun, RunFailed, attach
 from jupyter_nq.cli.text import seconds
@@ -38,7 +37,7 @@ def demo(arguments: Namespace) -> int:
     start = time.monotonic()
     with interruptible() as signals, ExitStack() as stack:
         try:
-            _run(arguments, stack)
+            _run(arguments, signals, stack)
         except (RunFailed, ServerFailed) as exc:
             print(f"\n{exc}", file=sys.stderr)
             return 1
@@ -52,7 +51,7 @@ def demo(arguments: Namespace) -> int:
     return 0
 
 
-def _run(arguments: Namespace, stack: ExitStack) -> None:
+def _run(arguments: Namespace, signals: Signals, stack: ExitStack) -> None:
     place = _prepare(arguments, stack)
     notebooks = copy_notebooks(place.work, place.fine)
     server = JupyterServer(
@@ -62,13 +61,7 @@ def _run(arguments: Namespace, stack: ExitStack) -> None:
     with _step("Jupyter server") as step:
         server.start()
         step.note = f"pid {server.pid}"
-    with _step("two kernels") as step:
-        runs = [_open(server, path, stack) for path in notebooks]
-        for run in runs:
-            run.wait_ready()
-        step.note = ", ".join(f"{run.name} in pid {run.pid}" for run in runs)
-    execute_together(runs, stack)
-    _report(place, server, runs)
+    _report(signals.run(_drive(server, notebooks, place.fine)))
 
 
 def _prepare(arguments: Namespace, stack: ExitStack) -> Place:
@@ -91,81 +84,83 @@ def _empty(store: Path, *, keep_directory: bool) -> None:
         print(f"jupyter nq: {store} is not empty: {line}", file=sys.stderr)
 
 
-def _open(server: JupyterServer, path: Path, stack: ExitStack) -> NotebookRun:
-    kernel_id = server.open_notebook(path.name)
-    run = attach(path, kernel_id, server.kernel_pid(kernel_id), server.runtime / f"kernel-{kernel_id}.json")
-    stack.callback(run.client.stop_channels)
-    return run
-
-
-def execute_together(runs: Sequence[NotebookRun], stack: ExitStack) -> None:
-    """Run all notebooks at once and show each finished cell; the first failure calls the others off.
-
-    Raises
-    ------
-    RunFailed
-        With the error text of the cell that failed.
-    """
-    stop = threading.Event()
-    events: queue.SimpleQueue[tuple[NotebookRun, CellRun | BaseException | None]] = queue.SimpleQueue()
-    threads = [threading.Thread(target=_work, args=(run, stop, events), daemon=True) for run in runs]
-
-    def call_off() -> None:
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-    stack.callback(call_off)
-    for thread in threads:
-        thread.start()
-    running = len(runs)
-    while running:
-        run, event = events.get()
-        if isinstance(event, CellRun):
-            print(f"  {run.name:<24} {seconds(event.seconds):>8}  {summary.title(event)}", flush=True)
-        elif event is None:
-            running -= 1
-        else:
-            raise RunFailed(f"{run.name} failed:\n{event}") from event
-
-
-def _work(run: NotebookRun, stop: threading.Event, events: queue.SimpleQueue[Any]) -> None:
+async def _drive(server: JupyterServer, notebooks: Sequence[Path], fine: str) -> _Outcome:
+    """Run the notebooks in kernels of the server, all at once; the first failure ends the others."""
+    runs: list[NotebookRun] = []
     try:
-        run.execute(stop, lambda cell: events.put((run, cell)))
-    except Exception as exc:  # whatever it is, it belongs to the thread that waits for this one
-        events.put((run, exc))
-    else:
-        events.put((run, None))
+        with _step("two kernels") as step:
+            runs += [_open(server, path) for path in notebooks]
+            await asyncio.gather(*(run.wait_ready() for run in runs))
+            step.note = ", ".join(f"{run.name} in pid {run.pid}" for run in runs)
+        await _execute_together(runs)
+        datasets = await _held_datasets(server, {run.name for run in runs})
+        again = {f"NQ.{timeframe}": await _load_again(runs[-1], timeframe) for timeframe in (SLOW, fine)}
+    finally:
+        for run in runs:
+            run.client.stop_channels()
+    return _Outcome(runs, datasets, again)
 
 
-def _report(place: Place, server: JupyterServer, runs: Sequence[NotebookRun]) -> None:
-    datasets = _held_datasets(server, runs)
-    again = {f"NQ.{timeframe}": _load_again(runs[-1], timeframe) for timeframe in (SLOW, place.fine)}
+def _open(server: JupyterServer, path: Path) -> NotebookRun:
+    kernel_id = server.open_notebook(path.name)
+    return attach(path, server.kernel_pid(kernel_id), server.runtime / f"kernel-{kernel_id}.json")
+
+
+async def _execute_together(runs: Sequence[NotebookRun]) -> None:
+    try:
+        async with asyncio.TaskGroup() as group:
+            for run in runs:
+                group.create_task(_execute(run))
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None  # the first failure cancelled the others
+
+
+async def _execute(run: NotebookRun) -> None:
+    def tell(cell: CellRun) -> None:
+        print(f"  {run.name:<24} {seconds(cell.seconds):>8}  {summary.title(cell)}", flush=True)
+
+    try:
+        await run.execute(tell)
+    except RunFailed as exc:
+        raise RunFailed(f"{run.name} failed:\n{exc}") from exc
+
+
+async def _held_datasets(server: JupyterServer, notebooks: set[str]) -> list[dict[str, Any]]:
+    """Return the datasets once the coordinator has heard from every notebook; what a kernel holds it tells late."""
+    deadline = time.monotonic() + _HOLDERS_SECONDS
+    while True:
+        found: list[dict[str, Any]] = server.get("jupyter-nq/datasets")
+        known = {holder["who"] for row in found for holder in row["holders"]}
+        if notebooks <= known or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _load_again(run: NotebookRun, timeframe: str) -> float:
+    """Return the seconds of a load in a kernel that finds the dataset there."""
+    return float(await run.evaluate(f"__import__('jupyter_nq').connect().map('NQ', {timeframe!r}).seconds"))
+
+
+def _report(outcome: _Outcome) -> None:
+    runs, datasets = outcome.runs, outcome.datasets
     for run in runs:
         print(f"\n{summary.notebook_table(run)}")
-    print(f"\nLoaded once\n{summary.indent(summary.load_table(runs, again))}")
-    print(f"\nWho holds what, as the server's REST interface tells it\n{summary.indent(summary.desk_table(datasets))}")
-    print(f"  {summary.shared_line(datasets)}\n")
+    print("\nLoaded once; who asked while another parsed waited for it")
+    print(summary.indent(summary.load_table(runs, outcome.again)))
+    print("\nWho holds what, as the server's REST interface tells it")
+    print(summary.indent(f"{summary.desk_table(datasets)}\n{summary.shared_line(datasets)}"), end="\n\n")
     twice = [name for name, count in summary.parses(runs).items() if count != 1]
     if twice:
         raise RunFailed(f"{', '.join(twice)} was not parsed exactly once.")
 
 
-def _load_again(run: NotebookRun, timeframe: str) -> float:
-    """Return the seconds of a load in a kernel that finds the dataset there."""
-    return float(run.evaluate(f"__import__('jupyter_nq').connect().map('NQ', {timeframe!r}).seconds"))
-
-
-def _held_datasets(server: JupyterServer, runs: Sequence[NotebookRun]) -> list[dict[str, Any]]:
-    """Return the datasets once the coordinator has heard from every notebook; what a kernel holds it tells late."""
-    deadline = time.monotonic() + _HOLDERS_SECONDS
-    wanted = {run.name for run in runs}
-    while True:
-        found: list[dict[str, Any]] = server.get("jupyter-nq/datasets")
-        known = {holder["who"] for row in found for holder in row["holders"]}
-        if wanted <= known or time.monotonic() > deadline:
-            return found
-        time.sleep(_POLL_SECONDS)
+@dataclass(frozen=True)
+class _Outcome:
+    runs: Sequence[NotebookRun]
+    datasets: list[dict[str, Any]]
+    """As the REST interface lists them, while the kernels hold them."""
+    again: dict[str, float]
+    """Seconds of a load of what is there, by dataset."""
 
 
 @dataclass

@@ -4,8 +4,6 @@ Everything is removed at the end. A store directory that the user names must hol
 coordinator, because the demo publishes under plain names; what the demo put there is removed, the
 directory itself only if the demo made it.
 """
-# nbformat's functions carry no types.
-# mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
@@ -13,13 +11,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
-
 from jupyter_nq.bars.discovery import available
 from jupyter_nq.bars.sample import write_sample
 from jupyter_nq.cli.checks import free_bytes
+from jupyter_nq.cli.notebook_file import insert_code, read, write
 from jupyter_nq.cli.view import look
-from jupyter_nq.config import load_settings
+from jupyter_nq.config import Settings
 from jupyter_nq.errors import SourceNotFound, StoreError
 
 NOTEBOOKS = ("execution_engine.ipynb", "risk_management.ipynb")
@@ -52,7 +49,7 @@ def prepare_store(named: str | None, work: Path, rows: int) -> tuple[Path, bool]
     if named is None:
         roomy = _SHARED_MEMORY.is_dir() and free_bytes(_SHARED_MEMORY) > _ROOM_BYTES + rows * _BYTES_PER_ROW
         return Path(tempfile.mkdtemp(prefix="nq-demo-", dir=_SHARED_MEMORY if roomy else work)), False
-    view = look(load_settings(store_dir=named))
+    view = look(Settings(store_dir=named))  # the user's settings file is not the demo's
     if view.datasets or view.status:
         busy = f"holds {len(view.datasets)} datasets" if view.datasets else "has a running coordinator"
         raise StoreError(f"{view.path} {busy}. The demo needs a store of its own: name an empty directory or none.")
@@ -69,7 +66,7 @@ def prepare_data(named: str | None, work: Path, rows: int, seed: int) -> tuple[P
     """
     if named is None:
         data = work / "data"
-        write_sample(data, rows=rows, seed=seed)
+        write_sample(data, rows=rows, seed=seed, layouts=(SLOW, FINE))
     else:
         data = Path(named).absolute()
     found = available(data)
@@ -84,12 +81,11 @@ def copy_notebooks(work: Path, fine: str) -> list[Path]:
     """Copy the example notebooks, with the fine timeframe set after their cell of parameters."""
     copies = []
     for name in NOTEBOOKS:
-        document = nbformat.read(examples() / name, as_version=4)
+        document = read(examples() / name)
         if fine != FINE:
-            at = next(i for i, cell in enumerate(document.cells) if "parameters" in cell.metadata.get("tags", ()))
-            document.cells.insert(at + 1, nbformat.v4.new_code_cell(f"fine_timeframe = {fine!r}"))
+            insert_code(document, "parameters", f"fine_timeframe = {fine!r}")
         copies.append(work / name)
-        nbformat.write(document, copies[-1])
+        write(document, copies[-1])
     return copies
 
 

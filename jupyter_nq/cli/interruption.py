@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -15,16 +19,41 @@ class Signals:
     """The signals' switch: they raise `KeyboardInterrupt` until `ignore` is called."""
 
     def __init__(self) -> None:
+        # Signals arrive in the main thread only, between two of its steps; nothing else changes these two.
         self._ignored = False
+        self._cancel: Callable[[], object] | None = None
 
     def ignore(self) -> None:
         """Let nothing interrupt what comes now: the clean-up, which is short."""
         self._ignored = True
 
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine; a signal cancels it, and raises `KeyboardInterrupt` when it has ended.
+
+        An exception out of nowhere would hit any step of the event loop; a cancellation is delivered to the
+        coroutine, which can clean up.
+        """
+        try:
+            return asyncio.run(self._watched(coroutine))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+    async def _watched(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(coroutine)
+        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)  # wakes the loop, too
+        try:
+            return await task
+        finally:
+            self._cancel = None
+
     def receive(self, number: int, frame: FrameType | None) -> None:
         """Handle one of the signals."""
-        if not self._ignored:
+        if self._ignored:
+            return
+        if self._cancel is None:
             raise KeyboardInterrupt(signal.Signals(number).name)
+        self._cancel()
 
 
 @contextmanager

@@ -3,32 +3,29 @@
 The kernel belongs to the server; this side only speaks to its channels through the connection file, as
 the server itself does for a browser. Private memory is RssAnon, in which shared pages do not appear.
 """
-# nbformat's functions carry no types.
-# mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
 import queue
 import re
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import psutil
-from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.asynchronous.client import AsyncKernelClient
+
+from jupyter_nq.cli.notebook_file import Document, code_cells, output, plain_text, read, write
 
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.2
-_SHOWN = frozenset({"stream", "display_data", "execute_result", "error"})
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class RunFailed(Exception):
-    """A cell raised, the kernel died, or the run was called off; the text is for the user."""
+    """A cell raised, or the kernel died; the text is for the user."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +43,12 @@ class CellRun:
 
 @dataclass
 class NotebookRun:
-    """One notebook in its kernel. Filled by the thread that runs `execute`, read after it has ended."""
+    """One notebook in its kernel; all coroutines belong to one event loop."""
 
     path: Path
-    kernel_id: str
     pid: int
-    client: BlockingKernelClient
+    """Process id of the kernel."""
+    client: AsyncKernelClient
     cells: list[CellRun] = field(default_factory=list)
     started_bytes: int = 0
     """RssAnon of the kernel before the first cell."""
@@ -71,99 +68,93 @@ class NotebookRun:
         """RssAnon of the kernel after the last cell."""
         return self.started_bytes + sum(cell.private_bytes for cell in self.cells)
 
-    def wait_ready(self) -> None:
-        """Return when the kernel answers."""
+    async def wait_ready(self) -> None:
+        """Return when the kernel answers; `RunFailed` when it does not."""
         try:
-            self.client.wait_for_ready(timeout=_READY_SECONDS)
+            await self.client.wait_for_ready(timeout=_READY_SECONDS)
         except RuntimeError as exc:
             raise RunFailed(f"{self.name}: {exc}") from exc
         self.started_bytes = private_bytes(self.pid)
 
-    def execute(self, stop: threading.Event, tell: Callable[[CellRun], None]) -> None:
+    async def execute(self, tell: Callable[[CellRun], None]) -> None:
         """Run all code cells from top to bottom and keep their outputs in the notebook's file.
 
         Parameters
         ----------
-        stop
-            Ends the run between two messages of the kernel.
         tell
-            Called with each finished `CellRun`.
+            Called with each finished cell.
 
         Raises
         ------
         RunFailed
             With the error text of the cell.
         """
-        document = nbformat.read(self.path, as_version=4)
+        document = read(self.path)
         before = self.started_bytes
         try:
-            for cell in document.cells:
-                if cell.cell_type != "code":
-                    continue
+            for cell in code_cells(document):
                 start = time.perf_counter()
-                cell.outputs = self._run(cell.source, stop)
+                cell["outputs"], reply = await self._run(cell["source"])
                 took, after = time.perf_counter() - start, private_bytes(self.pid)
-                self.cells.append(CellRun(cell.source, plain_text(cell.outputs), took, after - before))
+                text = _uncoloured(plain_text(cell["outputs"]))
+                self.cells.append(CellRun(cell["source"], text, took, after - before))
                 before = after
                 tell(self.cells[-1])
-                _raise_error(cell)
+                _raise_error(cell["source"], reply)
         finally:
-            nbformat.write(document, self.path)
+            write(document, self.path)
 
-    def evaluate(self, expression: str) -> str:
+    async def evaluate(self, expression: str) -> str:
         """Return the text of an expression's value in the kernel."""
         message = self.client.execute("", silent=True, user_expressions={"value": expression})
-        reply: dict[str, Any] = self.client.get_shell_msg(timeout=_READY_SECONDS)
-        while reply["parent_header"].get("msg_id") != message:
-            reply = self.client.get_shell_msg(timeout=_READY_SECONDS)
-        found = reply["content"]["user_expressions"]["value"]
+        found = (await self._reply(message))["user_expressions"]["value"]
         if found["status"] != "ok":
             raise RunFailed(f"{self.name}: {expression}: {found['ename']}: {found['evalue']}")
         return str(found["data"]["text/plain"])
 
-    def _run(self, source: str, stop: threading.Event) -> list[Any]:
+    async def _run(self, source: str) -> tuple[list[Document], dict[str, Any]]:
+        """Return the outputs of a cell and the kernel's reply, which alone tells of a magic's usage error."""
         message = self.client.execute(source, allow_stdin=False)
         outputs = []
         while True:
-            if stop.is_set():
-                raise RunFailed(f"{self.name}: called off")
             try:
-                found = self.client.get_iopub_msg(timeout=_POLL_SECONDS)
+                found = await self.client.get_iopub_msg(timeout=_POLL_SECONDS)
             except queue.Empty:
                 if alive(self.pid):
                     continue
                 raise RunFailed(f"{self.name}: the kernel (pid {self.pid}) died in\n{source}") from None
             if found["parent_header"].get("msg_id") != message:
                 continue
-            if found["msg_type"] in _SHOWN:
-                outputs.append(nbformat.v4.output_from_msg(found))
-            elif found["msg_type"] == "status" and found["content"]["execution_state"] == "idle":
-                return outputs
+            if (shown := output(found["msg_type"], found["content"])) is not None:
+                outputs.append(shown)
+            elif found["content"].get("execution_state") == "idle":
+                return outputs, await self._reply(message)
+
+    async def _reply(self, message: str) -> dict[str, Any]:
+        while True:
+            reply: dict[str, Any] = await self.client.get_shell_msg(timeout=_READY_SECONDS)
+            if reply["parent_header"].get("msg_id") == message:
+                content: dict[str, Any] = reply["content"]
+                return content
 
 
-def attach(path: Path, kernel_id: str, pid: int, connection_file: Path) -> NotebookRun:
-    """Connect to the kernel of a notebook."""
-    client = BlockingKernelClient(connection_file=str(connection_file))
+def attach(path: Path, pid: int, connection_file: Path) -> NotebookRun:
+    """Connect to the kernel of a notebook; the caller stops the client's channels."""
+    client = AsyncKernelClient(connection_file=str(connection_file))
     client.load_connection_file()
     client.start_channels()
-    return NotebookRun(path, kernel_id, pid, client)
+    return NotebookRun(path, pid, client)
 
 
-def plain_text(outputs: list[Any]) -> str:
-    """Return what a cell showed on standard output and as results, without its errors."""
-    parts = [
-        output.text if output.output_type == "stream" else output.data.get("text/plain", "")
-        for output in outputs
-        if output.output_type != "error" and output.get("name") != "stderr"
-    ]
-    return _COLOUR.sub("", "\n".join(part.rstrip("\n") for part in parts if part))
+def _raise_error(source: str, reply: dict[str, Any]) -> None:
+    if reply["status"] == "ok":
+        return
+    trace = _uncoloured("\n".join(reply.get("traceback", ()))).strip()
+    raise RunFailed(f"{source}\n\n{trace or reply.get('ename', 'aborted') + ': ' + reply.get('evalue', '')}")
 
 
-def _raise_error(cell: Any) -> None:
-    for output in cell.outputs:
-        if output.output_type == "error":
-            trace = _COLOUR.sub("", "\n".join(output.traceback)).strip()
-            raise RunFailed(f"{cell.source}\n\n{trace or f'{output.ename}: {output.evalue}'}")
+def _uncoloured(text: str) -> str:
+    return _COLOUR.sub("", text)
 
 
 def alive(pid: int) -> bool:

@@ -7,7 +7,9 @@ from typing import NoReturn
 
 from jupyter_nq import __version__
 
-_DEMO_ROWS = 20_000  # a year and three quarters of 30-minute bars
+_ROWS = 20_000  # a year and three quarters of 30-minute bars
+_SEED = 7
+_LAYOUTS = "30min (the damaged day-first one), 5min, 5min_extended, iso, 1min"
 _DESCRIPTION = """One NQ dataset, parsed right once, shared in memory by every Jupyter notebook.
 
 Where a command needs the store it takes --store, else $JUPYTER_NQ_STORE, else store_dir of
@@ -55,16 +57,20 @@ def _command(
 
 def _demo(command: OneLineParser) -> None:
     command.add_argument("--data", metavar="DIR", help="use the bar files of this directory instead of sample data")
-    command.add_argument("--rows", type=positive, default=_DEMO_ROWS, help="30-minute bars of the sample (%(default)s)")
-    command.add_argument("--seed", type=int, default=1, help="seed of the sample (%(default)s)")
+    command.add_argument("--rows", type=positive, default=_ROWS, help="30-minute bars of the sample (%(default)s)")
+    command.add_argument("--seed", type=int, default=_SEED, help="seed of the sample (%(default)s)")
     command.add_argument("--keep", action="store_true", help="keep the executed notebooks, the data and the store")
 
 
 def _sample(command: OneLineParser) -> None:
     command.add_argument("directory", metavar="DIR", help="where to write; made if it is not there")
-    command.add_argument("--rows", type=positive, default=_DEMO_ROWS, help="30-minute bars (%(default)s)")
-    command.add_argument("--seed", type=int, default=1, help="seed; the same one gives the same files (%(default)s)")
-    command.add_argument("--layout", action="append", metavar="NAME", help="write only this layout; may be given again")
+    command.add_argument("--rows", type=positive, default=_ROWS, help="30-minute bars (%(default)s)")
+    command.add_argument(
+        "--seed", type=int, default=_SEED, help="seed; the same one gives the same files (%(default)s)"
+    )
+    command.add_argument(
+        "--layout", action="append", metavar="NAME", help=f"write only this one: {_LAYOUTS}; may be given again"
+    )
 
 
 def _json(command: OneLineParser) -> None:

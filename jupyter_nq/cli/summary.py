@@ -15,10 +15,10 @@ _LOADED = re.compile(r"^(?P<name>\S+) v(?P<version>\d+): .*\b(?P<how>parsed|mapp
 
 def notebook_table(run: NotebookRun) -> str:
     """Return one notebook: its cells with time and private memory, under a line for the whole."""
-    growth = size(run.private_bytes - run.started_bytes)
+    growth = signed_size(run.private_bytes - run.started_bytes)
     head = (
         f"{run.name} (pid {run.pid}): {len(run.cells)} cells in {seconds(run.seconds)}, private memory "
-        f"{size(run.started_bytes)} before, {size(run.private_bytes)} after (+{growth})"
+        f"{size(run.started_bytes)} before, {size(run.private_bytes)} after ({growth})"
     )
     rows = [[title(cell), seconds(cell.seconds), signed_size(cell.private_bytes)] for cell in run.cells]
     return f"{head}\n{indent(table(['cell', 'took', 'private memory'], rows, right=[1, 2]))}"
@@ -40,12 +40,12 @@ def load_table(runs: Sequence[NotebookRun], again: Mapping[str, float]) -> str:
         Seconds that a load takes when the dataset is already there, by dataset name.
     """
     rows = [[found["name"], run.name, found["how"], found["took"]] for run in runs for found in loads(run)]
-    rows += [[name, "asked again, afterwards", "mapped", seconds(took)] for name, took in again.items()]
+    rows += [[name, "again, afterwards", "mapped", seconds(took)] for name, took in again.items()]
     return table(["dataset", "notebook", "", "in"], sorted(rows, key=_order), right=[3])
 
 
 def _order(row: Sequence[str]) -> tuple[str, bool, bool]:
-    return row[0], row[2] != "parsed", row[1].startswith("asked")
+    return row[0], row[2] != "parsed", row[1].startswith("again")
 
 
 def loads(run: NotebookRun) -> list[dict[str, str]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,23 @@ def nq_store_dir() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="nqt-", dir=parent))
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def nq_tmpfs() -> Iterator[Callable[[str], Path]]:
+    """Mount an empty, private tmpfs of a given size, such as "64m"; skips where mounting is not allowed."""
+    mounted: list[Path] = []
+
+    def mount(size: str) -> Path:
+        where = Path(tempfile.mkdtemp(prefix="nqm-", dir="/tmp"))
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(where)]
+        if subprocess.run(command, check=False, capture_output=True).returncode:
+            where.rmdir()
+            pytest.skip("mounting a tmpfs needs the right to mount")
+        mounted.append(where)
+        return where
+
+    yield mount
+    for where in mounted:
+        subprocess.run(["umount", str(where)], check=True)
+        where.rmdir()

@@ -1,8 +1,7 @@
-"""What the tests of the commands share: a store with datasets, a process that holds one, a small tmpfs."""
+"""What the tests of the commands share: a store with datasets, a process that holds one."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -82,25 +81,3 @@ def hold(store: Store) -> Iterator[Callable[[str], int]]:
     yield start
     for process in started:
         process.communicate()
-
-
-@pytest.fixture
-def small_tmpfs(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mount a tmpfs of a given size."""
-    mounted: list[Path] = []
-
-    def mount(limit: str) -> Path:
-        where = Path(f"/tmp/nqm-{os.getpid()}-{len(mounted)}")
-        where.mkdir(mode=0o700)
-        options = f"size={limit},mode=0700"
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(where)]
-        if subprocess.run(command, check=False, capture_output=True).returncode:
-            where.rmdir()
-            pytest.skip("mounting a tmpfs needs the right to mount")
-        mounted.append(where)
-        return where
-
-    yield mount
-    for where in mounted:
-        subprocess.run(["umount", str(where)], check=True)
-        where.rmdir()

@@ -132,10 +132,10 @@ def test_room_is_really_reserved_and_given_back(nq_store_dir: Path) -> None:
     assert not list(nq_store_dir.iterdir())
 
 
-def test_room_in_a_small_file_system(small_tmpfs: Callable[[str], Path]) -> None:
+def test_room_in_a_small_file_system(nq_tmpfs: Callable[[str], Path]) -> None:
     """64 MB are enough, 4 MB are not, and the fix says how to get more."""
-    assert checks.room(small_tmpfs("64m")).ok
-    found = checks.room(small_tmpfs("4m"))
+    assert checks.room(nq_tmpfs("64m")).ok
+    found = checks.room(nq_tmpfs("4m"))
     assert not found.ok
     assert "--shm-size" in found.fix
 

@@ -73,6 +73,6 @@ def test_a_foreign_directory(run: Run, tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_small_store(run: Run, small_tmpfs: Callable[[str], Path]) -> None:
+def test_a_small_store(run: Run, nq_tmpfs: Callable[[str], Path]) -> None:
     """64 MB are enough."""
-    assert run("doctor", "--store", small_tmpfs("64m"))[0] == 0
+    assert run("doctor", "--store", nq_tmpfs("64m"))[0] == 0
