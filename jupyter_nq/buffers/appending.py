@@ -7,11 +7,8 @@ append overwrites them. Between the commit and the new digest the state says `pe
 
 from __future__ import annotations
 
-import contextlib
 import mmap
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +16,7 @@ import numpy as np
 from jupyter_nq.buffers import layout
 from jupyter_nq.buffers.digests import refresh_digest
 from jupyter_nq.buffers.intake import Array, Content, Lane, Read
-from jupyter_nq.buffers.objects import checked_changing, checked_static
+from jupyter_nq.buffers.objects import header_words, read_changing, read_static
 from jupyter_nq.buffers.plan import lane_offsets
 from jupyter_nq.buffers.platform import punch_hole
 from jupyter_nq.buffers.segments import Progress, allocate, copy_lane, progress_steps
@@ -28,23 +25,20 @@ from jupyter_nq.errors import CapacityFull, UnsupportedData
 
 def append_rows(fd: int, path: Path, content: Content, progress: Progress | None) -> None:
     """Append rows to the open object file; its append lock and a shared lock are held by the caller."""
-    page = os.pread(fd, layout.PAGE, 0)
-    static = checked_static(page, fd, path)
-    changing = checked_changing(page, static, path)
+    static = read_static(fd, path)
     lanes = conform(content, static)
-    rows, capacity = changing.committed_rows, static.capacity_rows
-    if rows + content.rows > capacity:
-        raise CapacityFull(
-            f"{static.name} has room for {capacity - rows:,} more rows, {content.rows:,} were to be appended."
-        )
-    if content.rows == 0:
-        return
-    _write_rows(fd, path, static, lanes, rows, content.rows, progress)
-    with header_words(fd, static) as words:
+    with header_words(fd) as words:
+        changing = read_changing(path, static, words)
+        rows, room = changing.committed_rows, static.capacity_rows - changing.committed_rows
+        if content.rows > room:
+            raise CapacityFull(f"{static.name} has room for {room:,} more rows, {content.rows:,} were to be appended.")
+        if content.rows == 0:
+            return
+        _write_rows(fd, path, static, lanes, rows, content.rows, progress)
         _commit(words, changing, rows + content.rows)
         if changing.digest_state != layout.OFF:
-            start = rows if changing.digest_state == layout.DONE and changing.digest_rows == rows else 0
-            refresh_digest(fd, static, words, start)
+            complete = changing.digest_state == layout.DONE and changing.digest_rows == rows
+            refresh_digest(fd, static, words, rows if complete else 0)
 
 
 def conform(content: Content, static: layout.Static) -> list[Lane]:
@@ -101,15 +95,8 @@ def _write_rows(
         raise
 
 
-@contextlib.contextmanager
-def header_words(fd: int, static: layout.Static) -> Iterator[memoryview]:
-    """Map the header for writing and give it as 64-bit words."""
-    with mmap.mmap(fd, static.header_bytes) as mapping, memoryview(mapping) as raw, raw.cast("Q") as words:
-        yield words
-
-
 def _commit(words: memoryview, changing: layout.Changing, rows: int) -> None:
-    index = layout.visible_versions(words, changing)
+    index = layout.committed_slots(words, changing)[-1][0] + 1
     layout.set_slot(words, index, rows, time.time_ns())
     if changing.digest_state != layout.OFF:
         words[layout.WORD["digest_state"]] = layout.PENDING

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from jupyter_nq.buffers import layout, platform
 from jupyter_nq.buffers.directory import open_directory
 from jupyter_nq.buffers.locks import is_current, try_flock
 from jupyter_nq.buffers.names import check_name, is_object_id
-from jupyter_nq.buffers.objects import Damaged, ObjectInfo, read_info
+from jupyter_nq.buffers.objects import Damaged, ObjectInfo, header_words, read_info
 from jupyter_nq.errors import NQError, StoreError, UnknownDataset
 
 _POOL_SHARE = 0.8  # of what is free: the rest belongs to whoever else uses the file system
@@ -104,7 +103,7 @@ class Catalogue:
                 raise StoreError(
                     f"The object {object_id} is version {had} already and cannot become version {version}."
                 )
-            with mmap.mmap(fd, layout.PAGE) as page, memoryview(page) as raw, raw.cast("Q") as words:
+            with header_words(fd) as words:
                 words[layout.WORD["first_version"]] = version
 
     def link(self, name: str, object_id: str) -> None:

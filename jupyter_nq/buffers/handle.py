@@ -9,7 +9,6 @@ the process. A forked child shares it until it exits.
 from __future__ import annotations
 
 import mmap
-import os
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_nq.buffers import layout, views
-from jupyter_nq.buffers.objects import ObjectInfo, checked_changing, checked_static, info_of
+from jupyter_nq.buffers.objects import ObjectInfo, info_of, read_static
 from jupyter_nq.errors import UnknownDataset
 
 if TYPE_CHECKING:
@@ -159,11 +158,10 @@ def _is_readonly(mapping: mmap.mmap) -> bool:
 
 def map_locked(store: Store, fd: int, path: Path, version: int | None, *, private: bool) -> Handle:
     """Map an open object file whose shared lock is held."""
-    page = os.pread(fd, layout.PAGE, 0)
-    static = checked_static(page, fd, path)
+    static = read_static(fd, path)
     mapping = MappedFile(fd, static.file_bytes, access=mmap.ACCESS_COPY if private else mmap.ACCESS_READ)
-    words = memoryview(page).cast("Q")
-    info = info_of(static, checked_changing(page, static, path), words, os.fstat(fd).st_blocks * 512)
+    with memoryview(mapping) as raw, raw[: layout.PAGE].cast("Q") as words:
+        info = info_of(fd, path, static, words)
     return Handle(store, mapping, static, info, _rows_of(info, version))
 
 

@@ -17,13 +17,15 @@ from __future__ import annotations
 import functools
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgpack
-import pyarrow as pa
 import xxhash
 
 from jupyter_nq.errors import ChecksumError, StoreError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAGIC = b"NQOBJECT"
 LAYOUT = 1
@@ -129,7 +131,7 @@ class Static:
     @property
     def arrow_schema(self) -> pa.Schema | None:
         """Arrow schema of a table, None for an array."""
-        return None if self.schema is None else _parse_schema(self.schema)
+        return None if self.schema is None else parse_schema(self.schema)
 
     def column_type(self, name: str) -> pa.DataType:
         """Return the Arrow type of a table's column."""
@@ -143,7 +145,10 @@ def field_type(schema: pa.Schema | None, name: str) -> pa.DataType:
 
 
 @functools.lru_cache(maxsize=512)
-def _parse_schema(serialized: bytes) -> pa.Schema:
+def parse_schema(serialized: bytes) -> pa.Schema:
+    """Return the Arrow schema that its IPC bytes hold; only who looks at columns pays for pyarrow."""
+    import pyarrow as pa
+
     return pa.ipc.read_schema(pa.py_buffer(serialized))
 
 
@@ -240,9 +245,19 @@ def decode_static(page: bytes, metadata: bytes) -> Static:
     )
 
 
-def decode_changing(page: bytes | memoryview) -> Changing:
-    """Read the changing words from a copy of, or a view on, the first page."""
-    return Changing(*_CHANGING.unpack_from(page, STATIC_BYTES))
+def read_changing(words: memoryview) -> Changing:
+    """Read the changing words from a mapped header, all of one moment, while another process may append.
+
+    An append changes the digest's state before the commit word and again after the digest, so a reading is of
+    one moment when neither differs before and after it.
+    """
+    first = STATIC_BYTES // 8
+    while True:
+        before = (words[WORD["committed_rows"]], words[WORD["digest_state"]])
+        sealed, version, count, rows, state, digested = words[first : first + 6].tolist()
+        root = words[first + 6 : first + 8].tobytes()
+        if before == (words[WORD["committed_rows"]], words[WORD["digest_state"]]):
+            return Changing(sealed, version, count, rows, state, digested, root)
 
 
 def encode_changing(changing: Changing) -> bytes:
@@ -258,21 +273,21 @@ def encode_changing(changing: Changing) -> bytes:
     )
 
 
-def slot(words: memoryview, index: int) -> tuple[int, int]:
-    """Return (rows, created_ns) of the version with this index (0 is the first) from the header's words."""
-    at = _RING_WORD + (index % RING_SLOTS) * 2
-    return words[at], words[at + 1]
+def committed_slots(words: memoryview, changing: Changing) -> list[tuple[int, int, int]]:
+    """Return (index, rows, created_ns) of the newest committed versions, oldest first.
+
+    An append that died before its commit left a slot with more rows than are committed: it does not count. The
+    oldest slot of the ring may be in the hands of an append and is left out.
+    """
+    ring = words[_RING_WORD : _RING_WORD + 2 * RING_SLOTS].tolist()
+    count = changing.version_count
+    while count > 1 and ring[(count - 1) % RING_SLOTS * 2] > changing.committed_rows:
+        count -= 1
+    places = ((i, i % RING_SLOTS * 2) for i in range(max(0, count - RING_SLOTS + 1), count))
+    return [(i, ring[at], ring[at + 1]) for i, at in places]
 
 
 def set_slot(words: memoryview, index: int, rows: int, created_ns: int) -> None:
     """Write the slot of a version that is not committed yet."""
     at = _RING_WORD + (index % RING_SLOTS) * 2
     words[at], words[at + 1] = rows, created_ns
-
-
-def visible_versions(words: memoryview, changing: Changing) -> int:
-    """Return how many versions are committed: an append that died before its commit does not count."""
-    count = changing.version_count
-    while count > 1 and slot(words, count - 1)[0] > changing.committed_rows:
-        count -= 1
-    return count

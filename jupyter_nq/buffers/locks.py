@@ -6,6 +6,10 @@ leads to the file it locked, and starts over when it does not.
 A build lock also carries a record for those who wait: how far the builder is and, when it failed, why. The
 builder removes the file before it lets go; the waiters still hold the old file open and read the record
 there, so a failure reaches exactly those who waited for it, and nothing is left behind.
+
+A lock belongs to the open file, which a forked child shares. The child therefore replaces its copies by
+/dev/null at once: a worker that outlives a killed builder keeps nobody waiting, and unwinding the builder's
+code in the child neither frees nor removes what is the parent's.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import msgpack
 
 from jupyter_nq.errors import BuildFailed, NQError, by_name
 
+_held: set[int] = set()  # descriptors with an exclusive lock; each is added and discarded by the thread that owns it
 _POLL_SECONDS = 0.02
 _RECORD_BYTES = 64 << 10  # 64 KiB: a record is a fraction or one error message
 
@@ -51,21 +56,47 @@ def open_lock_file(path: Path) -> int:
 
 
 @contextlib.contextmanager
+def kept_from_children(fd: int) -> Iterator[None]:
+    """Keep an exclusive lock out of the hands of children forked meanwhile; closes `fd` at the end."""
+    _held.add(fd)
+    try:
+        yield
+    finally:
+        _held.discard(fd)
+        os.close(fd)
+
+
+def remove_own(fd: int, path: Path) -> None:
+    """Remove a locked file, unless `fd` is a child's replacement for it."""
+    if is_current(fd, path):
+        os.unlink(path)
+
+
+def _replace_in_child() -> None:
+    if _held:
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        for fd in _held:
+            os.dup2(nothing, fd, inheritable=False)
+        os.close(nothing)
+
+
+os.register_at_fork(after_in_child=_replace_in_child)
+
+
+@contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock file `path` alone, waiting for it; it is removed afterwards."""
     while True:
         fd = open_lock_file(path)
-        try:
+        with kept_from_children(fd):
             fcntl.flock(fd, fcntl.LOCK_EX)
             if not is_current(fd, path):
                 continue
             try:
                 yield
             finally:
-                os.unlink(path)
+                remove_own(fd, path)
             return
-        finally:
-            os.close(fd)
 
 
 class BuildLock:
@@ -73,6 +104,7 @@ class BuildLock:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._pid = os.getpid()
 
     def write_progress(self, fraction: float) -> None:
         """Tell the waiters how much is done, 0 to 1."""
@@ -83,6 +115,8 @@ class BuildLock:
         self._write({"error": [type(error).__name__, str(error)[:4096]]})
 
     def _write(self, record: dict[str, Any]) -> None:
+        if os.getpid() != self._pid:  # a forked child is not the builder
+            return
         packed = msgpack.packb(record)
         os.pwrite(self._fd, packed, 0)
         os.ftruncate(self._fd, len(packed))
@@ -92,7 +126,7 @@ class BuildLock:
 def build_lock(path: Path, waiting: Callable[[float | None], None] | None) -> Iterator[BuildLock]:
     """Become the builder, or wait for the one who is; see `Store.lock`."""
     fd = _acquire(path, waiting)
-    try:
+    with kept_from_children(fd):
         os.ftruncate(fd, 0)  # what a builder that was killed had written
         lock = BuildLock(fd)
         try:
@@ -101,9 +135,7 @@ def build_lock(path: Path, waiting: Callable[[float | None], None] | None) -> It
             lock.write_error(exc)
             raise
         finally:
-            os.unlink(path)
-    finally:
-        os.close(fd)
+            remove_own(fd, path)
 
 
 def read_progress(path: Path) -> float | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.buffers import layout
 from jupyter_nq.errors import ChecksumError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class ObjectInfo:
     """Process that wrote it."""
     kind: str
     """`table` or `array`."""
-    schema: pa.Schema | None = field(repr=False)
-    """Arrow schema of a table, None for an array."""
+    schema_bytes: bytes | None = field(repr=False)
+    """Arrow schema of a table as IPC bytes, None for an array."""
     dtype: str | None
     """numpy dtype string of an array."""
     shape: tuple[int, ...] | None
@@ -53,6 +56,11 @@ class ObjectInfo:
     versions: tuple[tuple[int, int, int], ...] = field(repr=False, default=())
     """(version, rows, created_ns) of the versions that can still be opened, oldest first."""
 
+    @property
+    def schema(self) -> pa.Schema | None:
+        """Arrow schema of a table, None for an array."""
+        return None if self.schema_bytes is None else layout.parse_schema(self.schema_bytes)
+
 
 @dataclass(frozen=True)
 class Damaged:
@@ -64,30 +72,37 @@ class Damaged:
 
 def read_info(fd: int, path: Path) -> ObjectInfo:
     """Read an open object file's header; `ChecksumError` when it is damaged."""
+    static = read_static(fd, path)
+    with header_words(fd, access=mmap.ACCESS_READ) as words:
+        return info_of(fd, path, static, words)
+
+
+@contextlib.contextmanager
+def header_words(fd: int, access: int = mmap.ACCESS_WRITE) -> Iterator[memoryview]:
+    """Map the first page and give it as 64-bit words, each read and written as one."""
+    with mmap.mmap(fd, layout.PAGE, access=access) as page, memoryview(page) as raw, raw.cast("Q") as words:
+        yield words
+
+
+def read_static(fd: int, path: Path) -> layout.Static:
+    """Return the static header of an open object file, after checking its digest and the file's size."""
     page = os.pread(fd, layout.PAGE, 0)
-    static = checked_static(page, fd, path)
-    words = memoryview(page).cast("Q")
-    return info_of(static, checked_changing(page, static, path), words, os.fstat(fd).st_blocks * 512)
-
-
-def checked_static(page: bytes, fd: int, path: Path) -> layout.Static:
-    """Return the static header behind its first page, after checking digest and file size."""
     try:
         start, stop = layout.metadata_span(page)
         metadata = page[start:stop] if stop <= len(page) else os.pread(fd, stop - start, start)
         static = layout.decode_static(page[: layout.STATIC_BYTES], metadata)
-        if os.fstat(fd).st_size != static.file_bytes:
-            raise ChecksumError("the file was cut or extended")
     except ChecksumError as exc:
-        raise ChecksumError(f"{path} is not a sound object: {exc}. Remove it with `jupyter nq clean`.") from exc
+        raise _damaged(path, str(exc)) from exc
     except (struct.error, KeyError, TypeError, ValueError) as exc:
-        raise ChecksumError(f"{path} is not a sound object: {exc!r}. Remove it with `jupyter nq clean`.") from exc
+        raise _damaged(path, repr(exc)) from exc
+    if os.fstat(fd).st_size != static.file_bytes:
+        raise _damaged(path, "the file was cut or extended")
     return static
 
 
-def checked_changing(page: bytes | memoryview, static: layout.Static, path: Path) -> layout.Changing:
+def read_changing(path: Path, static: layout.Static, words: memoryview) -> layout.Changing:
     """Return the changing words after checking that they can be true."""
-    changing = layout.decode_changing(page)
+    changing = layout.read_changing(words)
     sound = (
         changing.sealed == 1
         and changing.committed_rows <= static.capacity_rows
@@ -95,30 +110,35 @@ def checked_changing(page: bytes | memoryview, static: layout.Static, path: Path
         and changing.digest_state < len(layout.DIGEST_STATES)
     )
     if not sound:
-        raise ChecksumError(
-            f"{path} is not a sound object: its counts are impossible. Remove it with `jupyter nq clean`."
-        )
+        raise _damaged(path, "its counts are impossible")
     return changing
 
 
-def info_of(static: layout.Static, changing: layout.Changing, words: memoryview, nbytes: int) -> ObjectInfo:
+def _damaged(path: Path, reason: str) -> ChecksumError:
+    return ChecksumError(f"{path} is not a sound object: {reason}. Remove it with `jupyter nq clean`.")
+
+
+def info_of(fd: int, path: Path, static: layout.Static, words: memoryview) -> ObjectInfo:
     """Join the static and the changing part of a header."""
-    versions = version_table(changing, words)
+    changing = read_changing(path, static, words)
+    named, first = changing.first_version > 0, changing.first_version
+    slots = layout.committed_slots(words, changing)
+    versions = tuple((first + i if named else 0, rows, created) for i, rows, created in slots)
     array = static.kind == "array"
     rows = changing.committed_rows
     return ObjectInfo(
         id=static.object_id,
         name=static.name,
         version=versions[-1][0],
-        first_version=changing.first_version,
+        first_version=first,
         rows=rows,
         capacity_rows=static.capacity_rows,
-        nbytes=nbytes,
+        nbytes=os.fstat(fd).st_blocks * 512,
         created_ns=static.created_ns,
         owner_pid=static.owner_pid,
         kind=static.kind,
-        schema=static.arrow_schema,
-        dtype=np.dtype(static.blocks[0].dtype).str if array else None,
+        schema_bytes=static.schema,
+        dtype=static.blocks[0].dtype if array else None,
         shape=array_shape(static, rows) if array else None,
         meta=static.meta,
         digest=changing.digest_root.hex() if changing.digest_state == layout.DONE else None,
@@ -130,11 +150,3 @@ def info_of(static: layout.Static, changing: layout.Changing, words: memoryview,
 def array_shape(static: layout.Static, rows: int) -> tuple[int, ...]:
     """Return the shape of an array object with this many rows."""
     return () if static.origin.get("scalar") else (rows, *static.shape)
-
-
-def version_table(changing: layout.Changing, words: memoryview) -> tuple[tuple[int, int, int], ...]:
-    """Return (version, rows, created_ns) of each version still in the ring; all are 0 before publication."""
-    count = layout.visible_versions(words, changing)
-    first = max(0, count - (layout.RING_SLOTS - 1))  # the oldest slot may be in the hands of an append
-    named = changing.first_version > 0
-    return tuple((changing.first_version + i if named else 0, *layout.slot(words, i)) for i in range(first, count))

@@ -20,7 +20,7 @@ import xxhash
 
 from jupyter_nq.buffers.intake import Lane
 from jupyter_nq.buffers.layout import DIGEST_BLOCK_BYTES
-from jupyter_nq.buffers.locks import is_current
+from jupyter_nq.buffers.locks import is_current, kept_from_children, remove_own
 from jupyter_nq.errors import StoreFull
 
 Progress = Callable[[float], None]
@@ -33,15 +33,13 @@ def fresh_file(path: Path, sealed: Path) -> Iterator[int]:
     On any error, an interrupt included, the file is removed under either name.
     """
     fd = _create_locked(path)
-    try:
-        yield fd
-    except BaseException:
-        for leftover in (path, sealed):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(leftover)
-        raise
-    finally:
-        os.close(fd)
+    with kept_from_children(fd):
+        try:
+            yield fd
+        except BaseException:
+            for leftover in (path, sealed):
+                remove_own(fd, leftover)
+            raise
 
 
 def allocate(fd: int, spans: list[tuple[int, int]], where: Path) -> None:

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_nq.buffers import digests, layout, locks
-from jupyter_nq.buffers.appending import append_rows, chain, conform, header_words, mapped_lanes
+from jupyter_nq.buffers.appending import append_rows, chain, conform, mapped_lanes
 from jupyter_nq.buffers.catalogue import Catalogue
 from jupyter_nq.buffers.handle import Handle, MappedFile, map_locked
 from jupyter_nq.buffers.intake import Content, take_in
 from jupyter_nq.buffers.names import check_name, is_object_id, new_object_id
-from jupyter_nq.buffers.objects import ObjectInfo, checked_changing, checked_static, read_info
+from jupyter_nq.buffers.objects import ObjectInfo, header_words, read_changing, read_info, read_static
 from jupyter_nq.buffers.plan import Plan, committed_spans, plan_content
 from jupyter_nq.buffers.segments import (
     Progress,
@@ -129,7 +129,7 @@ class Store(Catalogue):
         """Write an object of twice the capacity that holds the old rows and the new ones; it has no version yet."""
         content = take_in(data)
         with self._appending(object_id) as (fd, path), self.open(object_id) as old:
-            static = checked_static(os.pread(fd, layout.PAGE, 0), fd, path)
+            static = read_static(fd, path)
             fresh = conform(content, static)
             kept = mapped_lanes(old.mapping(), static)
             lanes = tuple(chain(a, a.row_bytes * old.info.rows, b) for a, b in zip(kept, fresh, strict=True))
@@ -143,17 +143,17 @@ class Store(Catalogue):
     def redigest(self, object_id: str) -> ObjectInfo:
         """Digest all committed rows again: for an object whose last append died between commit and digest."""
         with self._appending(object_id) as (fd, path):
-            static = checked_static(os.pread(fd, layout.PAGE, 0), fd, path)
-            with header_words(fd, static) as words:
+            static = read_static(fd, path)
+            with header_words(fd) as words:
                 digests.refresh_digest(fd, static, words, 0)
             return read_info(fd, path)
 
     def verify(self, object_id: str) -> bool:
         """Compare an object's bytes with its digest; see `Handle.verify`."""
         with self._appending(object_id) as (fd, path):
-            page = os.pread(fd, layout.PAGE, 0)
-            static = checked_static(page, fd, path)
-            return digests.verify_object(fd, static, checked_changing(page, static, path))
+            static = read_static(fd, path)
+            with header_words(fd) as words:
+                return digests.verify_object(fd, static, read_changing(path, static, words))
 
     # -- reading ---------------------------------------------------------------------------------
     def open(self, ref: str, *, version: int | None = None, private: bool = False) -> Handle:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,20 +18,9 @@ _SIZE = 16 << 20
 
 
 @pytest.fixture
-def small() -> Iterator[Store]:
-    """Give a store on a tmpfs of 16 MB; skip where one cannot be mounted."""
-    path = Path(tempfile.mkdtemp(prefix="nqm-"))
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={_SIZE},mode=700", "tmpfs", str(path)], capture_output=True, text=True
-    )
-    try:
-        if mounted.returncode:
-            pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
-        yield Store(path)
-    finally:
-        if not mounted.returncode:
-            subprocess.run(["umount", "-l", str(path)], check=True)
-        path.rmdir()
+def small(nq_tmpfs: Callable[[str], Path]) -> Store:
+    """Give a store on a tmpfs of 16 MB."""
+    return Store(nq_tmpfs(str(_SIZE)))
 
 
 def test_an_object_that_does_not_fit_is_refused(small: Store) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 
+import numpy as np
 import pytest
 
 from jupyter_nq.buffers import Store
-from jupyter_nq.errors import BuildFailed, InvalidName, UnreadableSource
+from jupyter_nq.errors import BuildFailed, InvalidName, NQError, UnreadableSource
 from jupyter_nq.testing import wait_until
 from tests.unit.buffers.child import Child
 
@@ -137,3 +138,58 @@ def test_a_record_that_is_no_record_is_no_progress(store: Store) -> None:
     for content in (b"\xc1", b"\x01", b"\x81"):
         (store.path / "tmp" / "k.build").write_bytes(content)
         assert store.lock_progress("k") is None
+
+
+def test_a_forked_worker_keeps_no_lock(store: Store) -> None:
+    """A worker that outlives its killed builder holds nothing: the waiter builds."""
+    code = """
+lock = store.lock("k")
+lock.__enter__()
+if os.fork() == 0:
+    say("forked")
+    sys.stdin.read()  # until the test lets the pipe go
+    os._exit(0)
+sys.stdin.read()
+"""
+    with Child(store.path, code) as child:
+        assert child.line() == "forked"
+        assert store.lock_progress("k") is None
+        child.kill()
+        with store.lock("k"):
+            pass
+
+
+def test_unwinding_in_a_forked_child_leaves_the_parents_lock(store: Store) -> None:
+    """A child that leaves the builder's block with an error neither removes nor frees what is the parent's."""
+    try:
+        with store.lock("k") as lock:
+            pid = os.fork()
+            lock.write_progress(0.9 if pid == 0 else 0.5)
+            if pid == 0:
+                raise NQError("only mine")
+            os.waitpid(pid, 0)
+            assert store.lock_progress("k") == 0.5
+            assert store.sweep() == []
+    except NQError:
+        os._exit(0)
+
+
+def test_a_write_that_is_forked_keeps_its_file(store: Store) -> None:
+    """A child forked in the middle of a write, and unwound there, takes nothing from it."""
+
+    def fork_once(fraction: float) -> None:
+        if fraction < 1:
+            pid = os.fork()
+            if pid == 0:
+                raise _InChildError
+            os.waitpid(pid, 0)
+
+    try:
+        info = store.write("a", np.ones(1 << 18), progress=fork_once)
+    except _InChildError:
+        os._exit(0)
+    assert store.verify(info.id)
+
+
+class _InChildError(BaseException):
+    """Unwinds the child's copy of the write."""

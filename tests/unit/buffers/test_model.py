@@ -24,7 +24,7 @@ class StoreModel(RuleBasedStateMachine):
     @initialize()
     def open_store(self) -> None:
         """Start with an empty store."""
-        self.path = tempfile.mkdtemp(prefix="nqh-", dir="/dev/shm")
+        self.path = tempfile.mkdtemp(prefix="nqh-")
         self.store = Store(self.path)
         self.current: dict[str, str] = {}
         self.versions: dict[str, int] = {}
