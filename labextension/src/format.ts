@@ -2,7 +2,7 @@
  * Numbers and times as the Python half prints them, so that the panel and `%nq_ls` say the same.
  */
 
-const SIZE_UNITS = ['B', 'KB', 'MB', 'GB', 'TB'];
+const SIZE_UNITS = ['B', 'KiB', 'MiB', 'GiB'];
 const AGE_UNITS: [number, string][] = [
   [86_400, 'd'],
   [3_600, 'h'],
@@ -11,11 +11,11 @@ const AGE_UNITS: [number, string][] = [
 ];
 const COMPACT_ROWS = 10_000_000;
 
-/** Format a number of bytes with a decimal unit: `3.1 MB`. */
+/** Format a number of bytes in the unit that suits it: `3.0 MiB`. */
 export function formatBytes(bytes: number): string {
   let unit = 0;
-  while (bytes >= 999.95 && unit < SIZE_UNITS.length - 1) {
-    bytes /= 1000;
+  while (bytes >= 1024 && unit < SIZE_UNITS.length - 1) {
+    bytes /= 1024;
     unit += 1;
   }
   return `${bytes.toFixed(unit === 0 ? 0 : 1)} ${SIZE_UNITS[unit]}`;
