@@ -254,7 +254,7 @@ def test_another_version_of_the_package_is_an_error_at_once(
 def test_a_store_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
     """The store's own sentence arrives, and nothing is left."""
     (tmp_path / "mine.txt").touch()
-    with pytest.raises(StoreError, match="mine.txt"):
+    with pytest.raises(StoreError, match=r"mine\.txt"):
         Channel(tmp_path, Settings())
     assert os.listdir(tmp_path) == ["mine.txt"]
 

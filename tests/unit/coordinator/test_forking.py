@@ -82,6 +82,11 @@ def test_a_disowned_descriptor_is_inherited_as_usual() -> None:
 def test_a_child_of_the_host_does_not_serve_and_does_not_stop_the_host(service: Service, connect: Dial) -> None:
     """In the child the service is not running, its `stop` does nothing, and the parent goes on."""
     wire = connect()
-    assert _in_child(lambda: (service.stop(), not service.running)[1])
+
+    def work() -> bool:
+        service.stop()
+        return not service.running
+
+    assert _in_child(work)
     assert service.running
     assert wire.call("ls", {}) == []

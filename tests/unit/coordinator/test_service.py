@@ -96,11 +96,13 @@ def test_nothing_is_answered_before_the_greeting_and_hello_is_said_once(stranger
         connect().call("hello", _greeting())
 
 
-def test_an_object_gets_its_name_and_version_when_it_is_published(service: Service, connect: Dial, put: Put) -> None:
+def test_an_object_gets_its_name_and_version_when_it_is_published(
+    service: Service, store: Store, connect: Dial, put: Put
+) -> None:
     """The header has the version and the link leads to the object, before the answer comes."""
     wire = connect()
     info = put(wire, "bars")
-    assert (info.version, service.store.resolve("bars")) == (1, info.id)
+    assert (info.version, store.resolve("bars")) == (1, info.id)
     assert wire.call("find", {"name": "bars"}) == {"id": info.id, "name": "bars", "version": 1, "rows": 10}
     row = wire.call("ls", {})[0]
     assert (row["name"], row["version"], row["rows"], row["id"]) == ("bars", 1, 10, info.id)
@@ -108,14 +110,16 @@ def test_an_object_gets_its_name_and_version_when_it_is_published(service: Servi
     assert again["version"] == 1
 
 
-def test_a_replaced_version_is_freed_as_soon_as_its_lock_is(service: Service, connect: Dial, put: Put) -> None:
+def test_a_replaced_version_is_freed_as_soon_as_its_lock_is(
+    service: Service, store: Store, connect: Dial, put: Put
+) -> None:
     """A reader that told nobody keeps it; when its view goes, the memory follows without another event."""
     wire = connect()
     old = put(wire, "bars")
-    handle = service.store.open("bars")
+    handle = store.open("bars")
     put(wire, "bars")
     assert wire.call("status", {})["superseded"]["objects"] == 1
-    assert np.array_equal(service.store.open(old.id).numpy(), np.arange(10.0))
+    assert np.array_equal(store.open(old.id).numpy(), np.arange(10.0))
     handle.close()
     wait_until(lambda: not (service.store.path / "obj" / old.id).exists(), message="the old version to be freed")
     wait_until(lambda: wire.call("status", {})["superseded"]["objects"] == 0)
@@ -132,13 +136,15 @@ def test_announced_holds_are_listed_and_end_with_the_connection(service: Service
     wait_until(lambda: writer.call("ls", {})[0]["holders"] == [])
 
 
-def test_appended_rows_are_a_new_version_even_if_nobody_was_told(service: Service, connect: Dial, put: Put) -> None:
+def test_appended_rows_are_a_new_version_even_if_nobody_was_told(
+    service: Service, store: Store, connect: Dial, put: Put
+) -> None:
     """The header is the truth: `find` reads it, an older version is found with its own rows."""
     wire = connect()
     info = put(wire, "bars", reserve_rows=100)
-    service.store.append(info.id, np.arange(5.0))
+    store.append(info.id, np.arange(5.0))
     assert wire.call("find", {"name": "bars"})["version"] == 2
-    service.store.append(info.id, np.arange(5.0))
+    store.append(info.id, np.arange(5.0))
     assert wire.call("appended", {"id": info.id}) == {"name": "bars", "version": 3, "rows": 20}
     assert wire.call("find", {"name": "bars", "version": 2})["rows"] == 15
     with pytest.raises(UnknownDataset, match="version 9"):
@@ -156,11 +162,13 @@ def test_the_quota_is_checked_before_anything_is_allocated(service: Service, con
     assert service.store.used_bytes() == before
 
 
-def test_a_reservation_waits_for_memory_that_is_being_freed(service: Service, connect: Dial, put: Put) -> None:
+def test_a_reservation_waits_for_memory_that_is_being_freed(
+    service: Service, store: Store, connect: Dial, put: Put
+) -> None:
     """Putting the same name in a loop fits, although each replaced version is freed in the background."""
     wire = connect()
     for _ in range(8):
-        handle = service.store.open(put(wire, "bars", rows=45_000).id)
+        handle = store.open(put(wire, "bars", rows=45_000).id)
         handle.close()
     assert wire.call("ls", {})[0]["version"] == 8
 
@@ -207,12 +215,12 @@ def test_a_damaged_newest_version_can_be_replaced(service: Service, connect: Dia
 
 
 def test_a_store_that_refuses_leaves_the_desk_as_it_was(
-    service: Service, connect: Dial, put: Put, monkeypatch: pytest.MonkeyPatch
+    service: Service, store: Store, connect: Dial, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A link that cannot be made is a `StoreError`; the old version stays, and the writer may try again."""
     wire = connect()
     old = put(wire, "bars")
-    fresh = service.store.write("bars", np.arange(3.0))
+    fresh = store.write("bars", np.arange(3.0))
 
     def refuse(name: str, object_id: str) -> None:
         raise OSError(30, "Read-only file system")

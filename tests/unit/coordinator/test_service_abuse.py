@@ -8,6 +8,7 @@ import random
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -61,7 +62,7 @@ def test_a_frame_that_never_ends_is_given_up_with_its_connection(service: Servic
 
 
 def _random_value(rng: random.Random, depth: int = 0) -> Any:
-    kinds = [
+    kinds: list[Callable[[], Any]] = [
         lambda: rng.randint(-(2**63), 2**64 - 1),
         lambda: rng.choice(["", "bars", "../x", "\x00", "0" * 32, "é" * 5]),
         lambda: rng.random(),
@@ -143,6 +144,10 @@ def _send_until_full(sock: socket.socket, data: bytes, between: Callable[[], Any
     return sent
 
 
+def _told(service: Service, revision: int) -> bool:
+    return service._told_revision >= revision
+
+
 def test_news_for_a_watcher_that_does_not_read_are_the_newest_only(service: Service, connect: Dial) -> None:
     """Its queue does not grow: when it reads again, it gets the last revision."""
     watcher, client = connect("watch"), connect()
@@ -151,7 +156,8 @@ def test_news_for_a_watcher_that_does_not_read_are_the_newest_only(service: Serv
     service._loop.call_soon_threadsafe(connection.pause_writing)
     for n in range(5):
         client.tell("problem", {"text": f"{n}"})
-        wait_until(lambda seen=client.call("status", {})["revision"]: service._told_revision >= seen)  # type: ignore[misc]
+        revision = client.call("status", {})["revision"]
+        wait_until(partial(_told, service, revision))
     assert list(connection._news) == ["changed"]
     assert "full" in repr(connection)
     last = client.call("status", {})["revision"]

@@ -36,9 +36,8 @@ def test_the_next_service_knows_what_the_last_one_knew(store: Store, connect: Di
     try:
         wire = connect()
         after = wire.call("ls", {})
-        assert [(r["name"], r["version"], r["id"]) for r in after] == [
-            (r["name"], r["version"], r["id"]) for r in before
-        ]
+        for now, then in zip(after, before, strict=True):
+            assert all(now[key] == then[key] for key in ("name", "version", "rows", "bytes", "id", "created_ns"))
         assert wire.call("find", {"name": "signals", "version": 1})["id"] == held.info.id
     finally:
         second.stop()
@@ -80,11 +79,11 @@ def test_leftovers_of_dead_writers_are_removed(store: Store, connect: Dial) -> N
         service.stop()
 
 
-def test_what_a_writer_leaves_when_its_line_ends_is_looked_after(service: Service, connect: Dial) -> None:
+def test_what_a_writer_leaves_when_its_line_ends_is_looked_after(service: Service, store: Store, connect: Dial) -> None:
     """A reservation that ends without a publish makes the service look; a live writer's object waits for it."""
     writer, other = connect(), connect()
     writer.call("reserve", {"name": "bars", "bytes": 100})
-    info = service.store.write("bars", np.arange(9.0))
+    info = store.write("bars", np.arange(9.0))
     writer.close()
     wait_until(lambda: other.call("status", {})["superseded"]["objects"] == 1)
     assert other.call("publish", {"id": info.id})["version"] == 1
