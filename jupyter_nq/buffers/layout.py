@@ -215,7 +215,7 @@ def metadata_span(page: bytes) -> tuple[int, int]:
     return start, start + length
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=4096)
 def decode_static(page: bytes, metadata: bytes) -> Static:
     """Check and read the static part; cached, because the bytes of an object never change."""
     (digest,) = struct.unpack_from("<Q", page, _DIGESTED_BYTES)
