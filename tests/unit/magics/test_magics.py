@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -204,3 +205,10 @@ def test_loading_the_extension_is_cheap(shell: Shell) -> None:
     assert modules == "[]"
     assert float(seconds) < 1.5
     assert list(shell.store.iterdir()) == []
+
+
+def test_the_readme_lists_every_magic() -> None:
+    """A magic that the README does not show is not finished."""
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    missing = [name for name in NQMagics.magics["line"] if f"`%{name}" not in readme]
+    assert missing == []
