@@ -134,6 +134,9 @@ def build_lock(path: Path, waiting: Callable[[float | None], None] | None) -> It
         except NQError as exc:
             lock.write_error(exc)
             raise
+        except Exception as exc:  # an interrupt is no failure: whoever waits next builds
+            lock.write_error(BuildFailed(f"{type(exc).__name__}: {exc}"))
+            raise
         finally:
             remove_own(fd, path)
 

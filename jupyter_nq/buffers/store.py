@@ -215,6 +215,10 @@ class Store(Catalogue):
         """
         return locks.build_lock(self._lock_path(key), waiting)
 
+    def writing(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Be the only writer of a name, waiting for the present one; so its versions and rows never fork."""
+        return locks.exclusive(self._tmp / f"{check_name(name)}.write")
+
     def lock_progress(self, key: str) -> float | None:
         """Return the fraction that the present builder of `key` has written, None when nobody builds."""
         return locks.read_progress(self._lock_path(key))

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jupyter_nq.buffers import Handle, ObjectInfo, Store, check_name
+from jupyter_nq.buffers import Handle, ObjectInfo, Store
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.loading import Mapped, Progress, load
 from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
@@ -203,7 +203,7 @@ class Session:
     ) -> Stored:
         """Do what `put` does, with metadata and spare rows for appending."""
         plan = self.store.plan(data, reserve_rows, meta=meta)
-        with self._reporting(), self._only_writer(name), self._reserved(name, plan.nbytes) as ticket:
+        with self._reporting(), self.store.writing(name), self._reserved(name, plan.nbytes) as ticket:
             info = self.store.write(name, plan, progress=progress)
             return _stored(self.channel.request("publish", id=info.id, ticket=ticket), info)
 
@@ -246,7 +246,7 @@ class Session:
         ------
         UnknownDataset, UnsupportedData, StoreFull
         """
-        with self._only_writer(name):
+        with self.store.writing(name):
             current = self._find(name, None)
             try:
                 with self._reserved(name, self.store.plan(rows).nbytes) as ticket:
@@ -335,10 +335,6 @@ class Session:
         except _FOR_THE_DESK as exc:
             self.report(str(exc).partition("\n")[0][:_DESK_CHARACTERS])
             raise
-
-    def _only_writer(self, name: str) -> AbstractContextManager[object]:
-        """Serialise the writers of one name, so that versions and rows never fork."""
-        return self.store.lock(f"write-{check_name(name)}")
 
 
 def _stored(reply: dict[str, Any], info: ObjectInfo) -> Stored:

@@ -20,7 +20,7 @@ from jupyter_nq.testing import wait_until
 
 TOKEN = "integration-token"
 _START_SECONDS = 60.0
-_OTHER_EXTENSIONS = ("jupyterlab", "notebook", "notebook_shim", "jupyter_lsp", "jupyter_server_terminals")
+_OTHER_EXTENSIONS = ("notebook", "notebook_shim", "jupyter_lsp", "jupyter_server_terminals")
 
 
 class Answer(Exception):
@@ -77,7 +77,7 @@ class Kernel:
 class JupyterProcess:
     """Starts on entry, is killed on exit if it still runs."""
 
-    def __init__(self, home: Path, store: Path, *options: str, base_url: str = "/a%40b/") -> None:
+    def __init__(self, home: Path, store: Path, *options: str, base_url: str = "/a%40b/", lab: bool = False) -> None:
         self.home = home
         self.store = store
         self.base_url = base_url
@@ -86,6 +86,7 @@ class JupyterProcess:
         self._data = home / "data"
         self.log_file = home / "server.log"
         self._options = [f"--NQApp.store_dir={store}", "--NQApp.identity_seconds=0.2", *options]
+        self._extensions = {**dict.fromkeys(_OTHER_EXTENSIONS, False), "jupyter_nq": True, "jupyterlab": lab}
         self._kernels: list[Kernel] = []
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -175,7 +176,6 @@ class JupyterProcess:
             return set()
 
     def _command(self) -> list[str]:
-        extensions = {"jupyter_nq": True, **dict.fromkeys(_OTHER_EXTENSIONS, False)}
         return [
             sys.executable,
             "-m",
@@ -186,7 +186,7 @@ class JupyterProcess:
             "--allow-root",
             f"--ServerApp.base_url={self.base_url}",
             f"--ServerApp.root_dir={self.root}",
-            f"--ServerApp.jpserver_extensions={extensions}",
+            f"--ServerApp.jpserver_extensions={self._extensions}",
             "--ServerApp.allow_unauthenticated_access=False",
             f"--IdentityProvider.token={TOKEN}",
             *self._options,

@@ -96,7 +96,11 @@ except BaseException:
 
 @pytest.mark.parametrize(
     ("error", "kind"),
-    [("errors.UnreadableSource('line 7 is bad')", UnreadableSource), ("errors.NQError('line 7 is bad')", BuildFailed)],
+    [
+        ("errors.UnreadableSource('line 7 is bad')", UnreadableSource),
+        ("errors.NQError('line 7 is bad')", BuildFailed),
+        ("ZeroDivisionError('line 7 is bad')", BuildFailed),
+    ],
 )
 def test_a_failure_reaches_those_who_waited(store: Store, error: str, kind: type[Exception]) -> None:
     """The builder's error is raised by the waiter; who comes later builds anew."""
@@ -113,6 +117,21 @@ def test_a_failure_reaches_those_who_waited(store: Store, error: str, kind: type
             pass
     with store.lock("k"):
         pass
+
+
+def test_writers_of_one_name_take_turns(store: Store) -> None:
+    """The second writer waits for the first, and a failure of the first is none of its business."""
+    code = (
+        "try:\n    with store.writing('a'):\n        say('on'); input(); raise errors.StoreFull('no')\n"
+        "except errors.StoreFull: pass\nsay('off'); input()"
+    )
+    with Child(store.path, "from jupyter_nq import errors\n" + code) as child:
+        assert child.line() == "on"
+        with store.writing("b"):
+            child.tell()
+        with store.writing("a"):
+            assert child.line() == "off"
+    assert os.listdir(store.path / "tmp") == []
 
 
 def test_an_interrupted_builder_is_followed(store: Store) -> None:
