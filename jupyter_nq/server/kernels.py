@@ -102,12 +102,17 @@ class KernelReporter:
                 await self._report()
             except Exception:  # managers are pluggable: a failure of theirs costs names, not the server
                 self._log.exception("jupyter-nq could not look at the kernels of this server")
-            try:
-                await asyncio.wait_for(self._asked.wait(), self._seconds)
-            except TimeoutError:
-                continue
-            self._asked.clear()
-            self._sent = None
+            if await self._is_asked():
+                self._asked.clear()
+                self._sent = None
+
+    async def _is_asked(self) -> bool:
+        """Wait until the kernels are asked for, at most until the next look."""
+        try:
+            async with asyncio.timeout(self._seconds):  # wait_for of Python 3.11 can lose a cancellation
+                return await self._asked.wait()
+        except TimeoutError:
+            return False
 
     async def _report(self) -> None:
         places = await self.look()

@@ -143,3 +143,16 @@ async def test_kernel_that_vanishes_while_looking_is_left_out(jp_serverapp: Serv
 def test_wake_before_start_and_after_the_loop_is_harmless(jp_serverapp: ServerApp) -> None:
     """The coordinator's threads may call at any time."""
     _reporter(jp_serverapp, Coordinator()).wake()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_close_in_the_moment_of_a_question_ends(jp_serverapp: ServerApp, turns: int) -> None:
+    """However few turns of the loop lie between a question and the end, the end is not lost."""
+    coordinator = Coordinator()
+    reporter = _reporter(jp_serverapp, coordinator, 3600)
+    reporter.start()
+    await coordinator.has(lambda reports: reports == [[]])
+    reporter.wake()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await asyncio.wait_for(reporter.close(), DEADLINE_SECONDS)
