@@ -35,7 +35,8 @@ export interface IStatus {
   host: { pid: number; role: string; program: string };
   /** Bytes. */
   pool: { limit: number; used: number; free: number };
-  problem: { text: string; who: string; at_ns: number } | null;
+  /** The newest one that anybody met; `at` is ISO 8601, UTC. */
+  problem: { text: string; who: string; at: string } | null;
 }
 
 /** All that the panel shows. */

@@ -51,12 +51,12 @@ export function ProblemNotice({
   model,
   trans
 }: IModelProps): JSX.Element | null {
-  const [dismissedNs, setDismissedNs] = useState(0);
+  const [dismissed, setDismissed] = useState('');
   const problem = model.desk?.status.problem;
-  if (!problem || problem.at_ns === dismissedNs) {
+  if (!problem || problem.at === dismissed) {
     return null;
   }
-  const at = new Date(problem.at_ns / 1e6).toLocaleString();
+  const at = new Date(problem.at).toLocaleString();
   return (
     <div className="jp-nq-Notice" data-kind="warning" role="note">
       <p className="jp-nq-Notice-origin">
@@ -65,7 +65,7 @@ export function ProblemNotice({
       <p>{problem.text}</p>
       <NoticeButton
         label={trans.__('Dismiss')}
-        onClick={() => setDismissedNs(problem.at_ns)}
+        onClick={() => setDismissed(problem.at)}
       />
     </div>
   );
