@@ -117,10 +117,16 @@ class JupyterProcess:
             self.process = subprocess.Popen(
                 self._command(), env=self._environment(), cwd=self.root, stdout=log, stderr=log
             )
-        info = self._runtime / f"jpserver-{self.pid}.json"
-        wait_until(lambda: self._alive() and info.exists(), _START_SECONDS, "the server's runtime file")
-        self.port = json.loads(info.read_text())["port"]
+        wait_until(lambda: self._alive() and self._find_port(), _START_SECONDS, "the server's runtime file")
         wait_until(self._answers, _START_SECONDS, "the server to answer")
+
+    def _find_port(self) -> bool:
+        """Read the port from the runtime file; False while the server has not written all of it."""
+        try:
+            self.port = json.loads((self._runtime / f"jpserver-{self.pid}.json").read_text())["port"]
+        except (FileNotFoundError, json.JSONDecodeError):
+            return False
+        return True
 
     def stop(self, with_signal: signal.Signals) -> None:
         """End it with a signal and reap it; a second call does nothing."""
