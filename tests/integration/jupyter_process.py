@@ -75,9 +75,17 @@ class Kernel:
 
 
 class JupyterProcess:
-    """Starts on entry, is killed on exit if it still runs."""
+    """Starts on entry, is ended on exit if it still runs; `extension=False` starts it without this package."""
 
-    def __init__(self, home: Path, store: Path, *options: str, base_url: str = "/a%40b/", lab: bool = False) -> None:
+    def __init__(
+        self,
+        home: Path,
+        store: Path,
+        *options: str,
+        base_url: str = "/a%40b/",
+        lab: bool = False,
+        extension: bool = True,
+    ) -> None:
         self.home = home
         self.store = store
         self.base_url = base_url
@@ -85,8 +93,10 @@ class JupyterProcess:
         self._runtime = home / "runtime"
         self._data = home / "data"
         self.log_file = home / "server.log"
-        self._options = [f"--NQApp.store_dir={store}", "--NQApp.identity_seconds=0.2", *options]
-        self._extensions = {**dict.fromkeys(_OTHER_EXTENSIONS, False), "jupyter_nq": True, "jupyterlab": lab}
+        self._options = [f"--NQApp.store_dir={store}", *options]
+        if not any("identity_seconds" in option for option in options):
+            self._options.append("--NQApp.identity_seconds=0.2")
+        self._extensions = {**dict.fromkeys(_OTHER_EXTENSIONS, False), "jupyter_nq": extension, "jupyterlab": lab}
         self._kernels: list[Kernel] = []
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.jupyter_process import JupyterProcess
 
 from jupyter_nq.testing import wait_until
+from tests.integration.jupyter_process import JupyterProcess
 
 PUT = """
 import numpy as np
