@@ -21,6 +21,8 @@ from pathlib import Path
 from jupyter_nq.buffers import Store
 from jupyter_nq.buffers.directory import MARKER, SOCKET
 from jupyter_nq.buffers.locks import try_flock
+from jupyter_nq.buffers.names import is_object_id
+from jupyter_nq.buffers.platform import process_is_alive
 from jupyter_nq.cli.checks import read_marker
 from jupyter_nq.cli.findings import Failed
 from jupyter_nq.cli.report import who
@@ -129,6 +131,9 @@ def _coordinator_lock(path: Path) -> Iterator[None]:
 def _objects(store: Store, outcome: Outcome, really: bool) -> None:
     names = store.names()
     for info in store.scan():
+        if info.version == 0 and process_is_alive(info.owner_pid):
+            outcome.refused.append(f"an object of {info.name}: process {info.owner_pid} is about to publish it")
+            continue
         called = [name for name, target in names.items() if target == info.id]
         label = f"{' '.join(called) or 'unnamed object'} v{info.version} ({size(info.nbytes)})"
         held = holders(store, info.id, info.version)
@@ -139,10 +144,15 @@ def _objects(store: Store, outcome: Outcome, really: bool) -> None:
         if really:
             for name in called:
                 store.unlink(name)
-    for damaged in store.damaged():
-        outcome.removed.append(f"damaged object {damaged.path.name}")
-        if really:
-            damaged.path.unlink()
+    for path in [damaged.path for damaged in store.damaged()]:
+        if not is_object_id(path.name) or not path.is_file():
+            outcome.refused.append(f"{path}: not a file of the package")
+        elif _is_locked(path):
+            outcome.refused.append(f"damaged object {path.name}: a process holds it")
+        else:
+            outcome.removed.append(f"damaged object {path.name}")
+            if really:
+                path.unlink()
 
 
 def _temporary(store: Store, outcome: Outcome, really: bool) -> None:

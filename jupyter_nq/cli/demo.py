@@ -42,6 +42,7 @@ def demo(arguments: Namespace) -> int:
             print(f"\n{exc}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
+            signals.ignore()
             print("\njupyter nq: interrupted; stopping what was started.", file=sys.stderr)
             return _INTERRUPTED
         finally:

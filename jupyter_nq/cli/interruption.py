@@ -33,19 +33,28 @@ class Signals:
         An exception out of nowhere would hit any step of the event loop; a cancellation is delivered to the
         coroutine, which can clean up.
         """
+        noted: list[bool] = []  # signals while the loop is set up and torn down, which nothing may interrupt
+        self._cancel = lambda: noted.append(True)
         try:
-            return asyncio.run(self._watched(coroutine))
+            result = asyncio.run(self._watched(coroutine, noted))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
+        finally:
+            self._cancel = None
+        if noted:
+            raise KeyboardInterrupt
+        return result
 
-    async def _watched(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    async def _watched(self, coroutine: Coroutine[Any, Any, T], noted: list[bool]) -> T:
         loop = asyncio.get_running_loop()
         task = loop.create_task(coroutine)
-        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)  # wakes the loop, too
+        note, self._cancel = self._cancel, lambda: loop.call_soon_threadsafe(task.cancel)  # wakes the loop, too
+        if noted:
+            task.cancel()
         try:
             return await task
         finally:
-            self._cancel = None
+            self._cancel = note
 
     def receive(self, number: int, frame: FrameType | None) -> None:
         """Handle one of the signals."""

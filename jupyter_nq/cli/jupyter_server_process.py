@@ -160,7 +160,7 @@ class JupyterServer:
     def kernel_pid(self, kernel_id: str) -> int:
         """Return the process id of a kernel of this server."""
         for child in psutil.Process(self.pid).children(recursive=True):
-            if any(kernel_id in part for part in child.cmdline()):
+            if any(kernel_id in part for part in _command(child)):
                 self._kernels.append(child)
                 return child.pid
         raise ServerFailed(f"the kernel {kernel_id} ended as it started:\n{self.log_tail()}")
@@ -183,6 +183,13 @@ class JupyterServer:
         for child in left:
             child.kill()
         psutil.wait_procs(left, timeout=_STOP_SECONDS)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []  # it ended meanwhile
 
 
 def isolated(home: Path) -> dict[str, str]:

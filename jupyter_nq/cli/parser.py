@@ -71,6 +71,7 @@ def _sample(command: OneLineParser) -> None:
     command.add_argument(
         "--layout", action="append", metavar="NAME", help=f"write only this one: {_LAYOUTS}; may be given again"
     )
+    command.add_argument("--force", action="store_true", help="replace files that are there")
 
 
 def _json(command: OneLineParser) -> None:

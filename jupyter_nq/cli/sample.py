@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path
 
-from jupyter_nq.bars.sample import write_sample
+from jupyter_nq.bars.sample import LAYOUTS, write_sample
 from jupyter_nq.cli.text import size, table
 
 
 def sample(arguments: Namespace) -> int:
     """Write the files and list them."""
-    written = write_sample(
-        Path(arguments.directory), rows=arguments.rows, seed=arguments.seed, layouts=arguments.layout or None
-    )
+    where, layouts = Path(arguments.directory), arguments.layout or None
+    if not arguments.force:
+        _check_free(where, layouts or LAYOUTS)
+    written = write_sample(where, rows=arguments.rows, seed=arguments.seed, layouts=layouts)
     print(table(["file", "size"], [[str(path), size(path.stat().st_size)] for path in written], right=[1]))
     return 0
+
+
+def _check_free(where: Path, layouts: Iterable[str]) -> None:
+    """Refuse to replace files: the damaged sample bears the name of the file that it imitates."""
+    there = [name for name in layouts if name in LAYOUTS and (where / LAYOUTS[name].file_name).exists()]
+    if there:
+        name = LAYOUTS[there[0]].file_name
+        raise FileExistsError(f"{where} holds {name!r} already. Name another directory, or --force to replace it.")

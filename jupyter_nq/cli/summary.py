@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from jupyter_nq.cli.notebook_run import CellRun, NotebookRun
 from jupyter_nq.cli.text import one_line, seconds, size, table
 
 _TITLE_CHARACTERS = 64
-_LOADED = re.compile(r"^(?P<name>\S+) v(?P<version>\d+): .*\b(?P<how>parsed|mapped) in (?P<took>.+)$", re.MULTILINE)
+_LOADED = re.compile(r"^(?P<name>\S+) v\d+: .*\b(?P<how>parsed|mapped) in (?P<took>.+)$", re.MULTILINE)
 
 
 def notebook_table(run: NotebookRun) -> str:
@@ -39,26 +40,42 @@ def load_table(runs: Sequence[NotebookRun], again: Mapping[str, float]) -> str:
     again
         Seconds that a load takes when the dataset is already there, by dataset name.
     """
-    rows = [[found["name"], run.name, found["how"], found["took"]] for run in runs for found in loads(run)]
-    rows += [[name, "again, afterwards", "mapped", seconds(took)] for name, took in again.items()]
-    return table(["dataset", "notebook", "", "in"], sorted(rows, key=_order), right=[3])
+    rows = [[load.name, run.name, load.how, load.took, load.private] for run in runs for load in loads(run)]
+    rows += [[name, "again, afterwards", "mapped", seconds(took), ""] for name, took in again.items()]
+    return table(["dataset", "notebook", "", "in", "private memory"], sorted(rows, key=_order), right=[3, 4])
 
 
 def _order(row: Sequence[str]) -> tuple[str, bool, bool]:
     return row[0], row[2] != "parsed", row[1].startswith("again")
 
 
-def loads(run: NotebookRun) -> list[dict[str, str]]:
-    """Return the loads of a notebook, as its cells printed them."""
-    return [found.groupdict() for cell in run.cells for found in _LOADED.finditer(cell.text)]
+@dataclass(frozen=True)
+class Load:
+    """One load, as a cell printed it."""
+
+    name: str
+    how: str
+    """`parsed` or `mapped`."""
+    took: str
+    private: str
+    """Growth of the kernel's private memory over the cell."""
+
+
+def loads(run: NotebookRun) -> list[Load]:
+    """Return the loads of a notebook, in the order of its cells."""
+    return [
+        Load(found["name"], found["how"], found["took"], signed_size(cell.private_bytes))
+        for cell in run.cells
+        for found in _LOADED.finditer(cell.text)
+    ]
 
 
 def parses(runs: Sequence[NotebookRun]) -> dict[str, int]:
     """Return how often each dataset was parsed."""
     counts: dict[str, int] = {}
     for run in runs:
-        for found in loads(run):
-            counts[found["name"]] = counts.get(found["name"], 0) + (found["how"] == "parsed")
+        for load in loads(run):
+            counts[load.name] = counts.get(load.name, 0) + (load.how == "parsed")
     return counts
 
 

@@ -6,7 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -48,10 +49,23 @@ def started_for(store: Path) -> list[psutil.Process]:
     return found
 
 
-def demo(*arguments: str | Path) -> subprocess.Popen[str]:
-    """Start the demo as a user does."""
+@contextmanager
+def demo(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the demo as a user does; it is ended politely if the test does not end it."""
     command = [sys.executable, "-m", "jupyter_nq.cli", "demo", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def read_until(process: subprocess.Popen[str], line: str) -> None:
+    """Read what the demo prints, up to a line that holds the text."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    while line not in (said := process.stdout.readline()):
+        assert said, process.stderr.read()
 
 
 def test_the_main_job(scratch: Path, nq_tmpfs: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,12 +105,10 @@ def test_a_notebook_that_fails(
 @pytest.mark.parametrize("line", ["Jupyter server", "two kernels", "%nq_load NQ 30min"])
 def test_interrupted(scratch: Path, nq_store_dir: Path, line: str) -> None:
     """Ctrl-C at any time stops the server and its kernels and removes the files."""
-    process = demo("--store", nq_store_dir, "--rows", "3000")
-    assert process.stdout is not None
-    while line not in process.stdout.readline():
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    with demo("--store", nq_store_dir, "--rows", "3000") as process:
+        read_until(process, line)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in error
     assert "Traceback" not in error
@@ -107,10 +119,10 @@ def test_interrupted(scratch: Path, nq_store_dir: Path, line: str) -> None:
 
 def test_interrupted_while_the_server_starts(scratch: Path, nq_store_dir: Path) -> None:
     """A polite kill before the server answers stops it too."""
-    process = demo("--store", nq_store_dir, "--rows", "3000")
-    wait_until(lambda: started_for(nq_store_dir), timeout=60, message="the server's process")
-    process.terminate()
-    process.communicate(timeout=60)
+    with demo("--store", nq_store_dir, "--rows", "3000") as process:
+        wait_until(lambda: started_for(nq_store_dir), timeout=60, message="the server's process")
+        process.terminate()
+        process.communicate(timeout=60)
     assert process.returncode == 130
     assert list(scratch.iterdir()) == []
     assert started_for(nq_store_dir) == []

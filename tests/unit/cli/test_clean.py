@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jupyter_nq.buffers import Store
@@ -88,6 +89,22 @@ def test_refuses_a_file_that_is_being_written(run: Run, store: Store) -> None:
         assert code == 1
         assert "live.part: a process is writing it" in said
         assert part.exists()
+
+
+def test_refuses_what_is_not_ours_among_the_objects(run: Run, store: Store) -> None:
+    """A file without an object's name, an object that is about to be published, and a held damaged one stay."""
+    (store.path / "obj" / "letter.txt").write_text("dear")
+    damaged = store.path / "obj" / ("0" * 32)
+    damaged.write_bytes(b"torn")
+    fresh = store.write("fresh", {"x": np.zeros(3)})
+    with damaged.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        code, said, _ = run("clean", "--yes", "--store", store.path)
+    assert code == 1
+    assert "letter.txt: not a file of the package" in said
+    assert f"process {os.getpid()} is about to publish it" in said
+    assert "a process holds it" in said
+    assert sorted(os.listdir(store.path / "obj")) == sorted([damaged.name, fresh.id, "letter.txt"])
 
 
 def test_keeps_files_of_others(run: Run, store: Store) -> None:

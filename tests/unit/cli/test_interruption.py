@@ -39,6 +39,27 @@ def test_a_coroutine_is_cancelled() -> None:
     assert seen == ["cleaned up"]
 
 
+@pytest.mark.parametrize("moment", ["_lazy_init", "close"])
+def test_a_signal_around_a_coroutine(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal while the event loop is set up or torn down is kept until that is done."""
+    whole = getattr(asyncio.Runner, moment)
+
+    def interrupted(runner: asyncio.Runner) -> None:
+        if not sent:
+            sent.append(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        whole(runner)
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+
+    sent: list[int] = []
+    monkeypatch.setattr(asyncio.Runner, moment, interrupted)
+    with interruptible() as signals, pytest.raises(KeyboardInterrupt):
+        signals.run(work())
+    assert sent
+
+
 def test_a_coroutine_that_ends() -> None:
     """Without a signal its result is returned."""
 

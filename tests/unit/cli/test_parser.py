@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +24,13 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert stopped.value.code == 0
     assert all(f"\n    {name} " in said for name in COMMANDS)
     assert sorted(_HOMES) == sorted(COMMANDS)
+
+
+def test_the_readme_lists_every_command() -> None:
+    """The README's table of commands has a row for each command, and no other."""
+    readme = Path(__file__).parents[3] / "README.md"
+    rows = re.findall(r"^\| `jupyter nq (\w+)", readme.read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows == COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -41,8 +41,8 @@ def test_loads() -> None:
     rows = [line.split("  ") for line in summary.load_table(runs, {"NQ.30min": 0.0009}).splitlines()[1:]]
     words = [[cell.strip() for cell in row if cell.strip()] for row in rows]
     assert words == [
-        ["NQ.30min", "b.ipynb", "parsed", "412 ms"],
-        ["NQ.30min", "a.ipynb", "mapped", "398 ms"],
+        ["NQ.30min", "b.ipynb", "parsed", "412 ms", "+2.0 MiB"],
+        ["NQ.30min", "a.ipynb", "mapped", "398 ms", "+2.0 MiB"],
         ["NQ.30min", "again, afterwards", "mapped", "0.90 ms"],
     ]
     assert summary.parses(runs) == {"NQ.30min": 1}
