@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
+from traitlets import TraitError
 
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import ConfigError
@@ -26,6 +27,7 @@ from jupyter_nq.server.status import StatusRoute
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
+    from traitlets.config import Config
 
 _STORE_VARIABLE = "JUPYTER_NQ_STORE"
 
@@ -41,21 +43,24 @@ class NQApp(Settings, ExtensionApp):
     reporter: KernelReporter
     _parts: tuple[Board | KernelReporter | Link, ...] = ()  # in the order in which they are closed
     _exported: str | None = None
+    _config_error: ConfigError | None = None
+
+    def update_config(self, config: Config) -> None:
+        """Take the traits from a configuration; a bad value stops this extension, not the server.
+
+        traitlets leaves the traits after a bad one at their defaults: they must not be used, or a misspelt
+        quota would mean another store.
+        """
+        try:
+            super().update_config(config)
+        except TraitError as exc:
+            self._refuse(ConfigError(f"c.NQApp: {exc}"))
 
     def initialize_settings(self) -> None:
         """Settle the settings and build the parts; nothing runs yet."""
         self._settled = Settings()
-        self._config_error: ConfigError | None = None
-        try:
-            self._settled, overruled = settle(self, self.config.NQApp)
-        except ConfigError as exc:
-            if self._server.reraise_server_extension_failures:
-                raise
-            self._config_error = exc
-        else:
-            for sentence in overruled:
-                self.log.warning(sentence)
-            self._export_store()
+        if self._config_error is None:
+            self._settle()
         self._build()
 
     def initialize_handlers(self) -> None:
@@ -83,6 +88,22 @@ class NQApp(Settings, ExtensionApp):
         if self._exported is not None and os.environ.get(_STORE_VARIABLE) == self._exported:
             del os.environ[_STORE_VARIABLE]
             self._exported = None
+
+    def _settle(self) -> None:
+        try:
+            self._settled, overruled = settle(self, self.config.NQApp)
+        except ConfigError as exc:
+            self._refuse(exc)
+            return
+        for sentence in overruled:
+            self.log.warning(sentence)
+        self._export_store()
+
+    def _refuse(self, error: ConfigError) -> None:
+        """Remember why nothing is shared; a server that is told to fail with its extensions fails here."""
+        if self._server.reraise_server_extension_failures:
+            raise error
+        self._config_error = error
 
     @property
     def _server(self) -> ServerApp:

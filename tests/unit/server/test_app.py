@@ -108,13 +108,22 @@ class TestForeignStore:
         feed.close()
 
 
-class TestUnknownSetting:
-    """`c.NQApp` holds a name that is no setting."""
+class TestBadSetting:
+    """`c.NQApp` holds a name that is no setting, or a value that is no value for it."""
+
+    @pytest.fixture(params=["unknown", "type", "range"])
+    def bad(self, request: pytest.FixtureRequest) -> tuple[dict[str, Any], str]:
+        """Give bad traits and a part of the sentence about them."""
+        return {
+            "unknown": ({"pool_byte": 1}, "Did you mean 'pool_bytes'?"),
+            "type": ({"pool_bytes": "abc"}, "'pool_bytes' trait of a NQApp instance expected an int"),
+            "range": ({"feed_hz": 1e9}, "should not be greater than 60.0"),
+        }[request.param]
 
     @pytest.fixture
-    def nq_traits(self) -> dict[str, Any]:
-        """Misspell one."""
-        return {"pool_byte": 1}
+    def nq_traits(self, bad: tuple[dict[str, Any], str], nq_store_dir: Path) -> dict[str, Any]:
+        """Configure the bad one and a store, which must not be touched."""
+        return {**bad[0], "store_dir": str(nq_store_dir)}
 
     @pytest.fixture
     def jp_server_config(self, jp_server_config: Config) -> Config:
@@ -123,27 +132,29 @@ class TestUnknownSetting:
         return jp_server_config
 
     @pytest.mark.filterwarnings("ignore:Config option")
-    async def test_nothing_is_shared_and_the_name_is_told(
-        self, capfd: pytest.CaptureFixture[str], jp_serverapp: ServerApp, jp_fetch: Any
+    async def test_nothing_is_shared_and_the_mistake_is_told(
+        self,
+        capfd: pytest.CaptureFixture[str],
+        bad: tuple[dict[str, Any], str],
+        jp_serverapp: ServerApp,
+        jp_fetch: Any,
+        nq_store_dir: Path,
     ) -> None:
         """A misspelt quota must not be a quota of nothing: the extension stands still and says what was meant."""
         code, body = await _refusal(jp_fetch)
         assert (code, body["reason"]) == (503, "ConfigError")
-        assert "Did you mean 'pool_bytes'?" in body["message"]
-        assert _logged(capfd, "E") == [f"jupyter-nq shares nothing: {body['message']}"]
+        assert bad[1] in body["message"]
+        assert f"jupyter-nq shares nothing: {body['message']}" in _logged(capfd, "E")
+        assert list(nq_store_dir.iterdir()) == []
+        assert "JUPYTER_NQ_STORE" not in os.environ
 
-
-class TestUnknownSettingOfAStrictServer:
-    """The same on a server that is told to fail with its extensions."""
-
-    @pytest.fixture
-    def nq_traits(self) -> dict[str, Any]:
-        """Misspell one."""
-        return {"pool_byte": 1}
-
-    def test_server_does_not_start(self, jp_configurable_serverapp: Any, jp_server_config: Config) -> None:
-        """The error is raised, with its sentence."""
-        with pytest.raises(ConfigError, match="Did you mean 'pool_bytes'"):
+    @pytest.mark.filterwarnings("ignore:Config option")
+    def test_strict_server_does_not_start(
+        self, bad: tuple[dict[str, Any], str], jp_configurable_serverapp: Any, jp_server_config: Config
+    ) -> None:
+        """A server that is told to fail with its extensions raises the sentence."""
+        jp_server_config.ServerApp.reraise_server_extension_failures = True
+        with pytest.raises(ConfigError, match=re.escape(bad[1])):
             jp_configurable_serverapp(config=jp_server_config)
 
 
