@@ -50,6 +50,7 @@ class KernelReporter:
         self._seconds = seconds
         self._log = log
         self._sent: tuple[KernelPlace, ...] | None = None
+        self._failure = ""  # the last one, so that it is logged once
         self._asked = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -98,10 +99,7 @@ class KernelReporter:
 
     async def _run(self) -> None:
         while True:
-            try:
-                await self._report()
-            except Exception:  # managers are pluggable: a failure of theirs costs names, not the server
-                self._log.exception("jupyter-nq could not look at the kernels of this server")
+            await self._try_to_report()
             if await self._is_asked():
                 self._asked.clear()
                 self._sent = None
@@ -113,6 +111,14 @@ class KernelReporter:
                 return await self._asked.wait()
         except TimeoutError:
             return False
+
+    async def _try_to_report(self) -> None:
+        try:
+            await self._report()
+        except Exception as exc:  # managers are pluggable: a failure of theirs costs names, not the server
+            if repr(exc) != self._failure:
+                self._log.exception("jupyter-nq could not look at the kernels of this server")
+            self._failure = repr(exc)
 
     async def _report(self) -> None:
         places = await self.look()

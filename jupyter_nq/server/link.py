@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from jupyter_nq.errors import CoordinatorUnavailable, NQError
+from jupyter_nq.errors import CoordinatorUnavailable, NQError, StoreError
 
 _THREADS = 2  # the server's own note is not held up by a request that waits for a new coordinator
 _RETRY_SECONDS = 5.0
@@ -37,7 +37,8 @@ class Line(Protocol):
 class Link:
     """Opens the line in a thread and awaits its requests.
 
-    `_line`, `_failure` and `_closed` are the mutable state; `_lock` guards them.
+    `_line` and `_failure` are the mutable state; `_lock` guards them and is held in threads only, because
+    opening takes a while. `_closed` changes once, on the event loop.
     """
 
     def __init__(self, connect: Callable[[], Line], log: logging.Logger, retry_seconds: float = _RETRY_SECONDS) -> None:
@@ -78,16 +79,22 @@ class Link:
 
     async def close(self) -> None:
         """Leave the coordinator, or stop hosting it; a second call does nothing."""
-        with self._lock:
-            line, self._line, self._closed = self._line, None, True
-        if line is not None:
-            await asyncio.get_running_loop().run_in_executor(self._threads, line.close)
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._leave)
         self._threads.shutdown(wait=False)
 
     async def _run(self, call: Callable[[], Any]) -> Any:
         if self._closed:
             raise _gone()
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    def _leave(self) -> None:
+        with self._lock:  # a line that is just being opened is closed too
+            line, self._line = self._line, None
+        if line is not None:
+            line.close()
 
     def _opened(self) -> Line:
         with self._lock:
@@ -103,14 +110,21 @@ class Link:
         try:
             line = self._connect()
         except NQError as exc:
-            if str(exc) != str(self._failure):
-                self._log.error("jupyter-nq shares nothing: %s", exc)
-            self._failure, self._failed_at = exc, time.monotonic()
+            self._remember(exc)
             raise
+        except OSError as exc:
+            unusable = StoreError(f"The store cannot be opened: {exc}. Check NQApp.store_dir.")
+            self._remember(unusable)
+            raise unusable from exc
         if self._failure is not None:
             self._log.info("jupyter-nq shares again.")
             self._failure = None
         return line
+
+    def _remember(self, failure: NQError) -> None:
+        if str(failure) != str(self._failure):
+            self._log.error("jupyter-nq shares nothing: %s", failure)
+        self._failure, self._failed_at = failure, time.monotonic()
 
 
 def _gone() -> CoordinatorUnavailable:

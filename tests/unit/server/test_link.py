@@ -133,3 +133,39 @@ async def test_one_waiting_request_does_not_hold_up_another() -> None:
     release.set()
     assert await slow == "slow"
     await link.close()
+
+
+async def test_close_while_the_line_is_being_opened(caplog: pytest.LogCaptureFixture) -> None:
+    """The loop goes on while the line opens, and the line that comes too late is closed."""
+    began, go_on, channel = threading.Event(), threading.Event(), Channel()
+
+    def connect() -> Channel:
+        began.set()
+        go_on.wait(10)
+        return channel
+
+    link = Link(connect, LOG)
+    loop = asyncio.get_running_loop()
+    opening = loop.create_task(link.open())
+    await loop.run_in_executor(None, began.wait, 10)
+    closing = loop.create_task(link.close())
+    await asyncio.sleep(0)  # the loop still turns
+    assert not closing.done()
+    go_on.set()
+    await asyncio.wait_for(closing, 10)
+    assert await opening
+    assert channel.closed == 1
+
+
+async def test_error_of_the_system_becomes_a_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    """What the file system refuses is a store that cannot be used, not a traceback."""
+
+    def refuse() -> Channel:
+        raise PermissionError(13, "Permission denied", "/x")
+
+    link = Link(refuse, LOG)
+    assert not await link.open()
+    with pytest.raises(StoreError, match=r"cannot be opened: .*Permission denied.*Check NQApp.store_dir"):
+        await link.request("ls")
+    assert len(caplog.records) == 1
+    await link.close()
