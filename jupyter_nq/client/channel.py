@@ -255,8 +255,10 @@ class Channel:
         if service is None:
             return False
         self._service = service
-        self.notice = f"No Jupyter server hosts the store {self.store_path}: this process (pid {os.getpid()}) does now."
         if self._role != "server":
+            self.notice = (
+                f"No Jupyter server hosts the store {self.store_path}: this process (pid {os.getpid()}) does now."
+            )
             _log.info(self.notice)
         return True
 

@@ -209,7 +209,7 @@ class Operations:
         self.apply(ev.ProblemReported(connection.peer, arguments.text(args, "text"), time.time_ns()))
 
     def _ls(self, _connection: Connection, _args: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return views.datasets(self._desk)
+        return views.datasets_with_meta(self._desk)
 
     def _notebooks(self, _connection: Connection, _args: Mapping[str, Any]) -> list[dict[str, Any]]:
         return views.notebooks(self._desk)

@@ -57,9 +57,6 @@ class People:
         self._reports: dict[int, KernelsReported] = {}  # reporting peer -> its newest report
         self._kernels: dict[int, Kernel] = {}  # kernel's pid -> kernel
 
-    def __len__(self) -> int:
-        return len(self.peers)
-
     def arrive(self, event: PeerArrived) -> bool:
         """Take in a peer; True when a server should be asked whose kernel it is."""
         self.peers[event.peer] = Peer(event.peer, event.pid, event.ancestors, event.program, event.role, event.since_ns)

@@ -157,7 +157,7 @@ class Service:
         disown(self._listener.fileno())
         server.close()
         self._worker.shutdown(wait=True)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # whatever became of the directory, the lock must be given back
             os.unlink(self.store.path / SOCKET_NAME)
         if self._release is not None:
             self._release()
@@ -167,6 +167,9 @@ class Service:
         for timer in (self._retry, self._news):
             if timer is not None:
                 timer.cancel()
+        accepting = asyncio.all_tasks() - {asyncio.current_task()}
+        if accepting:  # connections that came in the last moment, and would be left open without an owner
+            await asyncio.wait(accepting, timeout=1.0)
         for connection in list(self._connections):
             connection.close()
         for _ in range(100):

@@ -130,6 +130,7 @@ def test_a_server_takes_over_from_a_script_that_goes_on_as_a_client(open_channel
     script = open_channel()
     server = open_channel(role="server")
     assert server.is_host
+    assert server.notice is None
     assert script.request("status")["host"]["role"] == "server"
     assert not script.is_host
     second = open_channel(role="server")

@@ -142,6 +142,7 @@ def test_a_stopped_host_is_named_and_goes_on_later(stack: ExitStack, nq_store_di
     host.line()
     channel = stack.enter_context(Channel(nq_store_dir, Settings(connect_seconds=0.4)))
     os.kill(host.pid, signal.SIGSTOP)
+    os.waitpid(host.pid, os.WUNTRACED)  # until it has stopped
     try:
         with pytest.raises(CoordinatorUnavailable, match=f"pid {host.pid}"):
             channel.request("ls")

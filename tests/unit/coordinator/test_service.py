@@ -151,6 +151,17 @@ def test_appended_rows_are_a_new_version_even_if_nobody_was_told(
         wire.call("find", {"name": "bars", "version": 9})
 
 
+def test_a_version_that_left_the_header_is_not_found(service: Service, store: Store, connect: Dial, put: Put) -> None:
+    """A header lists its newest versions only; the answer says so."""
+    wire = connect()
+    info = put(wire, "bars", reserve_rows=200)
+    for _ in range(130):
+        store.append(info.id, np.arange(1.0))
+    assert wire.call("find", {"name": "bars", "version": 131})["rows"] == 140
+    with pytest.raises(UnknownDataset, match="left the header"):
+        wire.call("find", {"name": "bars", "version": 1})
+
+
 def test_the_quota_is_checked_before_anything_is_allocated(service: Service, connect: Dial, put: Put) -> None:
     """A reservation beyond the pool names what is in it and who holds it; no file is made."""
     wire = connect()
@@ -274,7 +285,7 @@ def test_a_defect_in_one_operation_does_not_end_the_service(
 ) -> None:
     """The caller is told, everybody else goes on."""
     wire = connect()
-    monkeypatch.setattr("jupyter_nq.coordinator.views.datasets", lambda desk: 1 // 0)
+    monkeypatch.setattr("jupyter_nq.coordinator.views.datasets_with_meta", lambda desk: 1 // 0)
     with pytest.raises(NQError, match="ZeroDivisionError"):
         wire.call("ls", {})
     assert wire.call("notebooks", {})
@@ -291,7 +302,7 @@ def test_the_desk_is_status_datasets_and_notebooks_of_one_moment(service: Servic
     desk = client.call("desk", {})
     assert [row["who"] for row in desk["notebooks"]] == ["risk.ipynb"]
     assert desk["notebooks"] == client.call("notebooks", {})
-    assert desk["datasets"] == client.call("ls", {})
+    assert [{**row, "meta": {}} for row in desk["datasets"]] == client.call("ls", {})
     status = desk["status"]
     assert (status["datasets"], status["peers"], status["notebooks"]) == (1, 1, 1)
     assert status["problem"]["text"] == "gap"
