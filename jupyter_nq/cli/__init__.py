@@ -15,11 +15,11 @@ from jupyter_nq.cli.parser import build_parser
 from jupyter_nq.errors import NQError
 
 _HOMES = {
-    "demo": "demo",
+    "demo": "demo.run",
     "sample": "sample",
     "status": "report",
     "ls": "report",
-    "doctor": "doctor",
+    "doctor": "doctor.run",
     "clean": "clean",
 }
 

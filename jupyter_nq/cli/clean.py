@@ -23,8 +23,8 @@ from jupyter_nq.buffers.directory import MARKER, SOCKET
 from jupyter_nq.buffers.locks import try_flock
 from jupyter_nq.buffers.names import is_object_id
 from jupyter_nq.buffers.platform import process_is_alive
-from jupyter_nq.cli.checks import read_marker
-from jupyter_nq.cli.findings import Failed
+from jupyter_nq.cli.doctor.checks import read_marker
+from jupyter_nq.cli.doctor.findings import Failed
 from jupyter_nq.cli.report import who
 from jupyter_nq.cli.text import size
 from jupyter_nq.cli.view import holders, reach, store_path

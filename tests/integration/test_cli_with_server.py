@@ -14,8 +14,8 @@ import nbformat
 import pytest
 
 from jupyter_nq.bars.sample import write_sample
-from jupyter_nq.cli.jupyter_server_process import JupyterServer
-from jupyter_nq.cli.notebook_run import attach
+from jupyter_nq.cli.demo.jupyter_server import JupyterServer
+from jupyter_nq.cli.demo.notebook_run import attach
 from jupyter_nq.testing import wait_until
 
 

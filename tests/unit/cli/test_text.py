@@ -10,7 +10,7 @@ import pytest
 from jupyter_nq.cli.text import one_line, seconds, size, table
 
 
-@pytest.mark.parametrize("module", ["text", "report", "summary", "parser"])
+@pytest.mark.parametrize("module", ["text", "report", "demo.summary", "parser"])
 def test_examples(module: str) -> None:
     """The examples in the docstrings are true."""
     result = doctest.testmod(importlib.import_module(f"jupyter_nq.cli.{module}"))

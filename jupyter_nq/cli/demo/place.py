@@ -13,8 +13,8 @@ from pathlib import Path
 
 from jupyter_nq.bars.discovery import available
 from jupyter_nq.bars.sample import write_sample
-from jupyter_nq.cli.checks import free_bytes
-from jupyter_nq.cli.notebook_file import insert_code, read, write
+from jupyter_nq.cli.demo.notebook_file import insert_code, read, write
+from jupyter_nq.cli.doctor.checks import free_bytes
 from jupyter_nq.cli.view import look
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import SourceNotFound, StoreError
@@ -91,5 +91,5 @@ def copy_notebooks(work: Path, fine: str) -> list[Path]:
 
 def examples() -> Path:
     """Return the directory of the example notebooks: beside this file when installed, else the source tree's."""
-    installed = Path(__file__).parent / "examples"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "examples"
+    installed = Path(__file__).parents[1] / "examples"
+    return installed if installed.is_dir() else Path(__file__).parents[3] / "examples"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from jupyter_nq.buffers import Store
 from jupyter_nq.buffers.directory import MARKER, SOCKET
-from jupyter_nq.cli import checks, two_processes
-from jupyter_nq.cli.findings import Failed, Finding, attempt
+from jupyter_nq.cli.doctor import checks, two_processes
+from jupyter_nq.cli.doctor.findings import Failed, Finding, attempt
 from jupyter_nq.cli.text import seconds, size
 from jupyter_nq.cli.view import reach, store_path
 from jupyter_nq.client.records import Status

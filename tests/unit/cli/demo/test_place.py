@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_nq.buffers import Store
-from jupyter_nq.cli import demo_place
+from jupyter_nq.cli.demo import place as demo_place
 from jupyter_nq.errors import SourceNotFound, StoreError
 
 

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jupyter_nq.cli import summary
 from jupyter_nq.cli.clean import empty
-from jupyter_nq.cli.demo_place import SLOW, Place, copy_notebooks, prepare_data, prepare_store
-from jupyter_nq.cli.interruption import Signals, interruptible
-from jupyter_nq.cli.jupyter_server_process import JupyterServer, ServerFailed
-from jupyter_nq.cli.notebook_run import CellRun, NotebookRun, RunFailed, attach
+from jupyter_nq.cli.demo import summary
+from jupyter_nq.cli.demo.interruption import Signals, interruptible
+from jupyter_nq.cli.demo.jupyter_server import JupyterServer, ServerFailed
+from jupyter_nq.cli.demo.notebook_run import CellRun, NotebookRun, RunFailed, attach
+from jupyter_nq.cli.demo.place import SLOW, Place, copy_notebooks, prepare_data, prepare_store
 from jupyter_nq.cli.text import seconds
 
 _HOLDERS_SECONDS = 5.0

@@ -1,4 +1,4 @@
-"""The second process of `jupyter nq doctor`: `python -m jupyter_nq.cli.peer`.
+"""The second process of `jupyter nq doctor`: `python -m jupyter_nq.cli.doctor.peer`.
 
 It obeys one JSON line after the other on standard input and answers each with one line. It ends with
 its input, so that it cannot outlive the doctor.
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from jupyter_nq.cli.futex import Word
+from jupyter_nq.cli.doctor.futex import Word
 
 TIMEOUT_SECONDS = 5.0
 _locks: dict[str, int] = {}  # descriptors by path; this process has one thread

@@ -23,8 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jupyter_nq.cli.findings import Failed, Finding, attempt
-from jupyter_nq.cli.futex import Word
+from jupyter_nq.cli.doctor.findings import Failed, Finding, attempt
+from jupyter_nq.cli.doctor.futex import Word
 from jupyter_nq.cli.text import seconds, size
 
 _TIMEOUT_SECONDS = 10.0
@@ -40,7 +40,7 @@ class Peer:
     def __init__(self) -> None:
         # -P keeps the current directory off the path, so that no file there can take a module's place.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "jupyter_nq.cli.peer"],
+            [sys.executable, "-P", "-m", "jupyter_nq.cli.doctor.peer"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jupyter_nq.cli.jupyter_server_process import JupyterServer, ServerFailed, isolated
+from jupyter_nq.cli.demo.jupyter_server import JupyterServer, ServerFailed, isolated
 from jupyter_nq.testing import wait_until
 
 
@@ -75,8 +75,8 @@ def test_a_server_that_does_not_start(tmp_path: Path) -> None:
 
 def test_a_server_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not answer in time is an error, and one that does not stop is killed."""
-    monkeypatch.setattr("jupyter_nq.cli.jupyter_server_process._START_SECONDS", 0.5)
-    monkeypatch.setattr("jupyter_nq.cli.jupyter_server_process._STOP_SECONDS", 0.2)
+    monkeypatch.setattr("jupyter_nq.cli.demo.jupyter_server._START_SECONDS", 0.5)
+    monkeypatch.setattr("jupyter_nq.cli.demo.jupyter_server._STOP_SECONDS", 0.2)
     server = JupyterServer(tmp_path / "home", tmp_path, {})
     server._environment["PYTHONPATH"] = str(tmp_path)
     code = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: signal.pause()"

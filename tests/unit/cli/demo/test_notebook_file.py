@@ -7,8 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from jupyter_nq.cli import notebook_file
-from jupyter_nq.cli.demo_place import FINE, NOTEBOOKS, copy_notebooks, examples
+from jupyter_nq.cli.demo import notebook_file
+from jupyter_nq.cli.demo.place import FINE, NOTEBOOKS, copy_notebooks, examples
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

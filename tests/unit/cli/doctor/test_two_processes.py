@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_nq.cli import peer as orders
-from jupyter_nq.cli import two_processes
-from jupyter_nq.cli.findings import Failed, Finding
-from jupyter_nq.cli.futex import Word, call_number
-from jupyter_nq.cli.two_processes import Peer
+from jupyter_nq.cli.doctor import peer as orders
+from jupyter_nq.cli.doctor import two_processes
+from jupyter_nq.cli.doctor.findings import Failed, Finding
+from jupyter_nq.cli.doctor.futex import Word, call_number
+from jupyter_nq.cli.doctor.two_processes import Peer
 
 Check = Callable[[Path, Peer], Finding]
 CHECKS = ["lock", "crash", "mapping", "wake", "rename", "credentials"]

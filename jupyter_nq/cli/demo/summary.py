@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jupyter_nq.cli.notebook_run import CellRun, NotebookRun
+from jupyter_nq.cli.demo.notebook_run import CellRun, NotebookRun
 from jupyter_nq.cli.text import one_line, seconds, size, table
 
 _TITLE_CHARACTERS = 64

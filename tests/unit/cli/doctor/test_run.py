@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jupyter_nq.buffers import Store
-from jupyter_nq.cli import doctor
+from jupyter_nq.cli.doctor import run as doctor
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.config import load_settings
-
-from .conftest import Run
+from tests.unit.cli.conftest import Run
 
 ALWAYS = 11  # the checks that need no store
 

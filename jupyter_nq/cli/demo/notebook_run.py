@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
-from jupyter_nq.cli.notebook_file import Document, code_cells, output, plain_text, read, write
+from jupyter_nq.cli.demo.notebook_file import Document, code_cells, output, plain_text, read, write
 
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.2

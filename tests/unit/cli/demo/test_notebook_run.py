@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from jupyter_client.manager import KernelManager
 
-from jupyter_nq.cli.notebook_run import CellRun, NotebookRun, RunFailed, alive, attach, private_bytes
+from jupyter_nq.cli.demo.notebook_run import CellRun, NotebookRun, RunFailed, alive, attach, private_bytes
 
 T = TypeVar("T")
 Act = Callable[[NotebookRun], Awaitable[T]]

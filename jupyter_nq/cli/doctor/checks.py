@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jupyter_nq.buffers.directory import MARKER, SOCKET
-from jupyter_nq.cli.findings import Failed, Finding, attempt
+from jupyter_nq.cli.doctor.findings import Failed, Finding, attempt
 from jupyter_nq.cli.text import seconds, size
 
 _SOCKET_LIMIT_BYTES = 107

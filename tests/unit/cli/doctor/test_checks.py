@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from jupyter_nq.buffers import Store
-from jupyter_nq.cli import checks
-from jupyter_nq.cli.findings import Failed, Finding, attempt
+from jupyter_nq.cli.doctor import checks
+from jupyter_nq.cli.doctor.findings import Failed, Finding, attempt
 from jupyter_nq.errors import StoreError
 
 

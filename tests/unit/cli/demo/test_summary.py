@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-from jupyter_nq.cli import summary
-from jupyter_nq.cli.notebook_run import CellRun, NotebookRun
+from jupyter_nq.cli.demo import summary
+from jupyter_nq.cli.demo.notebook_run import CellRun, NotebookRun
 
 PARSED = "NQ.30min v1: 20,000 bars, 2023-01-01 23:00 to 2024-09-09 12:00 UTC, parsed in 412 ms\n  zone: UTC"
 MAPPED = "NQ.30min v1: 20,000 bars, 2023-01-01 23:00 to 2024-09-09 12:00 UTC, mapped in 398 ms"

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from jupyter_nq.cli.interruption import interruptible
+from jupyter_nq.cli.demo.interruption import interruptible
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -1,0 +1,1 @@
+"""`jupyter nq doctor`: what the store needs from this machine, tried in the configured directory."""
