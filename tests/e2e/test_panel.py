@@ -81,7 +81,7 @@ def page(lab: JupyterProcess) -> Iterator[Page]:
         outside = opened.on("request", lambda r: wrong.append(r.url) if "127.0.0.1" not in r.url else None)
         assert outside is None
         opened.goto(f"http://127.0.0.1:{lab.port}{lab.base_url}login")
-        opened.locator("input[name=password]").fill(TOKEN)
+        opened.locator("input#password_input").fill(TOKEN)
         opened.locator("#login_submit").click()
         yield opened
         ARTIFACTS.mkdir(exist_ok=True)
