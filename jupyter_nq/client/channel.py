@@ -26,7 +26,7 @@ from typing import Any
 
 from jupyter_nq.buffers import Catalogue
 from jupyter_nq.client.bell import Bell
-from jupyter_nq.client.hosting import become_host, host_pid
+from jupyter_nq.client.hosting import become_host, nobody, silent
 from jupyter_nq.client.ledger import Ledger
 from jupyter_nq.config import Settings
 from jupyter_nq.coordinator import Service, Wire, dial
@@ -178,7 +178,7 @@ class Channel:
                     raise
                 except TimeoutError as exc:
                     self._drop(wire)
-                    raise CoordinatorUnavailable(self._silent()) from exc
+                    raise CoordinatorUnavailable(silent(self.store_path, self.peer_info, self._settings)) from exc
                 except OSError:
                     self._drop(wire)
                 except BaseException:  # an interrupt: the answer is still under way and must not meet the next request
@@ -196,7 +196,7 @@ class Channel:
             if wire is not None:
                 return wire
             if time.monotonic() >= deadline:
-                raise CoordinatorUnavailable(self._nobody())
+                raise CoordinatorUnavailable(nobody(self.store_path, self._require))
             self._closing.wait(pause * random.uniform(0.5, 1.0))
             pause = min(1.6 * pause, _LONGEST_PAUSE_SECONDS)
 
@@ -323,26 +323,6 @@ class Channel:
                     self._attempt()
                 except NQError as exc:
                     _log.debug("no coordinator yet: %s", exc)
-
-    # -- words ---------------------------------------------------------------------------------------
-    def _nobody(self) -> str:
-        if self._require == "server":
-            return (
-                f"No Jupyter server hosts the store {self.store_path}. Start one where jupyter-nq is installed "
-                "(`jupyter lab`), with the same JUPYTER_NQ_STORE or NQApp.store_dir, or leave require out."
-            )
-        pid = host_pid(Catalogue(self.store_path, create=False))
-        return (
-            f"No coordinator answers in the store {self.store_path}; process {pid} hosted it last. "
-            "If that process is stopped or stuck, end it; the next that connects takes over."
-        )
-
-    def _silent(self) -> str:
-        host = self.peer_info.get("host", {})
-        return (
-            f"The coordinator of {self.store_path} (pid {host.get('pid')}, {host.get('program')}) did not answer for "
-            f"{self._settings.connect_seconds:g} s. If that process is stopped, continue or end it; then try again."
-        )
 
     # -- fork ----------------------------------------------------------------------------------------
     def _after_fork(self) -> None:

@@ -6,11 +6,15 @@ ends, so there is never more than one host and never a dead one. The file holds 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from jupyter_nq.buffers import Catalogue
+from jupyter_nq.buffers.locks import is_current, try_flock
 from jupyter_nq.config import Settings, setting_names
 from jupyter_nq.coordinator import Service
 from jupyter_nq.coordinator.forking import disown, own
@@ -52,24 +56,42 @@ def take_lock(store: Catalogue) -> int | None:
         fd = own(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     except OSError as exc:
         raise StoreError(f"The coordinator's lock {path} cannot be opened: {exc.strerror}. Check the store.") from exc
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.pwrite(fd, f"{os.getpid():<20}\n".encode(), 0)
-    except BlockingIOError:
+    if not try_flock(fd, fcntl.LOCK_EX) or not is_current(fd, path):
         _give_back(fd)
         return None
-    except BaseException:
-        _give_back(fd)
-        raise
+    with contextlib.suppress(OSError):  # a full store has no room for a note to people
+        os.pwrite(fd, f"{os.getpid():<20}\n".encode(), 0)
     return fd
 
 
-def host_pid(store: Catalogue) -> int | None:
+def host_pid(store_path: Path) -> int | None:
     """Return the pid that the newest host wrote beside its lock; None when there is none to read."""
     try:
-        return int((store.path / LOCK_NAME).read_text())
+        return int((store_path / LOCK_NAME).read_text())
     except (OSError, ValueError):
         return None
+
+
+def nobody(store_path: Path, require: str | None) -> str:
+    """Say that no host was found, and what to do."""
+    if require == "server":
+        return (
+            f"No Jupyter server hosts the store {store_path}. Start one where jupyter-nq is installed "
+            "(`jupyter lab`), with the same JUPYTER_NQ_STORE or NQApp.store_dir, or leave require out."
+        )
+    return (
+        f"No coordinator answers in the store {store_path}; process {host_pid(store_path)} hosted it last. "
+        "If that process is stopped or stuck, end it; the next that connects takes over."
+    )
+
+
+def silent(store_path: Path, greeting: Mapping[str, Any], settings: Settings) -> str:
+    """Say that a host does not answer, and what to do; `greeting` is what it said when it did."""
+    host = greeting.get("host", {})
+    return (
+        f"The coordinator of {store_path} (pid {host.get('pid')}, {host.get('program')}) did not answer for "
+        f"{settings.connect_seconds:g} s. If that process is stopped, continue or end it; then try again."
+    )
 
 
 def _give_back(fd: int) -> None:

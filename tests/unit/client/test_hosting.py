@@ -17,11 +17,11 @@ from jupyter_nq.errors import CoordinatorUnavailable, StoreError
 def test_one_process_at_a_time_hosts(nq_store_dir: Path) -> None:
     """The second attempt gets nothing; after the first stopped, it does."""
     store = Store(nq_store_dir)
-    assert host_pid(store) is None
+    assert host_pid(nq_store_dir) is None
     first = become_host(store, Settings())
     assert first is not None
     assert become_host(store, Settings()) is None
-    assert host_pid(store) == os.getpid()
+    assert host_pid(nq_store_dir) == os.getpid()
     first.stop()
     second = become_host(store, Settings())
     assert second is not None
