@@ -30,7 +30,6 @@ from jupyter_nq.client.hosting import become_host, nobody, silent
 from jupyter_nq.client.ledger import Ledger
 from jupyter_nq.config import Settings
 from jupyter_nq.coordinator import Service, Wire, dial
-from jupyter_nq.coordinator.forking import disown, own
 from jupyter_nq.coordinator.service import SOCKET_NAME
 from jupyter_nq.errors import CoordinatorUnavailable, NQError
 
@@ -207,7 +206,6 @@ class Channel:
             wire = self._dial()
         if wire is None or not self._accepts(wire):
             return None
-        own(wire.sock.fileno())
         self._wire, self.peer_info = wire, wire.info
         self._ensure_keeper()
         self._ledger.forget_told()
@@ -269,7 +267,6 @@ class Channel:
             self._wire = None
             eager = self._role == "server"
             self._host_after = 0.0 if eager else time.monotonic() + random.uniform(*_SERVER_FIRST_SECONDS)
-        disown(wire.sock.fileno())
         wire.close()
         self._bell.ring()
 

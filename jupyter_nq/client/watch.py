@@ -16,7 +16,6 @@ from typing import Any
 
 from jupyter_nq.config import Settings
 from jupyter_nq.coordinator import Wire, dial
-from jupyter_nq.coordinator.forking import disown, own
 from jupyter_nq.coordinator.service import SOCKET_NAME
 from jupyter_nq.errors import NQError
 
@@ -86,7 +85,6 @@ class Watch:
             self._follow(wire)
 
     def _follow(self, wire: Wire) -> None:
-        fd = own(wire.sock.fileno())
         self._wire = wire
         try:
             revision = wire.call("watch", {})["revision"]
@@ -98,7 +96,6 @@ class Watch:
             _log.debug("the coordinator left: %s", exc)
         finally:
             self._wire = None
-            disown(fd)
             wire.close()
 
     def _tell(self, name: str, data: dict[str, Any]) -> None:

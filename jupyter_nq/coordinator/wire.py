@@ -15,6 +15,7 @@ from collections import deque
 from typing import Any
 
 import jupyter_nq
+from jupyter_nq.coordinator.forking import disown, own
 from jupyter_nq.coordinator.identity import program
 from jupyter_nq.coordinator.protocol import PROTOCOL, REPLY_LIMIT_BYTES, Decoder, Encoder, raise_error
 from jupyter_nq.coordinator.versions import LAYOUT, upgrade_sentence
@@ -29,7 +30,7 @@ class Wire:
     Parameters
     ----------
     sock
-        A connected stream socket; the wire owns it.
+        A connected stream socket; the wire owns it, and a forked child does not keep it.
     timeout_seconds
         Longest wait for one reply; None waits for ever. `TimeoutError` when it passes.
     """
@@ -42,6 +43,7 @@ class Wire:
         self._encoder = Encoder()
         self._decoder = Decoder(REPLY_LIMIT_BYTES)
         sock.settimeout(timeout_seconds)
+        own(sock.fileno())
 
     def call(self, op: str, args: dict[str, Any]) -> Any:
         """Send a request and return its answer; errors of the coordinator are raised as their own class."""
@@ -76,6 +78,7 @@ class Wire:
 
     def close(self) -> None:
         """Close the connection; closing twice is fine."""
+        disown(self.sock.fileno())
         self.sock.close()
 
     def _receive(self) -> list[dict[str, Any]]:

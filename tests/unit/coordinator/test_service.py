@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -182,6 +183,33 @@ def test_a_reservation_waits_for_memory_that_is_being_freed(
         handle = store.open(put(wire, "bars", rows=45_000).id)
         handle.close()
     assert wire.call("ls", {})[0]["version"] == 8
+
+
+@pytest.mark.parametrize(("wanted", "fits"), [(700_000, True), (1 << 20, False)])
+def test_a_reservation_is_answered_when_the_freeing_is_done(
+    service: Service, connect: Dial, put: Put, monkeypatch: pytest.MonkeyPatch, wanted: int, fits: bool
+) -> None:
+    """While an old version is being freed, a reservation that needs its room waits; others are served."""
+    wire, other = connect(), connect()
+    go_on, collect = threading.Event(), service.store.collect
+    monkeypatch.setattr(service.store, "collect", lambda id_: go_on.wait(10) and collect(id_))
+    put(wire, "bars", rows=40_000)
+    put(wire, "bars", rows=10_000)
+    outcome: list[bool] = []
+
+    def ask() -> None:
+        try:
+            outcome.append("ticket" in wire.call("reserve", {"name": "more", "bytes": wanted}))
+        except StoreFull:
+            outcome.append(False)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_until(lambda: service._after_collections and other.call("status", {}))
+    assert outcome == []
+    go_on.set()
+    asking.join(10)
+    assert outcome == [fits]
 
 
 def test_a_reservation_is_given_back(service: Service, connect: Dial) -> None:
