@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
@@ -71,7 +72,7 @@ def page(lab: JupyterProcess) -> Iterator[Page]:
 
     def note(message: ConsoleMessage) -> None:
         if message.type == "error":
-            wrong.append(message.text)
+            wrong.append(f"{message.text} {message.location.get('url')}")
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
@@ -95,6 +96,9 @@ def test_dataset_appears_and_its_load_cell_works(lab: JupyterProcess, page: Page
     page.goto(f"http://127.0.0.1:{lab.port}{lab.base_url}lab/tree/execution_engine.ipynb?reset")
     notebook = page.locator(".jp-NotebookPanel")
     expect(notebook.locator(".jp-CodeCell").first).to_be_visible(timeout=60 * SECONDS)
+    # A cell that is run before its kernel is there does nothing.
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60 * SECONDS)
+    expect(page.get_by_role("button", name=re.compile("Python 3.*Idle"))).to_be_visible(timeout=60 * SECONDS)
     page.locator('.jp-SideBar li[data-id="jupyter-nq-panel"]').click()
     panel = page.locator("#jupyter-nq-panel")
     expect(panel).to_contain_text("No dataset is shared yet", timeout=20 * SECONDS)
@@ -103,7 +107,7 @@ def test_dataset_appears_and_its_load_cell_works(lab: JupyterProcess, page: Page
     page.keyboard.press("Shift+Enter")
     dataset = panel.locator('tbody[data-dataset="NQ.30min"]')
     expect(dataset).to_contain_text("v1", timeout=60 * SECONDS)
-    expect(dataset).to_contain_text("20.0k rows")
+    expect(dataset).to_contain_text("20,000 rows")
     expect(dataset).to_contain_text("execution_engine.ipynb")
 
     other = lab.kernel("risk_management.ipynb")
@@ -113,8 +117,7 @@ def test_dataset_appears_and_its_load_cell_works(lab: JupyterProcess, page: Page
     expect(panel.locator('tbody[data-dataset="signals"]')).to_contain_text("Not in use")
 
     dataset.get_by_role("button").click()
-    inserted = notebook.locator(".jp-CodeCell").nth(1)
-    expect(inserted).to_contain_text("%nq_get NQ.30min as NQ_30min")
+    expect(notebook.locator(".jp-mod-active.jp-CodeCell")).to_contain_text("%nq_get NQ.30min as NQ_30min")
     page.keyboard.press("Shift+Enter")
     page.keyboard.type("print(len(NQ_30min), NQ_30min.equals(bars))")
     page.keyboard.press("Shift+Enter")

@@ -105,7 +105,11 @@ def test_a_script_hands_over_to_a_server_and_survives_its_kill(stack: ExitStack,
     server = stack.enter_context(Child(nq_store_dir, code))
     assert server.line() == "True"
     server.line()
-    assert script.request("status")["host"] == {"pid": server.pid, "role": "server", "program": f"{Path(sys.executable).name} -c"}
+    assert script.request("status")["host"] == {
+        "pid": server.pid,
+        "role": "server",
+        "program": f"{Path(sys.executable).name} -c",
+    }
     handle = Store(nq_store_dir).open("bars")
     script.hold(handle.info.id, handle.version)
     server.kill()
