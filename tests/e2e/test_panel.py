@@ -131,10 +131,10 @@ def test_dataset_appears_and_its_load_cell_works(lab: JupyterProcess, page: Page
 
 
 def _dark(page: Page) -> None:
-    page.get_by_role("menuitem", name="Settings").click()
-    page.get_by_role("menuitem", name="Theme").first.hover()
-    page.get_by_role("menuitemcheckbox", name="JupyterLab Dark", exact=True).click()
-    expect(page.locator("body[data-jp-theme-light=false]")).to_be_visible(timeout=20 * SECONDS)
+    page.locator(".lm-MenuBar-itemLabel", has_text="Settings").click()
+    page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Theme$")).hover()
+    page.locator(".lm-Menu-itemLabel", has_text=re.compile("^JupyterLab Dark$")).click()
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-light", "false", timeout=20 * SECONDS)
 
 
 def _picture(page: Page, name: str) -> None:

@@ -20,7 +20,8 @@ from jupyter_nq.testing import wait_until
 
 TOKEN = "integration-token"
 _START_SECONDS = 60.0
-_OTHER_EXTENSIONS = ("notebook", "notebook_shim", "jupyter_lsp", "jupyter_server_terminals")
+_LAB_EXTENSIONS = ("jupyterlab", "jupyter_lsp", "jupyter_server_terminals")
+_NEVER = ("notebook", "notebook_shim")
 
 
 class Answer(Exception):
@@ -96,7 +97,8 @@ class JupyterProcess:
         self._options = [f"--NQApp.store_dir={store}", *options]
         if not any("identity_seconds" in option for option in options):
             self._options.append("--NQApp.identity_seconds=0.2")
-        self._extensions = {**dict.fromkeys(_OTHER_EXTENSIONS, False), "jupyter_nq": extension, "jupyterlab": lab}
+        others = {**dict.fromkeys(_LAB_EXTENSIONS, lab), **dict.fromkeys(_NEVER, False)}
+        self._extensions = {**others, "jupyter_nq": extension}
         self._kernels: list[Kernel] = []
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
