@@ -48,8 +48,8 @@ class Channel:
 
     Parameters
     ----------
-    store_path
-        Directory of the store; it is made when it is not there.
+    store
+        The opened store, or its directory, which is made when it is not there.
     settings
         Settings of this process; `connect_seconds` bounds every wait.
     role
@@ -68,7 +68,7 @@ class Channel:
 
     def __init__(
         self,
-        store_path: str | os.PathLike[str],
+        store: Catalogue | str | os.PathLike[str],
         settings: Settings,
         *,
         role: str = "client",
@@ -76,7 +76,7 @@ class Channel:
         may_host: bool = True,
         on_connect: Callable[[Channel], None] | None = None,
     ) -> None:
-        self.store_path = Path(os.path.abspath(store_path))
+        self.store_path = (store if isinstance(store, Catalogue) else Catalogue(store)).path
         self.peer_info: dict[str, Any] = {}
         self.notice: str | None = None
         self._settings = settings
@@ -94,7 +94,6 @@ class Channel:
         self._ledger = Ledger()
         self._bell = Bell()
         self._keeper: threading.Thread | None = None
-        Catalogue(self.store_path)
         try:
             with self._lock:
                 self._reach(time.monotonic() + settings.connect_seconds)

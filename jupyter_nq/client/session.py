@@ -64,7 +64,7 @@ class Session:
     ) -> None:
         self.settings = settings or load_settings(store_dir=None if where is None else os.fspath(where))
         self.store = Store(self.settings.store_dir or default_store_dir())
-        self.channel = Channel(self.store.path, self.settings, role=role, require=require)
+        self.channel = Channel(self.store, self.settings, role=role, require=require)
 
     def __repr__(self) -> str:
         return f"<Session {self.store.path} {'hosting' if self.channel.is_host else 'connected'}>"
