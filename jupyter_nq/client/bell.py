@@ -19,7 +19,8 @@ class Bell:
     def __init__(self) -> None:
         self._fd = own(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
         self._rung = False
-        weakref.finalize(self, _close, self._fd)
+        # Not at the interpreter's exit: the keeper still listens then, and the system closes what is left.
+        weakref.finalize(self, _close, self._fd).atexit = False
 
     def fileno(self) -> int:
         """Return the descriptor to wait for."""
