@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 import pandas as pd
+import pyarrow as pa
 
 from jupyter_nq.client.session import Session
 
@@ -64,6 +65,7 @@ def warm_up() -> None:
     import jupyter_core.paths  # noqa: F401  (where the settings file is looked for)
 
     pd.Index(["close"])  # pandas imports its string machinery with the first column name
+    pa.ipc.read_schema(pa.schema([("close", pa.float64())]).serialize())  # and Arrow its reader with the first schema
 
 
 def disconnect() -> None:
