@@ -56,9 +56,19 @@ def test_packages() -> None:
 
 def test_top_level_is_the_architecture() -> None:
     """The root holds what the project's plan says, and nothing else."""
-    kept = {
-        "pyproject.toml", "jupyter_nq", "labextension", "magics", "tests", "examples", "README.md", "LICENSE", "CHANGELOG.md",
-    }  # fmt: skip
+    kept = set(
+        [
+            "pyproject.toml",
+            "jupyter_nq",
+            "labextension",
+            "magics",
+            "tests",
+            "examples",
+            "README.md",
+            "LICENSE",
+            "CHANGELOG.md",
+        ]
+    )
     made = {"build", "dist"}
     found = {p.name for p in ROOT.iterdir() if not p.name.startswith(".")}
     assert found - made == kept

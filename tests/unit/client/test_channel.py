@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from jupyter_nq.config import Settings
 from jupyter_nq.coordinator.service import SOCKET_NAME
 from jupyter_nq.errors import CoordinatorUnavailable, StoreError, UnknownDataset, VersionMismatch
 from jupyter_nq.testing import wait_until
+from tests.unit.client.child import Child
 
 Open = Callable[..., Channel]
 
@@ -180,38 +180,44 @@ def test_what_follows_a_connection_may_fail_and_may_use_the_channel(open_channel
     assert open_channel(on_connect=drop_nothing).request("ls") == []
 
 
-def test_an_interrupt_never_shifts_the_answers(open_channel: Open) -> None:
+_INTERRUPTED = """
+import re
+from jupyter_nq.errors import UnknownDataset
+channel = Channel(store, settings)
+stopped = threading.Event()
+def interrupt():
+    while not stopped.wait(0.002):
+        os.kill(os.getpid(), signal.SIGINT)
+def ask(n):
+    try:
+        channel.request("find", name=f"n{n}")
+    except UnknownDataset as exc:
+        return re.search("'(n[0-9]+)'", str(exc))[1] == f"n{n}"
+    return False
+thread = threading.Thread(target=interrupt)
+wrong = interrupted = n = 0
+thread.start()
+while interrupted < 50:
+    n += 1
+    try:
+        wrong += not ask(n)
+    except KeyboardInterrupt:
+        interrupted += 1
+while thread.is_alive():
+    try:
+        stopped.set()
+        thread.join()
+    except KeyboardInterrupt:
+        pass
+say(wrong, channel.request("ls"))
+"""
+
+
+def test_an_interrupt_never_shifts_the_answers(open_channel: Open, nq_store_dir: Path) -> None:
     """Ctrl-C in the middle of a request ends the line; the next request has a new one and its own answer."""
     open_channel()
-    channel = open_channel()
-    stopped = threading.Event()
-
-    def interrupt() -> None:
-        while not stopped.wait(0.002):
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    interrupted = 0
-    for n in range(200):
-        try:
-            if n == 0:
-                thread.start()
-            with pytest.raises(UnknownDataset, match=f"'n{n}'"):
-                channel.request("find", name=f"n{n}")
-        except KeyboardInterrupt:
-            interrupted += 1
-        if n == 150:
-            _stop(stopped, thread)
-    assert channel.request("ls") == []
-
-
-def _stop(stopped: threading.Event, thread: threading.Thread) -> None:
-    while thread.is_alive():
-        try:
-            stopped.set()
-            thread.join()
-        except KeyboardInterrupt:
-            continue
+    with Child(nq_store_dir, _INTERRUPTED) as child:
+        assert child.line() == "0 []"
 
 
 def test_a_coordinator_that_does_not_answer_is_named(open_channel: Open, nq_store_dir: Path) -> None:
