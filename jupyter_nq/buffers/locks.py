@@ -7,9 +7,8 @@ A build lock also carries a record for those who wait: how far the builder is an
 builder removes the file before it lets go; the waiters still hold the old file open and read the record
 there, so a failure reaches exactly those who waited for it, and nothing is left behind.
 
-A lock belongs to the open file, which a forked child shares. The child therefore replaces its copies by
-/dev/null at once: a worker that outlives a killed builder keeps nobody waiting, and unwinding the builder's
-code in the child neither frees nor removes what is the parent's.
+A forked child keeps no copy of an exclusive lock (`forking`): a worker that outlives a killed builder keeps
+nobody waiting, and unwinding the builder's code in the child neither frees nor removes what is the parent's.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from typing import Any
 
 import msgpack
 
+from jupyter_nq.buffers.forking import disown, own
 from jupyter_nq.errors import BuildFailed, NQError, by_name
 
-_held: set[int] = set()  # descriptors with an exclusive lock; each is added and discarded by the thread that owns it
 _POLL_SECONDS = 0.02
 _RECORD_BYTES = 64 << 10  # 64 KiB: a record is a fraction or one error message
 
@@ -58,11 +57,11 @@ def open_lock_file(path: Path) -> int:
 @contextlib.contextmanager
 def kept_from_children(fd: int) -> Iterator[None]:
     """Keep an exclusive lock out of the hands of children forked meanwhile; closes `fd` at the end."""
-    _held.add(fd)
+    own(fd)
     try:
         yield
     finally:
-        _held.discard(fd)
+        disown(fd)
         os.close(fd)
 
 
@@ -70,17 +69,6 @@ def remove_own(fd: int, path: Path) -> None:
     """Remove a locked file, unless `fd` is a child's replacement for it."""
     if is_current(fd, path):
         os.unlink(path)
-
-
-def _replace_in_child() -> None:
-    if _held:
-        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        for fd in _held:
-            os.dup2(nothing, fd, inheritable=False)
-        os.close(nothing)
-
-
-os.register_at_fork(after_in_child=_replace_in_child)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import contextlib
 import os
 import weakref
 
-from jupyter_nq.coordinator.forking import disown, own
+from jupyter_nq.buffers.forking import disown, own
 
 
 class Bell:

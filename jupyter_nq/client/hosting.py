@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_nq.buffers import Catalogue
+from jupyter_nq.buffers.forking import disown, own
 from jupyter_nq.buffers.locks import is_current, try_flock
 from jupyter_nq.config import Settings, setting_names
 from jupyter_nq.coordinator import Service
-from jupyter_nq.coordinator.forking import disown, own
 from jupyter_nq.errors import StoreError
 
 LOCK_NAME = "coordinator.lock"

@@ -26,10 +26,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from jupyter_nq.buffers import Catalogue, Damaged
+from jupyter_nq.buffers.forking import disown, own
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.connection import Connection
 from jupyter_nq.coordinator.desk import Desk
-from jupyter_nq.coordinator.forking import disown, own
 from jupyter_nq.coordinator.identity import peer_credentials, program
 from jupyter_nq.coordinator.operations import Operations, stored_object
 from jupyter_nq.coordinator.protocol import Request

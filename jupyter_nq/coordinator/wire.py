@@ -15,7 +15,7 @@ from collections import deque
 from typing import Any
 
 import jupyter_nq
-from jupyter_nq.coordinator.forking import disown, own
+from jupyter_nq.buffers.forking import disown, own
 from jupyter_nq.coordinator.identity import program
 from jupyter_nq.coordinator.protocol import PROTOCOL, REPLY_LIMIT_BYTES, Decoder, Encoder, raise_error
 from jupyter_nq.coordinator.versions import LAYOUT, upgrade_sentence

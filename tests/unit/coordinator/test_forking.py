@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_nq.buffers.forking import disown, own
 from jupyter_nq.coordinator import Service
-from jupyter_nq.coordinator.forking import disown, own
 from tests.unit.coordinator.conftest import Dial
 
 

@@ -1,9 +1,10 @@
 """Descriptors that a forked child must not keep.
 
-A child inherits a duplicate of every descriptor. A kept duplicate of the coordinator's lock would hold the
-lock after the host died; one of a connection would hide its end from the peer. So the child puts /dev/null
-in the place of each: the duplicate is gone at once, and the Python objects that still know the number close
-something harmless. A lock is never released by hand here, because that would release it for the parent too.
+A child inherits a duplicate of every descriptor, and a lock belongs to the open file that both share. A kept
+duplicate of the coordinator's lock would hold it after the host died, one of a builder's lock would keep
+everybody waiting, one of a connection would hide its end from the peer. So the child puts /dev/null in the
+place of each: the duplicate is gone at once, and the Python objects that still know the number close
+something harmless. A lock is never released by hand, because that would release it for the parent too.
 """
 
 from __future__ import annotations
