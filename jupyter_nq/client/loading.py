@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from jupyter_nq.client.request import Request, source_of
 from jupyter_nq.errors import UnknownDataset, UnreadableSource
 
 if TYPE_CHECKING:
+    from jupyter_nq.bars import Bars
     from jupyter_nq.client.session import Session
 
 Progress = Callable[[float], None]
@@ -70,12 +72,9 @@ class _Source:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.quick = quick(request.path)
-        self._fingerprint: Fingerprint | None = None
 
     def fingerprint(self) -> Fingerprint:
-        if self._fingerprint is None:
-            self._fingerprint = fingerprint(self.request.path)
-        return self._fingerprint
+        return _fingerprint(self.request.path, self.quick)
 
     def may_own(self, handle: Handle) -> bool:
         """Is the dataset this file's, in this or an older state?"""
@@ -87,6 +86,8 @@ class _Source:
         known = source_of(handle.info.meta)
         if known.get("code") != CODE_VERSION or known.get("reading") != self.request.reading.given():
             return False
+        if known.get("rows") != handle.rows:  # somebody appended to it: no longer the file
+            return False
         if known.get("path") == str(self.request.path) and tuple(known.get("quick", ())) == self.quick:  # type: ignore[arg-type]
             return True
         return self._same_content(known)
@@ -94,7 +95,7 @@ class _Source:
     def _same_content(self, known: Mapping[str, object]) -> bool:
         return known.get("digest") == self.fingerprint().digest
 
-    def meta(self, profile: Mapping[str, Any], evidence: tuple[str, ...]) -> dict[str, Any]:
+    def meta(self, bars: Bars) -> dict[str, Any]:
         """Return what the dataset remembers of this file."""
         return {
             "bars": {
@@ -105,10 +106,17 @@ class _Source:
                 "code": CODE_VERSION,
                 "symbol": self.request.symbol,
                 "timeframe": self.request.timeframe,
-                "profile": dict(profile),
-                "evidence": list(evidence),
+                "rows": bars.table.num_rows,
+                "profile": bars.profile.to_dict(),
+                "evidence": list(bars.evidence),
             }
         }
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(path: Path, _as_it_is: tuple[int, int, int]) -> Fingerprint:
+    """Digest a file once for each state of it that this process meets."""
+    return fingerprint(path)
 
 
 def _open(session: Session, name: str) -> Handle | None:
@@ -125,23 +133,23 @@ def _mapped(handle: Handle, *, parsed: bool, start: float, notice: str | None) -
 
 def _build_once(session: Session, name: str, source: _Source, progress: Progress | None) -> tuple[Handle, bool]:
     """Be the one process that parses, or wait for it; the second value tells which it was."""
-    key = xxhash.xxh3_128_hexdigest(f"{name}\0{source.fingerprint().digest}\0{CODE_VERSION}".encode())
+    reading = sorted(source.request.reading.given().items())
+    content = f"{name}\0{source.fingerprint().digest}\0{reading}\0{CODE_VERSION}"
 
     def waiting(fraction: float | None) -> None:
         if progress is not None:
             progress(fraction or 0.0)
 
-    with session.store.lock(key, waiting=waiting) as building:
+    with session.store.lock(xxhash.xxh3_128_hexdigest(content.encode()), waiting=waiting) as building:
         ready = _open(session, name)
         if ready is not None and source.is_same(ready):
             return ready, False
         if ready is not None:
             ready.close()
-        _parse(session, name, source, building.write_progress, progress)
-        return session.open(name), True
+        return _parse(session, name, source, building.write_progress, progress), True
 
 
-def _parse(session: Session, name: str, source: _Source, *listeners: Progress | None) -> None:
+def _parse(session: Session, name: str, source: _Source, *listeners: Progress | None) -> Handle:
     from jupyter_nq.bars import load_bars  # the CSV machinery is not needed by a warm load
 
     def tell(fraction: float) -> None:
@@ -160,7 +168,7 @@ def _parse(session: Session, name: str, source: _Source, *listeners: Progress | 
     )
     _check_unchanged(request.path, source.fingerprint())
     reserve = int(bars.table.num_rows * session.settings.append_reserve)
-    session.publish(name, bars.table, meta=source.meta(bars.profile.to_dict(), bars.evidence), reserve_rows=reserve)
+    return session.publish(name, bars.table, meta=source.meta(bars), reserve_rows=reserve)
 
 
 def _check_unchanged(path: Path, before: Fingerprint) -> None:

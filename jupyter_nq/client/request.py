@@ -11,6 +11,7 @@ from pathlib import Path
 from jupyter_nq.bars.discovery import SUFFIXES, available, find_source, parse_name
 from jupyter_nq.bars.instruments import instrument
 from jupyter_nq.bars.timeframe import parse_timeframe
+from jupyter_nq.bars.zones import find_zone
 from jupyter_nq.errors import AmbiguousSource, SourceNotFound, UnknownTimeframe, UnreadableSource
 
 
@@ -41,7 +42,8 @@ class Request:
     def name(self) -> str:
         """`NQ.30min`; explicit answers about the reading give another name: `NQ.30min-UTC-end`."""
         order = {None: "", True: "dayfirst", False: "monthfirst"}[self.reading.day_first]
-        zone = re.sub(r"[^A-Za-z0-9._]+", "_", self.reading.tz or "")
+        # + and - are spelt out: UTC+3 and UTC-3 must not meet in one name.
+        zone = re.sub(r"[^A-Za-z0-9._]", "_", (self.reading.tz or "").replace("+", "plus").replace("-", "minus"))
         parts = [f"{self.symbol}.{self.timeframe}", zone, self.reading.edge or "", order]
         return "-".join(part for part in parts if part)
 
@@ -59,11 +61,15 @@ def resolve(
 
     Raises
     ------
+    UnknownZone
+        The zone of the reading does not exist.
     SourceNotFound, AmbiguousSource, UnknownInstrument, UnknownTimeframe
         No file, or more than one, or a word that is neither; the message lists what is there.
     """
+    if reading.tz is not None:
+        find_zone(reading.tz)
     if source is not None and _is_path(source):
-        return _from_path(Path(source), timeframe, symbol, reading)
+        return _from_path(Path(source).expanduser(), timeframe, symbol, reading)
     word = None if source is None else os.fspath(source)
     if word is not None and timeframe is None and symbol is None and _is_timeframe(word):
         word, timeframe = None, word

@@ -1,7 +1,12 @@
-"""Which rows and columns of a bar dataset a load shows; a selection is a view, never a copy."""
+"""Which rows and columns of a bar dataset a load shows; a selection is a view, never a copy.
+
+A stamp as text is ISO 8601 only, because `03/04/2025` means two days. What is left out of it makes it a
+period: `2024-06` is the whole month, so as a start it means its first and as an end its last nanosecond.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
 
@@ -14,6 +19,13 @@ from jupyter_nq.errors import InvalidArgument, nearest
 Stamp = str | date | datetime | pd.Timestamp
 HIDDEN = frozenset({"flags"})
 """Columns that are shown only when they are named."""
+
+_ISO = re.compile(
+    r"(?P<period>\d{4}(-\d{2}(-\d{2})?)?)"
+    r"|(?P<moment>\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?( ?(Z|[+-]\d{2}:?\d{2}))?)"
+)
+_EARLIEST, _LATEST = np.iinfo(np.int64).min + 1, np.iinfo(np.int64).max
+_YEARS = range(1678, 2262)  # that ns since 1970 can hold in full
 
 
 def visible(handle: Handle, columns: Sequence[str] | None) -> list[str] | None:
@@ -33,34 +45,65 @@ def visible(handle: Handle, columns: Sequence[str] | None) -> list[str] | None:
 
 
 def row_range(handle: Handle, start: Stamp | None, end: Stamp | None) -> tuple[int, int]:
-    """Return the half-open row range of the bars that start in `[start, end]`.
-
-    Both ends are inclusive, as in pandas: a bare date as `end` means the whole day. Stamps without a
-    zone are UTC.
-    """
+    """Return the half-open row range of the bars that start in `[start, end]`, both inclusive."""
     rows = handle.rows
     if start is None and end is None:
         return 0, rows
-    stamps = handle.numpy(columns=["timestamp"])["timestamp"].view(np.int64)
-    first = 0 if start is None else int(np.searchsorted(stamps, _to_ns(start, "start"), side="left"))
-    last = rows if end is None else int(np.searchsorted(stamps, _last_ns(end), side="right"))
-    if first > last:
+    first_ns = _EARLIEST if start is None else span_ns(start, "start")[0]
+    last_ns = _LATEST if end is None else span_ns(end, "end")[1]
+    if first_ns > last_ns:
         raise InvalidArgument(f"start {start} is after end {end}.")
-    return first, last
+    stamps = handle.numpy(columns=["timestamp"])["timestamp"].view(np.int64)
+    first, stop = np.searchsorted(stamps, first_ns, side="left"), np.searchsorted(stamps, last_ns, side="right")
+    return int(first), int(stop)
 
 
-def _to_ns(stamp: Stamp, what: str) -> int:
+def span_ns(stamp: Stamp, what: str = "stamp") -> tuple[int, int]:
+    """Return the first and the last nanosecond (UTC, since 1970) that a stamp means.
+
+    Without a zone it is UTC. A stamp beyond what int64 can hold becomes the nearest one that it can.
+
+    Raises
+    ------
+    InvalidArgument
+        Not ISO 8601, no such day, or no stamp at all; `what` names the argument.
+
+    >>> [str(np.datetime64(ns, "s")) for ns in (s // 10**9 for s in span_ns("2024-02"))]
+    ['2024-02-01T00:00:00', '2024-02-29T23:59:59']
+    """
     try:
-        moment = pd.Timestamp(stamp)
-        moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
-        return int(moment.as_unit("ns").value)
-    except (ValueError, TypeError) as exc:
-        raise InvalidArgument(f"{what}={stamp!r} is not a date or time. Write 2024-06-12 or 2024-06-12 14:30.") from exc
+        if isinstance(stamp, str):
+            return _text_ns(stamp.strip())
+        if isinstance(stamp, datetime | np.datetime64) and not pd.isna(stamp):
+            return (_moment_ns(pd.Timestamp(stamp)),) * 2
+        if isinstance(stamp, date) and not pd.isna(stamp):
+            return _period_ns(stamp.isoformat())
+    except (ValueError, OverflowError):  # a month 13, a day 31 of June
+        pass
+    raise InvalidArgument(
+        f"{what}={stamp!r} is not a date or time. Write 2024-06-12, 2024-06 or 2024-06-12 14:30, in UTC or with a zone."
+    )
 
 
-def _last_ns(end: Stamp) -> int:
-    ns = _to_ns(end, "end")
-    whole_day = isinstance(end, date) and not isinstance(end, datetime)
-    if whole_day or (isinstance(end, str) and len(end.strip()) == len("2024-06-12")):
-        return ns + 24 * 3600 * 10**9 - 1
-    return ns
+def _text_ns(text: str) -> tuple[int, int]:
+    match = _ISO.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    if match["period"]:
+        return _period_ns(text)
+    return (_moment_ns(pd.Timestamp(text)),) * 2
+
+
+def _period_ns(text: str) -> tuple[int, int]:
+    year = int(text[:4])
+    if year not in _YEARS:
+        return (_EARLIEST, _EARLIEST) if year < _YEARS.start else (_LATEST, _LATEST)
+    period = pd.Period(text, freq={4: "Y", 7: "M", 10: "D"}[len(text)])
+    return _moment_ns(period.start_time), _moment_ns((period + 1).start_time) - 1
+
+
+def _moment_ns(moment: pd.Timestamp) -> int:
+    if moment.year not in _YEARS:
+        return _EARLIEST if moment.year < _YEARS.start else _LATEST
+    moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
+    return int(moment.as_unit("ns").value)

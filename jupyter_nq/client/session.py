@@ -8,6 +8,7 @@ name and version, and it is told what this process holds, so that others can see
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -18,7 +19,7 @@ from jupyter_nq.buffers import Handle, ObjectInfo, Store
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.loading import Mapped, Progress, load
 from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
-from jupyter_nq.client.request import Reading, resolve
+from jupyter_nq.client.request import Reading, resolve, source_of
 from jupyter_nq.client.selection import Stamp, row_range, visible
 from jupyter_nq.config import Settings, default_store_dir, load_settings
 from jupyter_nq.errors import (
@@ -29,6 +30,7 @@ from jupyter_nq.errors import (
     StoreFull,
     UnknownDataset,
     UnreadableSource,
+    UnsupportedData,
 )
 
 _FOR_THE_DESK = (AmbiguousStamps, BuildFailed, ChecksumError, StoreFull, UnreadableSource)
@@ -116,7 +118,8 @@ class Session:
             Zone of the stamps (IANA name), "start" or "end" of bar, day before month. None finds it out
             and fails when the file does not tell. A given answer makes a dataset of its own.
         start, end
-            First and last bar by its UTC start, both inclusive; a bare date as `end` is the whole day.
+            First and last bar by its start, both inclusive: "2024-06-12 14:30" (UTC unless it has a zone), or a
+            whole day, month or year ("2024-06"), or a date or datetime.
         columns
             Names in the order wanted; None shows all but `flags`.
         as_
@@ -129,6 +132,11 @@ class Session:
         A read-only zero-copy view, rows in strictly increasing `timestamp` (UTC ns, start of bar), prices
         float64 as in the file, `volume` int64. Tensors are copy-on-write per page.
 
+        Warns
+        -----
+        UserWarning
+            When the plain name is taken by another file and the dataset got a name of its own.
+
         Raises
         ------
         SourceNotFound, AmbiguousSource, AmbiguousStamps, UnreadableSource, UnknownInstrument,
@@ -137,6 +145,8 @@ class Session:
         mapped = self.map(
             source, timeframe, symbol=symbol, data_dir=data_dir, reading=Reading(tz, edge, day_first), progress=progress
         )
+        if mapped.notice is not None:
+            warnings.warn(mapped.notice, stacklevel=3)
         return self.view(mapped.handle, as_, columns=columns, start=start, end=end)
 
     def map(
@@ -190,7 +200,8 @@ class Session:
         ------
         InvalidName, UnsupportedData, StoreFull
         """
-        return self.publish(name, data, progress=progress)
+        with self.publish(name, data, progress=progress) as handle:
+            return Stored(name, handle.version, handle.rows, handle.info.nbytes)
 
     def publish(
         self,
@@ -200,12 +211,11 @@ class Session:
         meta: dict[str, Any] | None = None,
         reserve_rows: int = 0,
         progress: Progress | None = None,
-    ) -> Stored:
-        """Do what `put` does, with metadata and spare rows for appending."""
+    ) -> Handle:
+        """Do what `put` does, with metadata and spare rows for appending; returns the version made, held."""
         plan = self.store.plan(data, reserve_rows, meta=meta)
         with self._reporting(), self.store.writing(name), self._reserved(name, plan.nbytes) as ticket:
-            info = self.store.write(name, plan, progress=progress)
-            return _stored(self.channel.request("publish", id=info.id, ticket=ticket), info)
+            return self._published(self.store.write(name, plan, progress=progress), ticket)
 
     def get(
         self,
@@ -240,7 +250,7 @@ class Session:
         """Add rows to a shared table: a new version of the same object, frames that exist stay as they are.
 
         Rows must have the table's columns and types. When the reserved capacity is full, the table is
-        copied once to an object of twice its size.
+        copied once to an object of twice its size. A dataset that was loaded from a file is refused.
 
         Raises
         ------
@@ -248,10 +258,13 @@ class Session:
         """
         with self.store.writing(name):
             current = self._find(name, None)
+            self._refuse_parsed(current)
             try:
                 with self._reserved(name, self.store.plan(rows).nbytes) as ticket:
                     info = self.store.append(current, rows)
-                    return _stored(self.channel.request("appended", id=info.id, ticket=ticket), info)
+                    # Committed: from here on it is a fact, which the coordinator is told and would find itself.
+                    self.channel.note("appended", id=info.id, ticket=ticket)
+                    return Stored(name, info.version, info.rows, info.nbytes)
             except CapacityFull:
                 return self._grow(name, current, rows)
 
@@ -271,10 +284,7 @@ class Session:
         else:
             found = self.channel.request("find", name=name, version=version)
             handle = self.store.open(found["id"], version=found["version"])
-        held = handle.info.id, handle.version
-        self.channel.hold(*held)
-        handle.on_release(partial(self.channel.release, *held))
-        return handle
+        return self._hold(handle)
 
     def ls(self) -> list[Dataset]:
         """Return all datasets with their holders, by name."""
@@ -314,8 +324,36 @@ class Session:
         """Append to a copy of the object with twice its capacity."""
         room = self.store.info(current).nbytes + self.store.plan(rows).nbytes
         with self._reserved(name, room) as ticket:
-            info = self.store.grow(current, rows)
-            return _stored(self.channel.request("publish", id=info.id, ticket=ticket), info)
+            grown = self._published(self.store.grow(current, rows), ticket)
+        with grown:
+            return Stored(name, grown.version, grown.rows, grown.info.nbytes)
+
+    def _published(self, info: ObjectInfo, ticket: int) -> Handle:
+        """Have a sealed object named, or free it; returns its version, whoever overtakes it meanwhile."""
+        with self.store.open(info.id):
+            try:
+                version = self.channel.request("publish", id=info.id, ticket=ticket)["version"]
+            except BaseException:
+                self.channel.note("discard", id=info.id)
+                raise
+            return self._hold(self.store.open(info.id, version=version))
+
+    def _hold(self, handle: Handle) -> Handle:
+        """Announce what is held here, until the last view is gone."""
+        held = handle.info.id, handle.version
+        self.channel.hold(*held)
+        handle.on_release(partial(self.channel.release, *held))
+        return handle
+
+    def _refuse_parsed(self, object_id: str) -> None:
+        """Keep a dataset that was parsed from a file equal to that file."""
+        info = self.store.info(object_id)
+        path = source_of(info.meta).get("path")
+        if path is not None:
+            raise UnsupportedData(
+                f"{info.name} holds what {path} holds. Add the rows to the file and load it again, or put them under "
+                "another name."
+            )
 
     @contextmanager
     def _reserved(self, name: str, nbytes: int) -> Iterator[int]:
@@ -335,7 +373,3 @@ class Session:
         except _FOR_THE_DESK as exc:
             self.report(str(exc).partition("\n")[0][:_DESK_CHARACTERS])
             raise
-
-
-def _stored(reply: dict[str, Any], info: ObjectInfo) -> Stored:
-    return Stored(reply["name"], reply["version"], reply["rows"], info.nbytes)

@@ -157,14 +157,15 @@ def column_list(text: str) -> list[str]:
 
 def moment(text: str) -> str:
     """Check the value of `--start` or `--end`: a date, or a date and time, UTC unless it says otherwise."""
-    import pandas as pd
+    from jupyter_nq.client.selection import span_ns
+    from jupyter_nq.errors import InvalidArgument
 
     try:
-        known = not pd.isna(pd.Timestamp(text))
-    except ValueError:
-        known = False
-    if not known:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write 2024-01-31 or 2024-01-31T14:30 (UTC)")
+        span_ns(text)
+    except InvalidArgument:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a date; write 2024-01-31, 2024-01 or 2024-01-31T14:30 (UTC)"
+        ) from None
     return text
 
 

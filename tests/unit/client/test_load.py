@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
+from jupyter_nq.buffers import Handle
 from jupyter_nq.client.request import Reading
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import (
@@ -20,7 +22,9 @@ from jupyter_nq.errors import (
     SourceNotFound,
     UnknownInstrument,
     UnknownTimeframe,
+    UnknownZone,
     UnreadableSource,
+    UnsupportedData,
 )
 
 DAMAGED = "NQ - 30 min - ETH.csv"
@@ -123,6 +127,8 @@ def test_other_file_of_the_same_name_gets_its_own(session: Session, data: Path, 
     assert other.notice is not None
     assert name in other.notice
     assert str(data / DAMAGED) in other.notice
+    with pytest.warns(UserWarning, match=name):
+        session.load("NQ", "30min", data_dir=tmp_path / "other")
     again = session.map("NQ", "30min", data_dir=tmp_path / "other")
     assert (again.parsed, again.handle.info.name) == (False, name)
     assert session.map("NQ", "30min").handle.info.name == "NQ.30min"
@@ -145,6 +151,47 @@ def test_other_reading_is_another_dataset(session: Session) -> None:
     assert explicit.handle.info.name == "NQ.30min-Asia_Jerusalem-start-dayfirst"
     assert explicit.parsed
     pd.testing.assert_frame_equal(session.view(plain.handle), session.view(explicit.handle))
+
+
+def test_opposite_zones_are_two_datasets(session: Session) -> None:
+    """UTC+3 and UTC-3 never meet in one name, and neither changes the other."""
+    east = session.map("NQ", "30min", reading=Reading(tz="Etc/GMT-3", edge="start"))
+    west = session.map("NQ", "30min", reading=Reading(tz="Etc/GMT+3", edge="start"))
+    assert east.handle.info.name == "NQ.30min-Etc_GMTminus3-start"
+    assert west.handle.info.name == "NQ.30min-Etc_GMTplus3-start"
+    with pytest.raises(UnknownZone, match="Mars"):
+        session.map("NQ", "30min", reading=Reading(tz="Mars/Olympus_Mons" + "A" * 200))
+
+
+def test_rows_that_a_notebook_adds_are_no_bars_of_the_file(session: Session) -> None:
+    """Appending to a loaded dataset is refused, and if it happens below the session, the file is parsed again."""
+    loaded = session.map("NQ", "30min")
+    rows = loaded.handle.arrow(stop=2)
+    with pytest.raises(UnsupportedData, match="Add the rows to the file"):
+        session.append("NQ.30min", rows)
+    session.store.append(loaded.handle.info.id, rows)
+    again = session.map("NQ", "30min")
+    assert (again.parsed, again.handle.rows) == (True, loaded.handle.rows)
+
+
+def test_a_build_gives_the_version_it_made(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another notebook publishes under the name in that moment is not taken for the file's bars."""
+    publish = Session.publish
+
+    def publish_and_be_overtaken(self: Session, name: str, data: object, **options: Any) -> Handle:
+        made = publish(self, name, data, **options)
+        publish(self, name, np.zeros(3))
+        return made
+
+    monkeypatch.setattr(Session, "publish", publish_and_be_overtaken)
+    loaded = session.map("NQ", "30min")
+    assert (loaded.handle.version, loaded.handle.rows) == (1, 2_000)
+
+
+def test_home_directory_is_expanded(session: Session, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path may begin with a tilde."""
+    monkeypatch.setenv("HOME", str(data))
+    assert session.map(f"~/{DAMAGED}").handle.info.name == "NQ.30min"
 
 
 @pytest.mark.parametrize(
