@@ -109,7 +109,15 @@ def load_bars(
         progress=_scaled(progress, 0.0, _SNIFF_SHARE),
     )
     table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(progress, _SNIFF_SHARE, 1.0))
-    return Bars(table, found.profile, found.evidence, known_instrument(path, symbol))
+    return Bars(table, found.profile, (*found.evidence, *_open_end(path)), known_instrument(path, symbol))
+
+
+def _open_end(path: Path) -> tuple[str, ...]:
+    """Say so when the last number of a file may have been cut: a line break after it would prove it whole."""
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        whole = file.read(1) in b"\r\n"
+    return () if whole else ("end: the last line has no line break; if the file is still being written, load it again",)
 
 
 def _scaled(progress: Progress | None, low: float, high: float) -> Callable[[float], None] | None:

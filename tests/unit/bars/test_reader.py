@@ -240,3 +240,13 @@ def test_volumes_that_do_not_fit_together(make_file: MakeFile) -> None:
     path = make_file(STAMPS, header="Date,Open,High,Low,Close,Up,Down", row=f"100,101,99,100,{big},{big}")
     with pytest.raises(UnreadableSource, match="do not fit into 64 bits"):
         load_bars(path)
+
+
+def test_a_file_that_may_be_unfinished_is_named(make_file: MakeFile) -> None:
+    """Without a line break at its end the last volume may be cut: the rows are read, and the evidence says so."""
+    path = make_file(STAMPS)
+    assert not any(line.startswith("end:") for line in load_bars(path).evidence)
+    path.write_text(path.read_text().rstrip("\n"))
+    loaded = load_bars(path)
+    assert loaded.table.num_rows == len(STAMPS)
+    assert any("still being written" in line for line in loaded.evidence)
