@@ -77,7 +77,9 @@ def test_another_version_is_told_which_environment_to_upgrade(stranger: Wire, ch
     """One sentence names both versions and the command; the connection ends."""
     with pytest.raises(VersionMismatch, match=r"Two versions of jupyter-nq.*-m pip install --upgrade") as caught:
         stranger.call("hello", _greeting(**changes))
-    older = "/env/python" if (changes.get("protocol") or 0) <= PROTOCOL and changes.get("layout") != 2 else sys.executable
+    older = (
+        "/env/python" if (changes.get("protocol") or 0) <= PROTOCOL and changes.get("layout") != 2 else sys.executable
+    )
     assert f"{older} -m pip" in str(caught.value)
     with pytest.raises(OSError):  # noqa: PT011 - closed, reset or broken, as the moment wants
         stranger.call("status", {})
