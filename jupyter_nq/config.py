@@ -27,11 +27,11 @@ class Settings(HasTraits):
 
     store_dir = Unicode(
         "",
-        help="Directory of the shared store. Empty means $JUPYTER_NQ_STORE, else /dev/shm/nq-<uid>, one per user.",
+        help="Directory of the shared store. $JUPYTER_NQ_STORE wins; empty means /dev/shm/nq-<uid>, one per user.",
     ).tag(config=True)
     data_dir = Unicode(
         "",
-        help="Directory that holds the bar files. Empty means $JUPYTER_NQ_DATA, else the current directory.",
+        help="Directory that holds the bar files. $JUPYTER_NQ_DATA wins; empty means the current directory.",
     ).tag(config=True)
     default_symbol = Unicode("NQ", help="Symbol that a load means when only a timeframe is given.").tag(config=True)
     pool_bytes = Int(

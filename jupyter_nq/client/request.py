@@ -76,7 +76,7 @@ def resolve(
     symbol = instrument(symbol or word or default_symbol).symbol
     directory = Path(data_dir)
     timeframe = timeframe or _only_timeframe(directory, symbol)
-    label = parse_timeframe(timeframe).label
+    label = _label(timeframe)
     return Request(find_source(directory, symbol, label).resolve(), symbol, label, reading)
 
 
@@ -107,7 +107,13 @@ def _from_path(path: Path, timeframe: str | None, symbol: str | None, reading: R
             f"{path.name}: the file name does not tell which instrument and timeframe it holds. "
             "Say both, for example symbol='NQ', timeframe='30min'."
         )
-    return Request(path.resolve(), instrument(symbol).symbol, parse_timeframe(timeframe).label, reading)
+    return Request(path.resolve(), instrument(symbol).symbol, _label(timeframe), reading)
+
+
+def _label(timeframe: str) -> str:
+    if not isinstance(timeframe, str):
+        raise UnknownTimeframe(f"timeframe={timeframe!r} is not text. Write it with its unit: '30min'.")
+    return parse_timeframe(timeframe).label
 
 
 def _only_timeframe(directory: Path, symbol: str) -> str:

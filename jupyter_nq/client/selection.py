@@ -17,6 +17,7 @@ from jupyter_nq.buffers import Handle
 from jupyter_nq.errors import InvalidArgument, nearest
 
 Stamp = str | date | datetime | pd.Timestamp
+FORMS = ("pandas", "arrow", "numpy", "torch")
 HIDDEN = frozenset({"flags"})
 """Columns that are shown only when they are named."""
 
@@ -28,6 +29,13 @@ _EARLIEST, _LATEST = np.iinfo(np.int64).min + 1, np.iinfo(np.int64).max
 _YEARS = range(1678, 2262)  # that ns since 1970 can hold in full
 
 
+def checked_form(as_: str) -> str:
+    """Return the form in which a view is wanted, or raise `InvalidArgument` with the forms there are."""
+    if as_ not in FORMS:
+        raise InvalidArgument(f"as_={as_!r} is not a form.{nearest(str(as_), FORMS)} Use one of {', '.join(FORMS)}.")
+    return as_
+
+
 def visible(handle: Handle, columns: Sequence[str] | None) -> list[str] | None:
     """Return the columns to show, in the order asked for; None when the object is an array."""
     schema = handle.info.schema
@@ -35,6 +43,8 @@ def visible(handle: Handle, columns: Sequence[str] | None) -> list[str] | None:
         return None
     if columns is None:
         return [name for name in schema.names if name not in HIDDEN]
+    if isinstance(columns, str):
+        raise InvalidArgument(f"columns={columns!r} is one text. Write a list: columns=[{columns!r}].")
     for name in columns:
         if name not in schema.names:
             known = ", ".join(schema.names)

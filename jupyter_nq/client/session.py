@@ -20,20 +20,20 @@ from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.loading import Mapped, Progress, load
 from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
 from jupyter_nq.client.request import Reading, resolve, source_of
-from jupyter_nq.client.selection import Stamp, row_range, visible
-from jupyter_nq.config import Settings, default_store_dir, load_settings
+from jupyter_nq.client.selection import Stamp, checked_form, row_range, visible
+from jupyter_nq.config import Settings, default_store_dir, environment, load_settings
 from jupyter_nq.errors import (
     AmbiguousStamps,
-    BuildFailed,
     CapacityFull,
     ChecksumError,
+    InvalidArgument,
     StoreFull,
     UnknownDataset,
     UnreadableSource,
     UnsupportedData,
 )
 
-_FOR_THE_DESK = (AmbiguousStamps, BuildFailed, ChecksumError, StoreFull, UnreadableSource)
+_FOR_THE_DESK = (AmbiguousStamps, ChecksumError, StoreFull, UnreadableSource)
 _DESK_CHARACTERS = 300
 
 
@@ -64,6 +64,8 @@ class Session:
         settings: Settings | None = None,
         role: str = "client",
     ) -> None:
+        if require not in (None, "server"):
+            raise InvalidArgument(f"require={require!r} is neither None nor 'server'.")
         self.settings = settings or load_settings(store_dir=None if where is None else os.fspath(where))
         self.store = Store(self.settings.store_dir or default_store_dir())
         self.channel = Channel(self.store, self.settings, role=role, require=require)
@@ -83,9 +85,10 @@ class Session:
 
     @property
     def data_dir(self) -> Path:
-        """Directory of the bar files: this process's setting, else the host's, else the current directory."""
+        """Directory of the bar files: $JUPYTER_NQ_DATA as it is now, else the setting, else the host's, else `.`."""
         shared = self.channel.peer_info.get("settings", {})
-        return Path(self.settings.data_dir or shared.get("data_dir") or os.curdir)
+        now = environment().get("data_dir")
+        return Path(now or self.settings.data_dir or shared.get("data_dir") or os.curdir)
 
     # -- bars ------------------------------------------------------------------------------------
     def load(
@@ -182,7 +185,7 @@ class Session:
     ) -> Any:
         """Return the chosen rows and columns of a mapped object as `as_`, without copying."""
         first, stop = row_range(handle, start, end)
-        return handle.view(as_, columns=visible(handle, columns), start=first, stop=stop)
+        return handle.view(checked_form(as_), columns=visible(handle, columns), start=first, stop=stop)
 
     # -- shared objects --------------------------------------------------------------------------
     def put(self, name: str, data: Any, *, progress: Progress | None = None) -> Stored:
@@ -198,8 +201,11 @@ class Session:
 
         Raises
         ------
-        InvalidName, UnsupportedData, StoreFull
+        InvalidName, StoreFull
+        UnsupportedData
+            Also when `name` is a dataset that was loaded from a file.
         """
+        self._refuse_parsed(name, "Drop it first")
         with self.publish(name, data, progress=progress) as handle:
             return Stored(name, handle.version, handle.rows, handle.info.nbytes)
 
@@ -244,7 +250,7 @@ class Session:
             With the nearest names.
         """
         handle = self.open(name, version)
-        return handle.view(as_, columns=visible(handle, columns), start=start, stop=stop)
+        return handle.view(checked_form(as_), columns=visible(handle, columns), start=start, stop=stop)
 
     def append(self, name: str, rows: Any) -> Stored:
         """Add rows to a shared table: a new version of the same object, frames that exist stay as they are.
@@ -258,7 +264,7 @@ class Session:
         """
         with self.store.writing(name):
             current = self._find(name, None)
-            self._refuse_parsed(current)
+            self._refuse_parsed(name, "Add the rows to the file and load it again")
             try:
                 with self._reserved(name, self.store.plan(rows).nbytes) as ticket:
                     info = self.store.append(current, rows)
@@ -283,7 +289,7 @@ class Session:
                 handle = self.store.open(name)
         else:
             found = self.channel.request("find", name=name, version=version)
-            handle = self.store.open(found["id"], version=found["version"])
+            handle = self.store.open_id(found["id"], version=found["version"])
         return self._hold(handle)
 
     def ls(self) -> list[Dataset]:
@@ -330,13 +336,13 @@ class Session:
 
     def _published(self, info: ObjectInfo, ticket: int) -> Handle:
         """Have a sealed object named, or free it; returns its version, whoever overtakes it meanwhile."""
-        with self.store.open(info.id):
+        with self.store.open_id(info.id):
             try:
                 version = self.channel.request("publish", id=info.id, ticket=ticket)["version"]
             except BaseException:
                 self.channel.note("discard", id=info.id)
                 raise
-            return self._hold(self.store.open(info.id, version=version))
+            return self._hold(self.store.open_id(info.id, version=version))
 
     def _hold(self, handle: Handle) -> Handle:
         """Announce what is held here, until the last view is gone."""
@@ -345,15 +351,15 @@ class Session:
         handle.on_release(partial(self.channel.release, *held))
         return handle
 
-    def _refuse_parsed(self, object_id: str) -> None:
+    def _refuse_parsed(self, name: str, remedy: str) -> None:
         """Keep a dataset that was parsed from a file equal to that file."""
-        info = self.store.info(object_id)
-        path = source_of(info.meta).get("path")
+        try:
+            with self.store.open(name) as handle:
+                path = source_of(handle.info.meta).get("path")
+        except UnknownDataset:
+            return
         if path is not None:
-            raise UnsupportedData(
-                f"{info.name} holds what {path} holds. Add the rows to the file and load it again, or put them under "
-                "another name."
-            )
+            raise UnsupportedData(f"{name} holds what {path} holds. {remedy}, or put the data under another name.")
 
     @contextmanager
     def _reserved(self, name: str, nbytes: int) -> Iterator[int]:

@@ -194,6 +194,58 @@ def test_home_directory_is_expanded(session: Session, data: Path, monkeypatch: p
     assert session.map(f"~/{DAMAGED}").handle.info.name == "NQ.30min"
 
 
+def test_name_of_a_file_that_is_gone_is_free(session: Session, data: Path, tmp_path: Path) -> None:
+    """A deleted file keeps no name; the takeover is said, and who holds the old bars keeps them."""
+    (tmp_path / "old").mkdir()
+    lines = (data / DAMAGED).read_text().splitlines(keepends=True)
+    (tmp_path / "old" / DAMAGED).write_text("".join(lines[:500]))
+    old = session.load("NQ", "30min", data_dir=tmp_path / "old")
+    (tmp_path / "old" / DAMAGED).unlink()
+    new = session.map("NQ", "30min")
+    assert (new.handle.info.name, new.handle.version, new.parsed) == ("NQ.30min", 2, True)
+    assert new.notice is not None
+    assert "gone" in new.notice
+    assert len(old) == 499
+    assert session.map("NQ", "30min").notice is None
+
+
+def test_loaded_dataset_is_not_replaced_by_a_put(session: Session) -> None:
+    """`put` under the name of a file's dataset is refused; after a drop the name is free."""
+    session.load("NQ", "30min")
+    with pytest.raises(UnsupportedData, match=f"{DAMAGED}. Drop it first"):
+        session.put("NQ.30min", np.arange(3))
+    session.drop("NQ.30min")
+    assert session.put("NQ.30min", np.arange(3)).rows == 3
+
+
+def test_data_directory_of_the_moment(session: Session, data: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """A variable that is set in a running kernel counts from then on."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("JUPYTER_NQ_DATA", str(tmp_path / "empty"))
+    with pytest.raises(SourceNotFound):
+        session.load("NQ", "30min")
+    monkeypatch.setenv("JUPYTER_NQ_DATA", str(data))
+    assert len(session.load("NQ", "30min")) == 2_000
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"as_": "polars"}, "pandas, arrow, numpy, torch"),
+        ({"columns": "close"}, r"columns=\['close'\]"),
+        ({"columns": ["clos"]}, "Did you mean 'close'"),
+    ],
+)
+def test_arguments_that_make_no_sense(session: Session, options: dict[str, Any], says: str) -> None:
+    """Each is an InvalidArgument that says what to write."""
+    with pytest.raises(InvalidArgument, match=says):
+        session.load("NQ", "30min", **options)
+    with pytest.raises(UnknownTimeframe, match="with its unit"):
+        session.load("NQ", 30)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="neither None nor 'server'"):
+        Session(session.store.path, require="sever")
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
