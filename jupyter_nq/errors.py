@@ -89,10 +89,6 @@ class ChecksumError(NQError, ValueError):
     """The bytes of a shared object differ from its digest."""
 
 
-class BuildFailed(NQError, RuntimeError):
-    """Another process tried to build the dataset and failed; the message is its error."""
-
-
 # -- coordinator ---------------------------------------------------------------------------------
 class CoordinatorUnavailable(NQError, ConnectionError):
     """No coordinator answers, and this process may not or cannot host one."""

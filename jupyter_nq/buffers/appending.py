@@ -19,6 +19,7 @@ from jupyter_nq.buffers.intake import Array, Content, Lane, Read
 from jupyter_nq.buffers.objects import header_words, read_changing, read_static
 from jupyter_nq.buffers.plan import lane_offsets
 from jupyter_nq.buffers.platform import punch_hole
+from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.segments import Progress, allocate, copy_lane, progress_steps
 from jupyter_nq.errors import CapacityFull, UnsupportedData
 
@@ -38,7 +39,8 @@ def append_rows(fd: int, path: Path, content: Content, progress: Progress | None
         _commit(words, changing, rows + content.rows)
         if changing.digest_state != layout.OFF:
             complete = changing.digest_state == layout.DONE and changing.digest_rows == rows
-            refresh_digest(fd, static, words, rows if complete else 0)
+            with refused(path):
+                refresh_digest(fd, static, words, rows if complete else 0)
 
 
 def conform(content: Content, static: layout.Static) -> list[Lane]:
@@ -96,7 +98,7 @@ def _write_rows(
 
 
 def _commit(words: memoryview, changing: layout.Changing, rows: int) -> None:
-    index = layout.committed_slots(words, changing)[-1][0] + 1
+    index = layout.committed_slots(changing)[-1][0] + 1
     layout.set_slot(words, index, rows, time.time_ns())
     if changing.digest_state != layout.OFF:
         words[layout.WORD["digest_state"]] = layout.PENDING

@@ -8,6 +8,7 @@ change names and remove objects are the coordinator's; any process may read.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -18,12 +19,12 @@ from jupyter_nq.buffers import layout, platform
 from jupyter_nq.buffers.directory import open_directory
 from jupyter_nq.buffers.locks import is_current, try_flock
 from jupyter_nq.buffers.names import check_name, is_object_id
-from jupyter_nq.buffers.objects import Damaged, ObjectInfo, header_words, read_info
-from jupyter_nq.errors import NQError, StoreError, UnknownDataset
+from jupyter_nq.buffers.objects import Damaged, ObjectInfo, header_words, open_object, read_info
+from jupyter_nq.buffers.refusals import refused
+from jupyter_nq.errors import ChecksumError, StoreError, UnknownDataset
 
 _POOL_SHARE = 0.8  # of what is free: the rest belongs to whoever else uses the file system
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-_CHANGE = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+_REMOVE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Catalogue:
@@ -33,7 +34,7 @@ class Catalogue:
         self.path = Path(os.path.abspath(path))
         self.epoch = open_directory(self.path, create=create).epoch
         self._obj, self._tmp, self._names = (self.path / part for part in ("obj", "tmp", "names"))
-        self._in_memory = platform.is_in_memory(self.path)
+        self._in_memory = platform.is_in_memory(os.stat(self.path).st_dev)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}>"
@@ -41,27 +42,49 @@ class Catalogue:
     # -- reading ---------------------------------------------------------------------------------
     def names(self) -> dict[str, str]:
         """Return the object id behind each dataset name."""
-        found = {}
-        with os.scandir(self._names) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    object_id = os.path.basename(os.readlink(entry.path))
-                    if is_object_id(object_id):
-                        found[entry.name] = object_id
-        return dict(sorted(found.items()))
+        targets = {path.name: _target(path) for path in _entries(self._names)}
+        return {name: target for name, target in sorted(targets.items()) if target is not None}
 
     def info(self, object_id: str) -> ObjectInfo:
-        """Read one header; `UnknownDataset` when there is no such object, `ChecksumError` when it is damaged."""
-        with self._opened(object_id, _READ) as fd:
-            return read_info(fd, self._object_path(object_id))
+        """Read one header.
+
+        Raises
+        ------
+        UnknownDataset
+            There is no such object.
+        ChecksumError
+            Its header was read and is wrong.
+        StoreError
+            The system refuses to read it, which says nothing about the object.
+        """
+        path = self._object_path(object_id)
+        with self._opened(object_id, os.O_RDONLY) as fd:
+            try:
+                return read_info(fd, path)
+            except ChecksumError:
+                if not is_current(fd, path):  # its pages went while it was read
+                    raise self._dropped(object_id) from None
+                raise
+
+    def exists(self, object_id: str) -> bool:
+        """Tell whether an object, sound or damaged, is there."""
+        if not is_object_id(object_id):
+            return False
+        path = self._obj / object_id
+        with refused(path):
+            try:
+                os.lstat(path)
+            except FileNotFoundError:
+                return False
+        return True
 
     def scan(self) -> list[ObjectInfo]:
-        """Read the headers of all sound objects, oldest first."""
+        """Read the headers of all sound objects, oldest first; `StoreError` when one cannot be read."""
         found = [entry for entry in self._survey() if isinstance(entry, ObjectInfo)]
         return sorted(found, key=lambda info: (info.created_ns, info.id))
 
     def damaged(self) -> list[Damaged]:
-        """Return the files among the objects that are none, with the reason."""
+        """Return what lies among the objects and is none, with the reason; `StoreError` as for `scan`."""
         return [entry for entry in self._survey() if isinstance(entry, Damaged)]
 
     def holders(self, object_id: str) -> list[int]:
@@ -80,7 +103,8 @@ class Catalogue:
         used by the store already, and, on tmpfs, what the memory cgroup allows.
         """
         used = self.used_bytes()
-        limits = [int(_POOL_SHARE * (platform.file_system_free(self.path) + used))]
+        with refused(self.path):
+            limits = [int(_POOL_SHARE * (platform.file_system_free(self.path) + used))]
         if configured:
             limits.append(configured)
         rest = platform.cgroup_rest() if self._in_memory else None
@@ -88,16 +112,12 @@ class Catalogue:
             limits.append(rest + used)
         return min(limits)
 
-    def free_bytes(self, configured: int = 0) -> int:
-        """Return how much of the pool is left."""
-        return max(0, self.pool_limit(configured) - self.used_bytes())
-
     # -- changing --------------------------------------------------------------------------------
     def stamp(self, object_id: str, version: int) -> None:
         """Write the version of the object's first commit into its header; repeating it is fine."""
         if version < 1:
             raise ValueError(f"version is {version}; versions count from 1")
-        with self._opened(object_id, _CHANGE) as fd:
+        with self._opened(object_id, os.O_RDWR) as fd:
             had = read_info(fd, self._object_path(object_id)).first_version
             if had not in (0, version):
                 raise StoreError(
@@ -108,16 +128,21 @@ class Catalogue:
 
     def link(self, name: str, object_id: str) -> None:
         """Let `name` mean the object, at once for every reader."""
-        draft = self._tmp / f"{check_name(name)}.link"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(draft)
-        os.symlink(f"../obj/{object_id}", draft)
-        os.rename(draft, self._names / name)
+        draft = self._tmp / f"{check_name(name)}{_own_draft()}"
+        with refused(self._names / name):
+            draft.unlink(missing_ok=True)
+            os.symlink(f"../obj/{object_id}", draft)
+            try:
+                os.rename(draft, self._names / name)
+            except OSError:
+                os.unlink(draft)
+                raise
 
     def unlink(self, name: str) -> None:
         """Forget a name; a name that is not there is no error. Objects and views stay."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._names / check_name(name))
+        path = self._names / check_name(name)
+        with refused(path):
+            path.unlink(missing_ok=True)
 
     def collect(self, object_id: str) -> bool:
         """Remove an object that nobody maps and give its memory back; False while somebody holds it.
@@ -129,11 +154,11 @@ class Catalogue:
     def sweep(self) -> list[Path]:
         """Remove what dead processes left, and return it.
 
-        That is: files in `tmp/` that nobody has locked, and objects that were sealed but not published by a
-        process that is gone. Only the coordinator (or whoever knows that there is none) may call it.
+        That is: files in `tmp/` that nobody has locked, links there that another process did not get into place,
+        and objects that were sealed but not published by a process that is gone. Only the coordinator (or whoever
+        knows that there is none) may call it.
         """
-        candidates = [Path(entry.path) for entry in os.scandir(self._tmp)]
-        removed = [path for path in candidates if _is_orphan_kind(path) and _remove_if_free(path)]
+        removed = [path for path in _entries(self._tmp) if _remove_orphan(path)]
         unpublished = [i for i in self.scan() if i.version == 0 and not platform.process_is_alive(i.owner_pid)]
         return removed + [self._object_path(i.id) for i in unpublished if self.collect(i.id)]
 
@@ -147,18 +172,19 @@ class Catalogue:
     def _opened(self, object_id: str, flags: int) -> Iterator[int]:
         path = self._object_path(object_id)
         try:
-            fd = os.open(path, flags)
+            fd = open_object(path, flags)
         except FileNotFoundError:
-            raise UnknownDataset(f"There is no object {object_id} in {self.path}; it was dropped.") from None
+            raise self._dropped(object_id) from None
         try:
             yield fd
         finally:
             os.close(fd)
 
+    def _dropped(self, object_id: str) -> UnknownDataset:
+        return UnknownDataset(f"There is no object {object_id} in {self.path}; it was dropped.")
+
     def _survey(self) -> Iterator[ObjectInfo | Damaged]:
-        with os.scandir(self._obj) as entries:
-            paths = [Path(entry.path) for entry in entries]
-        for path in paths:
+        for path in _entries(self._obj):
             if not is_object_id(path.name):
                 yield Damaged(path, "its name is not an object id")
                 continue
@@ -166,38 +192,66 @@ class Catalogue:
                 yield self.info(path.name)
             except UnknownDataset:
                 continue  # dropped meanwhile
-            except (NQError, OSError) as exc:
+            except ChecksumError as exc:
                 yield Damaged(path, str(exc))
 
 
+def _entries(directory: Path) -> list[Path]:
+    with refused(directory), os.scandir(directory) as entries:
+        return [Path(entry.path) for entry in entries]
+
+
+def _target(link: Path) -> str | None:
+    """Return the object id to which a name leads; None when it went, or is no name."""
+    with refused(link):
+        try:
+            object_id = os.path.basename(os.readlink(link))
+        except OSError as exc:
+            if exc.errno in (errno.ENOENT, errno.EINVAL):
+                return None
+            raise
+    return object_id if is_object_id(object_id) else None
+
+
 def _allocated(directory: Path) -> Iterator[int]:
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            with contextlib.suppress(FileNotFoundError):
-                yield entry.stat(follow_symlinks=False).st_blocks * 512
+    for path in _entries(directory):
+        with refused(path), contextlib.suppress(FileNotFoundError):
+            yield os.lstat(path).st_blocks * 512
 
 
-def _is_orphan_kind(path: Path) -> bool:
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return False
-    return stat.S_ISREG(mode)
+def _own_draft() -> str:
+    return f".{os.getpid()}.link"
+
+
+def _remove_orphan(path: Path) -> bool:
+    """Remove a file of `tmp/` whose maker is gone; what is neither file nor link is not the store's."""
+    with refused(path):
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:
+            return False
+        if stat.S_ISREG(mode):
+            return bool(_remove_if_free(path))
+        if not stat.S_ISLNK(mode) or path.name.endswith(_own_draft()):
+            return False
+        path.unlink(missing_ok=True)
+        return True
 
 
 def _remove_if_free(path: Path) -> bool | None:
     """Unlink a file that nobody has locked and give back its pages; None when it is not there, False when held."""
-    try:
-        fd = os.open(path, _CHANGE)
-    except FileNotFoundError:
-        return None
-    try:
-        if not try_flock(fd, fcntl.LOCK_EX):
-            return False
-        if not is_current(fd, path):
+    with refused(path):
+        try:
+            fd = os.open(path, _REMOVE)
+        except FileNotFoundError:
             return None
-        os.unlink(path)  # first: whoever opened it meanwhile finds the path gone and looks again
-        platform.punch_hole(fd, 0, os.fstat(fd).st_size)
-        return True
-    finally:
-        os.close(fd)
+        try:
+            if not try_flock(fd, fcntl.LOCK_EX):
+                return False
+            if not is_current(fd, path):
+                return None
+            os.unlink(path)  # first: whoever opened it meanwhile finds the path gone and looks again
+            platform.punch_hole(fd, 0, os.fstat(fd).st_size)
+            return True
+        finally:
+            os.close(fd)

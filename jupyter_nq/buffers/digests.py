@@ -55,8 +55,16 @@ def piece_digests(fd: int, offset: int, total: int, first: int = 0) -> Iterator[
     buffer = memoryview(bytearray(min(DIGEST_BLOCK_BYTES, total)))  # one for all: fresh pages cost more than the digest
     for start in range(first * DIGEST_BLOCK_BYTES, total, DIGEST_BLOCK_BYTES):
         piece = buffer[: min(DIGEST_BLOCK_BYTES, total - start)]
-        os.preadv(fd, [piece], offset + start)
+        _read_whole(fd, piece, offset + start)
         yield xxhash.xxh3_128_digest(piece)
+
+
+def _read_whole(fd: int, piece: memoryview, offset: int) -> None:
+    while piece:
+        done = os.preadv(fd, [piece], offset)
+        if not done:
+            raise ChecksumError("The file of a shared object was cut while it was read. Load the dataset again.")
+        piece, offset = piece[done:], offset + done
 
 
 def verify_object(fd: int, static: layout.Static, changing: layout.Changing) -> bool:

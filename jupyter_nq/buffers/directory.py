@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_nq.buffers.layout import LAYOUT
+from jupyter_nq.buffers.refusals import refusal, refused
 from jupyter_nq.errors import StoreError
 
 MARKER = "store.json"
@@ -37,11 +38,12 @@ def open_directory(path: Path, *, create: bool) -> Marker:
     Raises
     ------
     StoreError
-        It is not a directory, belongs to somebody else, holds other files, has another layout, cannot be
-        written, or its path is too long for a socket. Nothing is left behind.
+        It is not a directory, belongs to somebody else or is open to others, holds other files, has another layout,
+        cannot be written, or its path is too long for a socket. Nothing is left behind.
     """
     _check_length(path)
     made = _make(path) if create else False
+    _check_link(path)
     _check_owner(path)
     if not (path / MARKER).is_file():
         if not create:
@@ -50,7 +52,8 @@ def open_directory(path: Path, *, create: bool) -> Marker:
     _check_private(path)
     marker = _read_marker(path)
     for part in _PARTS:
-        (path / part).mkdir(mode=0o700, exist_ok=True)
+        with refused(path / part):
+            (path / part).mkdir(mode=0o700, exist_ok=True)
     return marker
 
 
@@ -76,6 +79,23 @@ def _make(path: Path) -> bool:
     return True
 
 
+def _check_link(path: Path) -> None:
+    """Refuse a symbolic link that somebody else could have planted to lead the data elsewhere."""
+    with refused(path):
+        try:
+            found, parent = os.lstat(path), os.stat(path.parent)
+        except FileNotFoundError:
+            return
+    if not stat.S_ISLNK(found.st_mode):
+        return
+    shared = parent.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if found.st_uid != os.geteuid() or shared:
+        raise StoreError(
+            f"{path} is a symbolic link {'where others may write' if shared else f'of user {found.st_uid}'}. Remove "
+            "it, or name the directory it leads to (store_dir, JUPYTER_NQ_STORE)."
+        )
+
+
 def _check_owner(path: Path) -> None:
     try:
         found = os.stat(path)
@@ -95,13 +115,15 @@ def _check_owner(path: Path) -> None:
 
 
 def _check_private(path: Path) -> None:
-    mode = stat.S_IMODE(os.stat(path).st_mode)
-    if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise StoreError(f"Others may write to the store {path} (mode {mode:o}). Close it: chmod 700 {path}")
+    with refused(path):
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise StoreError(f"Others may enter the store {path} (mode {mode:o}). Close it: chmod 700 {path}")
 
 
 def _initialise(path: Path, made: bool) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with refused(path):
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)  # several processes may come first at once
         if (path / MARKER).is_file():
@@ -144,7 +166,9 @@ def _read_marker(path: Path) -> Marker:
         content: Any = json.loads((path / MARKER).read_text(encoding="ascii"))
         magic, layout = content["magic"], content["layout"]
         marker = Marker(epoch=str(content["epoch"]), created_ns=int(content["created"]))
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except OSError as exc:
+        raise refusal(path / MARKER, exc) from exc
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise StoreError(f"{path / MARKER} cannot be read ({exc}). Remove the directory or choose another.") from exc
     if magic != MAGIC:
         raise StoreError(f"{path} is not a store of jupyter-nq. Choose an empty or new directory.")

@@ -20,6 +20,7 @@ import numpy as np
 
 from jupyter_nq.buffers import layout, views
 from jupyter_nq.buffers.objects import ObjectInfo, info_of, read_static
+from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import UnknownDataset
 
 if TYPE_CHECKING:
@@ -159,7 +160,9 @@ def _is_readonly(mapping: mmap.mmap) -> bool:
 def map_locked(store: Store, fd: int, path: Path, version: int | None, *, private: bool) -> Handle:
     """Map an open object file whose shared lock is held."""
     static = read_static(fd, path)
-    mapping = MappedFile(fd, static.file_bytes, access=mmap.ACCESS_COPY if private else mmap.ACCESS_READ)
+    views.check_types(path, static)
+    with refused(path):
+        mapping = MappedFile(fd, static.file_bytes, access=mmap.ACCESS_COPY if private else mmap.ACCESS_READ)
     with memoryview(mapping) as raw, raw[: layout.PAGE].cast("Q") as words:
         info = info_of(fd, path, static, words)
     return Handle(store, mapping, static, info, _rows_of(info, version))

@@ -140,14 +140,13 @@ def _from_frame(frame: pd.DataFrame) -> Content:
     _check_labels(labels)
     pairs = [_series_lane(label, frame.iloc[:, i]) for i, label in enumerate(labels)]
     index = frame.index
+    name = _index_name(index)
     if isinstance(index, pd.RangeIndex):
-        described = {"range": [index.start, index.step], "name": _label_or_none(index.name)}
+        described = {"range": [index.start, index.step], "name": name}
     else:
-        if isinstance(index, pd.MultiIndex):
-            raise UnsupportedData("A frame with a MultiIndex cannot be shared. Call reset_index() first.")
-        column = INDEX_COLUMN if index.name is None or index.name in labels else str(index.name)
+        column = name if isinstance(name, str) and name not in labels else _free_label(labels)
         pairs.insert(0, _series_lane(column, index.to_series()))
-        described = {"column": column, "name": _label_or_none(index.name)}
+        described = {"column": column, "name": name}
     lanes = tuple(lane for lane, _ in pairs)
     schema = pa.schema([field_ for _, field_ in pairs])
     return Content("table", len(frame), lanes, schema, origin={"container": "pandas", "index": described})
@@ -181,8 +180,23 @@ def _check_labels(labels: list[Any]) -> None:
         seen.add(label)
 
 
-def _label_or_none(label: Any) -> str | None:
-    return None if label is None else str(label)
+def _index_name(index: pd.Index[Any]) -> str | int | None:
+    name: Any = index.name
+    if isinstance(index, pd.MultiIndex):
+        raise UnsupportedData("A frame with a MultiIndex cannot be shared. Call reset_index() first.")
+    if name is None or isinstance(name, str):
+        return name
+    if isinstance(name, int | np.integer) and not isinstance(name, bool):
+        return int(name)
+    raise UnsupportedData(f"The name of the index, {name!r}, is neither text nor a whole number. Set frame.index.name.")
+
+
+def _free_label(labels: list[str]) -> str:
+    """Return a name for the column of an index that no other column has."""
+    column = INDEX_COLUMN
+    while column in labels:
+        column = f"_{column}"
+    return column
 
 
 # -- arrays --------------------------------------------------------------------------------------

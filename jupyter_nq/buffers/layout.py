@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import functools
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 import xxhash
 
-from jupyter_nq.errors import ChecksumError, StoreError
+from jupyter_nq.errors import ChecksumError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +36,7 @@ RING_SLOTS = 128
 SLOT_BYTES = 16
 RING_OFFSET = 512
 METADATA_OFFSET = RING_OFFSET + RING_SLOTS * SLOT_BYTES
+METADATA_LIMIT_BYTES = 64 << 20  # 64 MiB: a reader of a damaged header allocates no more
 
 KINDS = {"table": 1, "array": 2}
 _KIND_NAMES = {number: name for name, number in KINDS.items()}
@@ -163,6 +164,8 @@ class Changing:
     digest_state: int
     digest_rows: int
     digest_root: bytes
+    ring: tuple[int, ...] = field(default=(), repr=False)
+    """The words of the version ring: rows, created_ns of each slot."""
 
 
 def encode_metadata(static: Static) -> bytes:
@@ -202,26 +205,29 @@ def encode_static(static: Static, metadata: bytes) -> bytes:
     return packed + struct.pack("<Q", xxhash.xxh3_64_intdigest(packed + metadata))
 
 
-def metadata_span(page: bytes) -> tuple[int, int]:
-    """Return where the metadata lies, from the first 256 bytes; `ChecksumError` when they are not a header."""
+def metadata_span(page: bytes, size: int) -> tuple[int, int]:
+    """Return where the metadata lies, from the first page; `ChecksumError` when it is not that of a file of `size`."""
     if len(page) < STATIC_BYTES or page[:8] != MAGIC:
         raise ChecksumError("it does not start with the magic of an object")
     fields = _STATIC.unpack_from(page)
     if fields[1] != LAYOUT:
-        raise StoreError(f"it has layout {fields[1]}, this version of jupyter-nq reads layout {LAYOUT}")
+        raise ChecksumError(f"it has layout {fields[1]}, this version of jupyter-nq reads layout {LAYOUT}")
     start, length, header_bytes = fields[10], fields[11], fields[2]
-    if start != METADATA_OFFSET or start + length > header_bytes:
+    if start != METADATA_OFFSET or length > METADATA_LIMIT_BYTES or start + length > header_bytes:
         raise ChecksumError("its header is damaged (the metadata lies outside the header)")
+    if header_bytes % PAGE or header_bytes > size:
+        raise ChecksumError("its header is damaged (it does not end in the file), or the file was cut or extended")
     return start, start + length
 
 
-@functools.lru_cache(maxsize=4096)
 def decode_static(page: bytes, metadata: bytes) -> Static:
-    """Check and read the static part; cached, because the bytes of an object never change."""
+    """Check the digest of the static part and read it."""
     (digest,) = struct.unpack_from("<Q", page, _DIGESTED_BYTES)
     if xxhash.xxh3_64_intdigest(page[:_DIGESTED_BYTES] + metadata) != digest:
         raise ChecksumError("its header is damaged (digest of the header differs)")
     fields = _STATIC.unpack_from(page)
+    if fields[14] != DIGEST_BLOCK_BYTES:
+        raise ChecksumError(f"its digests cover {fields[14]} bytes each")
     content = msgpack.unpackb(metadata, raw=False)
     return Static(
         object_id=fields[4].hex(),
@@ -249,15 +255,17 @@ def read_changing(words: memoryview) -> Changing:
     """Read the changing words from a mapped header, all of one moment, while another process may append.
 
     An append changes the digest's state before the commit word and again after the digest, so a reading is of
-    one moment when neither differs before and after it.
+    one moment when neither differs before and after it. At most one slot of the ring is then in the hands of an
+    append: the one behind the newest.
     """
     first = STATIC_BYTES // 8
     while True:
         before = (words[WORD["committed_rows"]], words[WORD["digest_state"]])
         sealed, version, count, rows, state, digested = words[first : first + 6].tolist()
         root = words[first + 6 : first + 8].tobytes()
+        ring = tuple(words[_RING_WORD : _RING_WORD + 2 * RING_SLOTS].tolist())
         if before == (words[WORD["committed_rows"]], words[WORD["digest_state"]]):
-            return Changing(sealed, version, count, rows, state, digested, root)
+            return Changing(sealed, version, count, rows, state, digested, root, ring)
 
 
 def encode_changing(changing: Changing) -> bytes:
@@ -273,15 +281,14 @@ def encode_changing(changing: Changing) -> bytes:
     )
 
 
-def committed_slots(words: memoryview, changing: Changing) -> list[tuple[int, int, int]]:
+def committed_slots(changing: Changing) -> list[tuple[int, int, int]]:
     """Return (index, rows, created_ns) of the newest committed versions, oldest first.
 
-    An append that died before its commit left a slot with more rows than are committed: it does not count. The
+    An append that died before its commit left one slot with more rows than are committed: it does not count. The
     oldest slot of the ring may be in the hands of an append and is left out.
     """
-    ring = words[_RING_WORD : _RING_WORD + 2 * RING_SLOTS].tolist()
-    count = changing.version_count
-    while count > 1 and ring[(count - 1) % RING_SLOTS * 2] > changing.committed_rows:
+    ring, count = changing.ring, changing.version_count
+    if count > 1 and ring[(count - 1) % RING_SLOTS * 2] > changing.committed_rows:
         count -= 1
     places = ((i, i % RING_SLOTS * 2) for i in range(max(0, count - RING_SLOTS + 1), count))
     return [(i, ring[at], ring[at + 1]) for i, at in places]

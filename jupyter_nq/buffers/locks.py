@@ -5,7 +5,9 @@ leads to the file it locked, and starts over when it does not.
 
 A build lock also carries a record for those who wait: how far the builder is and, when it failed, why. The
 builder removes the file before it lets go; the waiters still hold the old file open and read the record
-there, so a failure reaches exactly those who waited for it, and nothing is left behind.
+there, so a failure reaches exactly those who waited for it, and nothing is left behind. That holds for what is
+wrong with the source or the store. A builder's own trouble (its callback, its memory, its line to the
+coordinator, an interrupt) is nobody else's: whoever waited first builds.
 
 A forked child keeps no copy of an exclusive lock (`forking`): a worker that outlives a killed builder keeps
 nobody waiting, and unwinding the builder's code in the child neither frees nor removes what is the parent's.
@@ -24,7 +26,35 @@ from typing import Any
 import msgpack
 
 from jupyter_nq.buffers.forking import disown, own
-from jupyter_nq.errors import BuildFailed, NQError, by_name
+from jupyter_nq.buffers.refusals import refused
+from jupyter_nq.errors import (
+    AmbiguousSource,
+    AmbiguousStamps,
+    NQError,
+    SourceNotFound,
+    StoreFull,
+    UnknownDataset,
+    UnknownInstrument,
+    UnknownTimeframe,
+    UnknownZone,
+    UnreadableSource,
+    UnsupportedData,
+    by_name,
+)
+
+# What whoever waited would run into too: an error of the source, or of the store as it is for everybody.
+_FOR_ALL = (
+    AmbiguousSource,
+    AmbiguousStamps,
+    SourceNotFound,
+    StoreFull,
+    UnknownDataset,
+    UnknownInstrument,
+    UnknownTimeframe,
+    UnknownZone,
+    UnreadableSource,
+    UnsupportedData,
+)
 
 _POLL_SECONDS = 0.02
 _RECORD_BYTES = 64 << 10  # 64 KiB: a record is a fraction or one error message
@@ -32,10 +62,11 @@ _RECORD_BYTES = 64 << 10  # 64 KiB: a record is a fraction or one error message
 
 def try_flock(fd: int, operation: int) -> bool:
     """Take a lock without waiting; False when somebody else has one that excludes it."""
-    try:
-        fcntl.flock(fd, operation | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+    with refused(fd):
+        try:
+            fcntl.flock(fd, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
     return True
 
 
@@ -51,7 +82,8 @@ def is_current(fd: int, path: str | os.PathLike[str]) -> bool:
 
 def open_lock_file(path: Path) -> int:
     """Open or create a private lock file; a planted symbolic link is refused."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with refused(path):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 @contextlib.contextmanager
@@ -67,8 +99,9 @@ def kept_from_children(fd: int) -> Iterator[None]:
 
 def remove_own(fd: int, path: Path) -> None:
     """Remove a locked file, unless `fd` is a child's replacement for it."""
-    if is_current(fd, path):
-        os.unlink(path)
+    with refused(path):
+        if is_current(fd, path):
+            os.unlink(path)
 
 
 @contextlib.contextmanager
@@ -77,7 +110,8 @@ def exclusive(path: Path) -> Iterator[None]:
     while True:
         fd = open_lock_file(path)
         with kept_from_children(fd):
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            with refused(path):
+                fcntl.flock(fd, fcntl.LOCK_EX)
             if not is_current(fd, path):
                 continue
             try:
@@ -106,8 +140,9 @@ class BuildLock:
         if os.getpid() != self._pid:  # a forked child is not the builder
             return
         packed = msgpack.packb(record)
-        os.pwrite(self._fd, packed, 0)
-        os.ftruncate(self._fd, len(packed))
+        with contextlib.suppress(OSError):  # a full store has no room for it: the build goes on, nobody hears of it
+            os.pwrite(self._fd, packed, 0)
+            os.ftruncate(self._fd, len(packed))
 
 
 @contextlib.contextmanager
@@ -119,26 +154,11 @@ def build_lock(path: Path, waiting: Callable[[float | None], None] | None) -> It
         lock = BuildLock(fd)
         try:
             yield lock
-        except NQError as exc:
+        except _FOR_ALL as exc:
             lock.write_error(exc)
-            raise
-        except Exception as exc:  # an interrupt is no failure: whoever waits next builds
-            lock.write_error(BuildFailed(f"{type(exc).__name__}: {exc}"))
             raise
         finally:
             remove_own(fd, path)
-
-
-def read_progress(path: Path) -> float | None:
-    """Return the fraction that the present builder wrote, None without a builder or before its first word."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        return _fraction(_read_record(fd))
-    finally:
-        os.close(fd)
 
 
 def _acquire(path: Path, waiting: Callable[[float | None], None] | None) -> int:
@@ -173,7 +193,6 @@ def _fraction(record: dict[str, Any]) -> float | None:
 
 
 def _raise_failure(record: dict[str, Any]) -> None:
-    error = record.get("error")
-    if isinstance(error, list) and len(error) == 2:
-        kind = by_name(error[0])
-        raise (BuildFailed if kind is NQError else kind)(error[1])
+    match record.get("error"):
+        case [str(name), str(message)] if issubclass(kind := by_name(name), _FOR_ALL):
+            raise kind(message)

@@ -23,12 +23,17 @@ def check_name(name: str) -> str:
     >>> check_name("NQ.30min")
     'NQ.30min'
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not is_name(name):
         raise InvalidName(
             f"{_shorten(name)} is not a dataset name. Use 1 to 128 letters, digits, '.', '_' or '-', "
             "the first one a letter or digit."
         )
     return name
+
+
+def is_name(text: str) -> bool:
+    """Tell whether `text` has the form of a dataset name."""
+    return _NAME.fullmatch(text) is not None
 
 
 def is_object_id(text: str) -> bool:

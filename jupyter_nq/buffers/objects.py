@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import mmap
 import os
-import struct
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_nq.buffers import layout
+import msgpack
+
+from jupyter_nq.buffers import layout, platform, soundness
+from jupyter_nq.buffers.refusals import refusal, refused
 from jupyter_nq.errors import ChecksumError
 
 if TYPE_CHECKING:
@@ -70,6 +74,28 @@ class Damaged:
     reason: str
 
 
+def open_object(path: Path, flags: int) -> int:
+    """Open an object file.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is gone.
+    ChecksumError
+        Something else than a file lies there.
+    StoreError
+        The system refuses; that says nothing about the object.
+    """
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would wait for its end
+    except FileNotFoundError:
+        raise
+    except OSError as exc:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise _damaged(path, "it is not a file") from exc
+        raise refusal(path, exc) from exc
+
+
 def read_info(fd: int, path: Path) -> ObjectInfo:
     """Read an open object file's header; `ChecksumError` when it is damaged."""
     static = read_static(fd, path)
@@ -80,38 +106,83 @@ def read_info(fd: int, path: Path) -> ObjectInfo:
 @contextlib.contextmanager
 def header_words(fd: int, access: int = mmap.ACCESS_WRITE) -> Iterator[memoryview]:
     """Map the first page and give it as 64-bit words, each read and written as one."""
-    with mmap.mmap(fd, layout.PAGE, access=access) as page, memoryview(page) as raw, raw.cast("Q") as words:
+    with refused(fd):
+        page = mmap.mmap(fd, layout.PAGE, access=access)
+    with page, memoryview(page) as raw, raw.cast("Q") as words:
         yield words
 
 
 def read_static(fd: int, path: Path) -> layout.Static:
-    """Return the static header of an open object file, after checking its digest and the file's size."""
-    page = os.pread(fd, layout.PAGE, 0)
+    """Return the static header of an open object file; `ChecksumError` when it was read and cannot be true."""
+    with refused(path):
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise _damaged(path, "it is not a file")
+        page = os.pread(fd, layout.PAGE, 0)
     try:
-        start, stop = layout.metadata_span(page)
-        metadata = page[start:stop] if stop <= len(page) else os.pread(fd, stop - start, start)
-        static = layout.decode_static(page[: layout.STATIC_BYTES], metadata)
+        start, stop = layout.metadata_span(page, found.st_size)
+        metadata = page[start:stop] if stop <= len(page) else _read(fd, start, stop)
+        static = _decode(page[: layout.STATIC_BYTES], metadata)
     except ChecksumError as exc:
         raise _damaged(path, str(exc)) from exc
-    except (struct.error, KeyError, TypeError, ValueError) as exc:
-        raise _damaged(path, repr(exc)) from exc
-    if os.fstat(fd).st_size != static.file_bytes:
+    if found.st_size != static.file_bytes:
         raise _damaged(path, "the file was cut or extended")
+    if static.object_id != path.name:
+        raise _damaged(path, f"it is the object {static.object_id} under another name")
+    return static
+
+
+def _read(fd: int, start: int, stop: int) -> bytes:
+    with refused(fd):
+        return os.pread(fd, stop - start, start)
+
+
+@functools.lru_cache(maxsize=4096)
+def _decode(page: bytes, metadata: bytes) -> layout.Static:
+    """Read and check the static part; cached, because the bytes of an object never change."""
+    try:
+        static = layout.decode_static(page, metadata)
+        soundness.check_static(static)
+    except ChecksumError:
+        raise
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+        MemoryError,
+        msgpack.UnpackException,
+    ) as exc:
+        raise ChecksumError(f"its header cannot be read ({exc!r})") from exc
     return static
 
 
 def read_changing(path: Path, static: layout.Static, words: memoryview) -> layout.Changing:
     """Return the changing words after checking that they can be true."""
     changing = layout.read_changing(words)
-    sound = (
-        changing.sealed == 1
-        and changing.committed_rows <= static.capacity_rows
-        and changing.version_count >= 1
-        and changing.digest_state < len(layout.DIGEST_STATES)
-    )
-    if not sound:
-        raise _damaged(path, "its counts are impossible")
+    try:
+        soundness.check_changing(static, changing)
+    except ChecksumError as exc:
+        raise _damaged(path, str(exc)) from exc
     return changing
+
+
+def allocated_bytes(fd: int, path: Path, static: layout.Static, rows: int) -> int:
+    """Return the bytes that an object takes; `ChecksumError` when they cannot hold its committed rows.
+
+    Only tmpfs counts its pages at once, and only there would a view of a row without memory take some, or be
+    a SIGBUS when there is none.
+    """
+    with refused(path):
+        found = os.fstat(fd)
+    allocated = found.st_blocks * 512
+    if platform.is_in_memory(found.st_dev):
+        try:
+            soundness.check_allocated(static, rows, allocated)
+        except ChecksumError as exc:
+            raise _damaged(path, str(exc)) from exc
+    return allocated
 
 
 def _damaged(path: Path, reason: str) -> ChecksumError:
@@ -122,7 +193,7 @@ def info_of(fd: int, path: Path, static: layout.Static, words: memoryview) -> Ob
     """Join the static and the changing part of a header."""
     changing = read_changing(path, static, words)
     named, first = changing.first_version > 0, changing.first_version
-    slots = layout.committed_slots(words, changing)
+    slots = layout.committed_slots(changing)
     versions = tuple((first + i if named else 0, rows, created) for i, rows, created in slots)
     array = static.kind == "array"
     rows = changing.committed_rows
@@ -133,7 +204,7 @@ def info_of(fd: int, path: Path, static: layout.Static, words: memoryview) -> Ob
         first_version=first,
         rows=rows,
         capacity_rows=static.capacity_rows,
-        nbytes=os.fstat(fd).st_blocks * 512,
+        nbytes=allocated_bytes(fd, path, static, rows),
         created_ns=static.created_ns,
         owner_pid=static.owner_pid,
         kind=static.kind,

@@ -10,6 +10,7 @@ from jupyter_nq.buffers.intake import Content, Lane
 from jupyter_nq.buffers.layout import (
     DIGEST_BLOCK_BYTES,
     DIGEST_BYTES,
+    METADATA_LIMIT_BYTES,
     METADATA_OFFSET,
     PAGE,
     Block,
@@ -128,6 +129,11 @@ def _settle(draft: Static) -> Static:
         metadata_bytes = len(encode_metadata(draft)) + slack
     except (TypeError, ValueError, OverflowError) as exc:
         raise UnsupportedData(f"The metadata must be plain msgpack values (text, numbers, lists, maps): {exc}") from exc
+    if metadata_bytes > METADATA_LIMIT_BYTES:
+        raise UnsupportedData(
+            f"Names, types and metadata take {metadata_bytes:,} bytes, {METADATA_LIMIT_BYTES:,} are possible. "
+            "Share fewer columns, or keep the metadata elsewhere."
+        )
     digest_offset = -(-(METADATA_OFFSET + metadata_bytes) // DIGEST_BYTES) * DIGEST_BYTES
     header_bytes = max(PAGE, align(digest_offset + draft.digest_bytes))
     blocks = tuple(replace(b, offset=b.offset + header_bytes) for b in draft.blocks)

@@ -7,6 +7,7 @@ and the answers are "no limit" and "nobody known".
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 from pathlib import Path
 
@@ -31,21 +32,19 @@ def file_system_free(path: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
-def is_in_memory(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> bool:
-    """Tell whether the path lies on tmpfs, whose pages count against the memory limit."""
-    target = os.path.realpath(path)
-    best, kind = "", ""
+@functools.lru_cache(maxsize=64)
+def is_in_memory(device: int, mountinfo: Path = Path("/proc/self/mountinfo")) -> bool:
+    """Tell whether a device (`st_dev`) is a tmpfs, whose pages count against the memory limit."""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
         lines = mountinfo.read_text().splitlines()
     except OSError:
         return False
     for line in lines:
         before, _, after = line.partition(" - ")
-        point = before.split()[4].encode().decode("unicode_escape")
-        inside = target == point or target.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, after.split()[0]
-    return kind in _MEMORY_FILE_SYSTEMS
+        if before.split()[2] == wanted:
+            return after.split()[0] in _MEMORY_FILE_SYSTEMS
+    return False
 
 
 def cgroup_rest(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int | None:

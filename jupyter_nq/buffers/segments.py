@@ -21,6 +21,7 @@ import xxhash
 from jupyter_nq.buffers.intake import Lane
 from jupyter_nq.buffers.layout import DIGEST_BLOCK_BYTES
 from jupyter_nq.buffers.locks import is_current, kept_from_children, remove_own
+from jupyter_nq.buffers.refusals import FULL, refusal, refused
 from jupyter_nq.errors import StoreFull
 
 Progress = Callable[[float], None]
@@ -56,8 +57,8 @@ def store_full(where: Path, nbytes: int) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        if exc.errno not in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EFBIG):
-            raise
+        if exc.errno not in (*FULL, errno.ENOMEM, errno.EFBIG):
+            raise refusal(where, exc) from exc
         free = os.statvfs(where)
         raise StoreFull(
             f"{nbytes:,} bytes do not fit: {free.f_bavail * free.f_frsize:,} are free in {where}. Drop datasets that "
@@ -87,7 +88,7 @@ def copy_lane(
         room = DIGEST_BLOCK_BYTES - (start + done) % DIGEST_BLOCK_BYTES
         take = min(room, nbytes - done)
         piece = lane.read(done, done + take).view(np.uint8).data
-        _write_all(fd, piece, offset + start + done)
+        write_all(fd, piece, offset + start + done)
         if digest:
             digests.append(xxhash.xxh3_128_digest(piece))
         done += take
@@ -115,14 +116,16 @@ def progress_steps(progress: Progress | None, total: int) -> Callable[[int], Non
 
 def _create_locked(path: Path) -> int:
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        with refused(path):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            fcntl.flock(fd, fcntl.LOCK_EX)
         if is_current(fd, path):
             return fd
         os.close(fd)  # a sweep took it for an orphan between the two calls
 
 
-def _write_all(fd: int, piece: memoryview, offset: int) -> None:
+def write_all(fd: int, piece: memoryview, offset: int) -> None:
     while piece:
-        written = os.pwrite(fd, piece, offset)
+        with refused(fd):
+            written = os.pwrite(fd, piece, offset)
         piece, offset = piece[written:], offset + written

@@ -22,9 +22,18 @@ from jupyter_nq.buffers.appending import append_rows, chain, conform, mapped_lan
 from jupyter_nq.buffers.catalogue import Catalogue
 from jupyter_nq.buffers.handle import Handle, MappedFile, map_locked
 from jupyter_nq.buffers.intake import Content, take_in
-from jupyter_nq.buffers.names import check_name, is_object_id, new_object_id
-from jupyter_nq.buffers.objects import ObjectInfo, header_words, read_changing, read_info, read_static
+from jupyter_nq.buffers.names import check_name, new_object_id
+from jupyter_nq.buffers.objects import (
+    ObjectInfo,
+    allocated_bytes,
+    header_words,
+    open_object,
+    read_changing,
+    read_info,
+    read_static,
+)
 from jupyter_nq.buffers.plan import Plan, committed_spans, plan_content
+from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.segments import (
     Progress,
     allocate,
@@ -33,6 +42,7 @@ from jupyter_nq.buffers.segments import (
     progress_steps,
     root_digest,
     store_full,
+    write_all,
 )
 from jupyter_nq.errors import UnknownDataset, nearest
 
@@ -105,7 +115,8 @@ class Store(Catalogue):
         sealed = self._obj / static.object_id
         with fresh_file(self._tmp / f"{static.object_id}.part", sealed) as fd:
             _fill(fd, self.path, plan, static, progress, digest)
-            os.rename(self._tmp / f"{static.object_id}.part", sealed)
+            with refused(sealed):
+                os.rename(self._tmp / f"{static.object_id}.part", sealed)
             return read_info(fd, sealed)
 
     def append(self, object_id: str, data: Any, *, progress: Progress | None = None) -> ObjectInfo:
@@ -128,7 +139,7 @@ class Store(Catalogue):
     def grow(self, object_id: str, data: Any, *, progress: Progress | None = None) -> ObjectInfo:
         """Write an object of twice the capacity that holds the old rows and the new ones; it has no version yet."""
         content = take_in(data)
-        with self._appending(object_id) as (fd, path), self.open(object_id) as old:
+        with self._appending(object_id) as (fd, path), self.open_id(object_id) as old:
             static = read_static(fd, path)
             fresh = conform(content, static)
             kept = mapped_lanes(old.mapping(), static)
@@ -140,29 +151,24 @@ class Store(Catalogue):
             plan = plan_content(joined, reserve, static.meta)
             return self.write(static.name, plan, progress=progress, digest=digest)
 
-    def redigest(self, object_id: str) -> ObjectInfo:
-        """Digest all committed rows again: for an object whose last append died between commit and digest."""
-        with self._appending(object_id) as (fd, path):
-            static = read_static(fd, path)
-            with header_words(fd) as words:
-                digests.refresh_digest(fd, static, words, 0)
-            return read_info(fd, path)
-
     def verify(self, object_id: str) -> bool:
         """Compare an object's bytes with its digest; see `Handle.verify`."""
         with self._appending(object_id) as (fd, path):
             static = read_static(fd, path)
             with header_words(fd) as words:
-                return digests.verify_object(fd, static, read_changing(path, static, words))
+                changing = read_changing(path, static, words)
+            allocated_bytes(fd, path, static, changing.committed_rows)
+            with refused(path):
+                return digests.verify_object(fd, static, changing)
 
     # -- reading ---------------------------------------------------------------------------------
-    def open(self, ref: str, *, version: int | None = None, private: bool = False) -> Handle:
-        """Map an object and hold it until the last view is gone.
+    def open(self, name: str, *, version: int | None = None, private: bool = False) -> Handle:
+        """Map the newest object of a dataset and hold it until the last view is gone.
 
         Parameters
         ----------
-        ref
-            A dataset name (its newest object) or an object id.
+        name
+            The dataset.
         version
             A version that this object holds; None means the newest.
         private
@@ -172,26 +178,35 @@ class Store(Catalogue):
         ------
         UnknownDataset
             No such name, object, or version in it.
+        ChecksumError
+            Its header is damaged.
+        StoreError
+            The system refuses to open or to map it.
         """
-        with self._locked_shared(ref, os.O_RDONLY) as (fd, path):
+        with self._locked_shared(lambda: self.resolve(name), name, os.O_RDONLY) as (fd, path):
             return map_locked(self, fd, path, version, private=private)
 
-    def resolve(self, ref: str) -> str:
-        """Return the object id behind a dataset name or id; `UnknownDataset` with the nearest names."""
-        if is_object_id(ref):
-            return ref
-        try:
-            return os.path.basename(os.readlink(self._names / check_name(ref)))
-        except OSError as exc:
-            if exc.errno not in (errno.ENOENT, errno.EINVAL):
-                raise
+    def open_id(self, object_id: str, *, version: int | None = None, private: bool = False) -> Handle:
+        """Map an object by its id, named or not; see `open`."""
+        with self._locked_shared_id(object_id, os.O_RDONLY) as (fd, path):
+            return map_locked(self, fd, path, version, private=private)
+
+    def resolve(self, name: str) -> str:
+        """Return the object id behind a dataset name; `UnknownDataset` with the nearest names."""
+        path = self._names / check_name(name)
+        with refused(path):
+            try:
+                return os.path.basename(os.readlink(path))
+            except OSError as exc:
+                if exc.errno not in (errno.ENOENT, errno.EINVAL):
+                    raise
         known = self.names()
         listed = f" The store holds: {', '.join(known)}." if known else " The store is empty."
-        raise UnknownDataset(f"There is no dataset {ref!r}.{nearest(ref, known)}{listed}")
+        raise UnknownDataset(f"There is no dataset {name!r}.{nearest(name, known)}{listed}")
 
     def map_private(self, object_id: str) -> MappedFile:
         """Return a second, copy-on-write mapping of an object."""
-        return self.open(object_id, private=True).mapping()
+        return self.open_id(object_id, private=True).mapping()
 
     # -- building once ---------------------------------------------------------------------------
     def lock(
@@ -209,7 +224,8 @@ class Store(Catalogue):
         Raises
         ------
         NQError
-            The builder that was waited for failed with this error. After one that was killed, the lock is ours.
+            The builder that was waited for failed with this error of the source or the store. After one that was
+            killed, or failed for a reason of its own, the lock is ours.
 
         Check again inside whether the thing is there: the builder that was waited for may have made it.
         """
@@ -218,10 +234,6 @@ class Store(Catalogue):
     def writing(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Be the only writer of a name, waiting for the present one; so its versions and rows never fork."""
         return locks.exclusive(self._tmp / f"{check_name(name)}.write")
-
-    def lock_progress(self, key: str) -> float | None:
-        """Return the fraction that the present builder of `key` has written, None when nobody builds."""
-        return locks.read_progress(self._lock_path(key))
 
     # -- files -----------------------------------------------------------------------------------
     def _lock_path(self, key: str) -> Path:
@@ -232,23 +244,26 @@ class Store(Catalogue):
         path = self._object_path(object_id)
         with (
             locks.exclusive(self._tmp / f"{path.name}.append"),
-            self._locked_shared(object_id, os.O_RDWR) as opened,
+            self._locked_shared_id(object_id, os.O_RDWR) as opened,
         ):
             yield opened
 
+    def _locked_shared_id(self, object_id: str, flags: int) -> contextlib.AbstractContextManager[tuple[int, Path]]:
+        known = self._object_path(object_id).name
+        return self._locked_shared(lambda: known, known, flags)
+
     @contextlib.contextmanager
-    def _locked_shared(self, ref: str, flags: int) -> Iterator[tuple[int, Path]]:
+    def _locked_shared(self, resolve: Callable[[], str], ref: str, flags: int) -> Iterator[tuple[int, Path]]:
         deadline = time.monotonic() + _OPEN_SECONDS
         gone: str | None = None
         while True:
-            object_id = self.resolve(ref)
-            path = self._obj / object_id
+            path = self._object_path(resolve())
             try:
-                fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+                fd = open_object(path, flags)
             except FileNotFoundError:
-                if gone == object_id:  # twice the same: not a name that just moved on
+                if gone == path.name:  # twice the same: not a name that just moved on
                     raise UnknownDataset(f"The object behind {ref!r} is gone; it was dropped.") from None
-                gone = object_id
+                gone = path.name
                 continue
             try:
                 if locks.try_flock(fd, fcntl.LOCK_SH) and locks.is_current(fd, path):
@@ -271,13 +286,13 @@ def _fill(fd: int, where: Path, plan: Plan, static: layout.Static, progress: Pro
     pieces, table_at = b"", static.digest_offset
     for lane, (offset, _) in zip(lanes, spans, strict=True):
         found = copy_lane(fd, offset, lane, 0, lane.row_bytes * plan.rows, digest=digest, step=step)
-        os.pwrite(fd, b"".join(found), table_at)
+        write_all(fd, memoryview(b"".join(found)), table_at)
         pieces += b"".join(found)
         table_at += digests.lane_table_bytes(lane.row_bytes, static.capacity_rows)
     root = root_digest(plan.rows, pieces) if digest else bytes(layout.DIGEST_BYTES)
     state = layout.DONE if digest else layout.OFF
     changing = layout.Changing(1, 0, 1, plan.rows, state, plan.rows if digest else 0, root)
-    os.pwrite(fd, _header(static, changing), 0)
+    write_all(fd, memoryview(_header(static, changing)), 0)
 
 
 def _header(static: layout.Static, changing: layout.Changing) -> bytes:

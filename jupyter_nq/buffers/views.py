@@ -11,16 +11,17 @@ import functools
 import mmap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from jupyter_nq.buffers.intake import Array
-from jupyter_nq.buffers.layout import Block, Static
+from jupyter_nq.buffers.intake import Array, numpy_dtype
+from jupyter_nq.buffers.layout import Block, Static, parse_schema
 from jupyter_nq.buffers.objects import array_shape
-from jupyter_nq.errors import MissingLibrary, UnsupportedData, nearest
+from jupyter_nq.errors import ChecksumError, MissingLibrary, UnsupportedData, nearest
 
 # pandas 3 builds a frame from blocks; before, it is put together from one frame per block, which pandas 2
 # copies unless it is told not to.
@@ -87,6 +88,25 @@ def to_torch(window: Window, columns: Sequence[str] | None) -> Any:
     return torch.from_numpy(_numeric("the array", found))
 
 
+def check_types(path: Path, static: Static) -> None:
+    """Raise `ChecksumError` unless the Arrow types of a table are those in which its columns are stored."""
+    if static.schema is None:
+        return
+    try:
+        sound = _types_agree(static.schema, static.columns, static.blocks)
+    except (pa.ArrowException, ValueError, TypeError, OSError) as exc:
+        raise ChecksumError(f"{path} is not a sound object: its schema cannot be read ({exc!r}).") from exc
+    if not sound:
+        raise ChecksumError(f"{path} is not a sound object: its schema is not that of its columns.")
+
+
+@functools.lru_cache(maxsize=512)
+def _types_agree(schema: bytes, columns: tuple[str, ...], blocks: tuple[Block, ...]) -> bool:
+    stored = {columns[c]: block.dtype for block in blocks for c in block.columns}
+    fields = parse_schema(schema)
+    return fields.names == list(columns) and all(numpy_dtype(f.type) == stored[f.name] for f in fields)
+
+
 # -- choosing ------------------------------------------------------------------------------------
 def _chosen(static: Static, columns: Sequence[str] | None) -> list[str]:
     if columns is None:
@@ -140,7 +160,8 @@ def _array(window: Window, columns: Sequence[str] | None) -> Array:
     block = static.blocks[0]
     dtype = np.dtype(block.dtype)
     row_bytes = dtype.itemsize * int(np.prod(static.shape, dtype=np.int64))
-    offset = block.offset + window.start * row_bytes
+    first = 0 if static.origin.get("scalar") else window.start  # what has no dimension has no rows to choose
+    offset = block.offset + first * row_bytes
     return np.ndarray(array_shape(static, window.rows), dtype, buffer=window.mapping, offset=offset)
 
 

@@ -60,7 +60,7 @@ say("done"); input()
         assert child.line() == "done"
         assert store.sweep() == []
         assert {info.name for info in store.scan()} == {"a", "b"}
-        views = [store.open(info.id).numpy() for info in store.scan()]
+        views = [store.open_id(info.id).numpy() for info in store.scan()]
         child.kill()
     assert store.sweep() == []
     assert [v.sum() for v in views] == [10.0, 10.0]
@@ -96,7 +96,7 @@ while True:
             child.kill()
         assert store.damaged() == []
         for info in store.scan():
-            with store.open(info.id) as handle:
+            with store.open_id(info.id) as handle:
                 assert (handle.numpy() == info.meta["value"]).all()
     store.sweep()
     assert store.used_bytes() == 0

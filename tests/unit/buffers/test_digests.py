@@ -32,7 +32,7 @@ def table() -> dict[str, np.ndarray]:  # type: ignore[type-arg]
 def test_a_flipped_bit_is_located(store: Store, table: dict[str, object], column: str, byte: int, piece: int) -> None:
     """The error names the column and the 1 MiB piece."""
     info = store.write("t", table, reserve_rows=1000)
-    with store.open(info.id) as handle:
+    with store.open_id(info.id) as handle:
         offset = handle.numpy([column])[column].__array_interface__["data"][0] - handle.address
         assert handle.verify()
         _damage(store.path / "obj" / info.id, offset + byte)

@@ -38,7 +38,7 @@ def test_every_fixed_width_arrow_type_comes_back(store: Store, kind: pa.DataType
     column = pa.chunked_array([pa.array(values, kind), pa.array(values, kind).slice(1)])
     table = pa.table({"before": pa.array(range(5)), "it": column})
     info = store.write("t", table)
-    with store.open(info.id) as handle:
+    with store.open_id(info.id) as handle:
         assert handle.arrow().equals(table)
         assert handle.arrow(start=1, stop=4).equals(table.slice(1, 3))
         assert handle.verify()
@@ -47,14 +47,14 @@ def test_every_fixed_width_arrow_type_comes_back(store: Store, kind: pa.DataType
 def test_nan_is_a_value(store: Store) -> None:
     """A float column may hold NaN; it comes back as it was, bit for bit."""
     values = np.array([1.0, np.nan, -0.0])
-    with store.open(store.write("n", {"x": values}).id) as handle:
+    with store.open_id(store.write("n", {"x": values}).id) as handle:
         assert handle.numpy()["x"].tobytes() == values.tobytes()
 
 
 def test_numpy_views_have_the_types_of_the_columns(store: Store) -> None:
     """Timestamps are datetime64, bool is bool, dates are days."""
     table = pa.table({"t": pa.array([1], pa.timestamp("us")), "b": [True], "d": pa.array([7], pa.date32())})
-    with store.open(store.write("t", table).id) as handle:
+    with store.open_id(store.write("t", table).id) as handle:
         assert {n: v.dtype.str for n, v in handle.numpy().items()} == {"t": "<M8[us]", "b": "|b1", "d": "<i4"}
 
 
@@ -79,7 +79,7 @@ def test_arrays_of_any_shape_come_back(store: Store, array: np.ndarray[Any, Any]
     """Shape and values survive, whatever the order in memory was."""
     info = store.write("a", array)
     assert (info.kind, info.shape) == ("array", array.shape)
-    with store.open(info.id) as handle:
+    with store.open_id(info.id) as handle:
         found = handle.numpy()
         assert found.shape == array.shape
         np.testing.assert_array_equal(found, array)
@@ -89,7 +89,7 @@ def test_arrays_of_any_shape_come_back(store: Store, array: np.ndarray[Any, Any]
 def test_dicts_of_arrays_come_back(store: Store) -> None:
     """Strided and big-endian columns are stored contiguous and little-endian."""
     data = {"a": np.arange(20)[::2], "b": np.arange(10, dtype=">i4"), "c": np.arange(10).astype("M8[ns]")}
-    with store.open(store.write("d", data).id) as handle:
+    with store.open_id(store.write("d", data).id) as handle:
         found = handle.numpy()
         for name, values in data.items():
             np.testing.assert_array_equal(found[name], values)
@@ -111,7 +111,7 @@ def test_dicts_of_arrays_come_back(store: Store) -> None:
 )
 def test_frames_come_back(store: Store, frame: pd.DataFrame) -> None:
     """Columns of mixed types, and a range or single index, survive."""
-    with store.open(store.write("f", frame).id) as handle:
+    with store.open_id(store.write("f", frame).id) as handle:
         pd.testing.assert_frame_equal(
             handle.pandas(), frame, check_freq=False, check_column_type=bool(len(frame.columns))
         )
@@ -126,7 +126,7 @@ def test_nullable_columns_without_nulls_are_taken(store: Store) -> None:
             "a": pd.array([1.5, 2], "double[pyarrow]"),
         }
     )
-    with store.open(store.write("f", frame).id) as handle:
+    with store.open_id(store.write("f", frame).id) as handle:
         assert [str(t) for t in handle.pandas().dtypes] == ["int32", "bool", "float64"]
         assert handle.pandas()["i"].tolist() == [1, 2]
 
@@ -135,21 +135,21 @@ def test_nullable_columns_without_nulls_are_taken(store: Store) -> None:
 def test_series_come_back(store: Store, name: str | None) -> None:
     """A Series returns as a Series with its name and index."""
     series = pd.Series([1.0, 2.0, 3.0], index=[3, 4, 5], name=name)
-    with store.open(store.write("s", series).id) as handle:
+    with store.open_id(store.write("s", series).id) as handle:
         pd.testing.assert_series_equal(handle.pandas(), series)
 
 
 def test_record_batches_are_tables(store: Store) -> None:
     """A RecordBatch is taken as a table of one batch."""
     batch = pa.record_batch({"a": [1, 2]})
-    with store.open(store.write("b", batch).id) as handle:
+    with store.open_id(store.write("b", batch).id) as handle:
         assert handle.arrow().equals(pa.table(batch))
 
 
 def test_schema_metadata_is_kept(store: Store) -> None:
     """What the producer wrote into the Arrow schema is there again."""
     table = pa.table({"a": [1]}).replace_schema_metadata({"source": "vendor"})
-    with store.open(store.write("b", table).id) as handle:
+    with store.open_id(store.write("b", table).id) as handle:
         assert handle.arrow().schema.metadata == {b"source": b"vendor"}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import jupyter_nq.buffers.layout as layout
 from jupyter_nq.buffers import Store
-from jupyter_nq.errors import ChecksumError, StoreError
+from jupyter_nq.errors import ChecksumError
 from tests.unit.buffers.conftest import publish
 
 _ROW = re.compile(r"\| (\d+) \| (\S+) \| `(\w+)` \|")
@@ -67,7 +67,7 @@ def test_a_flipped_byte_of_the_header_is_noticed(store: Store, bars: pd.DataFram
     path = store.path / "obj" / info.id
     _flip(path, offset)
     with pytest.raises(ChecksumError, match=reason):
-        store.open(info.id)
+        store.open_id(info.id)
     assert store.scan() == []
     (found,) = store.damaged()
     assert found.path == path
@@ -78,7 +78,7 @@ def test_another_layout_is_named(store: Store, bars: pd.DataFrame) -> None:
     """An object of a later layout is refused with both numbers."""
     info = store.write("NQ.30min", bars)
     _flip(store.path / "obj" / info.id, 8)
-    with pytest.raises(StoreError, match=r"layout 254.*reads layout 1"):
+    with pytest.raises(ChecksumError, match=r"layout 254.*reads layout 1"):
         store.info(info.id)
 
 
@@ -89,7 +89,7 @@ def test_a_file_of_another_size_is_noticed(store: Store, bars: pd.DataFrame, cha
     path = store.path / "obj" / info.id
     os.truncate(path, path.stat().st_size + change * layout.PAGE)
     with pytest.raises(ChecksumError, match="cut or extended"):
-        store.open(info.id)
+        store.open_id(info.id)
 
 
 def test_a_file_cut_to_nothing_is_noticed(store: Store, bars: pd.DataFrame) -> None:
@@ -104,7 +104,7 @@ def test_metadata_longer_than_a_page_is_kept(store: Store, bars: pd.DataFrame) -
     meta = {"evidence": ["x" * 1000] * 20, "key": "k"}
     info = store.write("NQ.30min", bars, meta=meta)
     assert store.info(info.id).meta == meta
-    with store.open(info.id) as handle:
+    with store.open_id(info.id) as handle:
         pd.testing.assert_frame_equal(handle.pandas(), bars)
 
 

@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 
+import msgpack
 import numpy as np
 import pytest
 
 from jupyter_nq.buffers import Store
-from jupyter_nq.errors import BuildFailed, InvalidName, NQError, UnreadableSource
+from jupyter_nq.errors import InvalidName, NQError, StoreFull, UnreadableSource
 from jupyter_nq.testing import wait_until
 from tests.unit.buffers.child import Child
 
 
+class _EnoughError(Exception):
+    """Ends a wait that only wanted to hear how far the builder is."""
+
+
+def _progress(store: Store) -> float | None:
+    """Return what whoever waits for `k` is told first; None also when nobody builds."""
+    told: list[float | None] = []
+
+    def waiting(fraction: float | None) -> None:
+        told.append(fraction)
+        raise _EnoughError
+
+    with contextlib.suppress(_EnoughError), store.lock("k", waiting=waiting):
+        return None
+    return told[0]
+
+
 def test_the_builder_tells_how_far_it_is(store: Store) -> None:
     """The fraction is readable while the lock is held, and gone afterwards."""
-    assert store.lock_progress("k") is None
+    assert _progress(store) is None
     with store.lock("k") as lock:
-        assert store.lock_progress("k") is None
+        assert _progress(store) is None
         lock.write_progress(0.25)
         lock.write_progress(1)
-        assert store.lock_progress("k") == 1.0
-    assert store.lock_progress("k") is None
+        assert _progress(store) == 1.0
+    assert _progress(store) is None
     assert os.listdir(store.path / "tmp") == []
 
 
@@ -64,7 +83,7 @@ def test_a_waiter_sees_progress_and_follows_a_killed_builder(store: Store) -> No
                 child.kill()
 
         with store.lock("k", waiting=waiting) as lock:
-            assert store.lock_progress("k") is None
+            assert _progress(store) is None
             lock.write_progress(0.0)
     assert seen[:2] == [0.5, 0.5]
 
@@ -79,7 +98,7 @@ def test_a_waiter_may_give_up(store: Store) -> None:
         with pytest.raises(KeyboardInterrupt), store.lock("k", waiting=waiting):
             pass
         lock.write_progress(0.5)
-        assert store.lock_progress("k") == 0.5
+        assert _progress(store) == 0.5
 
 
 _FAILING = """
@@ -94,16 +113,8 @@ except BaseException:
 """
 
 
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        ("errors.UnreadableSource('line 7 is bad')", UnreadableSource),
-        ("errors.NQError('line 7 is bad')", BuildFailed),
-        ("ZeroDivisionError('line 7 is bad')", BuildFailed),
-    ],
-)
-def test_a_failure_reaches_those_who_waited(store: Store, error: str, kind: type[Exception]) -> None:
-    """The builder's error is raised by the waiter; who comes later builds anew."""
+def _outcome_of_waiting(store: Store, error: str) -> str:
+    """Wait for a builder that fails with `error`; "built" when the lock then is the waiter's."""
     with Child(store.path, _FAILING.format(error=error)) as child:
         assert child.line() == "on"
         told = threading.Event()
@@ -113,10 +124,36 @@ def test_a_failure_reaches_those_who_waited(store: Store, error: str, kind: type
                 told.set()
                 child.tell()
 
-        with pytest.raises(kind, match="line 7 is bad"), store.lock("k", waiting=waiting):
-            pass
+        try:
+            with store.lock("k", waiting=waiting):
+                return "built"
+        except NQError as exc:
+            return f"{type(exc).__name__}: {exc}"
+
+
+@pytest.mark.parametrize("kind", [UnreadableSource, StoreFull])
+def test_a_failure_reaches_those_who_waited(store: Store, kind: type[NQError]) -> None:
+    """An error of the source or the store is raised by the waiter too; who comes later builds anew."""
+    error = f"errors.{kind.__name__}('line 7 is bad')"
+    assert _outcome_of_waiting(store, error) == f"{kind.__name__}: line 7 is bad"
     with store.lock("k"):
         pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "ZeroDivisionError",
+        "MemoryError",
+        "KeyboardInterrupt",
+        "errors.NQError('mine')",
+        "errors.CoordinatorUnavailable('mine')",
+        "errors.StoreError('too many open files')",
+    ],
+)
+def test_a_builders_own_trouble_is_nobody_elses(store: Store, error: str) -> None:
+    """A callback that raises, no memory, no coordinator: the waiter builds."""
+    assert _outcome_of_waiting(store, error) == "built"
 
 
 def test_writers_of_one_name_take_turns(store: Store) -> None:
@@ -134,15 +171,6 @@ def test_writers_of_one_name_take_turns(store: Store) -> None:
     assert os.listdir(store.path / "tmp") == []
 
 
-def test_an_interrupted_builder_is_followed(store: Store) -> None:
-    """An interrupt is nobody else's error: the waiter builds."""
-    with Child(store.path, _FAILING.format(error="KeyboardInterrupt")) as child:
-        assert child.line() == "on"
-        child.tell()
-        with store.lock("k"):
-            pass
-
-
 def test_a_dead_builders_file_is_swept(store: Store) -> None:
     """A lock file that nobody holds is an orphan; one that is held is not."""
     with Child(store.path, "lock = store.lock('k'); lock.__enter__(); say('on'); input()") as child:
@@ -153,10 +181,11 @@ def test_a_dead_builders_file_is_swept(store: Store) -> None:
 
 
 def test_a_record_that_is_no_record_is_no_progress(store: Store) -> None:
-    """Strange bytes in a lock file are not an error."""
-    for content in (b"\xc1", b"\x01", b"\x81"):
-        (store.path / "tmp" / "k.build").write_bytes(content)
-        assert store.lock_progress("k") is None
+    """Strange bytes in a lock file are neither progress nor an error, and an unknown error is not raised."""
+    for content in (b"\xc1", b"\x01", b"\x81", msgpack.packb({"fraction": "x"}), msgpack.packb({"error": [1, 2]})):
+        with store.lock("k"):
+            (store.path / "tmp" / "k.build").write_bytes(content)
+            assert _progress(store) is None
 
 
 def test_a_forked_worker_keeps_no_lock(store: Store) -> None:
@@ -172,7 +201,7 @@ sys.stdin.read()
 """
     with Child(store.path, code) as child:
         assert child.line() == "forked"
-        assert store.lock_progress("k") is None
+        assert _progress(store) is None
         child.kill()
         with store.lock("k"):
             pass
@@ -187,7 +216,7 @@ def test_unwinding_in_a_forked_child_leaves_the_parents_lock(store: Store) -> No
             if pid == 0:
                 raise NQError("only mine")
             os.waitpid(pid, 0)
-            assert store.lock_progress("k") == 0.5
+            assert _progress(store) == 0.5
             assert store.sweep() == []
     except NQError:
         os._exit(0)

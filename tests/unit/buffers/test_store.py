@@ -39,7 +39,7 @@ def test_a_published_object_is_found_by_its_name(store: Store, bars: pd.DataFram
     assert store.names() == {"NQ.30min": second.id}
     with store.open("NQ.30min") as handle:
         assert (handle.version, handle.rows) == (2, 10)
-    with store.open(first.id) as handle:
+    with store.open_id(first.id) as handle:
         assert handle.version == 1
     with pytest.raises(UnknownDataset, match="no version 1 in this object; it holds 2 to 2"):
         store.open("NQ.30min", version=1)
@@ -87,7 +87,7 @@ def test_ids_are_checked_too(store: Store) -> None:
     """A path is no object id, and an id of nothing is said to be dropped."""
     with pytest.raises(UnknownDataset, match="is not an object id"):
         store.info("../../etc/passwd")
-    for call in (store.info, store.open):
+    for call in (store.info, store.open_id):
         with pytest.raises(UnknownDataset, match="dropped"):
             call("0" * 32)
 
@@ -150,7 +150,7 @@ def test_a_cancelled_write_leaves_nothing(store: Store, error: type[BaseExceptio
 def test_a_held_object_is_not_collected(store: Store, bars: pd.DataFrame) -> None:
     """The handle holds it; closed without views, it lets go, and closing twice is fine."""
     info = store.write("a", bars)
-    handle = store.open(info.id)
+    handle = store.open_id(info.id)
     assert "mapped" in repr(handle)
     assert not store.collect(info.id)
     handle.close()
@@ -168,7 +168,7 @@ def test_the_lease_lives_with_the_last_view(store: Store, bars: pd.DataFrame, fo
     """One derived view is enough; `on_release` fires when it dies, and the lock goes with it."""
     info = store.write("a", bars)
     released = threading.Event()
-    handle = store.open(info.id)
+    handle = store.open_id(info.id)
     handle.on_release(released.set)
     whole = handle.view(form)
     one = whole["open"][5:50]
@@ -212,7 +212,7 @@ info = store.write("a", np.arange(1000.0)); store.stamp(info.id, 1); store.link(
 def test_a_forked_child_shares_the_lease_until_it_exits(store: Store, bars: pd.DataFrame) -> None:
     """The child's copy of the mapping keeps the lock after the parent let go."""
     info = store.write("a", bars)
-    handle = store.open(info.id)
+    handle = store.open_id(info.id)
     go, ready = os.pipe(), os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -235,7 +235,7 @@ def test_a_forked_child_shares_the_lease_until_it_exits(store: Store, bars: pd.D
 def test_closing_in_a_forked_child_leaves_the_parent_its_views(store: Store, bars: pd.DataFrame) -> None:
     """A child that closes its handle and exits ends nobody else's lease."""
     info = store.write("a", bars)
-    handle = store.open(info.id)
+    handle = store.open_id(info.id)
     pid = os.fork()
     if pid == 0:
         handle.close()
@@ -294,7 +294,7 @@ fcntl.flock(fd, fcntl.LOCK_EX); say("locked"); input(); fcntl.flock(fd, fcntl.LO
     with Child(store.path, code, info.id) as child:
         assert child.line() == "locked"
         threading.Timer(0.05, child.tell).start()
-        with store.open(info.id) as handle:
+        with store.open_id(info.id) as handle:
             assert handle.rows == 1000
 
 
@@ -309,7 +309,7 @@ def test_many_objects_leak_nothing(store: Store) -> None:
     before = state()
     for i in range(300):
         info = store.write("a", np.full(100, i))
-        with store.open(info.id) as handle:
+        with store.open_id(info.id) as handle:
             assert handle.numpy()[0] == i
         assert store.collect(info.id)
     assert state() == before

@@ -30,7 +30,7 @@ def _address(array: Any) -> int:
 @pytest.fixture
 def handle(store: Store, bars: pd.DataFrame) -> Handle:
     """Give the mapped bars."""
-    return store.open(store.write("NQ.30min", bars, reserve_rows=100).id)
+    return store.open_id(store.write("NQ.30min", bars, reserve_rows=100).id)
 
 
 def test_numpy_lies_in_the_mapping(handle: Handle) -> None:
@@ -61,7 +61,7 @@ def test_pandas_lies_in_the_mapping(
 def test_an_index_lies_in_the_mapping(store: Store) -> None:
     """A time index is a view as well."""
     frame = make_bars(50).set_index("timestamp")
-    with store.open(store.write("x", frame).id) as handle:
+    with store.open_id(store.write("x", frame).id) as handle:
         found = handle.pandas()
         pd.testing.assert_frame_equal(found, frame)
         assert _inside(handle, _address(found.index.asi8))
@@ -78,14 +78,14 @@ def test_arrow_lies_in_the_mapping(handle: Handle) -> None:
 def test_arrays_lie_in_the_mapping(store: Store) -> None:
     """Arrays, frames and series of arrays, and tensors share the bytes."""
     array = np.arange(12.0).reshape(3, 4)
-    with store.open(store.write("a", array).id) as handle:
+    with store.open_id(store.write("a", array).id) as handle:
         for found in (handle.numpy(), handle.pandas().to_numpy(), handle.arrow().to_numpy()):
             np.testing.assert_array_equal(found, array)
             assert _inside(handle, _address(found))
-    with store.open(store.write("b", array[0]).id) as handle:
+    with store.open_id(store.write("b", array[0]).id) as handle:
         pd.testing.assert_series_equal(handle.pandas(start=1), pd.Series(array[0], pd.RangeIndex(4))[1:])
     with (
-        store.open(store.write("c", array.reshape(3, 2, 2)).id) as handle,
+        store.open_id(store.write("c", array.reshape(3, 2, 2)).id) as handle,
         pytest.raises(UnsupportedData, match="3 dimensions"),
     ):
         handle.pandas()
@@ -126,7 +126,7 @@ def test_an_unknown_column_is_named(handle: Handle) -> None:
 
 def test_an_array_has_no_columns(store: Store) -> None:
     """Asking an array for columns is an error."""
-    with store.open(store.write("a", np.zeros(3)).id) as handle, pytest.raises(UnsupportedData, match="no columns"):
+    with store.open_id(store.write("a", np.zeros(3)).id) as handle, pytest.raises(UnsupportedData, match="no columns"):
         handle.numpy(["x"])
 
 
@@ -142,7 +142,7 @@ def test_writing_to_a_view_raises(handle: Handle, bars: pd.DataFrame) -> None:
 
 def test_a_private_mapping_is_written_for_oneself(store: Store, handle: Handle, bars: pd.DataFrame) -> None:
     """Copy-on-write: the writer sees its change, nobody else does."""
-    with store.open(handle.info.id, private=True) as private:
+    with store.open_id(handle.info.id, private=True) as private:
         mine = private.numpy()["open"]
         mine[:] = 0
         assert private.numpy()["open"].sum() == 0
@@ -187,9 +187,9 @@ def test_reading_everything_takes_no_private_memory(store: Store, nq_store_dir: 
 def anon():
     return next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("RssAnon"))
 info = store.scan()[0]
-store.open(info.id).pandas(stop=10)
+store.open_id(info.id).pandas(stop=10)
 before = anon()
-frame = store.open(info.id).pandas()
+frame = store.open_id(info.id).pandas()
 total = frame["b"].to_numpy().sum() + frame["a"].to_numpy().max()
 say(anon() - before)
 """
