@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jupyter_nq.buffers import digests, layout, locks
+from jupyter_nq.buffers import digests, layout, locks, soundness
 from jupyter_nq.buffers.appending import append_rows, chain, conform, mapped_lanes
 from jupyter_nq.buffers.catalogue import Catalogue
 from jupyter_nq.buffers.handle import Handle, MappedFile, map_locked
@@ -44,7 +44,7 @@ from jupyter_nq.buffers.segments import (
     store_full,
     write_all,
 )
-from jupyter_nq.errors import UnknownDataset, nearest
+from jupyter_nq.errors import ChecksumError, UnknownDataset, UnsupportedData, nearest
 
 _OPEN_SECONDS = 5.0  # a remover holds its lock for as long as the pages take to go, well below this
 _PAUSE_SECONDS = 0.001
@@ -112,6 +112,7 @@ class Store(Catalogue):
         check_name(name)
         plan = data if isinstance(data, Plan) else self.plan(data, reserve_rows, meta=meta)
         static = plan.static(name, new_object_id(), self.epoch, os.getpid(), time.time_ns())
+        _check_readable(static)
         sealed = self._obj / static.object_id
         with fresh_file(self._tmp / f"{static.object_id}.part", sealed) as fd:
             _fill(fd, self.path, plan, static, progress, digest)
@@ -274,6 +275,14 @@ class Store(Catalogue):
             if time.monotonic() > deadline:
                 raise UnknownDataset(f"The object behind {ref!r} is being removed.")
             threading.Event().wait(_PAUSE_SECONDS)
+
+
+def _check_readable(static: layout.Static) -> None:
+    """Refuse to write what every reader would take for damage."""
+    try:
+        soundness.check_static(static)
+    except ChecksumError as exc:
+        raise UnsupportedData(f"{static.name} cannot be shared: {exc}.") from exc
 
 
 def _fill(fd: int, where: Path, plan: Plan, static: layout.Static, progress: Progress | None, digest: bool) -> None:

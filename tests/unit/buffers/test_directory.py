@@ -32,10 +32,11 @@ def test_an_empty_directory_becomes_private(nq_store_dir: Path) -> None:
     assert stat.S_IMODE(nq_store_dir.stat().st_mode) == 0o700
 
 
-def test_a_store_that_others_may_write_is_refused(nq_store_dir: Path) -> None:
+@pytest.mark.parametrize("mode", [0o777, 0o750, 0o701])
+def test_a_store_that_others_may_enter_is_refused(nq_store_dir: Path, mode: int) -> None:
     """Permissions that were opened afterwards are named."""
     Store(nq_store_dir)
-    nq_store_dir.chmod(0o777)
+    nq_store_dir.chmod(mode)
     with pytest.raises(StoreError, match="chmod 700"):
         Store(nq_store_dir)
 
@@ -164,3 +165,48 @@ def test_processes_that_come_first_together_agree(nq_store_dir: Path) -> None:
         for child in children:
             child.__exit__()
     assert epochs == {json.loads((path / "store.json").read_text())["epoch"]}
+
+
+def test_ones_own_link_leads_to_a_store(nq_store_dir: Path) -> None:
+    """Where nobody else may write, a link to another disk is the user's own affair."""
+    (nq_store_dir / "disk").mkdir()
+    (nq_store_dir / "link").symlink_to("disk")
+    assert Store(nq_store_dir / "link").epoch == Store(nq_store_dir / "disk").epoch
+
+
+def test_a_link_where_others_may_write_is_refused(nq_store_dir: Path) -> None:
+    """It could lead the data anywhere; its target is not touched."""
+    shared, target = nq_store_dir / "shared", nq_store_dir / "target"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    target.mkdir()
+    (shared / "nq").symlink_to(target)
+    with pytest.raises(StoreError, match="is a symbolic link where others may write"):
+        Store(shared / "nq")
+    assert os.listdir(target) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to another user")
+def test_another_users_link_is_refused(nq_store_dir: Path) -> None:
+    """Even where it leads to a directory of ours."""
+    (nq_store_dir / "disk").mkdir()
+    (nq_store_dir / "link").symlink_to("disk")
+    os.lchown(nq_store_dir / "link", 12345, -1)
+    with pytest.raises(StoreError, match="is a symbolic link of user 12345"):
+        Store(nq_store_dir / "link")
+
+
+def test_a_marker_that_cannot_be_opened_is_not_called_damaged(nq_store_dir: Path) -> None:
+    """At the limit of open files the error says so."""
+    code = """
+import resource
+lowest = os.open(os.devnull, os.O_RDONLY); os.close(lowest)
+resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, lowest))
+try:
+    Store(store.path)
+except errors.StoreError as exc:
+    say(exc)
+"""
+    Store(nq_store_dir)
+    with Child(nq_store_dir, "from jupyter_nq import errors\n" + code) as child:
+        assert "store.json: Too many open files. This process has too many files open" in child.line()

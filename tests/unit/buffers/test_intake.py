@@ -106,8 +106,12 @@ def test_dicts_of_arrays_come_back(store: Store) -> None:
         pd.DataFrame({"a": pd.to_timedelta([1, 2], unit="s")}),
         pd.DataFrame(index=pd.RangeIndex(3)),
         pd.DataFrame({"a": np.array([], float)}),
+        pd.DataFrame({"0": [1.0, 2.0]}, index=pd.Index([10.0, 20.0], name=0)),
+        pd.DataFrame({"a": [1.0, 2.0]}, index=pd.RangeIndex(2, name=7)),
+        pd.DataFrame({"__index__": [1.0, 2.0]}, index=pd.Index([10.0, 20.0])),
+        pd.DataFrame({"__index__": [1.0], "___index__": [2.0]}, index=pd.Index([10.0], name="__index__")),
     ],
-    ids=range(8),
+    ids=range(12),
 )
 def test_frames_come_back(store: Store, frame: pd.DataFrame) -> None:
     """Columns of mixed types, and a range or single index, survive."""
@@ -166,6 +170,7 @@ _REFUSED: list[tuple[Any, str]] = [
     (pd.DataFrame({0: [1]}), "label 0 is int, not text"),
     (pd.DataFrame({"a": [1]}, index=pd.MultiIndex.from_tuples([(1, 2)])), "reset_index"),
     (pd.DataFrame({"a": [1]}, index=["x"]), "__index__"),
+    (pd.DataFrame({"a": [1]}, index=pd.Index([1.0], name=("a", 1))), "name of the index.*Set frame.index.name"),
     (np.array([object()]), "dtype object"),
     (np.zeros(2, [("a", "f8")]), "structured array"),
     ({"a": [1, 2]}, "Column 'a' is not a 1-D numpy array"),
@@ -197,4 +202,18 @@ def test_metadata_must_be_plain(store: Store) -> None:
     """A value that msgpack cannot hold is refused before anything is written."""
     with pytest.raises(UnsupportedData, match="metadata must be plain"):
         store.write("t", np.zeros(3), meta={"x": object()})
+    assert store.used_bytes() == 0
+
+
+def test_a_header_has_a_limit(store: Store) -> None:
+    """Metadata that no reader would take are refused."""
+    with pytest.raises(UnsupportedData, match="67,108,864 are possible"):
+        store.write("t", np.zeros(3), meta={"x": bytes(64 << 20)})
+    assert store.used_bytes() == 0
+
+
+def test_what_no_reader_would_take_is_not_written(store: Store) -> None:
+    """Values without a byte have no address; the refusal comes before the file."""
+    with pytest.raises(UnsupportedData, match="t cannot be shared: its dtype"):
+        store.write("t", np.zeros(3, [("empty", "S0")])["empty"])
     assert store.used_bytes() == 0

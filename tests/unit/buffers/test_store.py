@@ -92,6 +92,16 @@ def test_ids_are_checked_too(store: Store) -> None:
             call("0" * 32)
 
 
+def test_a_name_that_looks_like_an_id_is_a_name(store: Store) -> None:
+    """A dataset may be called by 32 hexadecimal digits, even by those of another object."""
+    other = store.write("other", np.zeros(3))
+    info = publish(store, store.write(other.id, np.ones(3)))
+    with store.open(other.id) as handle:
+        assert handle.info.id == info.id
+    with store.open_id(other.id) as handle:
+        assert handle.info.id == other.id
+
+
 def test_a_name_without_its_object_is_unknown(store: Store, bars: pd.DataFrame) -> None:
     """A link whose object is gone is an error, not a hang."""
     info = publish(store, store.write("a", bars))
