@@ -3,7 +3,11 @@
 Requests go over one blocking socket, so that a round trip costs no thread switch. The keeper, a daemon
 thread, only waits: for the line to break, and for holds to announce. When the host is gone it connects to
 the next one, or becomes it, so that a script that sleeps for hours is known again within a second; a
-request that meets the broken line first does the same and is sent once more, which every operation allows.
+request that meets the broken line first does the same and is sent once more. Every operation allows that: a
+coordinator does nothing for who has hung up, publishing is remembered by the object, and a drop that names
+the object it is about never touches what was put there since.
+
+Notes are for the present line only. They wait for nobody, so that they can be sent while an error unwinds.
 
 Holds are announced in batches and again after every reconnection. `hold` and `release` may be called from
 a finalizer, so they take no lock: they write into the ledger and ring the keeper's bell.
@@ -16,27 +20,29 @@ from __future__ import annotations
 import logging
 import os
 import random
-import select
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from jupyter_nq.buffers import Catalogue
 from jupyter_nq.client.bell import Bell
 from jupyter_nq.client.hosting import become_host, nobody, silent
+from jupyter_nq.client.keeper import FIRST_PAUSE_SECONDS, Keeper
 from jupyter_nq.client.ledger import Ledger
 from jupyter_nq.config import Settings
-from jupyter_nq.coordinator import Service, Wire, dial
-from jupyter_nq.coordinator.service import SOCKET_NAME
-from jupyter_nq.errors import CoordinatorUnavailable, NQError
+from jupyter_nq.coordinator import Encoder, Service, Wire, dial
+from jupyter_nq.coordinator.listening import SOCKET_NAME
+from jupyter_nq.errors import CoordinatorUnavailable, NQError, StoreError
 
-_FIRST_PAUSE_SECONDS = 0.005
 _LONGEST_PAUSE_SECONDS = 0.25
-_LONGEST_IDLE_PAUSE_SECONDS = 1.0
 _SERVER_FIRST_SECONDS = (0.15, 0.3)  # after a loss, servers may try the lock this much earlier than others
-_BATCH_SECONDS = 0.02
+_NOTE_SECONDS = 0.1  # for a coordinator that does not read; a note takes a few microseconds
+_MOST_NOTES = 1000
 
 _log = logging.getLogger("jupyter_nq")
 _channels: weakref.WeakSet[Channel] = weakref.WeakSet()
@@ -91,10 +97,12 @@ class Channel:
         self._service: Service | None = None
         self._host_after = 0.0  # monotonic second from which this process may try to host
         self._ledger = Ledger()
-        self._bell = Bell()
-        self._keeper: threading.Thread | None = None
+        self._notes: deque[bytes] = deque(maxlen=_MOST_NOTES)  # frames; appended by any thread, sent with the lock
+        with _sentence(self.store_path):
+            self._bell = Bell()
+        self._keeper: Keeper | None = None
         try:
-            with self._lock:
+            with self._lock, _sentence(self.store_path):
                 self._reach(time.monotonic() + settings.connect_seconds)
         except BaseException:
             self.close()
@@ -133,8 +141,19 @@ class Channel:
         return self._talk(lambda wire: wire.call(op, args))
 
     def note(self, op: str, /, **args: Any) -> None:
-        """Send a note: nothing comes back, and nothing tells whether it was refused."""
-        self._talk(lambda wire: wire.tell(op, args))
+        """Send a note over the present line, if there is one: nothing tells whether it arrived.
+
+        It neither waits for a coordinator nor looks for one, and raises nothing but `ProtocolError` for
+        arguments that cannot be sent. What must arrive is said again in `on_connect`.
+        """
+        self._notes.append(Encoder().frame({"op": op, "a": args}))
+        if not self._lock.acquire(blocking=False):
+            self._bell.ring()  # another thread talks; it or the keeper sends the note afterwards
+            return
+        try:
+            self._send_notes()
+        finally:
+            self._lock.release()
 
     def hold(self, object_id: str, version: int) -> None:
         """Announce, soon, that this process holds a version once more."""
@@ -160,32 +179,46 @@ class Channel:
             service, self._service = self._service, None
         if service is not None:
             service.stop()
-        if keeper is not None and keeper is not threading.current_thread():
+        if keeper is not None:
             keeper.join()
 
     def _talk(self, exchange: Callable[[Wire], Any]) -> Any:
         deadline = time.monotonic() + self._settings.connect_seconds
         with self._lock:
             while True:
-                wire = self._wire or self._reach(deadline)
+                with _sentence(self.store_path):
+                    wire = self._wire or self._reach(deadline)
                 try:
                     self._ledger.announce(wire)
+                    self._send_notes()
                     return exchange(wire)
                 except NQError:
                     raise
                 except TimeoutError as exc:
                     self._drop(wire)
                     raise CoordinatorUnavailable(silent(self.store_path, self.peer_info, self._settings)) from exc
-                except OSError:
+                except OSError as exc:
                     self._drop(wire)
+                    if time.monotonic() >= deadline:
+                        raise CoordinatorUnavailable(nobody(self.store_path, self._require)) from exc
                 except BaseException:  # an interrupt: the answer is still under way and must not meet the next request
                     self._drop(wire)
                     raise
 
+    def _send_notes(self) -> None:
+        """Send the notes that wait, with the lock held; without a line they are of no use."""
+        while self._notes:
+            frame, wire = self._notes.popleft(), self._wire
+            if wire is not None:
+                try:
+                    wire.send(frame, _NOTE_SECONDS)
+                except OSError:
+                    self._drop(wire)
+
     # -- the line (with the lock held) ---------------------------------------------------------------
     def _reach(self, deadline: float) -> Wire:
         """Connect, or host and connect, trying until the deadline."""
-        pause = _FIRST_PAUSE_SECONDS
+        pause = FIRST_PAUSE_SECONDS
         while True:
             if self._closing.is_set():
                 raise CoordinatorUnavailable(f"The channel to {self.store_path} is closed. Connect again.")
@@ -205,7 +238,8 @@ class Channel:
         if wire is None or not self._accepts(wire):
             return None
         self._wire, self.peer_info = wire, wire.info
-        self._ensure_keeper()
+        if self._keeper is None:
+            self._keeper = Keeper(self, self._bell, self._closing)
         self._ledger.forget_told()
         try:
             self._ledger.announce(wire)
@@ -247,7 +281,8 @@ class Channel:
         return False
 
     def _host(self) -> bool:
-        service = become_host(Catalogue(self.store_path, create=False), self._settings, self._role)
+        store = Catalogue(self.store_path, create=False)
+        service = become_host(store, self._settings, self._role, succeeds=bool(self.peer_info))
         if service is None:
             return False
         self._service = service
@@ -263,54 +298,35 @@ class Channel:
             return
         if wire is self._wire:
             self._wire = None
+            self._notes.clear()
             eager = self._role == "server"
             self._host_after = 0.0 if eager else time.monotonic() + random.uniform(*_SERVER_FIRST_SECONDS)
         wire.close()
         self._bell.ring()
 
-    # -- the keeper ----------------------------------------------------------------------------------
-    def _ensure_keeper(self) -> None:
-        if self._keeper is None:
-            self._keeper = threading.Thread(target=self._keep, name="jupyter-nq-keeper", daemon=True)
-            self._keeper.start()
+    # -- what the keeper calls -------------------------------------------------------------------------
+    @property
+    def wire(self) -> Wire | None:
+        """The present line; None while there is none."""
+        return self._wire
 
-    def _keep(self) -> None:
-        pause = _FIRST_PAUSE_SECONDS
-        while not self._closing.is_set():
-            wire = self._wire
-            if wire is None:
-                self._mend()
-                self._closing.wait(pause * random.uniform(0.5, 1.0))
-                pause = min(1.6 * pause, _LONGEST_IDLE_PAUSE_SECONDS)
-                continue
-            pause = _FIRST_PAUSE_SECONDS
-            if self._wait(wire):
-                with self._lock:
-                    if wire is self._wire:
-                        self._drop(wire)
+    def broke(self, wire: Wire) -> None:
+        """Forget a line whose other end is gone."""
+        with self._lock:
+            if wire is self._wire:
+                self._drop(wire)
 
-    def _wait(self, wire: Wire) -> bool:
-        """Wait for a bell or a broken line; True when the line broke. Announces what the bell was rung for."""
-        poll = select.poll()
-        poll.register(self._bell.fileno(), select.POLLIN)
-        if (fd := wire.sock.fileno()) >= 0:
-            poll.register(fd, select.POLLRDHUP)
-        ready = dict(poll.poll())
-        if self._bell.fileno() in ready:
-            self._closing.wait(_BATCH_SECONDS)
-            self._bell.heard()
-            self._flush()
-        return fd in ready
-
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Announce holds and send the notes that wait."""
         with self._lock:
             if self._wire is not None and self._ledger.pending:
                 try:
                     self._ledger.announce(self._wire)
                 except OSError:
                     self._drop(self._wire)
+            self._send_notes()
 
-    def _mend(self) -> None:
+    def mend(self) -> None:
         """Try once to get a new line; a request that needs it meanwhile waits for the outcome."""
         with self._lock:
             if self._wire is None and not self._closing.is_set():
@@ -325,8 +341,20 @@ class Channel:
         self._lock = threading.RLock()
         self._wire = self._service = self._keeper = None
         self._bell = Bell()
+        self._notes.clear()
         if not self._closing.is_set():
             self._closing = threading.Event()
+
+
+@contextmanager
+def _sentence(store_path: Path) -> Iterator[None]:
+    """Turn what the system says of a file or a descriptor into the package's own error."""
+    try:
+        yield
+    except NQError:
+        raise
+    except OSError as exc:
+        raise StoreError(f"The store {store_path} cannot be used: {exc}.") from exc
 
 
 def _renew_in_child() -> None:

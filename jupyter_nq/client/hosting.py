@@ -16,14 +16,17 @@ from typing import Any
 from jupyter_nq.buffers import Catalogue
 from jupyter_nq.buffers.forking import disown, own
 from jupyter_nq.buffers.locks import is_current, try_flock
-from jupyter_nq.config import Settings, setting_names
+from jupyter_nq.client.policy import settle_policy
+from jupyter_nq.config import Settings
 from jupyter_nq.coordinator import Service
 from jupyter_nq.errors import StoreError
 
 LOCK_NAME = "coordinator.lock"
 
 
-def become_host(store: Catalogue, settings: Settings, role: str = "client") -> Service | None:
+def become_host(
+    store: Catalogue, settings: Settings, role: str = "client", *, succeeds: bool = False
+) -> Service | None:
     """Run the coordinator of `store` in this process; None when another process does.
 
     Parameters
@@ -34,18 +37,30 @@ def become_host(store: Catalogue, settings: Settings, role: str = "client") -> S
         Of this process; those that differ from the defaults are told to every client.
     role
         "server" for a Jupyter server, which keeps the coordinator; any other host yields to a server.
+    succeeds
+        Whether this process was the client of another coordinator of this store before.
+
+    Raises
+    ------
+    CoordinatorUnavailable, StoreError
+        The service could not start; another process may host.
     """
     fd = take_lock(store)
     if fd is None:
         return None
-    service = Service(
-        store, pool_bytes=settings.pool_bytes, settings=_told(settings), role=role, release=lambda: _give_back(fd)
-    )
     try:
-        service.start()
+        policy = settle_policy(store.path, settings, role, succeeds=succeeds)
+        service = Service(
+            store,
+            pool_bytes=policy.pool_bytes,
+            settings=policy.settings,
+            role=role,
+            release=lambda: give_back(fd),
+        )
     except BaseException:
-        _give_back(fd)
+        give_back(fd)
         raise
+    service.start()
     return service
 
 
@@ -57,7 +72,7 @@ def take_lock(store: Catalogue) -> int | None:
     except OSError as exc:
         raise StoreError(f"The coordinator's lock {path} cannot be opened: {exc.strerror}. Check the store.") from exc
     if not try_flock(fd, fcntl.LOCK_EX) or not is_current(fd, path):
-        _give_back(fd)
+        give_back(fd)
         return None
     with contextlib.suppress(OSError):  # a full store has no room for a note to people
         os.pwrite(fd, f"{os.getpid():<20}\n".encode(), 0)
@@ -94,11 +109,7 @@ def silent(store_path: Path, greeting: Mapping[str, Any], settings: Settings) ->
     )
 
 
-def _give_back(fd: int) -> None:
+def give_back(fd: int) -> None:
+    """Give the coordinator's lock back; once for each `take_lock`."""
     disown(fd)
     os.close(fd)
-
-
-def _told(settings: Settings) -> dict[str, Any]:
-    values = {name: getattr(settings, name) for name in setting_names()}
-    return {name: value for name, value in values.items() if value != settings.trait_defaults(name)}

@@ -16,7 +16,7 @@ from typing import Any
 
 from jupyter_nq.config import Settings
 from jupyter_nq.coordinator import Wire, dial
-from jupyter_nq.coordinator.service import SOCKET_NAME
+from jupyter_nq.coordinator.listening import SOCKET_NAME
 from jupyter_nq.errors import NQError
 
 _FIRST_PAUSE_SECONDS = 0.01
@@ -49,6 +49,7 @@ class Watch:
         self._callback = callback
         self._closing = threading.Event()
         self._wire: Wire | None = None  # set by the thread; close() only interrupts it
+        self._failure = ""  # the last one that nobody expected, so that it is logged once
         self._thread = threading.Thread(target=self._run, name="jupyter-nq-watch", daemon=True)
         self._thread.start()
 
@@ -74,29 +75,37 @@ class Watch:
     def _run(self) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while not self._closing.is_set():
-            try:
-                wire = dial(self._path, self._role, self._seconds)
-            except (OSError, NQError) as exc:
-                _log.debug("no coordinator to watch: %s", exc)
-                self._closing.wait(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-                continue
-            pause = _FIRST_PAUSE_SECONDS
-            self._follow(wire)
+            if self._attend():
+                pause = _FIRST_PAUSE_SECONDS
+            self._closing.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    def _follow(self, wire: Wire) -> None:
+    def _attend(self) -> bool:
+        """Connect and listen until the coordinator leaves; False when nothing was heard."""
+        try:
+            wire = dial(self._path, self._role, self._seconds)
+        except (OSError, NQError) as exc:
+            _log.debug("no coordinator to watch: %s", exc)
+            return False
         self._wire = wire
+        heard = False
         try:
             revision = wire.call("watch", {})["revision"]
             wire.sock.settimeout(None)
+            heard = True
             self._tell("changed", {"revision": revision})
             while not self._closing.is_set():
                 self._tell(*wire.next_event())
         except (OSError, NQError) as exc:
             _log.debug("the coordinator left: %s", exc)
+        except Exception as exc:  # the root of the thread: an answer of another form must not end the watch
+            if repr(exc) != self._failure:
+                _log.exception("the coordinator's events cannot be read")
+            self._failure = repr(exc)
         finally:
             self._wire = None
             wire.close()
+        return heard
 
     def _tell(self, name: str, data: dict[str, Any]) -> None:
         if self._closing.is_set():
@@ -105,10 +114,3 @@ class Watch:
             self._callback(name, data)
         except Exception:  # a failing listener must not end the watch
             _log.exception("the callback for the event %r failed", name)
-
-
-def watch(
-    store_path: str | os.PathLike[str], settings: Settings, role: str = "watch", callback: Callback | None = None
-) -> Watch:
-    """Start a watch; see `Watch`."""
-    return Watch(store_path, settings, role, callback or (lambda name, data: None))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jupyter_nq.coordinator.protocol import PROTOCOL
+from jupyter_nq.coordinator.protocol import PROTOCOL, Encoder
 from jupyter_nq.coordinator.service import Service
 from jupyter_nq.coordinator.wire import Wire, dial
 
-__all__ = ["PROTOCOL", "Service", "Wire", "dial"]
+__all__ = ["PROTOCOL", "Encoder", "Service", "Wire", "dial"]

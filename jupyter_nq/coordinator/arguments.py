@@ -21,6 +21,11 @@ def text(args: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def optional_text(args: Mapping[str, Any], name: str) -> str | None:
+    """Return a text argument, or None when it is absent."""
+    return None if args.get(name) is None else text(args, name)
+
+
 def number(args: Mapping[str, Any], name: str) -> int:
     """Return an integer from 0 to 2**62."""
     value = args.get(name)

@@ -8,6 +8,7 @@ service's memory grow.
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 from collections import deque
 from collections.abc import Mapping
@@ -55,6 +56,15 @@ class Connection(asyncio.Protocol):
 
     def __repr__(self) -> str:
         return f"<Connection peer {self.peer or 'that has not greeted'}{', full' if self._full else ''}>"
+
+    @property
+    def left(self) -> bool:
+        """Tell whether the peer has closed its end, which is known before asyncio says so."""
+        if self.socket is None or self.socket.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(self.socket.fileno(), 0)  # a hang-up is always reported
+        return bool(poll.poll(0))
 
     # -- what asyncio calls ------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -6,40 +6,50 @@ changes nothing. `revision` grows with every change that somebody could see.
 
 The truth about holds is the lock on each object's file; what peers announce is for showing and for not
 trying in vain. So a `Collect` may come back as "still held", and is tried again at a later tick.
+
+An object that had a version is collected only when its name was dropped or means a newer one; that no name
+links to it is not enough, because a name may have been lost.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 from jupyter_nq.coordinator import events as ev
-from jupyter_nq.coordinator.catalogue import Catalogue
 from jupyter_nq.coordinator.people import Peer, People, Reservation
-from jupyter_nq.coordinator.quota import refuse_beyond
+from jupyter_nq.coordinator.quota import refuse_beyond, used_bytes
+from jupyter_nq.coordinator.versions import Versions
 from jupyter_nq.errors import ProtocolError, StoreError, UnknownDataset
 
-# A sealed object that nobody published or that lost its name in a crash: its writer may be reconnecting.
+# A sealed object that nobody published: its writer may be reconnecting.
 GRACE_SECONDS = 60.0
 _REMEMBERED_PUBLISHES = 1024
 _LONGEST_PROBLEM = 500
+_TICKET_BITS = 62  # random, so that a ticket of an older coordinator frees nobody's reservation
 
 Actions = list[ev.Action]
+
+
+def _random_ticket() -> int:
+    return secrets.randbits(_TICKET_BITS)
 
 
 class Desk:
     """The state behind the control socket. All attributes are for reading; only `handle` changes them."""
 
-    def __init__(self, host_role: str = "client") -> None:
+    def __init__(self, host_role: str = "client", new_ticket: Callable[[], int] = _random_ticket) -> None:
         self.host_role = host_role
-        self.catalogue = Catalogue()
+        self.versions = Versions()
         self.people = People()
         self.owners: dict[str, str] = {}  # object id -> who published it, as shown then
         self.problem: dict[str, Any] | None = None
         self.revision = 0
-        self._tickets = 0
+        self.dropped: dict[str, int] = {}  # name -> last version that was dropped, while anything of it is left
+        self._new_ticket = new_ticket
         self._collecting: set[str] = set()
         self._grace: dict[str, float] = {}  # object id -> monotonic second until which it is kept for its writer
         self._published: OrderedDict[str, dict[str, Any]] = OrderedDict()  # object id -> the answer it got
@@ -54,76 +64,95 @@ class Desk:
         actions: Actions = _HANDLERS[type(event)](self, event)
         return actions
 
-    @property
-    def used_bytes(self) -> int:
-        """Bytes of all objects and of all reservations."""
-        return self.catalogue.bytes + self.people.reserved_bytes
+    def used_bytes(self, files: ev.Measured = ev.NOT_MEASURED) -> int:
+        """Return the bytes of all files and of what was promised and is not written yet."""
+        return used_bytes(self.versions, self.people, files)
 
     # -- the store ---------------------------------------------------------------------------------
     def _rebuilt(self, event: ev.Rebuilt) -> Actions:
         for stored in event.objects:
-            self.catalogue.add(stored)
-        known = self.catalogue.objects
+            self.versions.add(stored)
+        self.dropped = dict(event.drops)
+        known = self.versions.objects
         actions: Actions = []
         for name, id_ in event.links.items():
             if id_ in known:
-                self.catalogue.link(name, id_)
+                self.versions.link(name, id_)
             else:
                 actions.append(ev.Unlink(name))
-        actions += self._finish_publishes()
-        for id_ in self.catalogue.loose:
-            if not known[id_].version or known[id_].name not in self.catalogue.links:
-                self._grace[id_] = event.now + GRACE_SECONDS
+        actions += self._find_names()
+        for name in event.drops:
+            actions += self._forget_drop(name)
+        self._grace = {id_: event.now + GRACE_SECONDS for id_ in self.versions.loose if not known[id_].version}
         self.revision += 1
         return actions
 
-    def _finish_publishes(self) -> Actions:
-        """Link what a coordinator stamped with a version and had no time to link before it was killed."""
+    def _find_names(self) -> Actions:
+        """Link the newest version of each name: what was stamped and not linked in time, and lost names."""
+        best: dict[str, ev.StoredObject] = {}
+        for stored in self.versions.objects.values():
+            rival = best.get(stored.name)
+            if stored.first_version > (rival.first_version if rival else self.dropped.get(stored.name, 0)):
+                best[stored.name] = stored
         actions: Actions = []
-        for stored in sorted(self.catalogue.objects.values(), key=lambda s: s.first_version):
-            newest = self.catalogue.links.get(stored.name)
-            if newest and stored.first_version > self.catalogue.objects[newest].version:
-                self.catalogue.link(stored.name, stored.id)
-                actions.append(ev.Link(stored.name, stored.id))
+        for name, stored in best.items():
+            linked = self.versions.objects.get(self.versions.links.get(name, ""))
+            if linked is None or (linked.kind != ev.DAMAGED and stored.first_version > linked.version):
+                self.versions.link(name, stored.id)
+                actions.append(ev.Link(name, stored.id))
         return actions
 
     def _found(self, event: ev.Found) -> Actions:
         for stored in event.objects:
-            if stored.id not in self.catalogue.objects and stored.id not in self._published:
-                self.catalogue.add(stored)
+            if stored.id not in self.versions.objects and stored.id not in self._published:
+                self.versions.add(stored)
                 self._grace[stored.id] = event.now + GRACE_SECONDS
         return []
 
     def _tick(self, event: ev.Tick) -> Actions:
         self._grace = {id_: until for id_, until in self._grace.items() if until > event.now}
-        return self._collect(list(self.catalogue.loose))
+        return self._collect(list(self.versions.loose))
 
     def _collect(self, candidates: Iterable[str]) -> Actions:
         """Ask for the collection of those candidates that no name, peer or writer needs."""
-        chosen = [
-            id_
-            for id_ in candidates
-            if id_ in self.catalogue.loose
-            and id_ not in self._collecting
-            and id_ not in self._grace
-            and not self.people.held(id_)
-        ]
+        idle = (id_ for id_ in candidates if id_ in self.versions.loose and not self.people.held(id_))
+        chosen = [id_ for id_ in idle if id_ not in self._collecting and self._may_go(self.versions.objects[id_])]
         self._collecting.update(chosen)
         self._asked = chosen
         return [ev.Collect(id_) for id_ in chosen]
 
+    def _may_go(self, stored: ev.StoredObject) -> bool:
+        """Is an object that no name links to not needed any more?"""
+        if not stored.version:
+            return stored.id not in self._grace
+        return stored.first_version <= self.dropped.get(stored.name, 0) or self.versions.superseded(stored)
+
     def _collected(self, event: ev.Collected) -> Actions:
         self._collecting.discard(event.id)
-        if event.gone:
-            self._forget(event.id)
-        return []
+        stored = self._forget(event.id) if event.gone else None
+        return self._forget_drop(stored.name) if stored else []
 
     def _vanished(self, event: ev.Vanished) -> Actions:
         stored = self._forget(event.id)
-        if stored is None or self.catalogue.links.get(stored.name) != event.id:
+        if stored is None or self.versions.links.get(stored.name) != event.id:
             return []
-        self.catalogue.link(stored.name, None)
-        return [ev.Unlink(stored.name)]
+        self.versions.link(stored.name, None)
+        return self._record_drop(stored.name, stored.version)
+
+    def _record_drop(self, name: str, version: int) -> Actions:
+        """Remember a drop, instead of an older one of this name."""
+        before = self.dropped.get(name)
+        self.dropped[name] = version
+        older = [ev.ForgetDrop(name, before)] if before not in (None, version) else []
+        return [ev.RecordDrop(name, version), *older, *self._forget_drop(name)]
+
+    def _forget_drop(self, name: str) -> Actions:
+        """Forget the drop of a name when nothing is left of what it was about."""
+        last = self.dropped.get(name)
+        if last is None or self.versions.lost(name, last):
+            return []
+        del self.dropped[name]
+        return [ev.ForgetDrop(name, last)]
 
     def _forget(self, id_: str) -> ev.StoredObject | None:
         self.owners.pop(id_, None)
@@ -131,7 +160,7 @@ class Desk:
         for peer in self.people.peers.values():
             peer.holds.pop(id_, None)
         self.revision += 1
-        return self.catalogue.remove(id_)
+        return self.versions.remove(id_)
 
     # -- peers -------------------------------------------------------------------------------------
     def _arrived(self, event: ev.PeerArrived) -> Actions:
@@ -148,7 +177,7 @@ class Desk:
     def _hold(self, event: ev.Hold) -> Actions:
         holds = self._peer(event.peer).holds
         for id_, version in event.add:
-            if id_ in self.catalogue.objects:
+            if id_ in self.versions.objects:
                 holds.setdefault(id_, set()).add(version)
         let_go = []
         for id_, version in event.drop:
@@ -183,10 +212,10 @@ class Desk:
         # A process writes a name once at a time: what it promised itself before for this name came to nothing.
         for ticket in [t for t, r in peer.reservations.items() if r.name == event.name]:
             del peer.reservations[ticket]
-        refuse_beyond(self.catalogue, self.people, event)
-        self._tickets += 1
-        peer.reservations[self._tickets] = Reservation(event.name, event.bytes)
-        return [ev.Reply({"ticket": self._tickets})]
+        refuse_beyond(self.versions, self.people, event)
+        ticket = self._new_ticket()
+        peer.reservations[ticket] = Reservation(event.name, event.bytes, event.at_ns)
+        return [ev.Reply({"ticket": ticket})]
 
     def _release(self, event: ev.Release) -> Actions:
         self._peer(event.peer).reservations.pop(event.ticket, None)
@@ -199,9 +228,11 @@ class Desk:
             return [ev.Reply(self._published[stored.id])]
         if stored.id in self._collecting:
             raise UnknownDataset(f"{stored.name!r} was published too late: its memory is being freed. Put it again.")
-        before = self.catalogue.links.get(stored.name)
-        version = stored.version or self.catalogue.next_version(stored.name)
-        if before not in (None, stored.id) and version <= self.catalogue.newest(stored.name).version:
+        if stored.version and stored.first_version <= self.dropped.get(stored.name, 0):
+            raise UnknownDataset(f"{stored.name!r} was dropped after it had been published. Put it again.")
+        before = self.versions.links.get(stored.name)
+        version = stored.version or self.versions.next_version(stored.name)
+        if before not in (None, stored.id) and version <= self.versions.newest(stored.name).version:
             raise StoreError(f"Version {version} of {stored.name!r} was replaced before it was named. Put it again.")
         self._undo = partial(self._unpublish, stored, before)
         stamp: Actions = [] if stored.version else [ev.Stamp(stored.id, version)]
@@ -217,9 +248,9 @@ class Desk:
         self._grace.pop(stored.id, None)
         self.revision += 1
         if not stored.version:
-            return self.catalogue.publish(stored, version)
-        self.catalogue.add(stored)
-        self.catalogue.link(stored.name, stored.id)
+            return self.versions.publish(stored, version)
+        self.versions.add(stored)
+        self.versions.link(stored.name, stored.id)
         return stored
 
     def _remember(self, id_: str, answer: dict[str, Any]) -> None:
@@ -236,32 +267,58 @@ class Desk:
         return []
 
     def _unpublish(self, stored: ev.StoredObject, before: str | None) -> None:
-        self.catalogue.add(stored)
-        self.catalogue.link(stored.name, before)
+        self.versions.add(stored)
+        self.versions.link(stored.name, before)
         self._published.pop(stored.id, None)
 
     def _grown(self, event: ev.Grown) -> Actions:
         stored = event.stored
-        if stored.id not in self.catalogue.objects:
-            raise UnknownDataset(f"The object {stored.id} of {stored.name!r} is not in the store's catalogue.")
-        if self.catalogue.objects[stored.id] != stored:
-            self.catalogue.add(stored)
+        if stored.id not in self.versions.objects:
+            raise UnknownDataset(f"The object {stored.id} of {stored.name!r} is not known here.")
+        if self.versions.objects[stored.id] != stored:
+            self.versions.add(stored)
             self.revision += 1
         if event.peer is None:
             return []
-        if stored.id in self.catalogue.loose:
+        if stored.id in self.versions.loose:
             raise StoreError(f"{stored.name!r} was replaced or dropped while rows were appended. Append them again.")
         self._peer(event.peer).reservations.pop(event.ticket or 0, None)
         return [ev.Reply({"name": stored.name, "version": stored.version, "rows": stored.rows})]
 
-    def _drop(self, event: ev.Drop) -> Actions:
-        newest = self.catalogue.newest(event.name)
-        ids = [stored.id for stored, _ in self.catalogue.versions(event.name)]
-        answer = {"name": event.name, "versions": newest.version, "bytes": self.catalogue.bytes_of(event.name)}
-        self._undo = partial(self.catalogue.link, event.name, newest.id)
-        self.catalogue.link(event.name, None)
+    def _discard(self, event: ev.Discard) -> Actions:
+        stored = event.stored
+        if stored.version or stored.id in self._published:
+            raise StoreError(f"{stored.name!r} was published: drop it.")
+        if self._peer(event.peer).pid != stored.owner_pid:
+            raise StoreError(f"The object {stored.id} was written by another process, {stored.owner_pid}.")
+        self.versions.add(stored)
+        self._grace.pop(stored.id, None)
         self.revision += 1
-        return [ev.Unlink(event.name), ev.Reply(answer), *self._collect(ids)]
+        return self._collect([stored.id])
+
+    def _drop(self, event: ev.Drop) -> Actions:
+        if event.id is not None and self._is_dropped(event.name, event.id):
+            return [ev.Reply({"name": event.name, "versions": 0, "bytes": 0})]
+        newest = self.versions.newest(event.name)
+        if event.id not in (None, newest.id):
+            raise StoreError(f"{event.name!r} got a newer version while it was being dropped. Drop it again.")
+        ids = [newest.id, *(stored.id for stored, _ in self.versions.of(event.name) if stored is not newest)]
+        answer = {"name": event.name, "versions": newest.version, "bytes": self.versions.bytes_of(event.name)}
+        self._undo = partial(self._undrop, event.name, newest.id, dict(self.dropped))
+        self.versions.link(event.name, None)
+        self.revision += 1
+        return [*self._record_drop(event.name, newest.version), ev.Reply(answer), *self._collect(ids)]
+
+    def _is_dropped(self, name: str, id_: str) -> bool:
+        """Is this object's name gone already? Then a drop that is asked for again has worked."""
+        stored = self.versions.objects.get(id_)
+        if stored is None:
+            return True
+        return self.versions.links.get(name) != id_ and stored.first_version <= self.dropped.get(name, 0)
+
+    def _undrop(self, name: str, id_: str, dropped: dict[str, int]) -> None:
+        self.versions.link(name, id_)
+        self.dropped = dropped
 
     def _peer(self, id_: int) -> Peer:
         try:
@@ -278,6 +335,7 @@ _HANDLERS: dict[type[Any], Any] = {
     ev.Reserve: Desk._reserve,
     ev.Release: Desk._release,
     ev.Publish: Desk._publish,
+    ev.Discard: Desk._discard,
     ev.Failed: Desk._failed,
     ev.Grown: Desk._grown,
     ev.Drop: Desk._drop,

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+DAMAGED = "damaged"
+"""The kind of an object that is there and linked, and whose header cannot be read."""
+
 
 # -- what the desk knows -------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,31 @@ class StoredObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A file that a process writes, or sealed and did not publish.
+
+    `name` is the dataset that it is for, None while the file does not tell yet; `since_ns` is when it was
+    begun (UTC, since the epoch).
+    """
+
+    pid: int
+    name: str | None
+    bytes: int
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the files of the store take now, all of them together, and which of them are unfinished."""
+
+    bytes: int = 0
+    unfinished: tuple[Unfinished, ...] = ()
+
+
+NOT_MEASURED = Measured()
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """A kernel that a Jupyter server runs; `path` is the notebook's, relative to the server's root."""
 
@@ -45,11 +73,16 @@ class Kernel:
 # -- events --------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """The store was read: all objects in it, and the object each name links to. `now` is monotonic, in seconds."""
+    """The store was read. `now` is monotonic, in seconds.
+
+    `objects` holds every object that a name links to and whose file is there, damaged ones included; `drops`
+    the names that were dropped, each with the last version that is meant.
+    """
 
     objects: tuple[StoredObject, ...]
     links: Mapping[str, str]
     now: float
+    drops: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +102,6 @@ class PeerArrived:
     ancestors: tuple[int, ...]
     program: str
     role: str
-    since_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +113,14 @@ class PeerLeft:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """A peer wants to write `bytes` for `name`; `limit` is the pool's, `taken` what files in the store take now."""
+    """A peer wants to write `bytes` for `name`; `limit` is the pool's, `at_ns` is now (UTC, since the epoch)."""
 
     peer: int
     name: str
     bytes: int
     limit: int
-    taken: int = 0
+    files: Measured = NOT_MEASURED
+    at_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +141,14 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class Discard:
+    """A peer will not publish an object that it sealed."""
+
+    peer: int
+    stored: StoredObject
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The actions of the event before could not be carried out in the store: it is as if it had not been."""
 
@@ -123,10 +164,11 @@ class Grown:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A peer removes a name."""
+    """A peer removes a name; with `id` only while the name means this object."""
 
     peer: int
     name: str
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +235,7 @@ Event = (
     | Reserve
     | Release
     | Publish
+    | Discard
     | Failed
     | Grown
     | Drop
@@ -225,9 +268,25 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Unlink:
-    """Remove a name."""
+    """Remove a name that leads nowhere."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDrop:
+    """Remove a name and remember, for the next coordinator too, that its versions up to this one were dropped."""
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetDrop:
+    """Nothing is left of what this drop was about."""
+
+    name: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,4 +313,4 @@ class Reply:
     value: Mapping[str, Any]
 
 
-Action = Stamp | Link | Unlink | Collect | AskWho | Yield | Reply
+Action = Stamp | Link | Unlink | RecordDrop | ForgetDrop | Collect | AskWho | Yield | Reply

@@ -12,14 +12,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import jupyter_nq
-from jupyter_nq.buffers import Catalogue, ObjectInfo, check_name
+from jupyter_nq.buffers import Catalogue, check_name
 from jupyter_nq.coordinator import arguments, views
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.connection import Connection
 from jupyter_nq.coordinator.desk import Desk
+from jupyter_nq.coordinator.drops import Drops
+from jupyter_nq.coordinator.files import measure, stored_object
 from jupyter_nq.coordinator.identity import ancestors, clean_program, peer_credentials, program
-from jupyter_nq.coordinator.protocol import PROTOCOL, ROLES, Request
-from jupyter_nq.coordinator.versions import LAYOUT, upgrade_sentence
+from jupyter_nq.coordinator.protocol import LAYOUT, PROTOCOL, ROLES, Request, upgrade_sentence
 from jupyter_nq.errors import (
     ChecksumError,
     NQError,
@@ -38,6 +39,9 @@ class Effects(Protocol):
 
     def collect(self, id_: str) -> None:
         """Free an object in the background."""
+
+    def clean(self) -> None:
+        """Look, in the background, for what writers left."""
 
     def ask_who(self) -> None:
         """Ask the servers for their kernels."""
@@ -60,6 +64,7 @@ class Operations:
         host: Mapping[str, Any],
     ) -> None:
         self._store = store
+        self._drops = Drops(store.path)
         self._desk = desk
         self._effects = effects
         self._pool_bytes = pool_bytes
@@ -77,7 +82,10 @@ class Operations:
             raise ProtocolError(f"There is no operation {request.op!r}.{nearest(request.op, _OPERATIONS)}")
         if not connection.peer and request.op != "hello":
             raise ProtocolError("Say hello first.")
-        return operation(self, connection, request.args)
+        try:
+            return operation(self, connection, request.args)
+        except OSError as exc:
+            raise self._refused(exc) from exc
 
     def apply(self, event: ev.Event) -> Any:
         """Move the desk and do what follows; when the store refuses, it is as if nothing had happened."""
@@ -90,8 +98,11 @@ class Operations:
                 self._act(action)
             except (OSError, NQError) as exc:
                 self._desk.handle(ev.Failed())
-                raise exc if isinstance(exc, NQError) else StoreError(f"{self._store.path}: {exc}") from exc
+                raise self._refused(exc) from exc
         return answer
+
+    def _refused(self, error: Exception) -> NQError:
+        return error if isinstance(error, NQError) else StoreError(f"{self._store.path}: {error}")
 
     def _act(self, action: ev.Action) -> None:
         match action:
@@ -101,6 +112,10 @@ class Operations:
                 self._store.link(name, id_)
             case ev.Unlink(name):
                 self._store.unlink(name)
+            case ev.RecordDrop(name, version):
+                self._drops.record(name, version)
+            case ev.ForgetDrop(name, version):
+                self._drops.forget(name, version)
             case ev.Collect(id_):
                 self._effects.collect(id_)
             case ev.AskWho():
@@ -123,7 +138,7 @@ class Operations:
         name = clean_program(arguments.text(args, "program")) or program(pid)
         self._peers += 1
         connection.peer, connection.role = self._peers, role
-        self.apply(ev.PeerArrived(connection.peer, pid, ancestors(pid), name, role, time.time_ns()))
+        self.apply(ev.PeerArrived(connection.peer, pid, ancestors(pid), name, role))
         return {**mine, "peer": connection.peer}
 
     def _greeting(self) -> dict[str, Any]:
@@ -152,13 +167,17 @@ class Operations:
     # -- datasets ----------------------------------------------------------------------------------
     def _reserve(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         name, wanted = check_name(arguments.text(args, "name")), arguments.number(args, "bytes")
-        limit, taken = self._limit(), 0
-        if self._desk.used_bytes + wanted > limit // 2:  # near the limit, look at every file anew
-            limit, taken = self._store.pool_limit(self._pool_bytes), self._store.used_bytes()
-        return self.apply(ev.Reserve(connection.peer, name, wanted, limit, taken))
+        files, limit = self._measured(), self._limit()
+        if self._desk.used_bytes(files) + wanted > limit // 2:  # near the limit, look at it anew
+            limit = self._store.pool_limit(self._pool_bytes)
+        return self.apply(ev.Reserve(connection.peer, name, wanted, limit, files, time.time_ns()))
+
+    def _measured(self) -> ev.Measured:
+        return measure(self._store, self._desk.versions.objects)
 
     def _release(self, connection: Connection, args: Mapping[str, Any]) -> None:
         self.apply(ev.Release(connection.peer, arguments.number(args, "ticket")))
+        self._effects.clean()  # what it was for has failed
 
     def _publish(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         stored = self._read(arguments.text(args, "id"))
@@ -168,6 +187,9 @@ class Operations:
     def _appended(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         stored = self._read(arguments.text(args, "id"))
         return self.apply(ev.Grown(stored, connection.peer, arguments.optional_number(args, "ticket")))
+
+    def _discard(self, connection: Connection, args: Mapping[str, Any]) -> None:
+        self.apply(ev.Discard(connection.peer, self._read(arguments.text(args, "id"))))
 
     def _find(self, _connection: Connection, args: Mapping[str, Any]) -> dict[str, Any]:
         name, version = check_name(arguments.text(args, "name")), arguments.optional_number(args, "version")
@@ -181,7 +203,8 @@ class Operations:
         return found
 
     def _drop(self, connection: Connection, args: Mapping[str, Any]) -> Any:
-        return self.apply(ev.Drop(connection.peer, check_name(arguments.text(args, "name"))))
+        name, id_ = check_name(arguments.text(args, "name")), arguments.optional_text(args, "id")
+        return self.apply(ev.Drop(connection.peer, name, id_))
 
     def _hold(self, connection: Connection, args: Mapping[str, Any]) -> None:
         self.apply(ev.Hold(connection.peer, arguments.pairs(args, "add"), arguments.pairs(args, "drop")))
@@ -191,7 +214,7 @@ class Operations:
 
     def _look_again(self, name: str) -> None:
         """Read the newest header of a name: rows may have been appended by a process that died unheard."""
-        id_ = self._desk.catalogue.links.get(name)
+        id_ = self._desk.versions.links.get(name)
         if id_ is None:
             return
         try:
@@ -223,7 +246,7 @@ class Operations:
         }
 
     def _pool(self) -> dict[str, int]:
-        used, limit = self._desk.used_bytes, self._limit()
+        used, limit = self._desk.used_bytes(self._measured()), self._limit()
         return {"limit": limit, "used": used, "free": max(0, limit - used)}
 
     def _limit(self) -> int:
@@ -242,22 +265,6 @@ class Operations:
         }
 
 
-def stored_object(info: ObjectInfo) -> ev.StoredObject:
-    """Return what the desk keeps of a header."""
-    return ev.StoredObject(
-        id=info.id,
-        name=info.name,
-        first_version=info.first_version,
-        version=info.version,
-        rows=info.rows,
-        bytes=info.nbytes,
-        created_ns=info.created_ns,
-        owner_pid=info.owner_pid,
-        kind=info.kind,
-        meta=info.meta,
-    )
-
-
 _OPERATIONS: dict[str, Callable[[Operations, Connection, Mapping[str, Any]], Any]] = {
     "hello": Operations._hello,
     "watch": Operations._watch,
@@ -266,6 +273,7 @@ _OPERATIONS: dict[str, Callable[[Operations, Connection, Mapping[str, Any]], Any
     "release": Operations._release,
     "publish": Operations._publish,
     "appended": Operations._appended,
+    "discard": Operations._discard,
     "find": Operations._find,
     "drop": Operations._drop,
     "hold": Operations._hold,

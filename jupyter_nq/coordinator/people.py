@@ -15,10 +15,11 @@ from jupyter_nq.coordinator.events import Kernel, KernelsReported, PeerArrived
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Bytes promised to a peer that is about to write `name`."""
+    """Bytes promised to a peer that is about to write `name`, since `at_ns` (UTC, since the epoch)."""
 
     name: str
     bytes: int
+    at_ns: int
 
 
 @dataclass(slots=True)
@@ -30,7 +31,6 @@ class Peer:
     ancestors: tuple[int, ...]
     program: str
     role: str
-    since_ns: int
     holds: dict[str, set[int]] = field(default_factory=dict)  # object id -> versions
     reservations: dict[int, Reservation] = field(default_factory=dict)  # ticket -> what for
 
@@ -59,7 +59,7 @@ class People:
 
     def arrive(self, event: PeerArrived) -> bool:
         """Take in a peer; True when a server should be asked whose kernel it is."""
-        self.peers[event.peer] = Peer(event.peer, event.pid, event.ancestors, event.program, event.role, event.since_ns)
+        self.peers[event.peer] = Peer(event.peer, event.pid, event.ancestors, event.program, event.role)
         return event.role == "client" and self.kernel_of(event.pid, event.ancestors) is None
 
     def leave(self, peer: int) -> Peer | None:
@@ -102,11 +102,6 @@ class People:
     def held(self, object_id: str) -> bool:
         """Tell whether any peer said that it holds this object."""
         return any(object_id in peer.holds for peer in self.peers.values())
-
-    @property
-    def reserved_bytes(self) -> int:
-        """Bytes promised and not yet published."""
-        return sum(r.bytes for peer in self.peers.values() for r in peer.reservations.values())
 
     def _index(self) -> None:
         self._kernels = {kernel.pid: kernel for kernel, _ in self.kernels()}

@@ -21,7 +21,23 @@ from typing import Any
 
 import msgpack
 
+from jupyter_nq.buffers.layout import LAYOUT
 from jupyter_nq.errors import NQError, ProtocolError, by_name
+
+__all__ = [
+    "LAYOUT",
+    "PROTOCOL",
+    "REPLY_LIMIT_BYTES",
+    "REQUEST_LIMIT_BYTES",
+    "ROLES",
+    "Decoder",
+    "Encoder",
+    "Request",
+    "error_value",
+    "parse_request",
+    "raise_error",
+    "upgrade_sentence",
+]
 
 PROTOCOL = 1
 REQUEST_LIMIT_BYTES = 1 << 20  # 1 MiB
@@ -116,3 +132,26 @@ def raise_error(value: Any) -> None:
     if not isinstance(value, dict):
         raise ProtocolError("An error arrived without its text.")
     raise by_name(str(value.get("type")))(str(value.get("message")))
+
+
+def upgrade_sentence(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Say that two greetings do not fit, and how to upgrade the older one."""
+    older = min(one, other, key=_age)
+    newer = other if older is one else one
+    return (
+        f"Two versions of jupyter-nq meet on this store: {_describe(one)} and {_describe(other)}. "
+        f"Upgrade the older environment to {newer.get('package', 'the newer version')}: "
+        f"`{older.get('python', 'python')} -m pip install --upgrade jupyter-nq`, then restart its kernels."
+    )
+
+
+def _age(greeting: Mapping[str, Any]) -> tuple[int, int]:
+    protocol, layout = greeting.get("protocol"), greeting.get("layout")
+    return (protocol if isinstance(protocol, int) else 0, layout if isinstance(layout, int) else 0)
+
+
+def _describe(greeting: Mapping[str, Any]) -> str:
+    return (
+        f"{greeting.get('package', 'an unknown version')} "
+        f"(protocol {greeting.get('protocol')}, layout {greeting.get('layout')}) in {greeting.get('python', 'unknown')}"
+    )

@@ -1,46 +1,61 @@
 """The byte quota: a request that does not fit is refused before anything is allocated.
 
+What is in use is what the files in the store take, plus what was promised to writers and is in no file yet.
+The files of objects that nobody published count like any other, so nothing that was left behind is hidden;
+a writer's own unfinished file is taken off its promise, so nothing is counted twice.
+
 The refusal names what takes the room and who holds it, because that is what its reader has to act on.
 """
 
 from __future__ import annotations
 
-from jupyter_nq.coordinator.catalogue import Catalogue
-from jupyter_nq.coordinator.events import Reserve, StoredObject
-from jupyter_nq.coordinator.people import People
+from collections import Counter
+from collections.abc import Iterable
+
+from jupyter_nq.coordinator.events import Measured, Reserve, StoredObject, Unfinished
+from jupyter_nq.coordinator.people import Peer, People
+from jupyter_nq.coordinator.versions import Versions
 from jupyter_nq.errors import StoreFull
+from jupyter_nq.sizes import size
 
 _MOST_NAMED = 5
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-def refuse_beyond(catalogue: Catalogue, people: People, wanted: Reserve) -> None:
+def used_bytes(versions: Versions, people: People, files: Measured) -> int:
+    """Return the bytes of the store's files and of all promises that are not in a file yet."""
+    return max(versions.bytes, files.bytes) + _not_written(people, files.unfinished)
+
+
+def refuse_beyond(versions: Versions, people: People, wanted: Reserve) -> None:
     """Raise `StoreFull` when a reservation does not fit into the pool."""
-    used = max(catalogue.bytes + people.reserved_bytes, wanted.taken)
+    used = used_bytes(versions, people, wanted.files)
     if used + wanted.bytes > wanted.limit:
         raise StoreFull(
             f"{wanted.name!r} needs {size(wanted.bytes)}, but the store may hold {size(wanted.limit)} "
-            f"and {size(used)} are in use{_biggest(catalogue, people)}. "
+            f"and {size(used)} are in use{_biggest(versions, people)}. "
             "Drop what is not needed, delete frames that hold old versions, or raise NQApp.pool_bytes."
         )
 
 
-def size(count: int) -> str:
-    """Return a number of bytes as people write it.
-
-    >>> size(3 << 30)
-    '3.0 GiB'
-    """
-    value = float(count)
-    for unit in _UNITS:
-        if value < 1024 or unit == _UNITS[-1]:
-            break
-        value /= 1024
-    return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+def _not_written(people: People, unfinished: Iterable[Unfinished]) -> int:
+    promised: Counter[int] = Counter()  # by process, because a file tells its process and no connection
+    for peer in people.peers.values():
+        promised[peer.pid] += sum(r.bytes for r in peer.reservations.values())
+    for file in unfinished:
+        if any(_promised(peer, file) for peer in people.peers.values()):
+            promised[file.pid] -= file.bytes
+    return sum(max(0, rest) for rest in promised.values())
 
 
-def _biggest(catalogue: Catalogue, people: People) -> str:
-    found = sorted(catalogue.objects.values(), key=lambda stored: -stored.bytes)[:_MOST_NAMED]
+def _promised(peer: Peer, file: Unfinished) -> bool:
+    """Is this file what a reservation is for? What was begun before the reservation is not."""
+    return peer.pid == file.pid and any(
+        file.name in (None, r.name) and r.at_ns <= file.since_ns for r in peer.reservations.values()
+    )
+
+
+def _biggest(versions: Versions, people: People) -> str:
+    found = sorted(versions.objects.values(), key=lambda stored: -stored.bytes)[:_MOST_NAMED]
     return f" ({'; '.join(_describe(stored, people) for stored in found)})" if found else ""
 
 

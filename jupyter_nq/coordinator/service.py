@@ -1,12 +1,9 @@
 """The service: an event loop in a thread of its own around the desk, on the store's socket.
 
 Whoever holds the store's lock runs one. All state (desk, connections, pending work) belongs to the loop's
-thread; `start` and `stop` may be called from any other. What takes long, freeing memory and scanning the
-store, runs in one worker thread. The socket is bound under another name and renamed, so that a path that
-exists is one that answers, or a stale one of a dead host, which only the next holder of the lock replaces.
-
-Old versions go when nobody holds them. An attempt that finds the lock of an object still taken is repeated,
-soon at first and then every few seconds; with nothing to free there is no timer at all.
+thread; `start` and `stop` may be called from any other. What takes long runs elsewhere, see `freeing`.
+Whatever goes wrong at the start arrives in `start`, and however the service ends, the socket is closed and
+the lock given back once.
 """
 
 from __future__ import annotations
@@ -20,27 +17,25 @@ import selectors
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
-from jupyter_nq.buffers import Catalogue, Damaged
+from jupyter_nq.buffers import Catalogue
 from jupyter_nq.buffers.forking import disown, own
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.connection import Connection
 from jupyter_nq.coordinator.desk import Desk
+from jupyter_nq.coordinator.files import survey
+from jupyter_nq.coordinator.freeing import Freeing
 from jupyter_nq.coordinator.identity import peer_credentials, program
-from jupyter_nq.coordinator.operations import Operations, stored_object
+from jupyter_nq.coordinator.listening import SOCKET_NAME, listen
+from jupyter_nq.coordinator.operations import Operations
 from jupyter_nq.coordinator.protocol import Request
 from jupyter_nq.errors import CoordinatorUnavailable, NQError, StoreFull
 
-SOCKET_NAME = "ctl.sock"
-_BIND_NAME = "ctl.bind"  # as long as the socket's name, because the path of a Unix socket is limited
-_BACKLOG = 128
 _NEWS_SECONDS = 0.01
-_FIRST_RETRY_SECONDS = 0.05
-_LONGEST_RETRY_SECONDS = 5.0
+_START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 
 _log = logging.getLogger("jupyter_nq")
@@ -60,7 +55,7 @@ class Service:
     role
         "server" for a Jupyter server, "client" for any other process, which yields to a server.
     release
-        Called once, when no client is served any more: gives the lock back.
+        Called once, when no client is served any more or the start failed: gives the lock back.
     """
 
     def __init__(
@@ -82,17 +77,16 @@ class Service:
             store, self._desk, self, pool_bytes=pool_bytes, settings=settings or {}, host=host
         )
         self._thread = threading.Thread(target=self._run, name="jupyter-nq-coordinator", daemon=True)
-        self._started = threading.Event()
+        self._ready: Future[None] = Future()  # done when clients can connect, or with what prevented it
         self._stopped = threading.Event()
-        # From here on, all of it belongs to the loop's thread.
-        self._loop: asyncio.AbstractEventLoop
-        self._stopping: asyncio.Event
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="jupyter-nq-store")
+        # From here on, all of it belongs to the loop's thread, before that runs to the one that starts it.
+        self._listener: socket.socket | None = None
+        self._selector: selectors.EpollSelector | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+        self._given_back = False
+        self._freeing = Freeing(store, self._desk, self)
         self._connections: set[Connection] = set()
-        self._collections = 0
-        self._after_collections: list[tuple[Connection, Request]] = []
-        self._retry: asyncio.TimerHandle | None = None
-        self._retry_seconds = _FIRST_RETRY_SECONDS
         self._news: asyncio.TimerHandle | None = None
         self._told_revision = 0
 
@@ -103,70 +97,104 @@ class Service:
     @property
     def running(self) -> bool:
         """Tell whether this process serves: started, not stopped, and not a forked child of the host."""
-        return self._started.is_set() and not self._stopped.is_set() and os.getpid() == self._pid
+        return self._ready.done() and not self._stopped.is_set() and os.getpid() == self._pid
 
     # -- from any thread ---------------------------------------------------------------------------
     def start(self) -> None:
-        """Read the store, bind the socket and serve; returns when clients can connect."""
-        self._rebuild()
-        self._listener = _bind(self.store)
-        self._thread.start()
-        self._started.wait()
-        if self._stopped.is_set():
-            raise CoordinatorUnavailable(f"The coordinator of {self.store.path} did not start; the log says why.")
+        """Read the store, bind the socket and serve; returns when clients can connect.
+
+        Raises
+        ------
+        CoordinatorUnavailable, StoreError
+            The service could not start; the lock has been given back.
+        """
+        try:
+            self._operations.apply(survey(self.store))
+            self._listener = listen(self.store.path)
+            self._selector = selectors.EpollSelector()
+            own(self._selector.fileno())
+            self._loop = asyncio.SelectorEventLoop(self._selector)
+            self._thread.start()
+            self._ready.result(_START_SECONDS)
+        except BaseException as exc:
+            self._abandon()
+            if isinstance(exc, NQError) or not isinstance(exc, OSError):
+                raise
+            raise CoordinatorUnavailable(f"The coordinator of {self.store.path} cannot start: {exc}.") from exc
         atexit.register(self.stop)
 
     def stop(self) -> None:
         """Stop serving, give the lock back, close all connections; stopping twice is fine."""
         if not self.running:
             return
-        with contextlib.suppress(RuntimeError):  # the loop closed in this moment
-            self._loop.call_soon_threadsafe(self._stopping.set)
+        self.call(self._stopping.set)
         if threading.current_thread() is not self._thread:
+            self._stopped.wait(_STOP_SECONDS)
+
+    def _abandon(self) -> None:
+        """End what was started."""
+        if self._thread.ident is None:
+            self._end()
+            self._close_loop()
+        else:
+            self.call(self._stopping.set)
             self._stopped.wait(_STOP_SECONDS)
 
     # -- the loop's thread -------------------------------------------------------------------------
     def _run(self) -> None:
-        selector = selectors.DefaultSelector()
-        own(selector.fileno())
-        self._loop = asyncio.SelectorEventLoop(selector)
+        assert self._loop is not None
         try:
             self._loop.run_until_complete(self._serve())
+        except BaseException as exc:
+            if self._ready.done():
+                _log.exception("the coordinator of %s failed", self.store.path)
+            else:
+                self._ready.set_exception(exc)
         finally:
-            disown(selector.fileno())
-            self._loop.close()
-            self._started.set()
+            self._end()
+            self._close_loop()
             self._stopped.set()
             atexit.unregister(self.stop)
 
+    def _close_loop(self) -> None:
+        if self._selector is not None and self._selector.get_map() is not None:
+            disown(self._selector.fileno())
+            if self._loop is not None:
+                self._loop.close()
+            self._selector.close()
+
     async def _serve(self) -> None:
-        self._stopping = asyncio.Event()
+        assert self._loop is not None
         server = await self._loop.create_unix_server(lambda: Connection(self), sock=self._listener)
-        self._started.set()
-        self._tick()
-        self._clean()
-        self._in_background(self.store.damaged, self._name_damaged)
         try:
+            self._freeing.start()
+            self._ready.set_result(None)
             await self._stopping.wait()
         finally:
             self._end(server)
             await self._part()
 
-    def _end(self, server: asyncio.AbstractServer) -> None:
-        """Stop listening and give the lock back, in this order: who gets the lock may bind at once."""
-        disown(self._listener.fileno())
-        server.close()
-        self._worker.shutdown(wait=True)
-        with contextlib.suppress(OSError):  # whatever became of the directory, the lock must be given back
-            os.unlink(self.store.path / SOCKET_NAME)
+    def _end(self, server: asyncio.AbstractServer | None = None) -> None:
+        """Stop listening and give the lock back, once and in this order: who gets the lock may bind at once."""
+        if self._given_back:
+            return
+        self._given_back = True
+        if self._listener is not None:
+            disown(self._listener.fileno())
+            if server is not None:
+                server.close()
+            self._listener.close()
+        self._freeing.close()
+        if self._listener is not None:
+            with contextlib.suppress(OSError):  # whatever became of the directory, the lock must be given back
+                os.unlink(self.store.path / SOCKET_NAME)
         if self._release is not None:
             self._release()
 
     async def _part(self) -> None:
         """Close the connections; their ends tell the peers to look for the next host."""
-        for timer in (self._retry, self._news):
-            if timer is not None:
-                timer.cancel()
+        if self._news is not None:
+            self._news.cancel()
         accepting = asyncio.all_tasks() - {asyncio.current_task()}
         if accepting:  # connections that came in the last moment, and would be left open without an owner
             await asyncio.wait(accepting, timeout=1.0)
@@ -197,17 +225,25 @@ class Service:
         if peer is not None:
             self._operations.apply(ev.PeerLeft(connection.peer))
             if peer.reservations:
-                self._clean()
+                self.clean()
             self._settle()
 
     def asked(self, connection: Connection, request: Request) -> None:
         """Answer a request; what goes wrong in one never ends the service."""
+        self._answer(connection, request, patient=True)
+        self._settle()
+
+    def _answer(self, connection: Connection, request: Request, *, patient: bool) -> None:
+        if request.number is not None and connection.left:
+            return  # who asked has given up and said so: it must not come to pass any more
         try:
             value = self._operations.perform(connection, request)
         except StoreFull as exc:
-            if not self._wait_for_room(connection, request):
+            if not patient or not self._wait_for_room(connection, request, exc):
                 connection.refuse(request, exc)
         except NQError as exc:
+            if request.number is None:
+                _log.info("the note %r was refused: %s", request.op, exc)
             connection.refuse(request, exc)
             if not connection.peer:
                 connection.close()
@@ -216,85 +252,54 @@ class Service:
             connection.refuse(request, NQError(f"The coordinator failed at {request.op!r}: {exc!r}"))
         else:
             connection.reply(request, value)
-        self._settle()
 
-    # -- freeing memory (Effects) --------------------------------------------------------------------
-    def collect(self, id_: str) -> None:
-        """Free an object in the worker thread."""
-        self._collections += 1
+    def _wait_for_room(self, connection: Connection, request: Request, refusal: StoreFull) -> bool:
+        """Answer later, when what nobody needs was freed; False when nothing is being freed."""
 
-        def collected(gone: bool | None) -> None:
-            self._collections -= 1
-            self._operations.apply(ev.Collected(id_, bool(gone)))
-            if not self._collections:
-                self._ask_again()
-
-        if not self._in_background(lambda: self.store.collect(id_), collected):
-            self._collections -= 1
-
-    def _wait_for_room(self, connection: Connection, request: Request) -> bool:
-        """Free what can be freed before a reservation is refused; True when it will be answered later."""
-        self._operations.apply(ev.Tick(time.monotonic()))
-        if self._collections:
-            self._after_collections.append((connection, request))
-        return bool(self._collections)
-
-    def _ask_again(self) -> None:
-        waiting, self._after_collections = self._after_collections, []
-        for connection, request in waiting:
+        def again() -> None:
             if connection in self._connections:
-                self._answer_at_last(connection, request)
+                self._answer(connection, request, patient=False)
 
-    def _answer_at_last(self, connection: Connection, request: Request) -> None:
-        try:
-            connection.reply(request, self._operations.perform(connection, request))
-        except NQError as exc:
-            connection.refuse(request, exc)
+        def give_up() -> None:
+            connection.refuse(request, StoreFull(f"{refusal} Memory is being freed: try again in a moment."))
 
-    def _tick(self) -> None:
-        self._retry = None
-        self._retry_seconds = min(2 * self._retry_seconds, _LONGEST_RETRY_SECONDS)
-        self._operations.apply(ev.Tick(time.monotonic()))
-        self._settle()
+        return self._freeing.wait_for_room(again, give_up)
 
-    def _clean(self) -> None:
-        """Look for what writers left behind that did not finish."""
-        if not self._stopping.is_set():
-            self._in_background(self._leftovers, self._found)
+    # -- what freeing needs (Loop) ---------------------------------------------------------------------
+    def apply(self, event: ev.Event) -> Any:
+        """Move the desk and do what follows."""
+        return self._operations.apply(event)
 
-    def _leftovers(self) -> list[ev.StoredObject]:
-        """Remove files of dead writers, and return the sealed objects that nobody published."""
-        self.store.sweep()
-        return [stored_object(info) for info in self.store.scan() if not info.version]
+    def call(self, function: Callable[[], None]) -> None:
+        """Call a function on the loop, from any thread, and tell everybody what it changed."""
+        assert self._loop is not None
 
-    def _found(self, objects: list[ev.StoredObject] | None) -> None:
-        self._operations.apply(ev.Found(tuple(objects or ()), time.monotonic()))
-
-    def _in_background(self, work: Callable[[], Any], done: Callable[[Any], None]) -> bool:
-        """Run `work` in the worker thread and `done` with its result, None when it failed, on the loop."""
-        try:
-            future = self._worker.submit(work)
-        except RuntimeError:  # the interpreter is ending, or the service is
-            return False
-
-        def finish() -> None:
-            if future.exception() is not None:
-                self._report(f"{self.store.path}: {future.exception()}")
-            done(None if future.exception() is not None else future.result())
+        def on_the_loop() -> None:
+            function()
             self._settle()
 
-        future.add_done_callback(lambda _: self._call(finish))
-        return True
-
-    def _call(self, function: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody needs the result
-            self._loop.call_soon_threadsafe(function)
+            self._loop.call_soon_threadsafe(on_the_loop)
 
-    def _report(self, text: str) -> None:
-        _log.warning(text)
-        self._operations.apply(ev.ProblemReported(None, text, time.time_ns()))
+    def later(self, seconds: float, function: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call a function on the loop after a time."""
+        assert self._loop is not None
 
-    # -- news (Effects) ------------------------------------------------------------------------------
+        def on_the_loop() -> None:
+            function()
+            self._settle()
+
+        return self._loop.call_later(seconds, on_the_loop)
+
+    # -- Effects -------------------------------------------------------------------------------------
+    def collect(self, id_: str) -> None:
+        """Free an object in the background."""
+        self._freeing.collect(id_)
+
+    def clean(self) -> None:
+        """Look for what writers left, in the background."""
+        self._freeing.clean()
+
     def ask_who(self) -> None:
         """Ask those who watch, servers among them, to send their kernels."""
         for connection in self._connections:
@@ -303,16 +308,15 @@ class Service:
 
     def yield_host(self) -> None:
         """Stop after the answer has been written."""
-        self._loop.call_soon(self._stopping.set)
+        self.call(self._stopping.set)
 
     def _settle(self) -> None:
         """After every change: tell the watchers once, however much changed, and keep trying to free memory."""
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._loop is None:
             return
         if self._news is None and self._desk.revision != self._told_revision:
             self._news = self._loop.call_later(_NEWS_SECONDS, self._tell)
-        if self._retry is None and self._desk.catalogue.loose:
-            self._retry = self._loop.call_later(self._retry_seconds, self._tick)
+        self._freeing.settle()
 
     def _tell(self) -> None:
         self._news = None
@@ -320,31 +324,3 @@ class Service:
         for connection in self._connections:
             if connection.watching:
                 connection.send_event("changed", {"revision": self._told_revision})
-
-    # -- start ---------------------------------------------------------------------------------------
-    def _rebuild(self) -> None:
-        objects = tuple(stored_object(info) for info in self.store.scan())
-        self._operations.apply(ev.Rebuilt(objects, self.store.names(), time.monotonic()))
-
-    def _name_damaged(self, damaged: list[Damaged] | None) -> None:
-        if damaged:
-            self._report(f"{len(damaged)} damaged objects are in the store: {damaged[0].reason}")
-
-
-def _bind(store: Catalogue) -> socket.socket:
-    """Return a listening socket that lies under its name in the store; replaces one that a dead host left."""
-    there, bound = store.path / SOCKET_NAME, store.path / _BIND_NAME
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(bound)
-        listener.bind(os.fspath(bound))
-        os.chmod(bound, 0o600)
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
-        os.rename(bound, there)
-    except OSError as exc:
-        listener.close()
-        raise CoordinatorUnavailable(f"The coordinator's socket cannot be made at {there}: {exc}.") from exc
-    own(listener.fileno())
-    return listener

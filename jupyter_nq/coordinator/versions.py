@@ -1,33 +1,139 @@
-"""Two versions of the package meet on one store: one sentence says which environment to upgrade."""
+"""Names, versions and objects: the part of the desk that the headers in the store can rebuild.
+
+An object carries a run of versions, `first_version..version`, because appending adds a version to the same
+object. The versions of a name are the runs of its objects in order; where two runs overlap (an append that
+lost a race against a publish), the later object counts. A name exists while it links to its newest object.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
 
-from jupyter_nq.buffers.layout import LAYOUT
+from jupyter_nq.coordinator.events import StoredObject
+from jupyter_nq.errors import UnknownDataset, nearest
 
-__all__ = ["LAYOUT", "upgrade_sentence"]
-
-
-def upgrade_sentence(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """Say that two greetings do not fit, and how to upgrade the older one."""
-    older = min(one, other, key=_age)
-    newer = other if older is one else one
-    return (
-        f"Two versions of jupyter-nq meet on this store: {_describe(one)} and {_describe(other)}. "
-        f"Upgrade the older environment to {newer.get('package', 'the newer version')}: "
-        f"`{older.get('python', 'python')} -m pip install --upgrade jupyter-nq`, then restart its kernels."
-    )
+_MOST_LISTED = 10
 
 
-def _age(greeting: Mapping[str, Any]) -> tuple[int, int]:
-    protocol, layout = greeting.get("protocol"), greeting.get("layout")
-    return (protocol if isinstance(protocol, int) else 0, layout if isinstance(layout, int) else 0)
+class Versions:
+    """Every object the desk knows, and where each name points."""
 
+    def __init__(self) -> None:
+        self.objects: dict[str, StoredObject] = {}
+        self.links: dict[str, str] = {}
+        self.loose: set[str] = set()  # objects that no name links to
+        self.bytes = 0  # of all objects together, the loose ones included
+        self._runs: dict[str, list[str]] = {}  # name -> ids of its versioned objects, first version ascending
 
-def _describe(greeting: Mapping[str, Any]) -> str:
-    return (
-        f"{greeting.get('package', 'an unknown version')} "
-        f"(protocol {greeting.get('protocol')}, layout {greeting.get('layout')}) in {greeting.get('python', 'unknown')}"
-    )
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self.links))
+
+    def add(self, stored: StoredObject) -> None:
+        """Take in an object, or its new header."""
+        self.remove(stored.id)
+        self.objects[stored.id] = stored
+        self.bytes += stored.bytes
+        if self.links.get(stored.name) != stored.id:
+            self.loose.add(stored.id)
+        if stored.version:
+            run = self._runs.setdefault(stored.name, [])
+            run.append(stored.id)
+            run.sort(key=lambda id_: self.objects[id_].first_version)
+
+    def remove(self, id_: str) -> StoredObject | None:
+        """Forget an object; its name, if it links there, is left to the caller."""
+        stored = self.objects.pop(id_, None)
+        if stored is None:
+            return None
+        self.loose.discard(id_)
+        self.bytes -= stored.bytes
+        if id_ in (run := self._runs.get(stored.name, [])):
+            run.remove(id_)
+            if not run:
+                del self._runs[stored.name]
+        return stored
+
+    def next_version(self, name: str) -> int:
+        """Return the version that the next object of this name gets.
+
+        It counts on over objects that were dropped but are still held, so that a name and a version
+        never mean two things at the same time.
+        """
+        return 1 + max((self.objects[id_].version for id_ in self._runs.get(name, ())), default=0)
+
+    def publish(self, stored: StoredObject, version: int) -> StoredObject:
+        """Give an object its version and its name; returns it as it is then."""
+        named = replace(stored, first_version=version, version=version)
+        self.add(named)
+        self.link(named.name, named.id)
+        return named
+
+    def link(self, name: str, id_: str | None) -> None:
+        """Let a name mean an object, or nothing."""
+        before = self.links.pop(name, None)
+        if before in self.objects:
+            self.loose.add(before)
+        if id_ is not None:
+            self.links[name] = id_
+            self.loose.discard(id_)
+
+    def newest(self, name: str) -> StoredObject:
+        """Return the object a name links to, or raise `UnknownDataset` with the nearest names."""
+        try:
+            return self.objects[self.links[name]]
+        except KeyError:
+            raise UnknownDataset(self._unknown(name)) from None
+
+    def find(self, name: str, version: int | None) -> tuple[StoredObject, int]:
+        """Return the object that has a version of a name, and that version; None means the newest."""
+        newest = self.newest(name)
+        if version is None:
+            return newest, newest.version
+        for stored, last in self.of(name):
+            if stored.first_version <= version <= last:
+                return stored, version
+        raise UnknownDataset(
+            f"{name!r} has no version {version} any more: {self._ranges(name)}. "
+            "Leave the version out to get the newest one."
+        )
+
+    def of(self, name: str) -> list[tuple[StoredObject, int]]:
+        """Return the objects of a name, newest first, each with the last version that counts as its own."""
+        found: list[tuple[StoredObject, int]] = []
+        end = self.newest(name).version
+        for id_ in reversed(self._runs.get(name, [])):
+            stored = self.objects[id_]
+            if stored.first_version <= end:
+                found.append((stored, min(stored.version, end)))
+            end = min(end, stored.first_version - 1)
+        return found
+
+    def superseded(self, stored: StoredObject) -> bool:
+        """Tell whether the name of an object links to a newer one."""
+        newest = self.links.get(stored.name)
+        return newest is not None and self.objects[newest].first_version > stored.first_version
+
+    def lost(self, name: str, last: int) -> list[str]:
+        """Return the objects that begin with a version of this name up to `last` and that it does not link to."""
+        run = self._runs.get(name, ())
+        return [id_ for id_ in run if id_ in self.loose and self.objects[id_].first_version <= last]
+
+    def bytes_of(self, name: str) -> int:
+        """Return the bytes of all versions of a name that are still there."""
+        return sum(self.objects[id_].bytes for id_ in self._runs.get(name, ()))
+
+    def _ranges(self, name: str) -> str:
+        kept = [
+            f"{stored.first_version}" if stored.first_version == last else f"{stored.first_version} to {last}"
+            for stored, last in reversed(self.of(name))
+        ]
+        return f"kept is {', '.join(kept)}"
+
+    def _unknown(self, name: str) -> str:
+        known = list(self)
+        if not known:
+            return f"There is no dataset {name!r}: the store is empty. Load or put one first."
+        listed = ", ".join(known[:_MOST_LISTED])
+        more = f" and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
+        return f"There is no dataset {name!r}.{nearest(name, known)} There are: {listed}{more}."

@@ -10,18 +10,18 @@ from jupyter_nq.coordinator.events import StoredObject
 
 def datasets(desk: Desk) -> list[dict[str, Any]]:
     """Return one row for each name, in order, with the holders of all its versions."""
-    return [_dataset(desk, name) for name in desk.catalogue]
+    return [_dataset(desk, name) for name in desk.versions]
 
 
 def datasets_with_meta(desk: Desk) -> list[dict[str, Any]]:
     """Return the rows of `datasets` with the metadata of each newest version, which may be long."""
-    objects, links = desk.catalogue.objects, desk.catalogue.links
+    objects, links = desk.versions.objects, desk.versions.links
     return [{**row, "meta": dict(objects[links[row["name"]]].meta)} for row in datasets(desk)]
 
 
 def found(desk: Desk, name: str, version: int | None) -> dict[str, Any]:
     """Return where a version of a name is; `UnknownDataset` when there is none."""
-    stored, at = desk.catalogue.find(name, version)
+    stored, at = desk.versions.find(name, version)
     return {"id": stored.id, "name": name, "version": at, "rows": stored.rows if at == stored.version else None}
 
 
@@ -45,9 +45,9 @@ def notebooks(desk: Desk) -> list[dict[str, Any]]:
 
 def totals(desk: Desk) -> dict[str, Any]:
     """Return the counts that belong to the status."""
-    waiting = [desk.catalogue.objects[id_] for id_ in desk.catalogue.loose]
+    waiting = [desk.versions.objects[id_] for id_ in desk.versions.loose]
     return {
-        "datasets": len(desk.catalogue.links),
+        "datasets": len(desk.versions.links),
         "peers": len({peer.pid for peer in desk.people.peers.values() if peer.role != "watch"}),
         "notebooks": sum(1 for _ in desk.people.kernels()),
         "problem": desk.problem,
@@ -57,13 +57,13 @@ def totals(desk: Desk) -> dict[str, Any]:
 
 
 def _dataset(desk: Desk, name: str) -> dict[str, Any]:
-    newest = desk.catalogue.newest(name)
+    newest = desk.versions.newest(name)
     return {
         "name": name,
         "version": newest.version,
         "rows": newest.rows,
         "bytes": newest.bytes,
-        "bytes_all_versions": desk.catalogue.bytes_of(name),
+        "bytes_all_versions": desk.versions.bytes_of(name),
         "created_ns": newest.created_ns,
         "id": newest.id,
         "kind": newest.kind,
@@ -75,7 +75,7 @@ def _dataset(desk: Desk, name: str) -> dict[str, Any]:
 def _holders(desk: Desk, name: str) -> list[dict[str, Any]]:
     """Return each process once, however many connections it has, with the newest version that it holds."""
     rows: dict[int, dict[str, Any]] = {}
-    for stored, _ in desk.catalogue.versions(name):
+    for stored, _ in desk.versions.of(name):
         for peer, version in desk.people.holders(stored.id):
             if peer.pid not in rows or rows[peer.pid]["version"] < version:
                 rows[peer.pid] = {**desk.people.who(peer).row(), "version": version}
@@ -99,5 +99,5 @@ def _process(
 
 
 def _names_held(desk: Desk, holds: dict[str, set[int]]) -> list[str]:
-    known: dict[str, StoredObject] = desk.catalogue.objects
+    known: dict[str, StoredObject] = desk.versions.objects
     return [known[id_].name for id_ in holds if id_ in known]

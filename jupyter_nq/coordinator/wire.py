@@ -17,8 +17,15 @@ from typing import Any
 import jupyter_nq
 from jupyter_nq.buffers.forking import disown, own
 from jupyter_nq.coordinator.identity import program
-from jupyter_nq.coordinator.protocol import PROTOCOL, REPLY_LIMIT_BYTES, Decoder, Encoder, raise_error
-from jupyter_nq.coordinator.versions import LAYOUT, upgrade_sentence
+from jupyter_nq.coordinator.protocol import (
+    LAYOUT,
+    PROTOCOL,
+    REPLY_LIMIT_BYTES,
+    Decoder,
+    Encoder,
+    raise_error,
+    upgrade_sentence,
+)
 from jupyter_nq.errors import ProtocolError, VersionMismatch
 
 _READ_BYTES = 256 << 10  # 256 KiB
@@ -63,6 +70,13 @@ class Wire:
     def tell(self, op: str, args: dict[str, Any]) -> None:
         """Send a note: nothing comes back."""
         self.sock.sendall(self._encoder.frame({"op": op, "a": args}))
+
+    def send(self, frame: bytes, timeout_seconds: float) -> None:
+        """Send a frame that was made elsewhere; after a `TimeoutError` the wire is of no further use."""
+        usual = self.sock.gettimeout()
+        self.sock.settimeout(timeout_seconds)
+        self.sock.sendall(frame)
+        self.sock.settimeout(usual)
 
     def next_event(self) -> tuple[str, dict[str, Any]]:
         """Wait for the next event and return its name and data."""

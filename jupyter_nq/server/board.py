@@ -61,6 +61,7 @@ class Board:
         self._stale = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
+        self._failure = ""  # the last one that nobody expected, so that it is logged once
         self.stopped = False
         self.revision = 0
         self.text = ""
@@ -118,14 +119,15 @@ class Board:
     async def _refresh(self) -> bool:
         """Show the desk, or why it cannot be read; say which."""
         try:
-            document = documents.desk(await self._read())
+            self._show(documents.desk(await self._read()))
         except NQError as exc:
             self._show(documents.problem(exc))
             return False
-        except (LookupError, TypeError, ValueError):  # a coordinator of another version answers other fields
-            self._log.exception("jupyter-nq could not read the coordinator's desk")
+        except Exception as exc:  # the root of a task: whatever it is, the panels must not stand still for ever
+            if repr(exc) != self._failure:
+                self._log.exception("jupyter-nq could not read the coordinator's desk")
+            self._failure = repr(exc)
             return False
-        self._show(document)
         return True
 
     def _show(self, document: documents.Document) -> None:

@@ -17,7 +17,7 @@ from jupyter_nq.buffers import Store
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.hosting import take_lock
 from jupyter_nq.config import Settings
-from jupyter_nq.coordinator.service import SOCKET_NAME
+from jupyter_nq.coordinator.listening import SOCKET_NAME
 from jupyter_nq.errors import CoordinatorUnavailable, StoreError, UnknownDataset, VersionMismatch
 from jupyter_nq.testing import wait_until
 from tests.unit.client.child import Child

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_nq.client.channel import Channel
-from jupyter_nq.client.watch import Watch, watch
+from jupyter_nq.client.watch import Watch
 from jupyter_nq.config import Settings
 from jupyter_nq.testing import wait_until
 
@@ -35,7 +35,7 @@ class Heard:
 def test_changes_are_told_first_at_the_connection_and_then_as_they_come(nq_store_dir: Path) -> None:
     """A watch that was there before any host finds one, and hears of a change."""
     heard = Heard()
-    with watch(nq_store_dir, _SETTINGS, "watch", heard) as watching:
+    with Watch(nq_store_dir, _SETTINGS, "watch", heard) as watching:
         assert "waiting" in repr(watching)
         with Channel(nq_store_dir, _SETTINGS) as channel:
             revision = heard.next("changed")["revision"]

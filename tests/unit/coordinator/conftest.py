@@ -10,7 +10,7 @@ import pytest
 
 from jupyter_nq.buffers import ObjectInfo, Store
 from jupyter_nq.coordinator import Service, Wire, dial
-from jupyter_nq.coordinator.service import SOCKET_NAME
+from jupyter_nq.coordinator.listening import SOCKET_NAME
 
 Dial = Callable[..., Wire]
 

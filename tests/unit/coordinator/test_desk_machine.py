@@ -28,6 +28,7 @@ class ModelStore:
 
     headers: dict[str, ev.StoredObject] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+    drops: dict[tuple[str, int], None] = field(default_factory=dict)  # the records, by name and version
     locks: set[tuple[int, str]] = field(default_factory=set)  # who (peer) holds the lock of which object
 
     def stamp(self, id_: str, version: int) -> None:
@@ -66,6 +67,11 @@ class DeskMachine(RuleBasedStateMachine):
                     self.store.links[name] = id_
                 case ev.Unlink(name):
                     self.store.links.pop(name, None)
+                case ev.RecordDrop(name, version):
+                    if self.store.links.pop(name, None):
+                        self.store.drops[name, version] = None
+                case ev.ForgetDrop(name, version):
+                    self.store.drops.pop((name, version), None)
                 case ev.Collect(id_):
                     assert id_ not in self.store.links.values(), "the newest version is never collected"
                     assert not self.desk.people.held(id_), "nothing is collected that a peer said it holds"
@@ -94,7 +100,7 @@ class DeskMachine(RuleBasedStateMachine):
                 self.desk.handle(ev.Reserve(peer, name, size, _LIMIT))
             except StoreFull:
                 return
-            assert self.desk.used_bytes <= max(_LIMIT, self.desk.catalogue.bytes)
+            assert self.desk.used_bytes() <= max(_LIMIT, self.desk.versions.bytes)
 
     @rule(peer=_PEERS, name=_NAMES, size=st.integers(1, 300))
     def seal(self, peer: int, name: str, size: int) -> None:
@@ -169,8 +175,8 @@ class DeskMachine(RuleBasedStateMachine):
     @rule()
     def finish_collecting(self) -> None:
         id_ = self.collecting.pop(0)
-        self.desk.handle(ev.Collected(id_, self.store.collect(id_)))
-        assert (id_ in self.store.headers) == (id_ in self.desk.catalogue.objects)
+        self.carry_out(self.desk.handle(ev.Collected(id_, self.store.collect(id_))))
+        assert (id_ in self.store.headers) == (id_ in self.desk.versions.objects)
 
     @rule(seconds=st.sampled_from([1.0, 100.0]))
     def tick(self, seconds: float) -> None:
@@ -188,7 +194,8 @@ class DeskMachine(RuleBasedStateMachine):
         self.desk = Desk()
         self.collecting = []
         objects = tuple(self.store.headers.values())
-        self.carry_out(self.desk.handle(ev.Rebuilt(objects, dict(self.store.links), self.now)))
+        drops = {name: max(v for n, v in self.store.drops if n == name) for name, _ in self.store.drops}
+        self.carry_out(self.desk.handle(ev.Rebuilt(objects, dict(self.store.links), self.now, drops)))
         for peer in self.present:
             self.desk.handle(ev.PeerArrived(peer, 100 + peer, (), "p", "client"))
         for peer, id_ in self.store.locks:
@@ -199,7 +206,7 @@ class DeskMachine(RuleBasedStateMachine):
     @invariant()
     def names_lead_to_the_newest_version(self) -> None:
         """The desk and the links agree, and a link leads to an object that has a version."""
-        assert self.desk.catalogue.links == self.store.links
+        assert self.desk.versions.links == self.store.links
         for name, id_ in self.store.links.items():
             header = self.store.headers[id_]
             assert header.name == name
@@ -210,7 +217,7 @@ class DeskMachine(RuleBasedStateMachine):
     @invariant()
     def books_are_right(self) -> None:
         """Sums that are kept along are what a recount gives, and nothing is negative."""
-        catalogue = self.desk.catalogue
+        catalogue = self.desk.versions
         assert catalogue.bytes == sum(stored.bytes for stored in catalogue.objects.values())
         linked = set(catalogue.links.values())
         assert catalogue.loose == set(catalogue.objects) - linked

@@ -17,7 +17,7 @@ import pytest
 import jupyter_nq
 from jupyter_nq.buffers import ObjectInfo, Store
 from jupyter_nq.coordinator import PROTOCOL, Service, Wire
-from jupyter_nq.coordinator.service import SOCKET_NAME
+from jupyter_nq.coordinator.listening import SOCKET_NAME
 from jupyter_nq.errors import (
     InvalidName,
     NQError,
@@ -123,7 +123,7 @@ def test_a_replaced_version_is_freed_as_soon_as_its_lock_is(
     handle = store.open("bars")
     put(wire, "bars")
     assert wire.call("status", {})["superseded"]["objects"] == 1
-    assert np.array_equal(store.open(old.id).numpy(), np.arange(10.0))
+    assert np.array_equal(store.open_id(old.id).numpy(), np.arange(10.0))
     handle.close()
     wait_until(lambda: not (service.store.path / "obj" / old.id).exists(), message="the old version to be freed")
     wait_until(lambda: wire.call("status", {})["superseded"]["objects"] == 0)
@@ -183,7 +183,7 @@ def test_a_reservation_waits_for_memory_that_is_being_freed(
     """Putting the same name in a loop fits, although each replaced version is freed in the background."""
     wire = connect()
     for _ in range(8):
-        handle = store.open(put(wire, "bars", rows=45_000).id)
+        handle = store.open_id(put(wire, "bars", rows=45_000).id)
         handle.close()
     assert wire.call("ls", {})[0]["version"] == 8
 
@@ -208,7 +208,7 @@ def test_a_reservation_is_answered_when_the_freeing_is_done(
 
     asking = threading.Thread(target=ask)
     asking.start()
-    wait_until(lambda: service._after_collections and other.call("status", {}))
+    wait_until(lambda: service._freeing._waiting and other.call("status", {}))
     assert outcome == []
     go_on.set()
     asking.join(10)

@@ -13,7 +13,7 @@ import pytest
 
 from jupyter_nq.buffers import ObjectInfo, Store
 from jupyter_nq.coordinator import Service
-from jupyter_nq.coordinator.service import SOCKET_NAME
+from jupyter_nq.coordinator.listening import SOCKET_NAME
 from jupyter_nq.errors import CoordinatorUnavailable, UnknownDataset
 from jupyter_nq.testing import wait_until
 from tests.unit.coordinator.conftest import Dial
@@ -27,7 +27,7 @@ def test_the_next_service_knows_what_the_last_one_knew(store: Store, connect: Di
     first.start()
     wire = connect()
     put(wire, "bars")
-    held = store.open(put(wire, "signals").id)
+    held = store.open_id(put(wire, "signals").id)
     put(wire, "signals")
     before = wire.call("ls", {})
     first.stop()

@@ -1,0 +1,52 @@
+"""Drops that outlive a coordinator: what was dropped stays dropped while somebody still holds it.
+
+Dropping a name renames its link to `tmp/<name>.<version>.dropped`. That removes the name and records the
+drop in one step, takes no memory even in a full store, and is there for the next coordinator: without the
+record it could not tell a dropped object from one whose name was lost. The record goes with the last of
+the objects that it is about.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from jupyter_nq.buffers import check_name
+from jupyter_nq.errors import InvalidName
+
+_SUFFIX = ".dropped"
+
+
+class Drops:
+    """The records of drops in one store; it keeps no state of its own."""
+
+    def __init__(self, store_path: Path) -> None:
+        self._names = store_path / "names"
+        self._records = store_path / "tmp"
+
+    def __repr__(self) -> str:
+        return f"<Drops in {self._records}>"
+
+    def record(self, name: str, version: int) -> None:
+        """Remove a name and remember that its versions up to this one were dropped."""
+        with contextlib.suppress(FileNotFoundError):  # somebody removed the name by hand
+            os.rename(self._names / check_name(name), self._path(name, version))
+
+    def forget(self, name: str, version: int) -> None:
+        """Remove the record of a drop, if it is there."""
+        with contextlib.suppress(OSError):  # a record too many does no harm, and the next coordinator tries again
+            os.unlink(self._path(name, version))
+
+    def read(self) -> dict[str, int]:
+        """Return each name that was dropped, with the last version that the drop was about."""
+        found: dict[str, int] = {}
+        for entry in os.listdir(self._records):
+            name, _, version = entry.removesuffix(_SUFFIX).rpartition(".")
+            if entry.endswith(_SUFFIX) and version.isascii() and version.isdigit():
+                with contextlib.suppress(InvalidName):
+                    found[check_name(name)] = max(found.get(name, 0), int(version))
+        return found
+
+    def _path(self, name: str, version: int) -> Path:
+        return self._records / f"{check_name(name)}.{version}{_SUFFIX}"

@@ -1,0 +1,90 @@
+"""What the files of the store say to the desk: objects, names and drops at the start, bytes at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from jupyter_nq.buffers import Catalogue, ObjectInfo
+from jupyter_nq.buffers.platform import lock_holders
+from jupyter_nq.coordinator import events as ev
+from jupyter_nq.coordinator.drops import Drops
+from jupyter_nq.errors import ChecksumError, NQError, UnknownDataset
+
+_BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system
+
+
+def stored_object(info: ObjectInfo) -> ev.StoredObject:
+    """Return what the desk keeps of a header."""
+    return ev.StoredObject(
+        id=info.id,
+        name=info.name,
+        first_version=info.first_version,
+        version=info.version,
+        rows=info.rows,
+        bytes=info.nbytes,
+        created_ns=info.created_ns,
+        owner_pid=info.owner_pid,
+        kind=info.kind,
+        meta=info.meta,
+    )
+
+
+def survey(store: Catalogue) -> ev.Rebuilt:
+    """Read the whole store. Whatever cannot be read fails the survey: what is not seen must not be lost.
+
+    Raises
+    ------
+    OSError, StoreError
+    """
+    objects = {info.id: stored_object(info) for info in store.scan()}
+    links = store.names()
+    for name, id_ in links.items():
+        if id_ not in objects and (found := _behind(store, name, id_)) is not None:
+            objects[id_] = found
+    return ev.Rebuilt(tuple(objects.values()), links, time.monotonic(), Drops(store.path).read())
+
+
+def _behind(store: Catalogue, name: str, id_: str) -> ev.StoredObject | None:
+    """Return the object behind a name that the scan did not have, damaged or not; None without a file."""
+    try:
+        return stored_object(store.info(id_))
+    except UnknownDataset:
+        return None
+    except ChecksumError:
+        there = (store.path / "obj" / id_).lstat()
+        taken = there.st_blocks * _BLOCK_BYTES
+        return ev.StoredObject(id_, name, 0, 0, 0, taken, there.st_mtime_ns, 0, ev.DAMAGED)
+
+
+def measure(store: Catalogue, known: Mapping[str, ev.StoredObject]) -> ev.Measured:
+    """Return what all files take now, and which of them are in the making; `known` spares reading headers."""
+    total, unfinished = 0, []
+    for path, taken in _files(os.path.join(store.path, "obj")):
+        total += taken
+        stored = known.get(os.path.basename(path)) or _unknown(store, os.path.basename(path))
+        if stored is not None and not stored.version:
+            unfinished.append(ev.Unfinished(stored.owner_pid, stored.name, taken, stored.created_ns))
+    now_ns = time.time_ns()
+    for path, taken in _files(os.path.join(store.path, "tmp")):
+        total += taken
+        if taken:
+            unfinished += [ev.Unfinished(pid, None, taken, now_ns) for pid in lock_holders(Path(path))[:1]]
+    return ev.Measured(total, tuple(unfinished))
+
+
+def _unknown(store: Catalogue, id_: str) -> ev.StoredObject | None:
+    try:
+        return stored_object(store.info(id_))
+    except (OSError, NQError):
+        return None  # its bytes count; whose they are does not matter
+
+
+def _files(directory: str) -> Iterator[tuple[str, int]]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                yield entry.path, entry.stat(follow_symlinks=False).st_blocks * _BLOCK_BYTES

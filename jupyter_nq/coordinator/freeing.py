@@ -1,0 +1,166 @@
+"""Freeing memory and looking for leftovers, in one worker thread beside the service's loop.
+
+Old versions go when nobody holds them. An attempt that finds the lock of an object still taken is repeated,
+soon at first and then every few seconds; with nothing to free there is no timer at all. A reservation that
+lacks the memory which is being freed waits for it, for less time than its client waits for the answer.
+
+All state belongs to the loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from jupyter_nq.buffers import Catalogue, Damaged
+from jupyter_nq.coordinator import events as ev
+from jupyter_nq.coordinator.desk import Desk
+from jupyter_nq.coordinator.files import stored_object
+
+_FIRST_RETRY_SECONDS = 0.05
+_LONGEST_RETRY_SECONDS = 5.0
+_ROOM_SECONDS = 1.0  # well below the time that clients wait for an answer
+
+_log = logging.getLogger("jupyter_nq")
+
+
+class Loop(Protocol):
+    """What freeing needs of the service around it."""
+
+    def apply(self, event: ev.Event) -> Any:
+        """Move the desk and do what follows."""
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Call a function on the loop, from any thread, and tell everybody what it changed."""
+
+    def later(self, seconds: float, function: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call a function on the loop after a time."""
+
+
+class Freeing:
+    """The work that takes long: removing files, scanning the store.
+
+    Parameters
+    ----------
+    store, desk
+        What is worked on.
+    loop
+        The service.
+    """
+
+    def __init__(self, store: Catalogue, desk: Desk, loop: Loop) -> None:
+        self._store = store
+        self._desk = desk
+        self._loop = loop
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="jupyter-nq-store")
+        self._collections = 0
+        self._waiting: dict[Callable[[], None], asyncio.TimerHandle] = {}  # what to call when the freeing is done
+        self._retry: asyncio.TimerHandle | None = None
+        self._retry_seconds = _FIRST_RETRY_SECONDS
+        self._cleaning = self._clean_again = self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Freeing in {self._store.path}, {self._collections} under way, {len(self._waiting)} waiting>"
+
+    def start(self) -> None:
+        """Free what can be, look for leftovers, and name what is damaged."""
+        self.tick()
+        self.clean()
+        self._in_background(self._store.damaged, self._name_damaged)
+
+    def close(self) -> None:
+        """Finish what is under way and begin nothing new; closing twice is fine."""
+        self._closed = True
+        for timer in (self._retry, *self._waiting.values()):
+            if timer is not None:
+                timer.cancel()
+        self._worker.shutdown(wait=True)
+
+    # -- memory --------------------------------------------------------------------------------------
+    def collect(self, id_: str) -> None:
+        """Free an object."""
+        if self._in_background(lambda: self._store.collect(id_), lambda gone: self._collected(id_, bool(gone))):
+            self._collections += 1
+
+    def settle(self) -> None:
+        """Try again later, if there is something that could not be freed yet."""
+        if self._retry is None and self._desk.versions.loose and not self._closed:
+            self._retry = self._loop.later(self._retry_seconds, self.tick)
+
+    def tick(self) -> None:
+        """Try to free everything that nobody needs."""
+        self._retry = None
+        self._retry_seconds = min(2 * self._retry_seconds, _LONGEST_RETRY_SECONDS)
+        self._loop.apply(ev.Tick(time.monotonic()))
+        self.settle()
+
+    def wait_for_room(self, again: Callable[[], None], give_up: Callable[[], None]) -> bool:
+        """Call `again` when memory has been freed, or `give_up` when that takes long; False when none will be."""
+        self._loop.apply(ev.Tick(time.monotonic()))
+        if not self._collections or self._closed:
+            return False
+
+        def too_long() -> None:
+            del self._waiting[again]
+            give_up()
+
+        self._waiting[again] = self._loop.later(_ROOM_SECONDS, too_long)
+        return True
+
+    def _collected(self, id_: str, gone: bool) -> None:
+        self._collections -= 1
+        self._loop.apply(ev.Collected(id_, gone))
+        if self._collections:
+            return
+        waiting, self._waiting = self._waiting, {}
+        for again, timer in waiting.items():
+            timer.cancel()
+            again()
+
+    # -- leftovers -----------------------------------------------------------------------------------
+    def clean(self) -> None:
+        """Look for what writers left that did not finish: one look at a time, and one more if asked meanwhile."""
+        self._clean_again = self._cleaning
+        if not self._cleaning:
+            self._cleaning = self._in_background(self._leftovers, self._found)
+
+    def _leftovers(self) -> list[ev.StoredObject]:
+        """Remove files of dead writers, and return the sealed objects that nobody published."""
+        self._store.sweep()
+        return [stored_object(info) for info in self._store.scan() if not info.version]
+
+    def _found(self, objects: list[ev.StoredObject] | None) -> None:
+        self._cleaning = False
+        self._loop.apply(ev.Found(tuple(objects or ()), time.monotonic()))
+        if self._clean_again:
+            self.clean()
+
+    def _name_damaged(self, damaged: list[Damaged] | None) -> None:
+        if damaged:
+            named = {id_: name for name, id_ in self._desk.versions.links.items()}
+            names = ", ".join(named[d.path.name] for d in damaged if d.path.name in named) or "none has a name"
+            self._report(f"{len(damaged)} damaged objects are in the store ({names}): {damaged[0].reason}")
+
+    # -- the worker ----------------------------------------------------------------------------------
+    def _in_background(self, work: Callable[[], Any], done: Callable[[Any], None]) -> bool:
+        """Run `work` in the worker thread and `done` with its result, None when it failed, on the loop."""
+        try:
+            future = self._worker.submit(work)
+        except RuntimeError:  # the interpreter is ending, or the service is
+            return False
+
+        def finish() -> None:
+            if future.exception() is not None:
+                self._report(f"{self._store.path}: {future.exception()}")
+            done(None if future.exception() is not None else future.result())
+
+        future.add_done_callback(lambda _: self._loop.call(finish))
+        return True
+
+    def _report(self, text: str) -> None:
+        _log.warning(text)
+        self._loop.apply(ev.ProblemReported(None, text, time.time_ns()))

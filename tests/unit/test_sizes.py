@@ -1,0 +1,21 @@
+"""Numbers of bytes as people read them."""
+
+from __future__ import annotations
+
+import doctest
+
+import pytest
+
+from jupyter_nq import sizes
+
+
+def test_examples() -> None:
+    """The example in the docstring is true."""
+    result = doctest.testmod(sizes)
+    assert (result.attempted, result.failed) == (1, 0)
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 << 30, "3.0 GiB")])
+def test_size(count: int, text: str) -> None:
+    """Bytes appear in the unit that suits them."""
+    assert sizes.size(count) == text
