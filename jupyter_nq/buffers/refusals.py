@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from types import TracebackType
 
 from jupyter_nq.errors import NQError, StoreError, StoreFull
 
@@ -21,18 +20,23 @@ _ADVICE = {
 _OTHERWISE = "Try again; if it stays so, use another store directory (store_dir, JUPYTER_NQ_STORE)."
 
 
-@contextlib.contextmanager
-def refused(where: str | os.PathLike[str] | int) -> Iterator[None]:
+class refused:  # noqa: N801 - it reads as a clause, and a generator's context costs four times as much
     """Turn an `OSError` of a call on a path or descriptor into `StoreError`, or `StoreFull` without space.
 
     It belongs around calls of the system only: what a caller's own callback raises is the caller's.
     """
-    try:
-        yield
-    except NQError:
-        raise
-    except OSError as exc:
-        raise refusal(where, exc) from exc
+
+    __slots__ = ("_where",)
+
+    def __init__(self, where: str | os.PathLike[str] | int) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        if isinstance(exc, OSError) and not isinstance(exc, NQError):
+            raise refusal(self._where, exc) from exc
 
 
 def refusal(where: str | os.PathLike[str] | int, exc: OSError) -> NQError:

@@ -8,6 +8,7 @@ SIGBUS. Nothing here reads the file.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import re
@@ -42,6 +43,7 @@ _SIZES = {
 }
 
 
+@functools.lru_cache(maxsize=256)
 def item_bytes(dtype: str) -> int:
     """Return the bytes of one value of a numpy dtype that an object may hold; `ChecksumError` for any other.
 
