@@ -61,7 +61,7 @@ def available(data_dir: str | os.PathLike[str]) -> list[Found]:
     UnreadableSource
         The directory cannot be listed.
     """
-    directory = Path(data_dir).expanduser()
+    directory = _directory(data_dir)
     if not directory.is_dir():
         raise SourceNotFound(f"the data directory {directory} does not exist. Pass data_dir= or set JUPYTER_NQ_DATA.")
     try:
@@ -70,6 +70,11 @@ def available(data_dir: str | os.PathLike[str]) -> list[Found]:
         raise UnreadableSource(f"{directory} cannot be listed: {exc.strerror}. Check its permissions.") from exc
     found = [item for path in files if (item := parse_name(path)) is not None]
     return sorted(found, key=_order)
+
+
+def _directory(data_dir: str | os.PathLike[str]) -> Path:
+    """Return the absolute path, so that a message names a place and not a dot."""
+    return Path(os.path.abspath(Path(data_dir).expanduser()))
 
 
 def _order(found: Found) -> tuple[str, int, str, str]:
@@ -92,19 +97,23 @@ def find_source(data_dir: str | os.PathLike[str], symbol: str, timeframe: str) -
         Several files match.
     """
     wanted = parse_timeframe(timeframe).label
+    directory = _directory(data_dir)
     files = available(data_dir)
     root = symbol.strip().lstrip("@").upper()
     mine = [f for f in files if f.symbol == root]
     if not mine:
-        _refuse_symbol(Path(data_dir).expanduser(), root, files)
+        _refuse_symbol(directory, root, files)
     matches = [f for f in mine if f.timeframe == wanted]
     if not matches:
-        there = ", ".join(dict.fromkeys(f.timeframe for f in mine))
-        raise UnknownTimeframe(f"no {wanted} file of {root} in {data_dir}. It has: {there}.")
+        there = list(dict.fromkeys(f.timeframe for f in mine))
+        raise UnknownTimeframe(
+            f"no {wanted} file of {root} in {directory}, which has {_listing(there)}. Ask for one of these, such as "
+            f"{there[0]!r}, or put a {wanted} file there."
+        )
     if len(matches) > 1:
         names = " and ".join(repr(f.path.name) for f in matches)
         raise AmbiguousSource(
-            f"{len(matches)} files in {data_dir} match {root} {wanted}: {names}. Remove or rename all but one, "
+            f"{len(matches)} files in {directory} match {root} {wanted}: {names}. Remove or rename all but one, "
             "or pass the path of the one you mean."
         )
     return matches[0].path
@@ -115,8 +124,8 @@ def _refuse_symbol(directory: Path, symbol: str, files: list[Found]) -> None:
         instrument(symbol)
     there = _listing(f"{f.symbol} {f.timeframe}" for f in files)
     raise SourceNotFound(
-        f"no file of {symbol} in {directory}. It has: {there}. A name such as '{symbol} - 30 min - ETH.csv' "
-        f"or '{symbol}_30min.csv' is found; any other is read by its path."
+        f"no {symbol} file in {directory}, which has {there}. Put one there (a name such as "
+        f"'{symbol} - 30 min - ETH.csv' or '{symbol}_30min.csv' is found), or pass data_dir= or the path of a file."
     )
 
 

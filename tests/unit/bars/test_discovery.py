@@ -74,17 +74,32 @@ def test_errors_say_what_is_there(tmp_path: Path) -> None:
     """Each way not to find a file has its own error, which lists what there is."""
     with pytest.raises(SourceNotFound, match="does not exist"):
         find_source(tmp_path / "none", "NQ", "30min")
-    with pytest.raises(SourceNotFound, match="no bar file"):
+    with pytest.raises(SourceNotFound, match=r"no bar file\. Put one there") as caught:
         find_source(tmp_path, "NQ", "30min")
+    assert f"no NQ file in {tmp_path}, which has" in str(caught.value)
+    assert "or pass data_dir= or the path of a file" in str(caught.value)
     touch(tmp_path, "NQ - 30 min - ETH.csv", *(f"ES_{n}min.csv" for n in range(1, 14)))
     with pytest.raises(SourceNotFound, match=r"ES 1min.* and 2 more"):
         find_source(tmp_path, "CL", "30min")
-    with pytest.raises(UnknownTimeframe, match=r"no 5min file of NQ.*30min"):
+    with pytest.raises(UnknownTimeframe, match=r"no 5min file of NQ.*which has 30min\. Ask for one of these"):
         find_source(tmp_path, "NQ", "5min")
-    with pytest.raises(UnknownInstrument, match="Did you mean 'NQ'"):
+    with pytest.raises(UnknownInstrument, match=r"Did you mean 'NQ'.*another instrument is not supported yet"):
         find_source(tmp_path, "NQQ", "5min")
     with pytest.raises(UnknownTimeframe, match="not a timeframe"):
         find_source(tmp_path, "NQ", "soon")
+
+
+def test_messages_name_a_place_and_not_a_dot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative directory is told as an absolute path."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceNotFound, match="no NQ file in ") as caught:
+        find_source(".", "NQ", "30min")
+    assert f" in {tmp_path}, " in str(caught.value)
+    touch(tmp_path, "NQ_30min.csv", "NQ - 30 min.csv")
+    for timeframe in ("30min", "5min"):
+        with pytest.raises((AmbiguousSource, UnknownTimeframe)) as refused:
+            find_source(".", "NQ", timeframe)
+        assert f" in {tmp_path}" in str(refused.value)
 
 
 def test_two_matches_are_both_named(tmp_path: Path) -> None:
