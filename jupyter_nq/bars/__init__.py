@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from jupyter_nq.bars.discovery import Found, available, find_source, parse_name, symbols, timeframes
     from jupyter_nq.bars.instruments import INSTRUMENTS, Instrument, instrument
     from jupyter_nq.bars.profile import Profile
-    from jupyter_nq.bars.reader import BAR_SCHEMA, FLAT, ZERO_VOLUME, Bars, load_bars, read_bars
+    from jupyter_nq.bars.reader import BAR_SCHEMA, Bars, load_bars, read_bars
+    from jupyter_nq.bars.rules import FLAT, NOT_POSITIVE, OHLC_ORDER, ZERO_VOLUME
     from jupyter_nq.bars.sample import write_sample
     from jupyter_nq.bars.sniffing import Sniffed, sniff
     from jupyter_nq.bars.timeframe import Timeframe, parse_timeframe
@@ -25,7 +26,8 @@ _HOMES = {
     "discovery": ("Found", "available", "find_source", "parse_name", "symbols", "timeframes"),
     "instruments": ("INSTRUMENTS", "Instrument", "instrument"),
     "profile": ("Profile",),
-    "reader": ("BAR_SCHEMA", "FLAT", "ZERO_VOLUME", "Bars", "load_bars", "read_bars"),
+    "reader": ("BAR_SCHEMA", "Bars", "load_bars", "read_bars"),
+    "rules": ("FLAT", "NOT_POSITIVE", "OHLC_ORDER", "ZERO_VOLUME"),
     "sample": ("write_sample",),
     "sniffing": ("Sniffed", "sniff"),
     "timeframe": ("Timeframe", "parse_timeframe"),
@@ -37,6 +39,8 @@ __all__ = [
     "CODE_VERSION",
     "FLAT",
     "INSTRUMENTS",
+    "NOT_POSITIVE",
+    "OHLC_ORDER",
     "ZERO_VOLUME",
     "Bars",
     "Fingerprint",

@@ -11,85 +11,87 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from jupyter_nq.bars.dialect import Dialect
 from jupyter_nq.errors import SourceNotFound, UnreadableSource
 
 BLOCK_BYTES = 512 << 10  # 512 KiB
 Progress = Callable[[float], None]
 
-_PRICE = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
-_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+# What Arrow takes for a number, less the hexadecimal ones.
+_PRICE = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
+_WHOLE = re.compile(r"[ \t]*-?\d+[ \t]*", re.ASCII)
 _VOLUME_LIMIT = 1 << 63
 
 
-class Table(Protocol):
-    """The form of a table; a `Dialect` and a `Profile` both have it."""
-
-    @property
-    def delimiter(self) -> str: ...
-    @property
-    def skip_lines(self) -> int: ...
-    @property
-    def names(self) -> tuple[str, ...]: ...
-    @property
-    def columns(self) -> Mapping[str, tuple[str, ...]]: ...
-    @property
-    def decimal(self) -> str: ...
-
-
-def read_blocks(
-    path: Path,
-    table: Table,
-    roles: Sequence[str],
-    *,
-    block_bytes: int = BLOCK_BYTES,
-    progress: Progress | None = None,
-) -> Iterator[pa.RecordBatch]:
-    """Yield the columns of some roles, block by block, in the order of `columns_of`.
-
-    Stamps are strings, prices float64, volumes int64. `progress` is called with the share of the file
-    that is read, and may raise to stop.
-
-    Raises
-    ------
-    SourceNotFound, UnreadableSource
-        The file is gone, or a row cannot be converted; the message has line, text and reason.
-    """
-    types = {name: _TYPES.get(role, pa.float64()) for role in roles for name in _ids(table, role)}
-    size = max(path.stat().st_size, 1) if path.exists() else 1
-    rows = 0
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what the system says of a file into the package's errors."""
     try:
-        with pa.OSFile(os.fspath(path), "rb") as file, _open(file, table, types, block_bytes) as reader:
-            for batch in reader:
-                yield batch
-                rows += batch.num_rows
-                if progress is not None:
-                    progress(min(file.tell() / size, 1.0))
-    except pa.ArrowInvalid as exc:
-        raise fault(path, table, rows, roles) or UnreadableSource(f"{path} is not a readable table: {exc}") from exc
+        yield
     except FileNotFoundError as exc:
         raise SourceNotFound(f"{path} does not exist.") from exc
     except OSError as exc:
         raise UnreadableSource(f"{path} cannot be read: {exc}. Check its permissions.") from exc
 
 
-_TYPES = {"timestamp": pa.string(), "volume": pa.int64()}
+def read_blocks(
+    path: Path,
+    table: Dialect,
+    roles: Sequence[str],
+    *,
+    block_bytes: int = BLOCK_BYTES,
+    progress: Progress | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the columns of some roles, block by block, in the order of `roles`.
+
+    Stamps and volumes are strings, prices float64. `progress` is called with the share of the file
+    that is read; what it raises stops the reading and passes unchanged.
+
+    Raises
+    ------
+    SourceNotFound, UnreadableSource
+        The file is gone, or a row cannot be converted; the message has line, text and reason.
+    """
+    for batch, share in _blocks(path, table, roles, block_bytes):
+        yield batch
+        if progress is not None:
+            progress(share)
 
 
-def _ids(table: Table, role: str) -> list[str]:
+def _blocks(
+    path: Path, table: Dialect, roles: Sequence[str], block_bytes: int
+) -> Iterator[tuple[pa.RecordBatch, float]]:
+    """Yield (block, share of the file read); apart from `read_blocks` so that only the file's errors are caught."""
+    types = {name: _TYPES.get(role, pa.float64()) for role in roles for name in _ids(table, role)}
+    rows = 0
+    try:
+        with reading(path), pa.OSFile(os.fspath(path), "rb") as file, _open(file, table, types, block_bytes) as batches:
+            size = max(file.size(), 1)
+            for batch in batches:
+                yield batch, min(file.tell() / size, 1.0)
+                rows += batch.num_rows
+    except pa.ArrowInvalid as exc:
+        raise fault(path, table, rows, roles) or UnreadableSource(f"{path} is not a readable table: {exc}") from exc
+
+
+_TYPES = {"timestamp": pa.string(), "volume": pa.string()}
+
+
+def _ids(table: Dialect, role: str) -> list[str]:
     """The names that columns have inside Arrow: by place, because a header may repeat a name."""
     return [f"c{table.names.index(name)}" for name in table.columns[role]]
 
 
 def _open(
-    file: pa.NativeFile, table: Table, types: Mapping[str, pa.DataType], block_bytes: int
+    file: pa.NativeFile, table: Dialect, types: Mapping[str, pa.DataType], block_bytes: int
 ) -> pa.RecordBatchReader:
     return pacsv.open_csv(
         file,
@@ -116,29 +118,44 @@ def stamps_of(batch: pa.RecordBatch, parts: int) -> pa.Array:
     return pc.binary_join_element_wise(*[batch.column(i) for i in range(parts)], " ")
 
 
+def whole_numbers(texts: pa.Array) -> pa.Array | None:
+    """Return int64 values of decimal digits, None when some text is anything else.
+
+    Arrow's own conversion would take `0x10` for sixteen.
+    """
+    digits = pc.ascii_trim(texts, " \t")
+    if not pc.all(pc.ascii_is_decimal(digits)).as_py():
+        return None
+    try:
+        return pc.cast(digits, pa.int64())
+    except pa.ArrowInvalid:
+        return None  # more than 64 bits
+
+
 # -- faults -----------------------------------------------------------------------------------------
-def data_lines(path: Path, table: Table) -> Iterator[tuple[int, str]]:
+def data_lines(path: Path, table: Dialect) -> Iterator[tuple[int, str]]:
     """Yield (line number, text) of every row; lines count from 1 and empty ones are passed over."""
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         for number, line in enumerate(file, 1):
             text = line.rstrip(b"\r\n")
             if number > table.skip_lines and text:
                 yield number, text.decode("utf-8", "replace")
 
 
-def line_of(path: Path, table: Table, row: int) -> tuple[int, str]:
-    """Return (line number, text) of a row; rows count from 0."""
-    return next((found for i, found in enumerate(data_lines(path, table)) if i == row), (0, ""))
+def lines_of(path: Path, table: Dialect, rows: Sequence[int]) -> list[tuple[int, str]]:
+    """Return (line number, text) of some rows, in the file's order; rows count from 0."""
+    wanted = set(rows)
+    return [found for i, found in enumerate(islice(data_lines(path, table), max(wanted) + 1)) if i in wanted]
 
 
-def row_error(path: Path, table: Table, row: int, reason: str, remedy: str = "Correct the line.") -> UnreadableSource:
+def row_error(path: Path, table: Dialect, row: int, reason: str, remedy: str = "Correct the line.") -> UnreadableSource:
     """Return the error for a row that cannot be read."""
-    number, text = line_of(path, table, row)
+    [(number, text)] = lines_of(path, table, [row]) or [(0, "")]
     return UnreadableSource(f"{path}, line {number}: {reason}. The line is {text[:120]!r}. {remedy}")
 
 
 def fault(
-    path: Path, table: Table, first_row: int, roles: Sequence[str], *, stop_row: int | None = None
+    path: Path, table: Dialect, first_row: int, roles: Sequence[str], *, stop_row: int | None = None
 ) -> UnreadableSource | None:
     """Return the error for the first bad row in [first_row, stop_row), None when every row looks right."""
     for row, (number, text) in enumerate(islice(data_lines(path, table), stop_row)):
@@ -147,9 +164,11 @@ def fault(
     return None
 
 
-def _reason(text: str, table: Table, roles: Sequence[str]) -> str | None:
+def _reason(text: str, table: Dialect, roles: Sequence[str]) -> str | None:
     if "\ufffd" in text:
         return "the text is not UTF-8"
+    if "\0" in text:
+        return "the line has NUL bytes, as after a write that was cut off"
     cells = next(csv.reader([text], delimiter=table.delimiter))
     if len(cells) != len(table.names):
         return f"the row has {len(cells)} columns, not {len(table.names)}"

@@ -43,14 +43,20 @@ _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
 
 @dataclass(frozen=True)
 class Dialect:
-    """The form of a table, without the meaning of its stamps; the fields are those of `Profile`."""
+    """The form of a table, without the meaning of its stamps; a `Profile` adds that."""
 
     delimiter: str
+    """One character."""
     header: bool
+    """Whether a line of column names stands before the data."""
     skip_lines: int
+    """Lines before the first row, the header included."""
     names: tuple[str, ...]
+    """Every column of the file in its order, by the header's names, or `column 1 ...` without a header."""
     columns: Mapping[str, tuple[str, ...]]
+    """Canonical column -> the file's columns: two for a separate date and time, or for up and down volume."""
     decimal: str
+    """The decimal mark, `.` or `,`."""
 
 
 def read_head(path: Path) -> str:
@@ -74,7 +80,12 @@ def read_head(path: Path) -> str:
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
             raise UnreadableSource(f"{path} holds {what}, not a text table. Export or unpack it as a UTF-8 CSV file.")
-    if b"\0" in head:
+    if (at := head.find(b"\0")) >= 0:
+        if line := head.count(b"\n", 0, at):
+            raise UnreadableSource(
+                f"{path}, line {line + 1}: the line has NUL bytes, as after a write that was cut off. "
+                "Export the file again."
+            )
         raise UnreadableSource(f"{path} holds binary data, not a text table. Export it as a UTF-8 CSV file.")
     if not head.strip():
         raise UnreadableSource(f"{path} is empty. Export it again.")
@@ -87,8 +98,8 @@ def read_head(path: Path) -> str:
         raise UnreadableSource(f"{path}, line {line}: the text is not UTF-8. Save the file as UTF-8.") from exc
 
 
-def detect_dialect(path: Path, delimiter: str | None = None) -> Dialect:
-    """Return the form of the table in `path`; an explicit `delimiter` wins.
+def detect_dialect(path: Path) -> Dialect:
+    """Return the form of the table in `path`.
 
     Raises
     ------
@@ -96,7 +107,7 @@ def detect_dialect(path: Path, delimiter: str | None = None) -> Dialect:
         As `read_head`; or no delimiter splits the lines, or a needed column is missing or doubtful.
     """
     lines = [(number, line) for number, line in enumerate(read_head(path).splitlines()) if line]
-    delimiter = delimiter or _delimiter(path, [line for _, line in lines[:50]])
+    delimiter = _delimiter(path, [line for _, line in lines[:50]])
     number, first = lines[0]
     cells = [cell.strip() for cell in _split(first, delimiter)]
     header = not any(_STAMP_START.match(cell) for cell in cells)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jupyter_nq.errors import SourceNotFound, UnreadableSource
 
-CODE_VERSION = "bars-1"
+CODE_VERSION = "bars-2"
 """Changes whenever the reader gives another table for the same file and profile; part of every cache key."""
 
 _CHUNK_BYTES = 1 << 20  # 1 MiB

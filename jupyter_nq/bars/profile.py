@@ -2,15 +2,15 @@
 
 A profile is explicit and complete: reading a file with it asks nothing and guesses nothing. `sniff`
 finds one and says why, in the sentences of `evidence`; a user may override any field with
-`dataclasses.replace`, and keep it as JSON.
+`dataclasses.replace`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
+from jupyter_nq.bars.dialect import Dialect
 from jupyter_nq.errors import ConfigError
 
 Edge = Literal["start", "end"]
@@ -20,21 +20,9 @@ ROLES = ("timestamp", "open", "high", "low", "close", "volume")
 
 
 @dataclass(frozen=True)
-class Profile:
-    """How one file is read."""
+class Profile(Dialect):
+    """How one file is read: the form of its table, and what its stamps mean."""
 
-    delimiter: str
-    """One character."""
-    header: bool
-    """Whether a line of column names stands before the data."""
-    skip_lines: int
-    """Lines before the first row, the header included."""
-    names: tuple[str, ...]
-    """Every column of the file in its order, by the header's names, or `column 1 ...` without a header."""
-    columns: Mapping[str, tuple[str, ...]]
-    """Canonical column -> the file's columns: two for a separate date and time, or for up and down volume."""
-    decimal: str
-    """The decimal mark, `.` or `,`."""
     layouts: tuple[str, ...]
     """Every way in which this file writes a stamp, day and month order decided."""
     day_first: bool | None
@@ -47,6 +35,8 @@ class Profile:
     """Length of a bar."""
     calendar: str | None = None
     """Trading calendar of the instrument, None when the instrument is not known."""
+    positive_prices: bool = False
+    """Whether a price of zero or below cannot be real; False when the instrument is not known."""
     zone_names: tuple[str, ...] = ()
     """All zones that give this same reading in UTC over the file's span, when the zone was found."""
     evidence: tuple[str, ...] = ()
@@ -56,21 +46,6 @@ class Profile:
         """Return the profile as JSON-able lists, mappings and scalars."""
         plain = asdict(self) | {"columns": {role: list(names) for role, names in self.columns.items()}}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Profile:
-        """Return the profile that `to_dict` wrote.
-
-        Raises `ConfigError` when a field is missing or unknown.
-        """
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()
-        }
-        fields["columns"] = {role: tuple(names) for role, names in dict(plain.get("columns", {})).items()}
-        try:
-            return cls(**fields)
-        except TypeError as exc:
-            raise ConfigError(f"not a profile of this version: {exc}. Detect it again with sniff().") from exc
 
 
 def check_edge(edge: str) -> Edge:

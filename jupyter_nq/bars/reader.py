@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,28 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jupyter_nq.bars.blocks import BLOCK_BYTES, Progress, fault, line_of, read_blocks, row_error, stamps_of
+from jupyter_nq.bars.blocks import (
+    BLOCK_BYTES,
+    Progress,
+    data_lines,
+    fault,
+    lines_of,
+    read_blocks,
+    reading,
+    row_error,
+    stamps_of,
+    whole_numbers,
+)
 from jupyter_nq.bars.closed import bar_starts
 from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import ROLES, Profile
+from jupyter_nq.bars.rules import findings, flags_of
 from jupyter_nq.bars.sniffing import known_instrument, sniff
 from jupyter_nq.bars.stamps import BadStamp, Fields, Ints, Layout, StampScanner, local_seconds
 from jupyter_nq.bars.zones import steps
 from jupyter_nq.errors import UnreadableSource
 
 PRICES = ("open", "high", "low", "close")
-ZERO_VOLUME = 1
-"""Flag of a bar without volume."""
-FLAT = 2
-"""Flag of a bar whose four prices are equal."""
 
 BAR_SCHEMA = pa.schema(
     [
@@ -55,7 +64,7 @@ class Bars:
     """`BAR_SCHEMA`, one chunk per column, strictly increasing timestamps."""
     profile: Profile
     evidence: tuple[str, ...]
-    """Why the profile is what it is, a sentence each."""
+    """Why the profile is what it is, and which bars cannot be real, a sentence each."""
     instrument: Instrument | None
     """None when neither the caller nor the file's name says which."""
 
@@ -68,7 +77,6 @@ def load_bars(
     tz: str | None = None,
     edge: str | None = None,
     day_first: bool | None = None,
-    delimiter: str | None = None,
     block_bytes: int = BLOCK_BYTES,
     progress: Progress | None = None,
 ) -> Bars:
@@ -80,7 +88,7 @@ def load_bars(
         A text table with a stamp, four prices and a volume per row.
     timeframe, symbol
         What the bars are; None takes them from the file's name, then the length from the stamps.
-    tz, edge, day_first, delimiter
+    tz, edge, day_first
         Answers that win over what is detected.
     block_bytes
         Size of the blocks in which the file is read; the result does not depend on it.
@@ -104,17 +112,18 @@ def load_bars(
         tz=tz,
         edge=edge,
         day_first=day_first,
-        delimiter=delimiter,
         block_bytes=block_bytes,
         progress=_scaled(progress, 0.0, _SNIFF_SHARE),
     )
     table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(progress, _SNIFF_SHARE, 1.0))
-    return Bars(table, found.profile, (*found.evidence, *_open_end(path)), known_instrument(path, symbol))
+    broken = findings(path, found.profile, _values(table["flags"].chunk(0), np.uint32))
+    evidence = (*found.evidence, *broken, *_open_end(path))
+    return Bars(table, found.profile, evidence, known_instrument(path, symbol))
 
 
 def _open_end(path: Path) -> tuple[str, ...]:
     """Say so when the last number of a file may have been cut: a line break after it would prove it whole."""
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         whole = file.read(1) in b"\r\n"
     return () if whole else ("end: the last line has no line break; if the file is still being written, load it again",)
@@ -144,7 +153,7 @@ def read_bars(
     """
     path = Path(path)
     scanner = StampScanner()
-    parts: list[list[npt.NDArray[np.generic]]] = [[] for _ in range(5)]
+    parts: list[list[npt.NDArray[Any]]] = [[] for _ in range(5)]
     stamp_columns = len(profile.columns["timestamp"])
     for batch in read_blocks(path, profile, ROLES, block_bytes=block_bytes, progress=progress):
         before = scanner.rows
@@ -157,7 +166,7 @@ def read_bars(
     if not scanner.rows:
         raise UnreadableSource(f"{path} has no rows. Export it again.")
     columns = [np.concatenate(collected) for collected in parts]
-    return _table(_timestamps(path, profile, scanner.fields()), columns)
+    return _table(_timestamps(path, profile, scanner.fields()), columns, flags_of(columns[:4], columns[4], profile))
 
 
 def _stamp_error(path: Path, profile: Profile, first_row: int, bad: BadStamp) -> UnreadableSource:
@@ -166,16 +175,20 @@ def _stamp_error(path: Path, profile: Profile, first_row: int, bad: BadStamp) ->
     return number or row_error(path, profile, bad.row, bad.reason)
 
 
-def _numbers(path: Path, profile: Profile, batch: pa.RecordBatch, before: int) -> list[npt.NDArray[np.generic]]:
+def _numbers(path: Path, profile: Profile, batch: pa.RecordBatch, before: int) -> list[npt.NDArray[Any]]:
     """Return open, high, low, close, volume of a block."""
     first = len(profile.columns["timestamp"])
-    columns = batch.columns[first:]
-    prices = [_values(column, np.float64) for column in columns[:4]]
-    good = all(column.null_count == 0 for column in columns) and all(np.isfinite(price).all() for price in prices)
-    if good:
-        volumes = [_values(column, np.int64) for column in columns[4:]]
+    columns = batch.columns[first : first + 4]
+    prices = [_values(column, np.float64) for column in columns]
+    parts = [whole_numbers(column) for column in batch.columns[first + 4 :]]
+    if (
+        all(column.null_count == 0 for column in columns)
+        and all(np.isfinite(price).all() for price in prices)
+        and all(part is not None for part in parts)
+    ):
+        volumes = [_values(part, np.int64) for part in parts]
         volume = volumes[0] if len(volumes) == 1 else volumes[0] + volumes[1]
-        if all((part >= 0).all() for part in [*volumes, volume]):
+        if (volume >= 0).all():  # the sum of two may be too large
             return [*prices, volume]
     found = fault(path, profile, before, ROLES)
     raise found or UnreadableSource(f"{path}: up and down volume of a row do not fit into 64 bits. Correct the file.")
@@ -228,28 +241,34 @@ def _check_increasing(path: Path, profile: Profile, starts: Ints) -> None:
     if not len(wrong):
         return
     named = []
-    for row in wrong[:_MOST_NAMED].tolist():
-        number, text = line_of(path, profile, row + 1)
+    shown = wrong[:_MOST_NAMED].tolist()
+    for row, (number, text) in zip(shown, lines_of(path, profile, [row + 1 for row in shown]), strict=True):
         what = "repeats" if starts[row + 1] == starts[row] else "goes back behind"
         named.append(
             f"line {number} ({_iso(starts[row + 1])}) {what} the line before it ({_iso(starts[row])}): {text[:80]!r}"
         )
     raise UnreadableSource(
         f"{path}: the stamps do not strictly increase in {len(wrong):,} of {len(starts):,} rows. {'; '.join(named)}. "
-        "Sort the file and remove what is there twice, or pass day_first=, tz= if the reading is wrong."
+        f"{_remedy(path, profile, starts, wrong)}"
     )
+
+
+def _remedy(path: Path, profile: Profile, starts: Ints, wrong: Ints) -> str:
+    """Ask only to remove lines when all of them are exact copies, which no reading could put right."""
+    rows = set(wrong.tolist())
+    lines = pairwise(text for _, text in data_lines(path, profile))
+    if (starts[wrong] == starts[wrong + 1]).all() and all(a == b for i, (a, b) in enumerate(lines) if i in rows):
+        return "It is the same line twice: remove one." if len(rows) == 1 else "They are the same lines: keep one each."
+    return "Sort the file and remove what is there twice, or pass day_first=, tz= if the reading is wrong."
 
 
 def _iso(nanos: np.int64) -> str:
     return datetime.fromtimestamp(int(nanos) // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _table(starts: Ints, columns: list[npt.NDArray[np.generic]]) -> pa.Table:
-    first = columns[0]
-    flat = (columns[1] == first) & (columns[2] == first) & (columns[3] == first)
-    flags = (columns[4] == 0) * np.uint32(ZERO_VOLUME) | flat * np.uint32(FLAT)
-    values = [starts, *columns, flags.astype(np.uint32)]
-    arrays = [_array(column, field.type) for column, field in zip(values, BAR_SCHEMA, strict=True)]
+def _table(starts: Ints, columns: list[npt.NDArray[Any]], flags: npt.NDArray[np.uint32]) -> pa.Table:
+    values = zip([starts, *columns, flags], BAR_SCHEMA, strict=True)
+    arrays = [_array(column, field.type) for column, field in values]
     return pa.Table.from_arrays(arrays, schema=BAR_SCHEMA)
 
 

@@ -50,7 +50,6 @@ def sniff(
     tz: str | None = None,
     edge: str | None = None,
     day_first: bool | None = None,
-    delimiter: str | None = None,
     block_bytes: int = BLOCK_BYTES,
     progress: Progress | None = None,
 ) -> Sniffed:
@@ -59,7 +58,7 @@ def sniff(
     if tz is not None:
         find_zone(tz)
     known = known_instrument(path, symbol)
-    dialect = detect_dialect(path, delimiter)
+    dialect = detect_dialect(path)
     fields, readings = _stamps(path, dialect, day_first, block_bytes, progress)
     minutes, length = _length(path, timeframe, readings[0].local)
     question = Question(
@@ -80,6 +79,7 @@ def sniff(
         edge=placed.edge,
         minutes=minutes,
         calendar=known.calendar if known else None,
+        positive_prices=known is not None and not known.negative_prices,
         zone_names=placed.zone_names,
         evidence=evidence,
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = frozenset({"version", "rows", "size", "age"})
 _HOLDERS_SHOWN = 4
-_DECISIONS = ("layout", "day order", "zone", "edge", "end")  # the evidence worth a line: how the stamps were read
+_DECISIONS = ("layout", "day order", "zone", "edge", "rows", "end")  # the evidence that is shown: how it was read
 _EMPTY = "No dataset is shared yet. %nq_load or %nq_put makes one."
 
 
