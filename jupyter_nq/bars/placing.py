@@ -21,6 +21,7 @@ from jupyter_nq.errors import AmbiguousStamps
 
 _EDGES = ("start", "end")
 _MOST_SHOWN = 8
+_MOST_FITTING = 3
 _DAY_MINUTES = 1440
 
 
@@ -100,25 +101,54 @@ def place(local: Ints, question: Question) -> Placed:
     found = question.candidates(local)
     if len(found) == 1:
         return _found(local, question, found)
-    if question.carries_offset and (found or _same_edge(local, question) is None):
-        return _default_edge(local, question, found)
     if question.zone and not found:
         return _edge_of_pattern(local, question)
+    if question.carries_offset:
+        return _default_edge(local, question, found)
     raise AmbiguousStamps(_several(question, found) if found else _none(local, question))
 
 
-def _given(local: Ints, question: Question, edge: Edge, why: str, names: tuple[str, ...] = ()) -> Placed:
-    """The zone is not in doubt: state it, the edge with its reason, and what the closed hours say."""
+def _given(local: Ints, question: Question, edge: Edge, why: str, fitting: Sequence[Candidate] | None = None) -> Placed:
+    """The zone is not in doubt: state it with what the closed hours say, and the edge with its reason.
+
+    `fitting` are the readings in any zone that leave no bar in closed hours; None looks for them when needed.
+    """
     zone = question.zone or ""
-    origin = "the stamps carry their offset" if question.carries_offset else "as given"
-    evidence = [f"zone: {zone}, {origin}", f"edge: a stamp is the {edge} of its bar, {why}"]
-    if question.testable:
-        count = fewest_closed(local, [edge], [zone])[0][0]
-        verdict = "which contradicts the given zone or edge" if count else "as it should be"
-        evidence.append(
-            f"check: {count:,} of {len(local):,} bars in hours when {question.calendar} is closed, {verdict}"
-        )
-    return Placed(zone, edge, names or (zone,), tuple(evidence), ())
+    evidence = (
+        f"zone: {zone}, {_origin(question)}: {_check(local, question, edge, fitting)}",
+        f"edge: a stamp is the {edge} of its bar, {why}",
+    )
+    return Placed(zone, edge, (zone,), evidence, ())
+
+
+def _origin(question: Question) -> str:
+    if not question.carries_offset:
+        return "as given"
+    unused = f", so tz={question.tz!r} is not used" if question.tz else ""
+    return f"the stamps carry their offset{unused}"
+
+
+def _check(local: Ints, question: Question, edge: Edge, fitting: Sequence[Candidate] | None) -> str:
+    """Say how many bars the given zone puts into closed hours, and which zone would put none there."""
+    if not question.testable:
+        return f"not checked, because {_why_untested(question)}"
+    count = fewest_closed(local, [edge], [question.zone or ""])[0][0]
+    counted = f"{count:,} of {len(local):,} bars in hours when {question.calendar} is closed"
+    if not count:
+        return f"{counted}, as it should be"
+    counted += ", which contradicts the exchange's hours"
+    if question.carries_offset:
+        return counted
+    found = _in_any_zone(local, question) if fitting is None else fitting
+    return f"{counted}; {_would_fit(found, question.tz)}"
+
+
+def _would_fit(found: Sequence[Candidate], given: str | None) -> str:
+    if not found:
+        return "no zone fits them"
+    shown = " or ".join(f"{given if given in c.names else c.tz} with edge={c.edge!r}" for c in found[:_MOST_FITTING])
+    more = f" or {len(found) - _MOST_FITTING} other readings" if len(found) > _MOST_FITTING else ""
+    return f"{shown}{more} would fit"
 
 
 def _found(local: Ints, question: Question, found: Sequence[Candidate]) -> Placed:
@@ -153,35 +183,44 @@ def _untested(local: Ints, question: Question) -> Placed:
     if question.carries_offset:
         return _given(local, question, question.edge or "start", "assumed: no closed hours are known to test it with")
     missing = [name for name, value in (("tz", question.tz), ("edge", question.edge)) if value is None]
-    if question.instrument is None:
-        why = "the file's name does not tell a known instrument"
-    elif question.minutes >= _DAY_MINUTES:
-        why = "bars of a day have no hours to compare with the exchange's"
-    else:
-        why = f"the closed hours of {question.calendar} are not known"
     examples = {"tz": "tz='America/New_York'", "edge": "edge='start' (or 'end')"}
     symbol = "symbol='NQ', or " if question.instrument is None else ""
     raise AmbiguousStamps(
-        f"{question.name}: {' and '.join(missing)} of the stamps cannot be found out, because {why}. "
-        f"Pass {symbol}{' and '.join(examples[name] for name in missing)}."
+        f"{question.name}: {' and '.join(missing)} of the stamps cannot be found out, "
+        f"because {_why_untested(question)}. Pass {symbol}{' and '.join(examples[name] for name in missing)}."
     )
 
 
-def _same_edge(local: Ints, question: Question) -> Edge | None:
-    """Return the edge that every fitting zone agrees on, whatever zone was given."""
-    edges = {candidate.edge for candidate in replace(question, tz=None, carries_offset=False).candidates(local)}
+def _why_untested(question: Question) -> str:
+    if question.instrument is None:
+        return "the file's name does not tell a known instrument"
+    if question.minutes >= _DAY_MINUTES:
+        return "bars of a day have no hours to compare with the exchange's"
+    return f"the closed hours of {question.calendar} are not known"
+
+
+def _in_any_zone(local: Ints, question: Question) -> list[Candidate]:
+    """Return the readings that leave no bar in closed hours, whatever zone and edge were given."""
+    return replace(question, tz=None, edge=None, carries_offset=False).candidates(local)
+
+
+def _common_edge(found: Sequence[Candidate]) -> Edge | None:
+    edges = {candidate.edge for candidate in found}
     return cast(Edge, edges.pop()) if len(edges) == 1 else None
 
 
 def _default_edge(local: Ints, question: Question, found: Sequence[Candidate]) -> Placed:
-    """Stamps that carry their offset: the start of the bar, unless the closed hours speak against it."""
-    why = "the default for stamps with an offset; closed hours permit both edges" if found else "the default"
+    """Stamps that carry their offset, when the closed hours permit both edges."""
+    why = "the default for stamps with an offset; closed hours permit both edges"
     return replace(_given(local, question, "start", why), candidates=tuple(found))
 
 
 def _edge_of_pattern(local: Ints, question: Question) -> Placed:
-    """The given zone contradicts the closed hours; the edge is the one that the other zones agree on."""
-    edge = _same_edge(local, question)
+    """The given zone contradicts the closed hours: take the edge that all zones without contradiction agree on."""
+    fitting = _in_any_zone(local, question)
+    edge = _common_edge(fitting)
+    if edge is None and question.carries_offset:
+        return _given(local, question, "start", "the default for stamps with an offset", fitting)
     if edge is None:
         counts = " and ".join(
             f"{count:,} with edge={e!r}" for count, _, e in fewest_closed(local, _EDGES, [question.zone or ""])
@@ -190,7 +229,7 @@ def _edge_of_pattern(local: Ints, question: Question) -> Placed:
             f"{question.name}: with tz={question.zone!r} bars lie in hours when {question.calendar} is closed "
             f"({counts}), so the edge of the stamps cannot be found out. Pass edge= or another tz=."
         )
-    return _given(local, question, edge, "the only edge that fits the exchange's hours in any zone")
+    return _given(local, question, edge, "as in every zone that would fit the exchange's hours", fitting)
 
 
 # -- questions ----------------------------------------------------------------------------------------

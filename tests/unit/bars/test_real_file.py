@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from jupyter_nq.bars import FLAT, ZERO_VOLUME, Bars, load_bars, read_bars
+from jupyter_nq.bars import FLAT, NOT_POSITIVE, OHLC_ORDER, ZERO_VOLUME, Bars, load_bars, read_bars
 from tests.unit.bars.conftest import REAL_NAME
 
 
@@ -45,8 +45,10 @@ def test_zone_order_and_edge_are_found_with_evidence(real: Bars) -> None:
 
 
 def test_flags_mark_quiet_bars(real: Bars) -> None:
-    """51 bars have no volume and 639 have one price."""
+    """51 bars have no volume and 639 have one price; none is impossible."""
     flags = np.asarray(real.table["flags"])
+    assert not (flags & (OHLC_ORDER | NOT_POSITIVE)).any()
+    assert not any(line.startswith("rows:") for line in real.evidence)
     assert int((flags & ZERO_VOLUME > 0).sum()) == 51
     assert int((flags & FLAT > 0).sum()) == 639
 
@@ -88,6 +90,10 @@ def test_a_given_zone_wins_and_is_checked(real: Bars, real_file: Path) -> None:
     assert utc.profile.tz == "UTC"
     assert utc.profile.edge == "start"
     assert any("3,210 of 56,083 bars" in line and "contradicts" in line for line in utc.evidence)
+    chicago = "\n".join(load_bars(real_file, tz="America/Chicago").evidence)
+    assert "5,802 of 56,083 bars" in chicago
+    assert "contradicts the exchange's hours; Asia/Jerusalem with edge='start' would fit" in chicago
+    assert "only edge" not in chicago
     given = load_bars(real_file, tz="Asia/Jerusalem", edge="start", day_first=True)
     assert given.table.equals(real.table)
     assert any("0 of 56,083" in line and "as it should be" in line for line in given.evidence)

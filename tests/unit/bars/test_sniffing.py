@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import pyarrow as pa
 import pytest
 
 from jupyter_nq.bars import load_bars, sniff
@@ -75,7 +78,31 @@ def test_a_wrong_zone_without_a_pattern_asks_for_the_edge(make_file: MakeFile) -
     path = make_file(hours, name="NQ_1h.csv")
     with pytest.raises(AmbiguousStamps, match="with edge='start' and"):
         load_bars(path, tz="UTC")
-    assert any("contradicts" in line for line in load_bars(path, tz="UTC", edge="end").evidence)
+    evidence = load_bars(path, tz="UTC", edge="end").evidence
+    assert any("contradicts" in line and line.endswith("no zone fits them") for line in evidence)
+
+
+def test_a_given_zone_that_contradicts_names_the_one_that_fits(make_file: MakeFile) -> None:
+    """The evidence counts the bars in closed hours, says which reading would fit, and claims nothing for the given."""
+    starts = session_starts("2024-02-20", 45)
+    path = make_file(written(starts, "America/New_York"))
+    for answers in ({"tz": "Asia/Tokyo"}, {"tz": "Asia/Tokyo", "edge": "start"}, {"tz": "Asia/Tokyo", "edge": "end"}):
+        evidence = load_bars(path, **answers).evidence  # type: ignore[arg-type]
+        [zone] = [line for line in evidence if line.startswith("zone:")]
+        assert re.match(r"zone: Asia/Tokyo, as given: [1-9]\d* of 2,070 bars in hours when CME Globex", zone)
+        assert "contradicts the exchange's hours; America/New_York with edge='start' would fit" in zone
+        assert not any("the only edge" in line for line in evidence)
+    [zone] = [line for line in load_bars(path, tz="US/Eastern", edge="end").evidence if line.startswith("zone:")]
+    assert "US/Eastern with edge='start' would fit" in zone
+    [zone] = [line for line in load_bars(path, tz="America/New_York").evidence if line.startswith("zone:")]
+    assert zone.endswith("0 of 2,070 bars in hours when CME Globex Equity is closed, as it should be")
+
+
+def test_a_given_zone_that_cannot_be_checked_says_why(make_file: MakeFile) -> None:
+    """Without known closed hours the evidence says that nothing was compared."""
+    path = make_file(written(session_starts("2024-07-08", 5), "UTC"), name="ZC_30min.csv")
+    evidence = load_bars(path, tz="UTC", edge="start").evidence
+    assert "zone: UTC, as given: not checked, because the closed hours of CBOT Globex Grains are not known" in evidence
 
 
 def test_offsets_in_the_stamps_are_utc(make_file: MakeFile) -> None:
@@ -85,7 +112,9 @@ def test_offsets_in_the_stamps_are_utc(make_file: MakeFile) -> None:
     bars = load_bars(path)
     assert starts_of(path) == seconds(starts)
     assert (bars.profile.tz, bars.profile.edge) == ("UTC", "start")
-    assert any("the stamps carry their offset" in line for line in bars.evidence)
+    assert any("the stamps carry their offset: 0 of" in line for line in bars.evidence)
+    given = load_bars(path, tz="Asia/Tokyo").evidence
+    assert any("the stamps carry their offset, so tz='Asia/Tokyo' is not used: 0 of" in line for line in given)
     late = make_file(written(starts, "Asia/Tokyo", "%Y-%m-%d %H:%M+09:00", minutes=30))
     assert starts_of(late) == seconds(starts)
 
@@ -251,3 +280,30 @@ def test_progress_rises_and_may_cancel(make_file: MakeFile) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         load_bars(path, block_bytes=4096, progress=cancel)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), FileNotFoundError("gone"), pa.ArrowInvalid("of the listener")]
+)
+def test_what_progress_raises_passes_unchanged(make_file: MakeFile, error: Exception) -> None:
+    """An error of the listener is not taken for one of the file."""
+    path = make_file(written(session_starts("2024-07-08", 5), "UTC", ISO))
+
+    def fail(fraction: float) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        load_bars(path, progress=fail)
+    assert caught.value is error
+
+
+def test_errors_of_the_file_are_told_as_such(make_file: MakeFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system says of the file becomes the package's error."""
+    path = make_file(written(session_starts("2024-07-08", 5), "UTC", ISO))
+
+    def refuse(*args: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("jupyter_nq.bars.blocks.pa.OSFile", refuse)  # a failing disk cannot be made in a test
+    with pytest.raises(UnreadableSource, match=r"cannot be read: .*Input/output error"):
+        load_bars(path)

@@ -35,6 +35,17 @@ def test_the_first_load_parses_and_says_how(shell: Shell) -> None:
     assert (ran.value, ran.failed) == (None, False)
 
 
+def test_impossible_bars_are_shown(shell: Shell, tmp_path: Path) -> None:
+    """A load says which lines cannot be real, and that a given zone contradicts the exchange's hours."""
+    lines = (shell.data / "NQ - 30 min - ETH.csv").read_text().splitlines()
+    lines[41] = f"{lines[41].split(',')[0]},100,99,98,100,7"
+    path = tmp_path / "ES_30min.csv"
+    path.write_text("\n".join(lines) + "\n")
+    out = shell.run(f"%nq_load {path} as bars --tz UTC").out
+    assert "rows: 1 bar has a high or low that does not contain open and close, in line 42; flag 4" in out
+    assert "which contradicts the exchange's hours; Asia/Jerusalem with edge='start'" in out
+
+
 def test_the_second_load_maps_and_is_one_line(shell: Shell) -> None:
     """Nothing but the summary: the same version, in milliseconds."""
     shell.run("%nq_load NQ 30min as bars")
