@@ -98,7 +98,7 @@ def _from_path(path: Path, timeframe: str | None, symbol: str | None, reading: R
     if not path.exists():
         raise SourceNotFound(f"{path} does not exist. Give the path of a bar file, or a symbol and a timeframe.")
     if not path.is_file():
-        raise UnreadableSource(f"{path} is not a regular file. Give the path of one bar file.")
+        raise UnreadableSource(f"{path} is not a regular file. Give the path of one bar file, or pass data_dir=.")
     found = parse_name(path)
     symbol = symbol or (found.symbol if found else None)
     timeframe = timeframe or (found.timeframe if found else None)
@@ -121,9 +121,13 @@ def _only_timeframe(directory: Path, symbol: str) -> str:
     if len(found) == 1:
         return found[0].timeframe
     if not found:
-        raise SourceNotFound(f"{directory} has no file of {symbol}. Name a file, or set data_dir.")
+        raise SourceNotFound(
+            f"no {symbol} file in {directory.absolute()}. Put one there, or pass data_dir= or the path of a file."
+        )
     listed = ", ".join(dict.fromkeys(f.timeframe for f in found))
-    raise AmbiguousSource(f"{directory} has several files of {symbol}: say which timeframe, one of {listed}.")
+    raise AmbiguousSource(
+        f"{directory.absolute()} has several files of {symbol}: say which timeframe, one of {listed}."
+    )
 
 
 def source_of(meta: Mapping[str, object]) -> Mapping[str, object]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.coordinator.events import StoredObject
+
+_SOURCE = ("path", "symbol", "timeframe", "reading")
 
 
 def datasets(desk: Desk) -> list[dict[str, Any]]:
@@ -69,7 +72,14 @@ def _dataset(desk: Desk, name: str) -> dict[str, Any]:
         "kind": newest.kind,
         "holders": _holders(desk, name),
         "owner": {"who": desk.owners.get(newest.id), "pid": newest.owner_pid},
+        "source": _source(newest.meta),
     }
+
+
+def _source(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return which file a dataset was parsed from, and in which reading; None when it was put."""
+    bars = meta.get("bars")
+    return {key: bars.get(key) for key in _SOURCE} if isinstance(bars, Mapping) else None
 
 
 def _holders(desk: Desk, name: str) -> list[dict[str, Any]]:

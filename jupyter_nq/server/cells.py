@@ -1,7 +1,7 @@
 """The text of the cell that the lab panel inserts for a dataset.
 
-The name comes over a socket and goes into a cell that a user runs, so it is never trusted: a name of
-the allowed alphabet is written as it is into a magic, every other string becomes a Python literal.
+Names and paths come over a socket and go into a cell that a user runs, so they are never trusted: each is
+written as a Python literal. Bars are loaded from their file, so that the cell works on an empty store too.
 """
 
 from __future__ import annotations
@@ -9,21 +9,36 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
+from collections.abc import Mapping
+from typing import Any
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_READING = ("tz", "edge", "day_first")
 
 
-def load_cell(name: str) -> str:
+def load_cell(name: str, source: Mapping[str, Any] | None = None) -> str:
     """Return the cell that loads the dataset `name` into a variable named after it.
 
-    >>> print(load_cell("NQ.30min"))
-    %load_ext jupyter_nq
-    %nq_get NQ.30min as NQ_30min
+    Parameters
+    ----------
+    name
+        Of the dataset.
+    source
+        `path, symbol, timeframe, reading` of the file it was parsed from; None or empty for any other dataset.
+
+    >>> print(load_cell("signals"))
+    import jupyter_nq as nq
+    signals = nq.get('signals')
+    >>> print(load_cell("NQ.30min", {"path": "/data/a b.csv", "timeframe": "30min", "symbol": "NQ"}))
+    import jupyter_nq as nq
+    NQ_30min = nq.load('/data/a b.csv', '30min', symbol='NQ')
     """
     variable = variable_for(name)
-    if _PLAIN_NAME.fullmatch(name):
-        return f"%load_ext jupyter_nq\n%nq_get {name} as {variable}"
-    return f"import jupyter_nq as nq\n{variable} = nq.get({name!r})"
+    if not source:
+        return f"import jupyter_nq as nq\n{variable} = nq.get({name!r})"
+    reading = source.get("reading") or {}
+    options = {"symbol": source["symbol"], **{key: reading[key] for key in _READING if key in reading}}
+    written = "".join(f", {key}={value!r}" for key, value in options.items())
+    return f"import jupyter_nq as nq\n{variable} = nq.load({source['path']!r}, {source['timeframe']!r}{written})"
 
 
 def variable_for(name: str) -> str:

@@ -33,7 +33,7 @@ def dataset(row: Mapping[str, Any]) -> Document:
         "bytes": row["bytes"],
         "created": utc(row["created_ns"]),
         "holders": [_holder(holder) for holder in row["holders"]],
-        "load": load_cell(row["name"]),
+        "load": load_cell(row["name"], row["source"]),
     }
 
 

@@ -117,7 +117,7 @@ def test_dataset_appears_and_its_load_cell_works(lab: JupyterProcess, page: Page
     expect(panel.locator('tbody[data-dataset="signals"]')).to_contain_text("Not in use")
 
     dataset.get_by_role("button").click()
-    expect(notebook.locator(".jp-mod-active.jp-CodeCell")).to_contain_text("%nq_get NQ.30min as NQ_30min")
+    expect(notebook.locator(".jp-mod-active.jp-CodeCell")).to_contain_text("NQ_30min = nq.load(")
     page.keyboard.press("Shift+Enter")
     page.keyboard.type("print(len(NQ_30min), NQ_30min.equals(bars))")
     page.keyboard.press("Shift+Enter")

@@ -31,27 +31,29 @@ def test_variable_is_named_after_the_dataset(name: str, variable: str) -> None:
     assert variable.isidentifier()
 
 
-def test_cell_of_an_allowed_name_is_the_magic() -> None:
-    """An allowed name is written as it is."""
-    assert load_cell("NQ.30min") == "%load_ext jupyter_nq\n%nq_get NQ.30min as NQ_30min"
+def test_cell_of_a_put_dataset_gets_it() -> None:
+    """What a notebook shared is taken from the store."""
+    assert load_cell("NQ.30min") == "import jupyter_nq as nq\nNQ_30min = nq.get('NQ.30min')"
 
 
-def test_cell_of_any_other_name_quotes_it() -> None:
-    """A name with a line break cannot begin a line of its own."""
-    cell = load_cell("x\n!rm -rf ~\n")
-    assert cell == "import jupyter_nq as nq\nx_rm_rf = nq.get('x\\n!rm -rf ~\\n')"
+def test_cell_of_bars_loads_their_file_in_the_same_reading() -> None:
+    """Bars come from their file, so that the cell works when the store is empty."""
+    reading = {"tz": "Europe/Berlin", "edge": "end", "day_first": True}
+    source = {"path": "/d/it's.csv", "symbol": "ES", "timeframe": "1h", "reading": reading}
+    call = load_cell("ES.1h-Europe_Berlin-end-dayfirst", source).split("\n")[1]
+    assert call == (
+        "ES_1h_Europe_Berlin_end_dayfirst = "
+        """nq.load("/d/it's.csv", '1h', symbol='ES', tz='Europe/Berlin', edge='end', day_first=True)"""
+    )
 
 
-@given(st.text(max_size=40))
-def test_no_name_escapes_from_its_cell(name: str) -> None:
-    """Whatever the name, the cell is the two lines of the magic, or one import and one call with that very name."""
-    cell = load_cell(name)
-    if cell.startswith("%"):
-        assert cell.split("\n") == ["%load_ext jupyter_nq", f"%nq_get {name} as {variable_for(name)}"]
-        return
-    _, assignment = ast.parse(cell).body
-    assert isinstance(assignment, ast.Assign)
-    assert isinstance(assignment.value, ast.Call)
-    (argument,) = assignment.value.args
-    assert isinstance(argument, ast.Constant)
-    assert argument.value == name
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_nothing_escapes_from_its_cell(name: str, path: str) -> None:
+    """Whatever name and path, the cell is one import and one call with those very words."""
+    for cell in (load_cell(name), load_cell(name, {"path": path, "symbol": name, "timeframe": name})):
+        _, assignment = ast.parse(cell).body
+        assert isinstance(assignment, ast.Assign)
+        assert isinstance(assignment.value, ast.Call)
+        words = [*assignment.value.args, *(keyword.value for keyword in assignment.value.keywords)]
+        assert {ast.literal_eval(word) for word in words} <= {name, path}
+        assert [alias.asname for alias in ast.parse(cell).body[0].names] == ["nq"]  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ from jupyter_nq.server import documents
 
 HOLDER = {"who": "a.ipynb", "pid": 7, "kernel_id": "k", "path": "x/a.ipynb", "version": 2}
 ROW = {
+    "source": {"path": "/d/NQ_30min.csv", "symbol": "NQ", "timeframe": "30min", "reading": {}},
     "name": "NQ.30min",
     "version": 3,
     "rows": 10,
@@ -48,7 +49,7 @@ def test_dataset_has_iso_time_holders_and_load_cell() -> None:
         "bytes": 4096,
         "created": "2023-11-14T22:13:20.123+00:00",
         "holders": ROW["holders"],
-        "load": "%load_ext jupyter_nq\n%nq_get NQ.30min as NQ_30min",
+        "load": "import jupyter_nq as nq\nNQ_30min = nq.load('/d/NQ_30min.csv', '30min', symbol='NQ')",
     }
 
 

@@ -60,7 +60,7 @@ async def test_datasets_show_what_was_put(session: Session, jp_fetch: Any) -> No
     kept = session.get("NQ.30min", as_="numpy")
     (row,) = await _get(jp_fetch, "datasets")
     assert (row["name"], row["version"], row["rows"]) == ("NQ.30min", 1, 10)
-    assert row["load"].startswith("%load_ext jupyter_nq\n%nq_get NQ.30min as ")
+    assert row["load"] == "import jupyter_nq as nq\nNQ_30min = nq.get('NQ.30min')"
     assert await _get(jp_fetch, "datasets", "NQ.30min") == row
     assert len(kept["close"]) == 10
 
