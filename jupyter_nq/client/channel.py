@@ -23,26 +23,22 @@ import random
 import threading
 import time
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from jupyter_nq.buffers import Catalogue
 from jupyter_nq.client.bell import Bell
-from jupyter_nq.client.hosting import become_host, nobody, silent
+from jupyter_nq.client.hosting import as_store_error, become_host, nobody, silent
 from jupyter_nq.client.keeper import FIRST_PAUSE_SECONDS, Keeper
 from jupyter_nq.client.ledger import Ledger
+from jupyter_nq.client.notes import Notes
 from jupyter_nq.config import Settings
-from jupyter_nq.coordinator import Encoder, Service, Wire, dial
+from jupyter_nq.coordinator import Service, Wire, dial
 from jupyter_nq.coordinator.listening import SOCKET_NAME
-from jupyter_nq.errors import CoordinatorUnavailable, NQError, StoreError
+from jupyter_nq.errors import CoordinatorUnavailable, NQError
 
 _LONGEST_PAUSE_SECONDS = 0.25
 _SERVER_FIRST_SECONDS = (0.15, 0.3)  # after a loss, servers may try the lock this much earlier than others
-_NOTE_SECONDS = 0.1  # for a coordinator that does not read; a note takes a few microseconds
-_MOST_NOTES = 1000
 
 _log = logging.getLogger("jupyter_nq")
 _channels: weakref.WeakSet[Channel] = weakref.WeakSet()
@@ -97,12 +93,12 @@ class Channel:
         self._service: Service | None = None
         self._host_after = 0.0  # monotonic second from which this process may try to host
         self._ledger = Ledger()
-        self._notes: deque[bytes] = deque(maxlen=_MOST_NOTES)  # frames; appended by any thread, sent with the lock
-        with _sentence(self.store_path):
+        self._notes = Notes()
+        with as_store_error(self.store_path):
             self._bell = Bell()
         self._keeper: Keeper | None = None
         try:
-            with self._lock, _sentence(self.store_path):
+            with self._lock, as_store_error(self.store_path):
                 self._reach(time.monotonic() + settings.connect_seconds)
         except BaseException:
             self.close()
@@ -146,14 +142,14 @@ class Channel:
         It neither waits for a coordinator nor looks for one, and raises nothing but `ProtocolError` for
         arguments that cannot be sent. What must arrive is said again in `on_connect`.
         """
-        self._notes.append(Encoder().frame({"op": op, "a": args}))
-        if not self._lock.acquire(blocking=False):
-            self._bell.ring()  # another thread talks; it or the keeper sends the note afterwards
-            return
-        try:
-            self._send_notes()
-        finally:
-            self._lock.release()
+        self._notes.add(op, args)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._send_notes()
+            finally:
+                self._lock.release()
+        else:  # another thread talks: it, or the keeper, sends the note afterwards
+            self._bell.ring()
 
     def hold(self, object_id: str, version: int) -> None:
         """Announce, soon, that this process holds a version once more."""
@@ -186,7 +182,7 @@ class Channel:
         deadline = time.monotonic() + self._settings.connect_seconds
         with self._lock:
             while True:
-                with _sentence(self.store_path):
+                with as_store_error(self.store_path):
                     wire = self._wire or self._reach(deadline)
                 try:
                     self._ledger.announce(wire)
@@ -206,14 +202,15 @@ class Channel:
                     raise
 
     def _send_notes(self) -> None:
-        """Send the notes that wait, with the lock held; without a line they are of no use."""
-        while self._notes:
-            frame, wire = self._notes.popleft(), self._wire
-            if wire is not None:
-                try:
-                    wire.send(frame, _NOTE_SECONDS)
-                except OSError:
-                    self._drop(wire)
+        """Send the notes that wait, with the lock held."""
+        wire = self._wire
+        if wire is None:
+            self._notes.clear()
+            return
+        try:
+            self._notes.send(wire)
+        except OSError:
+            self._drop(wire)
 
     # -- the line (with the lock held) ---------------------------------------------------------------
     def _reach(self, deadline: float) -> Wire:
@@ -319,11 +316,12 @@ class Channel:
     def flush(self) -> None:
         """Announce holds and send the notes that wait."""
         with self._lock:
-            if self._wire is not None and self._ledger.pending:
-                try:
-                    self._ledger.announce(self._wire)
-                except OSError:
-                    self._drop(self._wire)
+            wire = self._wire
+            try:
+                if wire is not None and self._ledger.pending:
+                    self._ledger.announce(wire)
+            except OSError:
+                self._drop(wire)
             self._send_notes()
 
     def mend(self) -> None:
@@ -344,17 +342,6 @@ class Channel:
         self._notes.clear()
         if not self._closing.is_set():
             self._closing = threading.Event()
-
-
-@contextmanager
-def _sentence(store_path: Path) -> Iterator[None]:
-    """Turn what the system says of a file or a descriptor into the package's own error."""
-    try:
-        yield
-    except NQError:
-        raise
-    except OSError as exc:
-        raise StoreError(f"The store {store_path} cannot be used: {exc}.") from exc
 
 
 def _renew_in_child() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from jupyter_nq.buffers.locks import is_current, try_flock
 from jupyter_nq.client.policy import settle_policy
 from jupyter_nq.config import Settings
 from jupyter_nq.coordinator import Service
-from jupyter_nq.errors import StoreError
+from jupyter_nq.errors import NQError, StoreError
 
 LOCK_NAME = "coordinator.lock"
 
@@ -107,6 +107,17 @@ def silent(store_path: Path, greeting: Mapping[str, Any], settings: Settings) ->
         f"The coordinator of {store_path} (pid {host.get('pid')}, {host.get('program')}) did not answer for "
         f"{settings.connect_seconds:g} s. If that process is stopped, continue or end it; then try again."
     )
+
+
+@contextlib.contextmanager
+def as_store_error(store_path: Path) -> Iterator[None]:
+    """Turn what the system says of a file or a descriptor into the package's own error."""
+    try:
+        yield
+    except NQError:
+        raise
+    except OSError as exc:
+        raise StoreError(f"The store {store_path} cannot be used: {exc}.") from exc
 
 
 def give_back(fd: int) -> None:

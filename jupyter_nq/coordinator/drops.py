@@ -1,9 +1,9 @@
 """Drops that outlive a coordinator: what was dropped stays dropped while somebody still holds it.
 
-Dropping a name renames its link to `tmp/<name>.<version>.dropped`. That removes the name and records the
-drop in one step, takes no memory even in a full store, and is there for the next coordinator: without the
-record it could not tell a dropped object from one whose name was lost. The record goes with the last of
-the objects that it is about.
+Dropping a name moves its link to `drops/<name>.<version>`. That removes the name and records the drop in
+one step, takes no memory even in a full store, and is there for the next coordinator: without the record
+it could not tell a dropped object from one whose name was lost. The record goes with the last of the
+objects that it is about.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from jupyter_nq.buffers import check_name
 from jupyter_nq.errors import InvalidName
 
-_SUFFIX = ".dropped"
+DROPS_NAME = "drops"
 
 
 class Drops:
@@ -23,13 +23,14 @@ class Drops:
 
     def __init__(self, store_path: Path) -> None:
         self._names = store_path / "names"
-        self._records = store_path / "tmp"
+        self._records = store_path / DROPS_NAME
 
     def __repr__(self) -> str:
         return f"<Drops in {self._records}>"
 
     def record(self, name: str, version: int) -> None:
         """Remove a name and remember that its versions up to this one were dropped."""
+        self._records.mkdir(mode=0o700, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # somebody removed the name by hand
             os.rename(self._names / check_name(name), self._path(name, version))
 
@@ -41,12 +42,12 @@ class Drops:
     def read(self) -> dict[str, int]:
         """Return each name that was dropped, with the last version that the drop was about."""
         found: dict[str, int] = {}
-        for entry in os.listdir(self._records):
-            name, _, version = entry.removesuffix(_SUFFIX).rpartition(".")
-            if entry.endswith(_SUFFIX) and version.isascii() and version.isdigit():
-                with contextlib.suppress(InvalidName):
+        for entry in os.listdir(self._records) if self._records.is_dir() else ():
+            name, _, version = entry.rpartition(".")
+            if version.isascii() and version.isdigit():
+                with contextlib.suppress(InvalidName):  # not ours
                     found[check_name(name)] = max(found.get(name, 0), int(version))
         return found
 
     def _path(self, name: str, version: int) -> Path:
-        return self._records / f"{check_name(name)}.{version}{_SUFFIX}"
+        return self._records / f"{check_name(name)}.{version}"

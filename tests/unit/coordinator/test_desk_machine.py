@@ -53,6 +53,7 @@ class DeskMachine(RuleBasedStateMachine):
         self.present: set[int] = set()
         self.collecting: list[str] = []
         self.sealed: dict[str, int] = {}  # objects that were written and not published -> their writer
+        self.dropped: set[str] = set()
         self.serial = 0
         self.now = 0.0
 
@@ -76,9 +77,15 @@ class DeskMachine(RuleBasedStateMachine):
                     assert id_ not in self.store.links.values(), "the newest version is never collected"
                     assert not self.desk.people.held(id_), "nothing is collected that a peer said it holds"
                     assert id_ not in self.collecting
+                    assert self.may_go(self.store.headers[id_]), "only what was dropped or replaced is collected"
                     self.collecting.append(id_)
                 case _:
                     pass
+
+    def may_go(self, header: ev.StoredObject) -> bool:
+        linked = self.store.headers.get(self.store.links.get(header.name, ""))
+        replaced = linked is not None and linked.first_version > header.first_version
+        return not header.version or replaced or header.id in self.dropped
 
     # -- clients ------------------------------------------------------------------------------------
     @rule(peer=_PEERS)
@@ -163,6 +170,7 @@ class DeskMachine(RuleBasedStateMachine):
 
     @rule(name=_NAMES, peer=_PEERS)
     def drop(self, name: str, peer: int) -> None:
+        self.dropped |= {h.id for h in self.store.headers.values() if h.name == name and h.version}
         try:
             self.carry_out(self.desk.handle(ev.Drop(peer, name)))
         except NQError:

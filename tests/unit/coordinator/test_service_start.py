@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from jupyter_nq.buffers import ObjectInfo, Store
 from jupyter_nq.coordinator import Service
 from jupyter_nq.coordinator.listening import SOCKET_NAME
-from jupyter_nq.errors import CoordinatorUnavailable, UnknownDataset
+from jupyter_nq.errors import CoordinatorUnavailable, NQError, UnknownDataset
 from jupyter_nq.testing import wait_until
 from tests.unit.coordinator.conftest import Dial
 
@@ -142,3 +143,96 @@ def test_a_thousand_objects_are_known_again_in_a_moment(store: Store, connect: D
         assert seconds < 2
     finally:
         service.stop()
+
+
+def test_a_scan_that_fails_ends_the_start_and_loses_nothing(
+    store: Store, connect: Dial, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that cannot read a header must not host: it would take what it does not see for gone."""
+    first = Service(store)
+    first.start()
+    info = put(connect(), "bars")
+    first.stop()
+    released = []
+    with monkeypatch.context() as patch:
+        patch.setattr("jupyter_nq.buffers.catalogue.read_info", _too_many_open_files)
+        with pytest.raises(NQError, match="Too many open files"):
+            Service(store, release=lambda: released.append(True)).start()
+    assert released == [True]
+    assert store.names() == {"bars": info.id}
+    second = Service(store)
+    second.start()
+    try:
+        assert connect().call("find", {"name": "bars"})["id"] == info.id
+    finally:
+        second.stop()
+
+
+def _too_many_open_files(*_: object) -> None:
+    raise OSError(24, "Too many open files")
+
+
+def test_a_lost_name_is_found_again(store: Store, connect: Dial, put: Put) -> None:
+    """An object that had a version and was not dropped is never collected; its newest version gets the name back."""
+    first = Service(store)
+    first.start()
+    info = put(connect(), "bars")
+    first.stop()
+    store.unlink("bars")
+    second = Service(store)
+    second.start()
+    try:
+        assert connect().call("find", {"name": "bars"})["id"] == info.id
+        assert store.names() == {"bars": info.id}
+    finally:
+        second.stop()
+
+
+def test_a_damaged_object_keeps_its_name_and_is_shown(store: Store, connect: Dial, put: Put) -> None:
+    """The problem names it, the list has it, and dropping it frees its file."""
+    first = Service(store)
+    first.start()
+    info = put(connect(), "bars")
+    first.stop()
+    with (store.path / "obj" / info.id).open("r+b") as file:
+        file.write(b"garbage")
+    second = Service(store)
+    second.start()
+    try:
+        wire = connect()
+        assert [(row["name"], row["kind"]) for row in wire.call("ls", {})] == [("bars", "damaged")]
+        assert "(bars)" in wait_until(lambda: wire.call("status", {})["problem"])["text"]
+        wire.call("drop", {"name": "bars"})
+        wait_until(lambda: os.listdir(store.path / "obj") == [], message="the damaged file to be removed")
+    finally:
+        second.stop()
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        ("jupyter_nq.coordinator.service.selectors.EpollSelector", OSError(24, "Too many open files")),
+        ("jupyter_nq.coordinator.service.threading.Thread.start", RuntimeError("can't start new thread")),
+        ("jupyter_nq.coordinator.service.Freeing.start", ValueError("a defect")),
+        ("jupyter_nq.coordinator.service.Service._serve", OSError(28, "No space left on device")),
+    ],
+)
+def test_a_failed_start_is_told_and_leaves_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch, where: str, what: Exception
+) -> None:
+    """Whichever step fails: the exception arrives, the lock is given back once, and another may host."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise what
+
+    released = []
+    with monkeypatch.context() as patch:
+        patch.setattr(where, fail)
+        expected = CoordinatorUnavailable if isinstance(what, OSError) else type(what)
+        with pytest.raises(expected, match=str(what.args[-1])):
+            Service(store, release=lambda: released.append(True)).start()
+    assert released == [True]
+    assert not (store.path / SOCKET_NAME).exists()
+    service = Service(store)
+    service.start()
+    service.stop()
