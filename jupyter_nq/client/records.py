@@ -94,6 +94,10 @@ class Status:
     """Connected processes."""
     problem: str | None
     """The newest problem that anybody met, with who met it; None when there was none."""
+    problem_at: datetime | None = None
+    """When it was met, UTC."""
+    superseded_bytes: int = 0
+    """What versions take that no name leads to any more: replaced or dropped, and still held."""
 
     @classmethod
     def from_wire(cls, row: Mapping[str, Any]) -> Status:
@@ -110,6 +114,8 @@ class Status:
             row["datasets"],
             row["peers"],
             f"{problem['who']}: {problem['text']}" if problem else None,
+            datetime.fromtimestamp(problem["at_ns"] / 1e9, UTC) if problem else None,
+            row["superseded"]["bytes"],
         )
 
 

@@ -6,27 +6,33 @@ that string differ from a shell's command line:
 * quotes arrive as typed, so they are taken off here;
 * `as VAR` may stand anywhere between the other arguments;
 * a `#` that begins a word begins a comment, and a `;` at the end is habit;
-* `{path}` may have put a path with spaces there without quotes, see `source_and_timeframe`.
+* `{path}` may have put a path with spaces there without quotes, see `nq_magics.wanted`.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import inspect
 import keyword
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from IPython.core.error import UsageError
 
-from jupyter_nq.errors import UnknownTimeframe, nearest
+from jupyter_nq.errors import nearest
+from nq_magics.usage import HelpAsked
+
+FORMS = ("pandas", "arrow", "numpy", "torch")
+INTO = frozenset({"into", "to", "in", "=", "->", "=>", ">"})
+"""Words that are tried where `as` belongs."""
+COLUMNS = ("timestamp", "open", "high", "low", "close", "volume", "flags")
+"""The columns of bars."""
 
 _WORD = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+""")
 _QUOTED = re.compile(r"""\\(.)|"((?:[^"\\]|\\.)*)"|'([^']*)'""")
-_FILE_ENDINGS = (".csv", ".txt", ".tsv", ".dat")
 
 
 @dataclass(frozen=True)
@@ -55,14 +61,20 @@ def parse(magic: Callable[..., Any], line: str, *, assigns: bool = False) -> arg
     ------
     UsageError
         One sentence about the first thing that is wrong.
+    HelpAsked
+        The line asks for the magic's help.
     """
+    raw = raw_words(line)
+    if not {"-h", "--help"}.isdisjoint(raw):
+        raise HelpAsked(inspect.getdoc(magic) or "")
     parser: argparse.ArgumentParser = magic.parser  # type: ignore[attr-defined]
     parser.allow_abbrev = False
-    split = split_line(line) if assigns else Line(tuple(unquote(w) for w in raw_words(line)), None)
+    split = split_line(line) if assigns else Line(tuple(map(unquote, raw)), None)
+    _check_columns(split.words)
     found, unknown = parser.parse_known_intermixed_args(list(split.words))
     if unknown:
-        raise UsageError(_unknown_argument(parser, unknown[0]))
-    found.variable = split.variable
+        raise UsageError(_unknown_argument(parser, unknown, split.words, assigns=assigns))
+    found.variable, found.typed = split.variable, split.words
     return found
 
 
@@ -73,7 +85,11 @@ def split_line(line: str) -> Line:
     Line(words=('NQ', '30 min'), variable='bars')
     """
     words = raw_words(line)
+    joined = next((word for word in words if word.lower().startswith("as=")), None)
+    if joined is not None:
+        raise UsageError(f"Write `as {joined[3:] or 'bars'}`, with a space, instead of `{joined}`.")
     places = [i for i, word in enumerate(words) if word == "as"]
+    places = places or [i for i, word in enumerate(words) if word == "AS"]
     if not places:
         return Line(tuple(map(unquote, words)), None)
     if len(places) > 1:
@@ -111,38 +127,32 @@ def unquote(word: str) -> str:
     return _QUOTED.sub(lambda m: m[1] or (re.sub(r"\\(.)", r"\1", m[2]) if m[2] is not None else m[3]), word)
 
 
+def quoted(word: str) -> str:
+    """Return a word as it is typed in a magic's line.
+
+    >>> quoted("week.csv"), quoted("my week.csv")
+    ('week.csv', '"my week.csv"')
+    """
+    if _WORD.fullmatch(word) and unquote(word) == word and not word.startswith("#"):
+        return word
+    return '"' + re.sub(r'(["\\])', r"\\\1", word) + '"'
+
+
 def check_variable(name: str) -> str:
     """Return `name` if a variable may have it."""
-    if not name.isidentifier() or keyword.iskeyword(name):
+    if not _is_variable(name):
         raise UsageError(f"{name!r} is not a name that a variable can have; write for example `as bars`.")
     return name
 
 
-def source_and_timeframe(words: Sequence[str]) -> tuple[str | None, str | None]:
-    """Tell the file or symbol from the timeframe among the bare words of `%nq_load`.
-
-    A path may hold spaces without quotes: the longest run of words that is a file, or that ends like
-    one, is the path. Otherwise the first word is the symbol, unless all words are one timeframe, which
-    then means the default symbol.
-
-    >>> source_and_timeframe(["NQ", "30", "min"])
-    ('NQ', '30 min')
-    >>> source_and_timeframe(["30", "min"])
-    ('30 min', None)
-    >>> source_and_timeframe(["bars/NQ", "-", "30", "min", "-", "ETH.csv", "30min"])
-    ('bars/NQ - 30 min - ETH.csv', '30min')
-    """
-    if not words:
-        return None, None
-    for end in range(len(words), 0, -1):
-        path = " ".join(words[:end])
-        if path.lower().endswith(_FILE_ENDINGS) or (end > 1 and Path(path).expanduser().is_file()):
-            return str(Path(path).expanduser()), " ".join(words[end:]) or None
-    if os.sep in words[0]:
-        return str(Path(words[0]).expanduser()), " ".join(words[1:]) or None
-    if _is_timeframe(" ".join(words)):
-        return " ".join(words), None
-    return words[0], " ".join(words[1:]) or None
+def variable_to_share(name: str, words: Sequence[str]) -> str:
+    """Return the variable of `%nq_put NAME VAR`, whose words behind NAME may be anything."""
+    text = " ".join(words)
+    if _is_variable(text):
+        return text
+    if not _is_expression(text):
+        raise UsageError(f"{surplus(words[1:] or words, assigns=False)} Write %nq_put NAME VAR.")
+    raise UsageError(f"{text!r} is not a variable: assign it to one first, or write nq.put({name!r}, {text}).")
 
 
 def column_list(text: str) -> list[str]:
@@ -177,19 +187,76 @@ def version(text: str) -> int:
     return int(number)
 
 
-def _is_timeframe(text: str) -> bool:
-    from jupyter_nq.bars.timeframe import parse_timeframe
+def form(text: str) -> str:
+    """Parse the value of `--as`."""
+    if text not in FORMS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a form; the forms are {', '.join(FORMS)}. "
+            "A variable is assigned with `as` and no dashes, for example `as bars`"
+        )
+    return text
 
+
+def surplus(words: Sequence[str], *, assigns: bool) -> str:
+    """Return the sentence about words that nothing takes."""
+    word = words[0]
+    if assigns and word.lower() in INTO:
+        return f"A variable is assigned with `as`: write `as {words[1] if len(words) > 1 else 'bars'}`."
+    hint = f" To assign write `as {word}`." if assigns and _is_variable(word) else ""
+    return f"There is one argument too many: {word!r}.{hint}"
+
+
+def _is_variable(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
+
+
+def _is_expression(text: str) -> bool:
     try:
-        parse_timeframe(text)
-    except UnknownTimeframe:
+        ast.parse(text, mode="eval")
+    except (SyntaxError, ValueError):
         return False
     return True
 
 
-def _unknown_argument(parser: argparse.ArgumentParser, word: str) -> str:
+def _columns_at(words: Sequence[str]) -> tuple[str, list[str]] | None:
+    """Return the value of `--columns` and the bare words behind it."""
+    for at, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option != "--columns":
+            continue
+        rest = [value, *words[at + 1 :]] if equals else list(words[at + 1 :])
+        bare = next((i for i, behind in enumerate(rest) if behind.startswith("-")), len(rest))
+        return (rest[0], rest[1:bare]) if bare else None
+    return None
+
+
+def _check_columns(words: Sequence[str]) -> None:
+    """Refuse column names with spaces between them, which would be taken for symbols and timeframes."""
+    found = _columns_at(words)
+    if found is None:
+        return
+    names, taken = found[0], 0
+    for word in found[1]:
+        if not (names.endswith(",") or word.startswith(",") or word in COLUMNS):
+            break
+        names, taken = f"{names.rstrip(',')},{word.lstrip(',')}", taken + 1
+    if taken:
+        raise UsageError(_columns_together(names))
+
+
+def _columns_together(names: str) -> str:
+    return f"Columns are one list without spaces: write --columns {names.strip(',')}"
+
+
+def _unknown_argument(
+    parser: argparse.ArgumentParser, unknown: Sequence[str], words: Sequence[str], *, assigns: bool
+) -> str:
+    word = unknown[0]
     if not word.startswith("-"):
-        return f"There is one argument too many: {word!r}. See %{parser.prog}?"
+        columns = _columns_at(words)
+        if columns is not None and word in columns[1]:
+            return _columns_together(",".join([columns[0], *columns[1]]))
+        return f"{surplus(unknown, assigns=assigns)} See %{parser.prog}?"
     known = [name for action in parser._actions for name in action.option_strings]
     option = word.partition("=")[0]
     listed = f" The options are: {', '.join(known)}." if known else ""

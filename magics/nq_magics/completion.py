@@ -22,14 +22,14 @@ from IPython.core.error import UsageError
 from jupyter_nq.client.api import opened
 from jupyter_nq.config import default_store_dir, load_settings
 from jupyter_nq.errors import NQError
-from nq_magics.arguments import raw_words, unquote
+from nq_magics.arguments import COLUMNS, raw_words, unquote
+from nq_magics.wanted import is_path
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _IDENTIFIER = "nq_magics"
 _COMMAND = re.compile(r"\s*(?:[\w.,\s\[\]'\"]+=\s*)?%?(nq_\w+)\s")
-_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume", "flags")
 _USUAL_TIMEFRAMES = ("1min", "5min", "15min", "30min", "1h", "1D")
 
 
@@ -103,8 +103,12 @@ def _positional(shell: InteractiveShell, name: str, words: list[str], *, assigne
     if name == "nq_load":
         if not words:
             return [*_symbols(), *_timeframes(None)]
-        return [*_timeframes(words[0]), *then_as] if len(words) == 1 else then_as
-    if name in ("nq_get", "nq_drop", "nq_put") and not words:
+        if len(words) > 1:
+            return then_as
+        return [*_symbols(), *_timeframes(None), *then_as] if is_path(words[0]) else [*_timeframes(words[0]), *then_as]
+    if name == "nq_drop":
+        return [known for known in _dataset_names() if known not in words]
+    if name in ("nq_get", "nq_put") and not words:
         return _dataset_names()
     if name == "nq_put" and len(words) == 1:
         return [variable for variable in shell.user_ns if not variable.startswith("_")]
@@ -130,7 +134,7 @@ def _values(parser: ArgumentParser, option: str) -> Iterable[str]:
         return sorted(available_timezones())
     if option == "--symbol":
         return _symbols()
-    return _COLUMNS if option == "--columns" else ()
+    return COLUMNS if option == "--columns" else ()
 
 
 def _bare(parser: ArgumentParser, before: list[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """What the magics show: one line for what was done, a short table for what is there.
 
 A view wraps frozen rows of the session and adds `__repr__` and `_repr_html_`; it holds no frame, so
-that `Out[n]` keeps no shared memory alive. Both forms come from one `Table`, whose HTML is escaped.
+that `Out[n]` keeps no shared memory alive. The words are those of `jupyter nq`, from `jupyter_nq.client.listing`.
 """
 
 from __future__ import annotations
@@ -11,44 +11,43 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nq_magics.formats import age, duration, plain, size, stamp
+from jupyter_nq.client.listing import HEADERS, cells, listed, plain, pool, problem, short
+from jupyter_nq.sizes import size
+from nq_magics.formats import duration, stamp
 
 if TYPE_CHECKING:
     from jupyter_nq.buffers import Handle
     from jupyter_nq.client.loading import Mapped
-    from jupyter_nq.client.records import Dataset, Desk, Holder, Status, Stored
+    from jupyter_nq.client.records import Dataset, Desk, Status, Stored
 
-_NUMBERS = frozenset({"version", "rows", "size", "age"})
-_HOLDERS_SHOWN = 4
+_DATASETS_SHOWN = 30
 _DECISIONS = ("layout", "day order", "zone", "edge", "rows", "end")  # the evidence that is shown: how it was read
 _EMPTY = "No dataset is shared yet. %nq_load or %nq_put makes one."
 
 
 @dataclass(frozen=True)
 class Table:
-    """A heading row and text cells."""
+    """A heading row and text cells, as HTML; a long cell of the first column is cut, with the whole as its title."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
-    def text(self) -> str:
-        """Return the table with aligned columns."""
-        lines = [self.columns, *self.rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
-        return "\n".join(
-            "  ".join(
-                cell.rjust(width) if name in _NUMBERS else cell.ljust(width)
-                for name, cell, width in zip(self.columns, line, widths, strict=True)
-            ).rstrip()
-            for line in lines
-        )
-
     def html(self) -> str:
-        """Return the table as HTML with escaped content."""
+        """Return the table with escaped content."""
         names = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
         head = f"<thead><tr>{names}</tr></thead>" if any(self.columns) else ""
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows)
+        body = "".join(f"<tr>{_first(row[0])}{''.join(map(_cell, row[1:]))}</tr>" for row in self.rows)
         return f"<table>{head}<tbody>{body}</tbody></table>"
+
+
+def _first(name: str) -> str:
+    shown = short(name)
+    title = f' title="{html.escape(name)}"' if shown != name else ""
+    return f"<td{title}>{html.escape(shown)}</td>"
+
+
+def _cell(text: str) -> str:
+    return f"<td>{html.escape(text)}</td>"
 
 
 class DatasetsView(Sequence["Dataset"]):
@@ -67,10 +66,12 @@ class DatasetsView(Sequence["Dataset"]):
         return iter(self._rows)
 
     def __repr__(self) -> str:
-        return dataset_table(self._rows).text() if self._rows else _EMPTY
+        return listed(self._rows) if self._rows else _EMPTY
 
     def _repr_html_(self) -> str:
-        return dataset_table(self._rows).html() if self._rows else f"<p>{html.escape(_EMPTY)}</p>"
+        if not self._rows:
+            return f"<p>{html.escape(_EMPTY)}</p>"
+        return Table(HEADERS, tuple(map(cells, self._rows))).html()
 
 
 class StatusView:
@@ -87,34 +88,27 @@ class StatusView:
 
 
 class DeskView:
-    """The result of `%nq`: datasets and who holds them, pool, host, newest problem; `.desk` holds the values."""
+    """The result of `%nq`: host, pool and newest problem, then the datasets; `.desk` holds the values, all of them."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
 
     def __repr__(self) -> str:
-        return f"{DatasetsView(self.desk.datasets)!r}\n\n{StatusView(self.desk.status)!r}"
+        more = f"\n{self._more}" if self._more else ""
+        return f"{StatusView(self.desk.status)!r}\n\n{self._shown!r}{more}"
 
     def _repr_html_(self) -> str:
-        return DatasetsView(self.desk.datasets)._repr_html_() + StatusView(self.desk.status)._repr_html_()
+        more = f"<p>{html.escape(self._more)}</p>" if self._more else ""
+        return StatusView(self.desk.status)._repr_html_() + self._shown._repr_html_() + more
 
+    @property
+    def _shown(self) -> DatasetsView:
+        return DatasetsView(self.desk.datasets[:_DATASETS_SHOWN])
 
-def dataset_table(rows: Sequence[Dataset]) -> Table:
-    """Return the table of datasets, one row each."""
-    return Table(
-        ("name", "version", "rows", "size", "age", "held by"),
-        tuple(
-            (row.name, f"v{row.version}", f"{row.rows:,}", size(row.bytes), age(row.created), holders(row))
-            for row in rows
-        ),
-    )
-
-
-def holders(row: Dataset) -> str:
-    """Name who holds a dataset, with the version where it is not the newest."""
-    named = [_holder(holder, row.version) for holder in row.holders]
-    more = len(named) - _HOLDERS_SHOWN
-    return ", ".join([*named[:_HOLDERS_SHOWN], *([f"{more} more"] if more > 0 else [])]) or "nobody"
+    @property
+    def _more(self) -> str:
+        more = len(self.desk.datasets) - _DATASETS_SHOWN
+        return f"... and {more} more: %nq_ls" if more > 0 else ""
 
 
 def status_lines(status: Status) -> list[tuple[str, str]]:
@@ -122,10 +116,10 @@ def status_lines(status: Status) -> list[tuple[str, str]]:
     return [
         ("store", plain(status.store)),
         ("host", f"{plain(status.host)} (pid {status.host_pid})"),
-        ("pool", f"{size(status.pool_used_bytes)} used of {size(status.pool_limit_bytes)}"),
+        ("pool", pool(status.pool_used_bytes, status.pool_limit_bytes, status.superseded_bytes)),
         ("datasets", f"{status.datasets:,}"),
         ("processes", f"{status.peers:,} connected"),
-        ("problem", plain(status.problem) if status.problem else "none"),
+        ("problem", problem(status.problem, status.problem_at)),
     ]
 
 
@@ -157,11 +151,7 @@ def got_line(handle: Handle, seconds: float) -> str:
     return f"{handle.info.name} v{handle.info.version}: {handle.rows:,} rows, mapped in {duration(seconds)}"
 
 
-def stored_line(stored: Stored, seconds: float) -> str:
-    """Return the one line of `%nq_put`."""
-    return f"{stored.name} v{stored.version}: {stored.rows:,} rows, {size(stored.bytes)}, shared in {duration(seconds)}"
-
-
-def _holder(holder: Holder, newest: int) -> str:
-    who = plain(holder.who) if holder.path else f"{plain(holder.who)} (pid {holder.pid})"
-    return who if holder.version == newest else f"{who} (v{holder.version})"
+def stored_line(stored: Stored, seconds: float, *, replaces: bool = False) -> str:
+    """Return the one line of `%nq_put`; `replaces` says whether the name was there."""
+    line = f"{stored.name} v{stored.version}: {stored.rows:,} rows, {size(stored.bytes)}, shared in {duration(seconds)}"
+    return f"{line}, replaces v{stored.version - 1}" if replaces else line

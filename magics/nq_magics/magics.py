@@ -20,16 +20,17 @@ from jupyter_nq.client.api import connect
 from jupyter_nq.client.request import Reading
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import nearest
-from nq_magics.arguments import check_variable, column_list, moment, parse, source_and_timeframe, version
+from nq_magics.arguments import FORMS, column_list, form, moment, parse, raw_words, variable_to_share, version
 from nq_magics.display import DatasetsView, DeskView, StatusView, got_line, load_lines, stored_line
 from nq_magics.progress import ProgressLine
-from nq_magics.usage import usage_errors
+from nq_magics.usage import interruptible, usage_errors
+from nq_magics.wanted import wanted_bars
 
-FORMS = ("pandas", "arrow", "numpy", "torch")
 as_option = argument(
     "--as",
     dest="as_",
     metavar="|".join(FORMS),
+    type=form,
     choices=FORMS,
     default="pandas",
     help="Form of the result; none is a copy, and a tensor's pages become your own when you write to them.",
@@ -52,7 +53,8 @@ class NQMagics(Magics):
         "words",
         nargs="*",
         metavar="PATH|SYMBOL TIMEFRAME",
-        help="A bar file, or a symbol to look up in the data directory; NQ unless given.",
+        help="A bar file, with its symbol behind it if its name does not tell; or a symbol to look up in the data "
+        "directory, NQ unless given.",
     )
     @argument("--start", type=moment, help="First bar to show, by its UTC start.")
     @argument("--end", type=moment, help="Last bar to show, inclusive; a bare date is the whole day.")
@@ -76,18 +78,23 @@ class NQMagics(Magics):
         %nq_load NQ 30min as bars                     look up the file, assign the frame
         bars = %nq_load NQ 30min                      the same
         %nq_load "data/NQ - 30 min - ETH.csv" as bars --start 2024-01-01
+        %nq_load week.csv NQ 30min as week            a file whose name does not tell what it holds
+        %nq_load NQ 30min as all --columns timestamp,close,flags
         %nq_load {path} as closes --columns timestamp,close --as numpy
 
         The frame is read-only, because every notebook sees the same memory; df.copy() is your own.
         """
         args = parse(self.nq_load, line, assigns=True)
-        source, timeframe = source_and_timeframe(args.words)
+        if {"--day-first", "--month-first"} <= set(args.typed):
+            raise UsageError("--day-first and --month-first exclude each other; give one of them.")
+        wanted = wanted_bars(args.words, args.symbol)
         session = self._session()
-        with self._progress(" ".join(args.words) or "bars") as progress:
+        label = " ".join(args.words) or "bars"
+        with usage_errors(wanted.example()), interruptible(), self._progress(label) as progress:
             mapped = session.map(
-                source,
-                timeframe,
-                symbol=args.symbol,
+                wanted.source,
+                wanted.timeframe,
+                symbol=wanted.symbol,
                 data_dir=args.data_dir,
                 reading=Reading(args.tz, args.edge, args.day_first),
                 progress=progress,
@@ -111,6 +118,9 @@ class NQMagics(Magics):
 
         %nq_get signals as s
         old = %nq_get signals --version 1
+
+        An old version lives only while somebody holds it: a put that replaces it frees its memory
+        with the last frame of it. Appending keeps the older versions, they share the memory.
         """
         args = parse(self.nq_get, line, assigns=True)
         start = time.perf_counter()
@@ -126,7 +136,10 @@ class NQMagics(Magics):
     @kwds(usage="nq_put NAME VAR")
     @argument("name", metavar="NAME", help="Letters, digits, dots, dashes and underscores.")
     @argument(
-        "source", metavar="VAR", help="Variable that holds a frame, an Arrow table, an array or a dict of arrays."
+        "source",
+        nargs="+",
+        metavar="VAR",
+        help="Variable that holds a frame, an Arrow table, an array or a dict of arrays.",
     )
     @usage_errors()
     def nq_put(self, line: str, local_ns: dict[str, Any] | None = None) -> None:
@@ -135,11 +148,14 @@ class NQMagics(Magics):
         %nq_put signals my_frame
         """
         args = parse(self.nq_put, line)
-        data = self._variable(args.source, local_ns or {})
+        variable = variable_to_share(args.name, raw_words(line)[1:])
+        data = self._variable(variable, local_ns or {})
+        session = self._session()
         start = time.perf_counter()
-        with self._progress(args.name) as progress:
-            stored = self._session().put(args.name, data, progress=progress)
-        print(stored_line(stored, time.perf_counter() - start))
+        replaces = args.name in session.store.names()
+        with interruptible(), self._progress(args.name) as progress:
+            stored = session.put(args.name, data, progress=progress)
+        print(stored_line(stored, time.perf_counter() - start, replaces=replaces))
 
     @line_magic
     @magic_arguments()
@@ -155,26 +171,34 @@ class NQMagics(Magics):
 
     @line_magic
     @magic_arguments()
-    @kwds(usage="nq_drop NAME")
-    @argument("name", metavar="NAME", help="Dataset, as %%nq_ls names it.")
+    @kwds(usage="nq_drop NAME [NAME ...]")
+    @argument("names", nargs="+", metavar="NAME", help="Dataset, as %%nq_ls names it.")
     @usage_errors()
     def nq_drop(self, line: str) -> None:
-        """Remove a dataset's name and all its versions; who holds a frame of it keeps it.
+        """Remove the names of datasets and all their versions; who holds a frame of one keeps it.
 
         %nq_drop signals
+        %nq_drop signals limits
         """
-        name = parse(self.nq_drop, line).name
-        self._session().drop(name)
-        print(f"{name} is dropped; frames of it that are held stay readable.")
+        names = list(dict.fromkeys(parse(self.nq_drop, line).names))
+        session = self._session()
+        known = {row.name for row in session.ls()}
+        for name in sorted(names, key=lambda name: name in known):  # one that is not there fails before any is dropped
+            session.drop(name)
+        print(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} dropped; frames that are held stay readable.")
 
     @line_magic
     @magic_arguments()
-    @argument("--require", choices=("server",), help="Fail unless a Jupyter server hosts the coordinator.")
+    @kwds(usage="nq_status [--require server]")
+    @argument(
+        "--require", choices=("server",), metavar="server", help="Fail unless a Jupyter server hosts the coordinator."
+    )
     @usage_errors()
     def nq_status(self, line: str) -> StatusView:
         """Show the store, who hosts its coordinator, the pool and the newest problem.
 
         %nq_status
+        %nq_status --require server
         """
         return StatusView(self._session(parse(self.nq_status, line).require).status())
 
@@ -210,7 +234,7 @@ class NQMagics(Magics):
 
     def _variable(self, name: str, local_ns: dict[str, Any]) -> Any:
         names = {**self.shell.user_ns, **local_ns}  # type: ignore[union-attr]
-        if check_variable(name) not in names:
+        if name not in names:
             own = [known for known in names if not known.startswith("_")]
             raise UsageError(f"There is no variable {name!r}.{nearest(name, own)} Write %nq_put NAME VAR.")
         return names[name]

@@ -65,6 +65,16 @@ CASES = {
     "no server": ("%nq_status --require server", "server"),
     "missing argument": ("%nq_put x", "VAR"),
     "argument too many": ("%nq_ls all", "all"),
+    "two timeframes": ("%nq_load NQ 30min 5min", "Two timeframes"),
+    "word too many": ("%nq_load NQ 30min bars", "write `as bars`"),
+    "into": ("%nq_load NQ 30min into bars", "write `as bars`"),
+    "as with an equals sign": ("%nq_load NQ 30min as=bars", "`as bars`"),
+    "columns with a space": ("%nq_load NQ 30min as bars --columns timestamp close", "write --columns timestamp,close"),
+    "both day orders": ("%nq_load NQ 30min as bars --day-first --month-first", "exclude each other"),
+    "two symbols": ("%nq_load ES 30min as bars --symbol NQ", "Two symbols"),
+    "wrong timeframe": ("%nq_load {files}/either.csv 30min --symbol NQ --day-first", "Pass the timeframe that"),
+    "an expression to share": ("%nq_put x frame.close", "nq.put('x', frame.close)"),
+    "one of several names": ("%nq_drop signals sginals", "signals"),
     "desk with a word": ("%nq ls", "ls"),
 }
 

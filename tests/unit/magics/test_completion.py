@@ -18,6 +18,7 @@ def test_symbols_and_timeframes(shell: Shell) -> None:
     assert shell.complete("%nq_load NQ 30") == ["30min"]
     assert shell.complete("%nq_load NQ 30min ") == ["as"]
     assert "15min" in shell.complete("%nq_load ZB 1")
+    assert shell.complete("%nq_load week.csv MN") == ["MNQ"]
 
 
 @pytest.mark.parametrize("line", ["bars = %nq_load MN", "nq_load MN", "  %nq_load MN", "%nq_load --tz UTC MN"])
@@ -46,6 +47,8 @@ def test_dataset_names(shell: Shell) -> None:
     assert shell.complete("%nq_get signals ") == ["as"]
     assert shell.complete("%nq_put signals my_") == ["my_array"]
     assert "signals" not in shell.complete("%nq_drop signals ")
+    shell.run("%nq_put limits my_array")
+    assert shell.complete("%nq_drop signals ") == ["limits"]
     assert "signals" not in shell.complete("%nq_get signals as sig")
 
 

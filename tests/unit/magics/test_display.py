@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -34,12 +35,6 @@ def test_datasets_are_a_sequence_and_a_table() -> None:
     assert second.endswith("nobody")
 
 
-def test_many_holders_are_counted() -> None:
-    """The fifth holder and those after it are a number."""
-    view = DatasetsView([dataset(*(notebook(f"n{i}.ipynb") for i in range(9)))])
-    assert repr(view).endswith("n0.ipynb, n1.ipynb, n2.ipynb, n3.ipynb, 5 more")
-
-
 def test_an_empty_store_says_what_to_do() -> None:
     """No table without rows."""
     assert "%nq_load" in repr(DatasetsView([]))
@@ -60,31 +55,40 @@ def test_status_and_desk_show_everything() -> None:
     assert "pool      3.0 MiB used of 8.9 GiB" in repr(StatusView(STATUS))
     assert "host      jupyter server (pid 41)" in repr(StatusView(STATUS))
     assert repr(StatusView(STATUS)).endswith("problem   none")
-    troubled = Status(*[*vars(STATUS).values()][:-1], "store is\nfull")
+    troubled = replace(STATUS, problem="store is\nfull", superseded_bytes=1 << 20)
     desk = DeskView(Desk(troubled, (dataset(),), ()))
     assert "NQ.30min" in repr(desk)
-    assert repr(desk).endswith(r"problem   store is\nfull")
+    assert r"problem   store is\nfull" in repr(desk)
+    assert "used of 8.9 GiB; 1.0 MiB of it in old or dropped versions" in repr(desk)
     assert desk._repr_html_().count("<table>") == 2
     assert "<th></th>" not in desk._repr_html_()
+
+
+def test_a_desk_of_many_datasets_begins_with_the_status() -> None:
+    """The status is not scrolled away, and what is left out is counted."""
+    desk = DeskView(Desk(STATUS, tuple(dataset(name=f"x{i}") for i in range(200)), ()))
+    lines = repr(desk).splitlines()
+    assert lines[0].startswith("store ")
+    assert lines[-1] == "... and 170 more: %nq_ls"
+    assert sum(line.startswith("x") for line in lines) == 30
+    assert desk._repr_html_().count("<tr><td>x") == 30
+    assert "... and 170 more: %nq_ls" in desk._repr_html_()
+
+
+def test_a_long_name_is_whole_in_the_title() -> None:
+    """HTML shows the cut name and keeps the whole one."""
+    shown = DatasetsView([dataset(name="n" * 128)])._repr_html_()
+    assert f'<td title="{"n" * 128}">{"n" * 24}…{"n" * 23}</td>' in shown
 
 
 def test_a_put_is_one_line() -> None:
     """Name, version, rows, bytes and time."""
     line = stored_line(Stored("signals", 3, 1_000, 8_192), 0.0021)
     assert line == "signals v3: 1,000 rows, 8.0 KiB, shared in 2.1 ms"
+    assert stored_line(Stored("signals", 3, 1_000, 8_192), 0.0021, replaces=True) == f"{line}, replaces v2"
 
 
 def test_numbers_read_as_a_trader_reads_them() -> None:
     """Units change where the number gets short."""
-    assert [formats.size(n) for n in (0, 1_023, 1_024, 4 << 20, 5 << 40)] == [
-        "0 B",
-        "1023 B",
-        "1.0 KiB",
-        "4.0 MiB",
-        "5120.0 GiB",
-    ]
     assert [formats.duration(s) for s in (0.00093, 0.0412, 0.41, 75)] == ["0.9 ms", "41 ms", "0.41 s", "75.0 s"]
-    now = datetime(2025, 7, 2, 7, tzinfo=UTC)
-    ages = [formats.age(now - timedelta(seconds=s), now) for s in (-5, 0.5, 59, 3_600, 200_000)]
-    assert ages == ["now", "now", "59 s", "1 h", "2 d"]
     assert formats.stamp(np.datetime64("2020-06-28T22:00:05.5")) == "2020-06-28 22:00:05"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import pytest
 from IPython.core.error import UsageError
@@ -12,13 +11,16 @@ from IPython.core.magic_arguments import argument, magic_arguments
 from nq_magics.arguments import (
     Line,
     column_list,
+    form,
     moment,
     parse,
-    source_and_timeframe,
+    quoted,
     split_line,
     unquote,
+    variable_to_share,
     version,
 )
+from nq_magics.usage import HelpAsked
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,8 @@ from nq_magics.arguments import (
     [
         ("", Line((), None)),
         ("NQ 30min as bars", Line(("NQ", "30min"), "bars")),
+        ("NQ 30min AS bars2", Line(("NQ", "30min"), "bars2")),
+        ("AS as s", Line(("AS",), "s")),
         ("NQ as bars 30min --edge end", Line(("NQ", "30min", "--edge", "end"), "bars")),
         ('"a b/NQ - 30 min.csv" as b;', Line(("a b/NQ - 30 min.csv",), "b")),
         ("NQ 30min   # first kernel, as it were", Line(("NQ", "30min"), None)),
@@ -48,6 +52,8 @@ def test_a_line_is_split(line: str, expected: Line) -> None:
         ("NQ as a.b", "'a.b' is not a name"),
         ('NQ as "a b"', "is not a name"),
         ("NQ as a as b", "twice"),
+        ("NQ as=bars", "`as bars`, with a space"),
+        ("NQ as= bars", "`as bars`, with a space"),
         ('NQ "30 min', 'not closed: "30 min'),
         ("it's", "not closed"),
     ],
@@ -65,39 +71,6 @@ def test_unquoting_follows_the_shell() -> None:
     assert unquote('""') == ""
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ([], (None, None)),
-        (["NQ"], ("NQ", None)),
-        (["NQ", "30min"], ("NQ", "30min")),
-        (["NQ", "30", "min"], ("NQ", "30 min")),
-        (["30min"], ("30min", None)),
-        (["30", "min"], ("30 min", None)),
-        (["6E", "30min"], ("6E", "30min")),
-        (["data/NQ", "-", "30", "min", "-", "ETH.csv"], ("data/NQ - 30 min - ETH.csv", None)),
-        (["NQ_30min.TXT", "30min"], ("NQ_30min.TXT", "30min")),
-        (["data/bars", "30min"], ("data/bars", "30min")),
-    ],
-)
-def test_source_and_timeframe_are_told_apart(words: list[str], expected: tuple[str | None, str | None]) -> None:
-    """Paths, symbols and timeframes are told apart, with spaces in each of them."""
-    assert source_and_timeframe(words) == expected
-
-
-def test_a_file_without_an_ending_may_have_spaces(tmp_path: Path) -> None:
-    """The longest run of words that is a file is the path."""
-    (tmp_path / "my bars").touch()
-    assert source_and_timeframe([*str(tmp_path / "my bars").split(), "30min"]) == (str(tmp_path / "my bars"), "30min")
-
-
-def test_a_home_directory_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`~` means the home directory, as in a shell."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert source_and_timeframe(["~/NQ.csv"]) == (str(tmp_path / "NQ.csv"), None)
-    assert source_and_timeframe(["~/bars"]) == (str(tmp_path / "bars"), None)
-
-
 def test_values_are_checked_before_anything_is_done() -> None:
     """Dates, column lists and versions are parsed with the line."""
     assert moment("2024-01-31T14:30") == "2024-01-31T14:30"
@@ -112,6 +85,8 @@ def test_values_are_checked_before_anything_is_done() -> None:
 @argument("words", nargs="*")
 @argument("--start", type=moment)
 @argument("--version", type=version)
+@argument("--columns", type=column_list)
+@argument("--as", dest="as_", type=form)
 def example(line: str) -> None:
     """Stand in for a magic."""
 
@@ -134,6 +109,11 @@ def test_as_is_a_word_where_nothing_is_assigned() -> None:
         ("--ver 1", "no option '--ver'"),
         ("--start soon", "'soon' is not a date"),
         ("--version", "expected one argument"),
+        ("--as bars", "'bars' is not a form; .* for example `as bars`"),
+        ("--columns timestamp close", "write --columns timestamp,close$"),
+        ("--columns timestamp, close", "write --columns timestamp,close$"),
+        ("--columns timestamp , close --as arrow", "write --columns timestamp,close$"),
+        ("--columns=open close NQ 30min", "write --columns open,close$"),
     ],
 )
 def test_a_bad_option_is_a_usage_error(line: str, says: str) -> None:
@@ -144,11 +124,59 @@ def test_a_bad_option_is_a_usage_error(line: str, says: str) -> None:
 
 @magic_arguments()
 @argument("name")
+@argument("--columns", type=column_list)
 def one(line: str) -> None:
     """Stand in for a magic of one argument."""
 
 
-def test_one_argument_too_many_is_named() -> None:
-    """The first surplus word is quoted."""
-    with pytest.raises(UsageError, match="one argument too many: 'b'"):
-        parse(one, "a b c")
+@pytest.mark.parametrize(
+    ("line", "assigns", "says"),
+    [
+        ("a b c", False, "one argument too many: 'b'"),
+        ("a b", True, "one argument too many: 'b'. To assign write `as b`"),
+        ("a into s", True, "is assigned with `as`: write `as s`"),
+        ("a =", True, "write `as bars`"),
+        ("a --columns open close shut", True, "write --columns open,close"),
+        ("a --columns x y", True, "write --columns x,y$"),
+    ],
+)
+def test_an_argument_too_many_is_named(line: str, assigns: bool, says: str) -> None:
+    """The first surplus word is quoted, with what its writer may have meant."""
+    with pytest.raises(UsageError, match=says):
+        parse(one, line, assigns=assigns)
+
+
+def test_columns_may_stand_before_other_words() -> None:
+    """A word behind `--columns` that is no column is a word of its own."""
+    args = parse(example, "--columns open,close NQ 30min")
+    assert (args.columns, args.words) == (["open", "close"], ["NQ", "30min"])
+
+
+@pytest.mark.parametrize("line", ["--help", "NQ -h", "soon as 1 --help"])
+def test_help_comes_before_everything(line: str) -> None:
+    """A line that asks for help gets it, whatever else is wrong with it."""
+    with pytest.raises(HelpAsked, match="Stand in for a magic"):
+        parse(example, line, assigns=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["df.a"], r"assign it to one first, or write nq\.put\('x', df\.a\)"),
+        (["df[['a',", "'b']]"], r"nq\.put\('x', df\[\['a', 'b'\]\]\)"),
+        (["df", "+", "1"], "is not a variable"),
+        (["df", "other"], "too many: 'other'. Write %nq_put NAME VAR"),
+        (["df", "as", "y"], "too many: 'as'"),
+        (["1x"], "too many: '1x'"),
+    ],
+)
+def test_only_a_variable_can_be_shared(words: list[str], says: str) -> None:
+    """An expression is told from a surplus word; both say what to write."""
+    with pytest.raises(UsageError, match=says):
+        variable_to_share("x", words)
+
+
+def test_a_path_is_quoted_as_it_must_be_typed() -> None:
+    """What is quoted is one word again."""
+    for path in ("week.csv", "my week.csv", 'a "b".csv', "it's.csv", "a\\b.csv", "#1.csv"):
+        assert split_line(quoted(path)).words == (path,)

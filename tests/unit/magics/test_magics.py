@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from IPython.core.error import UsageError
 
+from jupyter_nq.testing import wait_until
 from nq_magics import NQMagics
 from nq_magics.display import DatasetsView, DeskView, StatusView
 
@@ -86,7 +90,7 @@ def test_put_get_list_and_drop(shell: Shell) -> None:
     shell.ip.user_ns["prices"] = pd.DataFrame({"close": np.arange(10.0)})
     assert re.search(r"signals v1: 10 rows, [\d.]+ KiB, shared in [\d.]+ m?s", shell.run("%nq_put signals prices").out)
     shell.ip.user_ns["prices"] = pd.DataFrame({"close": np.arange(20.0)})
-    shell.run("%nq_put signals prices")
+    assert re.search(r", replaces v1$", shell.run("%nq_put signals prices").out.strip())
     assert re.fullmatch(r"signals v2: 20 rows, mapped in [\d.]+ ms\n", shell.run("%nq_get signals as new").out)
     assert len(shell.ip.user_ns["new"]) == 20
     rows = shell.run("%nq_ls").value
@@ -95,6 +99,34 @@ def test_put_get_list_and_drop(shell: Shell) -> None:
     assert "is dropped" in shell.run("%nq_drop signals").out
     assert len(shell.run("%nq_ls").value) == 0
     assert len(shell.ip.user_ns["new"]) == 20
+
+
+def test_several_names_are_dropped_or_none(shell: Shell) -> None:
+    """One name that is not there, and all the others stay."""
+    shell.run("import numpy as np\na = np.ones(3)\n%nq_put a a\n%nq_put b a\n%nq_put c a")
+    assert "no dataset 'x'" in shell.run("%nq_drop a x b").err
+    assert shell.run("%nq_drop a b a").out == "a, b are dropped; frames that are held stay readable.\n"
+    assert [row.name for row in shell.run("%nq_ls").value] == ["c"]
+
+
+def test_a_file_whose_name_tells_nothing(shell: Shell, tmp_path: Path) -> None:
+    """Path, symbol and timeframe load it; the error about a path alone holds a line that can be pasted."""
+    shutil.copy(shell.data / "NQ - 30 min - ETH.csv", tmp_path / "week.csv")
+    failed = shell.run("%nq_load week.csv as bars").err
+    pasted = failed.split("`")[1]
+    assert pasted == "%nq_load week.csv 30min --symbol NQ"
+    assert "'" not in failed
+    for line in (pasted, "%nq_load week.csv NQ 30min"):
+        assert f"{shell.rows:,} bars" in shell.run(line).out
+
+
+def test_the_pool_tells_of_what_is_dropped_and_held(shell: Shell) -> None:
+    """`%nq` and `%nq_status` say where the memory is that no dataset has."""
+    shell.run("import numpy as np\na = np.zeros(1 << 17)\n%nq_put a a\nheld = %nq_get a --as numpy\n%nq_drop a")
+    for magic in ("%nq", "%nq_status"):
+        assert "1.0 MiB of it in old or dropped versions that are still held" in repr(shell.run(magic).value)
+    shell.run("del held")
+    wait_until(lambda: "; " not in repr(shell.run("%nq_status").value), message="the memory to be freed")
 
 
 def test_an_older_version_that_is_held_can_be_had(shell: Shell) -> None:
@@ -146,6 +178,22 @@ def test_help_shows_usage_options_and_examples() -> None:
         assert f"%{magic}" in getattr(NQMagics, magic).__doc__
 
 
+@pytest.mark.parametrize("magic", sorted(NQMagics.magics["line"]))
+def test_help_can_be_asked_for(shell: Shell, magic: str) -> None:
+    """`--help` and `-h` print what `?` shows, and do nothing else."""
+    for option in ("--help", "-h"):
+        ran = shell.run(f"%{magic} {option}")
+        assert (ran.failed, ran.value, ran.err) == (False, None, "")
+        assert ran.out.strip() == inspect.getdoc(getattr(NQMagics, magic)).strip()
+    assert list(shell.store.iterdir()) == []
+
+
+def test_help_says_what_is_asked_for_most(shell: Shell) -> None:
+    """The server that may be required, and how long an old version lives."""
+    assert "[--require server]" in shell.run("%nq_status -h").out
+    assert "An old version lives only while somebody holds it" in shell.run("%nq_get -h").out
+
+
 def test_progress_is_shown_when_it_may(shell: Shell) -> None:
     """With the delay set to zero the parse shows its line, and wipes it."""
     shell.run("%config NQMagics.progress_after_seconds = 0")
@@ -178,7 +226,7 @@ def test_an_interrupt_leaves_nothing_behind(shell: Shell, monkeypatch: pytest.Mo
     before = shell.stored()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", Interrupting(sys.stdout))
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(UsageError, match=r"^interrupted: nothing was shared$"):
             shell.ip.run_line_magic("nq_load", "NQ 30min as bars")
     assert "bars" not in shell.ip.user_ns
     assert {p for p in shell.stored() - before if not p.endswith(".build")} == set()

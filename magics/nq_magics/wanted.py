@@ -1,0 +1,129 @@
+"""Which bars a line of `%nq_load` means: path, symbol and timeframe among its bare words.
+
+A path may hold spaces without quotes, because `{path}` puts it there so. A timeframe may hold spaces too
+(`30 min`), and everything behind one could be the name of a series (`5min_extended`). So a word that is
+left over must not become part of the timeframe: only the usual series may be written with a space.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from IPython.core.error import UsageError
+
+from jupyter_nq.errors import NQError, UnknownTimeframe
+from nq_magics.arguments import INTO, quoted, surplus
+
+FILE_ENDINGS = (".csv", ".txt", ".tsv", ".dat")
+_SERIES = frozenset({"extended", "ext", "eth", "rth", "regular"})
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the words say; None is what they leave open."""
+
+    source: str | None = None
+    """A path, or a symbol."""
+    symbol: str | None = None
+    """Only behind a path."""
+    timeframe: str | None = None
+
+    def example(self) -> str:
+        """Return the line that says all about a file whose name does not tell what it holds."""
+        source = quoted(self.source) if self.source else "PATH"
+        return f"%nq_load {source} {self.timeframe or '30min'} --symbol {self.symbol or 'NQ'}"
+
+
+def wanted_bars(words: Sequence[str], symbol: str | None = None) -> Wanted:
+    """Tell path, symbol and timeframe among the bare words of `%nq_load`; `symbol` is that of `--symbol`.
+
+    The longest run of words that is a file, or that ends like one, is the path. Otherwise the first word
+    is the symbol, unless the words begin with a timeframe, which then means the default symbol.
+
+    Raises
+    ------
+    UsageError
+        A word is left over, or there are two timeframes or two symbols.
+
+    >>> wanted_bars(["NQ", "30", "min"])
+    Wanted(source='NQ', symbol=None, timeframe='30 min')
+    >>> wanted_bars(["30", "min"])
+    Wanted(source=None, symbol=None, timeframe='30 min')
+    >>> wanted_bars(["my", "week.csv", "NQ", "30min"])
+    Wanted(source='my week.csv', symbol='NQ', timeframe='30min')
+    """
+    into = next((i for i, word in enumerate(words) if word.lower() in INTO), None)
+    if into:
+        raise UsageError(surplus(words[into:], assigns=True))
+    source, rest = _source(words)
+    behind = None
+    if source is not None and rest and is_path(source) and not _timeframe_words(rest):
+        behind, rest = _symbol(rest), rest[1:]
+    named = behind or (source if source is not None and not is_path(source) else None)
+    if symbol is not None and named is not None and symbol.upper() != named.upper():
+        raise UsageError(f"Two symbols are given, {named!r} and --symbol {symbol}; leave one of them out.")
+    return Wanted(source, behind or symbol, _timeframe(rest))
+
+
+def is_path(source: str) -> bool:
+    """Is it a path, and not a symbol?"""
+    return os.sep in source or source.lower().endswith(FILE_ENDINGS)
+
+
+def _source(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """Return the path or symbol that the words begin with, and the words behind it."""
+    for end in range(len(words), 0, -1):
+        path = " ".join(words[:end])
+        if path.lower().endswith(FILE_ENDINGS):
+            return str(Path(path).expanduser()), words[end:]
+        if end > 1 and Path(path).expanduser().is_file():
+            return str(Path(path).expanduser().absolute()), words[end:]
+    if words and os.sep in words[0]:
+        return str(Path(words[0]).expanduser()), words[1:]
+    if not words or _timeframe_words(words):
+        return None, words
+    return words[0], words[1:]
+
+
+def _symbol(words: Sequence[str]) -> str:
+    """Return the symbol that stands behind a path."""
+    from jupyter_nq.bars.instruments import instrument
+
+    if len(words) > 1 and _timeframe_words(words[1:]):
+        return words[0]  # the session says so when there is no such symbol
+    with suppress(NQError):
+        return instrument(words[0]).symbol
+    raise UsageError(f"{words[0]!r} behind the path is neither a symbol nor a timeframe; `as VAR` assigns a variable.")
+
+
+def _timeframe(words: Sequence[str]) -> str | None:
+    count = _timeframe_words(words)
+    if not count:  # the session says what is wrong with it
+        return " ".join(words) or None
+    while count < len(words) and words[count].lower() in _SERIES:
+        count += 1
+    timeframe, spare = " ".join(words[:count]), words[count:]
+    if not spare:
+        return timeframe
+    if _timeframe_words(spare):
+        raise UsageError(f"Two timeframes are given, {timeframe!r} and {' '.join(spare)!r}; one load reads one.")
+    raise UsageError(surplus(spare, assigns=True))
+
+
+def _timeframe_words(words: Sequence[str]) -> int:
+    """Return how many words the timeframe has that they begin with; 0 when there is none."""
+    return next((n for n in (1, 2) if n <= len(words) and _is_timeframe(" ".join(words[:n]))), 0)
+
+
+def _is_timeframe(text: str) -> bool:
+    from jupyter_nq.bars.timeframe import parse_timeframe
+
+    try:
+        parse_timeframe(text)
+    except UnknownTimeframe:
+        return False
+    return True
