@@ -25,13 +25,13 @@ from jupyter_nq.buffers.names import is_object_id
 from jupyter_nq.buffers.platform import process_is_alive
 from jupyter_nq.cli.doctor.checks import read_marker
 from jupyter_nq.cli.doctor.findings import Failed
-from jupyter_nq.cli.report import who
-from jupyter_nq.cli.text import size
 from jupyter_nq.cli.view import holders, reach, store_path
 from jupyter_nq.client.hosting import LOCK_NAME
+from jupyter_nq.client.listing import who
 from jupyter_nq.client.records import Dataset, Holder, Status
 from jupyter_nq.config import Settings, load_settings
 from jupyter_nq.errors import StoreError
+from jupyter_nq.sizes import size
 
 _PARTS = ("tmp", "obj", "names")
 _OWN = frozenset({*_PARTS, MARKER, SOCKET, LOCK_NAME})
@@ -197,9 +197,9 @@ def _named(found: tuple[Holder, ...]) -> str:
 
 def _print(outcome: Outcome) -> None:
     for line in outcome.removed:
-        print(f"left     {line}")
+        print(f"not held  {line}")
     for line in outcome.refused:
-        print(f"refused  {line}")
+        print(f"refused   {line}")
     if not outcome.removed:
         print("There is nothing to remove.")
 

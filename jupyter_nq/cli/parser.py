@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jupyter_nq import __version__
 
 _ROWS = 20_000  # a year and three quarters of 30-minute bars
+_LEAST_DEMO_ROWS = 92  # two sessions: one tells the reader the zone, and the notebooks' averages take 60 bars
 _SEED = 7
 _LAYOUTS = "30min (the damaged day-first one), 5min, 5min_extended, iso, 1min"
 _DESCRIPTION = """One NQ dataset, parsed right once, shared in memory by every Jupyter notebook.
@@ -19,6 +20,13 @@ _EPILOG = "Exit code: 0 done, 1 it was done and something is wrong, 2 it could n
 
 class OneLineParser(argparse.ArgumentParser):
     """A parser whose errors are one line, like all errors of the commands."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse an unknown argument here, so that the error names the help of the command it was given to."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"there is no argument {unknown[0]!r} here")
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"jupyter nq: {message}. {self.prog} --help shows what it takes.\n")
@@ -57,7 +65,7 @@ def _command(
 
 def _demo(command: OneLineParser) -> None:
     command.add_argument("--data", metavar="DIR", help="use the bar files of this directory instead of sample data")
-    command.add_argument("--rows", type=positive, default=_ROWS, help="30-minute bars of the sample (%(default)s)")
+    command.add_argument("--rows", type=demo_rows, default=_ROWS, help="30-minute bars of the sample (%(default)s)")
     command.add_argument("--seed", type=int, default=_SEED, help="seed of the sample (%(default)s)")
     command.add_argument("--keep", action="store_true", help="keep the executed notebooks, the data and the store")
 
@@ -90,4 +98,12 @@ def positive(text: str) -> int:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def demo_rows(text: str) -> int:
+    """Return a number of rows that the example notebooks can work with."""
+    value = positive(text)
+    if value < _LEAST_DEMO_ROWS:
+        raise argparse.ArgumentTypeError(f"{text!r} is too few; the notebooks need {_LEAST_DEMO_ROWS} bars")
     return value

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from datetime import UTC, datetime
 from typing import Any
 
-from jupyter_nq.cli.text import size, table
 from jupyter_nq.cli.view import NO_COORDINATOR, View, look
+from jupyter_nq.client.listing import listed, plain, pool, problem
 from jupyter_nq.client.records import Dataset, Holder
 from jupyter_nq.config import load_settings
-
-_AGES = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def status(arguments: Namespace) -> int:
@@ -80,13 +77,14 @@ def _json(document: dict[str, Any]) -> str:
 def _status_text(view: View) -> str:
     found = view.status
     lines = [("store", str(view.path) if view.exists else f"{view.path} (nothing was shared there yet)")]
-    lines.append(("coordinator", f"{found.host}, pid {found.host_pid}" if found else "none runs"))
+    lines.append(("coordinator", f"{plain(found.host)} (pid {found.host_pid})" if found else "none runs"))
     if view.exists:
-        lines.append(("pool", f"{size(view.pool_used_bytes)} used of {size(view.pool_limit_bytes)}"))
+        superseded = found.superseded_bytes if found else 0
+        lines.append(("pool", pool(view.pool_used_bytes, view.pool_limit_bytes, superseded)))
     lines.append(("datasets", str(len(view.datasets))))
     if found:
         lines.append(("connected", f"{found.peers} processes"))
-        lines.append(("problem", found.problem or "none"))
+        lines.append(("problem", problem(found.problem, found.problem_at)))
     return "\n".join(f"{label:<12} {value}" for label, value in lines)
 
 
@@ -95,29 +93,5 @@ def _datasets_text(view: View) -> str:
         return f"{view.path}: nothing was shared there yet."
     if not view.datasets:
         return f"{view.path} holds no dataset."
-    now = datetime.now(UTC)
-    rows = [_row(dataset, (now - dataset.created).total_seconds()) for dataset in view.datasets]
-    text = table(["name", "version", "rows", "size", "age", "held by"], rows, right=[1, 2, 3, 4])
+    text = listed(view.datasets)
     return text if view.status else f"{text}\n{NO_COORDINATOR}"
-
-
-def _row(dataset: Dataset, age_seconds: float) -> list[str]:
-    held = ", ".join(who(holder) for holder in dataset.holders) or "-"
-    return [dataset.name, str(dataset.version), f"{dataset.rows:,}", size(dataset.bytes), age(age_seconds), held]
-
-
-def who(holder: Holder) -> str:
-    """Return a holder as one reads it: its notebook's or program's name, with the pid."""
-    return f"{holder.who} ({holder.pid})"
-
-
-def age(duration: float) -> str:
-    """Return an age in its largest whole unit.
-
-    >>> age(3), age(90), age(7_300), age(200_000)
-    ('3 s', '1 min', '2 h', '2 d')
-    """
-    for step, unit in _AGES:
-        if duration >= step:
-            return f"{int(duration // step)} {unit}"
-    return f"{max(0, int(duration))} s"

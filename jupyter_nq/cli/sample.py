@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jupyter_nq.bars.sample import LAYOUTS, write_sample
-from jupyter_nq.cli.text import size, table
+from jupyter_nq.client.listing import table
+from jupyter_nq.sizes import size
 
 
 def sample(arguments: Namespace) -> int:
@@ -15,9 +16,16 @@ def sample(arguments: Namespace) -> int:
     where, layouts = Path(arguments.directory), arguments.layout or None
     if not arguments.force:
         _check_free(where, layouts or LAYOUTS)
-    written = write_sample(where, rows=arguments.rows, seed=arguments.seed, layouts=layouts)
+    written = _write(where, arguments.rows, arguments.seed, layouts)
     print(table(["file", "size"], [[str(path), size(path.stat().st_size)] for path in written], right=[1]))
     return 0
+
+
+def _write(where: Path, rows: int, seed: int, layouts: list[str] | None) -> list[Path]:
+    try:
+        return write_sample(where, rows=rows, seed=seed, layouts=layouts)
+    except OSError as exc:
+        raise OSError(f"The sample cannot be written to {where}: {exc.strerror}. Name another directory.") from exc
 
 
 def _check_free(where: Path, layouts: Iterable[str]) -> None:

@@ -58,9 +58,9 @@ def look(settings: Settings) -> View:
         The directory is not a usable store, or its coordinator speaks another protocol or is stuck.
     """
     path = store_path(settings)
-    if not path.is_dir() or not any(path.iterdir()):
+    if not os.path.lexists(path) or _is_blank(path):
         return View(path, False, (), None, 0, 0)
-    store = Store(path, create=False)
+    store = Store(path, create=False)  # says what is wrong with a file, or with a directory of somebody else
     with reach(path, settings) as wire:
         if wire is None:
             datasets = tuple(from_headers(store))
@@ -68,6 +68,11 @@ def look(settings: Settings) -> View:
         status = Status.from_wire(wire.call("status", {}))
         datasets = tuple(Dataset.from_wire(row) for row in wire.call("ls", {}))
     return View(path, True, datasets, status, status.pool_limit_bytes, status.pool_used_bytes)
+
+
+def _is_blank(path: Path) -> bool:
+    """Is it an empty directory of this user, of which the first use makes a store?"""
+    return path.is_dir() and path.stat().st_uid == os.geteuid() and not os.listdir(path)
 
 
 @contextmanager

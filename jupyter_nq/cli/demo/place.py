@@ -68,12 +68,14 @@ def prepare_data(named: str | None, work: Path, rows: int, seed: int) -> tuple[P
         data = work / "data"
         write_sample(data, rows=rows, seed=seed, layouts=(SLOW, FINE))
     else:
-        data = Path(named).absolute()
+        data = Path(named).expanduser().absolute()
+        if not data.is_dir():
+            raise SourceNotFound(f"--data {named}: there is no such directory. Name one that holds bar files.")
     found = available(data)
     timeframes = {file.timeframe for file in found if file.symbol == "NQ"}
     if SLOW not in timeframes:
         there = ", ".join(sorted(f"{file.symbol} {file.timeframe}" for file in found)) or "no bar file"
-        raise SourceNotFound(f"{data} holds {there}; the example notebooks need NQ {SLOW}.")
+        raise SourceNotFound(f"--data {named} holds {there}; the example notebooks need NQ {SLOW}.")
     return data, FINE if FINE in timeframes else SLOW
 
 

@@ -72,12 +72,18 @@ def _prepare(arguments: Namespace, stack: ExitStack) -> Place:
     with _step("bar files") as step:
         store, existed = prepare_store(arguments.store, work, arguments.rows)
         if arguments.keep:
-            stack.callback(print, f"Kept: {work}, and the store (jupyter nq clean --store {store} --yes removes it).")
+            stack.callback(_tell_kept, work, store, arguments.data)
         else:
             stack.callback(_empty, store, keep_directory=existed)
         data, fine = prepare_data(arguments.data, work, arguments.rows, arguments.seed)
         step.note = str(data)
     return Place(work, store, data, fine)
+
+
+def _tell_kept(work: Path, store: Path, data: str | None) -> None:
+    """Name every directory that `--keep` leaves, and what removes it."""
+    print(f"Kept: {work} (notebooks{', server files' if data else ', bar files in data, server files'})")
+    print(f"Kept: {store} (the store; jupyter nq clean --store {store} --yes removes it)")
 
 
 def _empty(store: Path, *, keep_directory: bool) -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from jupyter_nq.cli.demo.notebook_run import CellRun, NotebookRun
-from jupyter_nq.cli.text import one_line, seconds, size, table
+from jupyter_nq.cli.text import one_line, seconds
+from jupyter_nq.client.listing import table
+from jupyter_nq.sizes import size
 
 _TITLE_CHARACTERS = 64
 _LOADED = re.compile(r"^(?P<name>\S+) v\d+: .*\b(?P<how>parsed|mapped) in (?P<took>.+)$", re.MULTILINE)
@@ -84,7 +86,7 @@ def desk_table(datasets: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         [
             row["name"],
-            str(row["version"]),
+            f"v{row['version']}",
             f"{row['rows']:,}",
             size(row["bytes"]),
             ", ".join(holder["who"] for holder in row["holders"]) or "nobody",

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from jupyter_nq.buffers.directory import MARKER, SOCKET
 from jupyter_nq.cli.doctor.findings import Failed, Finding, attempt
-from jupyter_nq.cli.text import seconds, size
+from jupyter_nq.cli.text import seconds
+from jupyter_nq.sizes import size
 
 _SOCKET_LIMIT_BYTES = 107
 _LEAST_ROOM_BYTES = 16 << 20  # 16 MiB: a year of 5-minute bars and its temporary file

@@ -11,11 +11,12 @@ from jupyter_nq.buffers import Store
 from jupyter_nq.buffers.directory import MARKER, SOCKET
 from jupyter_nq.cli.doctor import checks, two_processes
 from jupyter_nq.cli.doctor.findings import Failed, Finding, attempt
-from jupyter_nq.cli.text import seconds, size
+from jupyter_nq.cli.text import seconds
 from jupyter_nq.cli.view import reach, store_path
 from jupyter_nq.client.records import Status
 from jupyter_nq.config import Settings, load_settings
 from jupyter_nq.errors import ChecksumError, UnknownDataset
+from jupyter_nq.sizes import size
 
 _TOGETHER = (
     two_processes.lock,

@@ -25,7 +25,8 @@ from typing import Any
 
 from jupyter_nq.cli.doctor.findings import Failed, Finding, attempt
 from jupyter_nq.cli.doctor.futex import Word
-from jupyter_nq.cli.text import seconds, size
+from jupyter_nq.cli.text import seconds
+from jupyter_nq.sizes import size
 
 _TIMEOUT_SECONDS = 10.0
 _PAGE_BYTES = 64 << 10  # 64 KiB: several pages of any size in use

@@ -39,8 +39,8 @@ def test_lists_first(run: Run, store: Store) -> None:
     """Without --yes and without a terminal it lists and removes nothing."""
     code, said, _ = run("clean", "--store", store.path)
     assert code == 0
-    assert "left     NQ.30min v1" in said
-    assert f"left     the store {store.path}" in said
+    assert "not held  NQ.30min v1" in said
+    assert f"not held  the store {store.path}" in said
     assert "Nothing was removed" in said
     assert len(store.names()) == 2
 
@@ -75,7 +75,7 @@ def test_refuses_what_is_held(run: Run, store: Store, hold: Callable[[str], int]
     pid = hold("NQ.30min")
     code, said, _ = run("clean", "--yes", "--store", store.path)
     assert code == 1
-    assert f"({pid})" in next(line for line in said.splitlines() if line.startswith("refused"))
+    assert f"(pid {pid})" in next(line for line in said.splitlines() if line.startswith("refused"))
     assert list(store.names()) == ["NQ.30min"]
     assert [info.name for info in store.scan()] == ["NQ.30min"]
 
@@ -127,7 +127,7 @@ def test_through_the_coordinator(run: Run, store: Store) -> None:
         channel.request("status")  # the hold is announced before any request
         code, said, _ = run("clean", "--yes", "--store", store.path)
         assert code == 1
-        assert "left     dataset signals" in said
+        assert "not held  dataset signals" in said
         assert "NQ.30min: held by" in said
         assert f"({os.getpid()})" in said
         assert [row["name"] for row in channel.request("ls")] == ["NQ.30min"]

@@ -63,7 +63,11 @@ def test_store_before_and_after_the_command(line: list[str]) -> None:
         (["list"], "invalid choice: 'list'"),
         (["demo", "--rows", "0"], "'0' is not a whole number of at least 1"),
         (["demo", "--rows", "many"], "'many' is not a whole number"),
+        (["demo", "--rows", "91"], "'91' is too few; the notebooks need 92 bars"),
         (["sample"], "DIR"),
+        (["ls", "--bogus"], "no argument '--bogus' here. jupyter nq ls --help shows"),
+        (["ls", "more"], "no argument 'more' here. jupyter nq ls --help shows"),
+        (["--bogus", "ls"], "jupyter nq --help shows"),
     ],
 )
 def test_errors_are_one_line(line: list[str], part: str, capsys: pytest.CaptureFixture[str]) -> None:

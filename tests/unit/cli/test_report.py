@@ -42,10 +42,10 @@ def test_headers_tell_without_a_coordinator(run: Run, store: Store, hold: Callab
     lines = said.splitlines()
     assert code == 0
     assert lines[0].split() == ["name", "version", "rows", "size", "age", "held", "by"]
-    assert lines[1].split()[:3] == ["NQ.30min", "1", "2,000"]
-    assert lines[1].endswith(f"({pid})")
-    assert lines[2].split()[:3] == ["signals", "3", "10"]
-    assert lines[2].endswith("-")
+    assert lines[1].split()[:3] == ["NQ.30min", "v1", "2,000"]
+    assert lines[1].endswith(f"(pid {pid})")
+    assert lines[2].split()[:3] == ["signals", "v3", "10"]
+    assert lines[2].endswith("nobody")
     assert lines[3] == NO_COORDINATOR
     assert "coordinator  none runs" in run("status", "--store", store.path)[1]
 
@@ -104,6 +104,20 @@ def test_a_foreign_directory_is_one_line(run: Run, tmp_path: Path) -> None:
     assert (code, said) == (2, "")
     assert error.startswith("jupyter nq: ")
     assert error.count("\n") == 1
+
+
+def test_what_cannot_be_a_store_is_an_error(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file, a link to nothing and somebody else's directory are no empty stores."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "mine").mkdir()
+    for name, says in (("file", "not a directory"), ("link", "cannot be opened"), ("mine", None)):
+        code, said, error = run("ls", "--store", tmp_path / name)
+        assert (code, says or "") == ((2, says) if says else (0, ""))
+        assert says in error if says else "nothing was shared there yet" in said
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert "belongs to user" in run("ls", "--store", tmp_path / "theirs")[2]
 
 
 def test_unknown_setting_is_one_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

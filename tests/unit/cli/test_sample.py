@@ -46,8 +46,10 @@ def test_replaces_nothing(run: Run, tmp_path: Path) -> None:
 
 def test_wrong_use_is_one_line(run: Run, tmp_path: Path) -> None:
     """An unknown layout and a directory that cannot be made are one sentence each."""
-    for line in (["sample", tmp_path, "--layout", "30mn"], ["sample", "/proc/nowhere"]):
+    (tmp_path / "file").touch()
+    for line in (["sample", tmp_path, "--layout", "30mn"], ["sample", "/proc/nowhere"], ["sample", tmp_path / "file"]):
         code, _, error = run(*line)
         assert code == 2
         assert error.startswith("jupyter nq: ")
         assert error.count("\n") == 1
+        assert "Errno" not in error

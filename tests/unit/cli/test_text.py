@@ -1,4 +1,4 @@
-"""Tables and figures for a terminal."""
+"""Figures and lines for a terminal."""
 
 from __future__ import annotations
 
@@ -7,26 +7,15 @@ import importlib
 
 import pytest
 
-from jupyter_nq.cli.text import one_line, seconds, size, table
+from jupyter_nq.cli.text import one_line, seconds
 
 
-@pytest.mark.parametrize("module", ["text", "report", "demo.summary", "parser"])
+@pytest.mark.parametrize("module", ["text", "demo.summary", "parser"])
 def test_examples(module: str) -> None:
     """The examples in the docstrings are true."""
     result = doctest.testmod(importlib.import_module(f"jupyter_nq.cli.{module}"))
     assert result.attempted > 0
     assert result.failed == 0
-
-
-def test_table_without_rows() -> None:
-    """A table without rows is its headers."""
-    assert table(["name", "rows"], [], right=[1]) == "name  rows"
-
-
-@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 << 30, "3.0 GiB")])
-def test_size(count: int, text: str) -> None:
-    """Bytes appear in the unit that suits them."""
-    assert size(count) == text
 
 
 @pytest.mark.parametrize(("duration", "text"), [(1.0, "1.0 s"), (0.0999, "100 ms"), (0.005, "5.00 ms"), (0, "0.0 us")])

@@ -55,6 +55,8 @@ def test_data_without_bars(tmp_path: Path, write: Callable[[Path, list[str]], No
     """A directory without 30-minute NQ bars is an error that lists what is there."""
     with pytest.raises(SourceNotFound, match="no bar file"):
         demo_place.prepare_data(str(tmp_path), tmp_path, 1, 1)
+    with pytest.raises(SourceNotFound, match="--data /nope: there is no such directory"):
+        demo_place.prepare_data("/nope", tmp_path, 1, 1)
     write(tmp_path, ["iso"])
     with pytest.raises(SourceNotFound, match="ES 30min"):
         demo_place.prepare_data(str(tmp_path), tmp_path, 1, 1)

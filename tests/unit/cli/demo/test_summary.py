@@ -54,7 +54,7 @@ def test_desk() -> None:
     row = {"name": "x", "version": 2, "rows": 1000, "bytes": 1 << 20}
     held = {**row, "holders": [{"who": "a.ipynb"}, {"who": "b.ipynb"}]}
     text = summary.desk_table([held, {**row, "name": "y", "holders": []}])
-    assert text.splitlines()[1].split() == ["x", "2", "1,000", "1.0", "MiB", "a.ipynb,", "b.ipynb"]
+    assert text.splitlines()[1].split() == ["x", "v2", "1,000", "1.0", "MiB", "a.ipynb,", "b.ipynb"]
     assert text.splitlines()[2].endswith("nobody")
     assert summary.shared_line([held]).startswith("1.0 MiB of shared memory")
     assert "2.0 MiB" in summary.shared_line([held])
