@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
 from jupyter_nq.cli.demo import summary
 from jupyter_nq.cli.demo.notebook_run import CellRun, NotebookRun
+from jupyter_nq.cli.demo.run import _tell_kept
 
 PARSED = "NQ.30min v1: 20,000 bars, 2023-01-01 23:00 to 2024-09-09 12:00 UTC, parsed in 412 ms\n  zone: UTC"
 MAPPED = "NQ.30min v1: 20,000 bars, 2023-01-01 23:00 to 2024-09-09 12:00 UTC, mapped in 398 ms"
@@ -58,3 +61,13 @@ def test_desk() -> None:
     assert text.splitlines()[2].endswith("nobody")
     assert summary.shared_line([held]).startswith("1.0 MiB of shared memory")
     assert "2.0 MiB" in summary.shared_line([held])
+
+
+def test_what_is_kept_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--keep` names every directory that stays, and how to remove the store."""
+    _tell_kept(Path("/tmp/work"), Path("/dev/shm/store"), None)
+    _tell_kept(Path("/tmp/work"), Path("/dev/shm/store"), "/my/bars")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Kept: /tmp/work (notebooks, bar files in data, server files)"
+    assert lines[1].startswith("Kept: /dev/shm/store (the store; jupyter nq clean --store /dev/shm/store --yes")
+    assert lines[2] == "Kept: /tmp/work (notebooks, server files)"
