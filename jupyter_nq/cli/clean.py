@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -26,15 +27,17 @@ from jupyter_nq.buffers.platform import process_is_alive
 from jupyter_nq.cli.doctor.checks import read_marker
 from jupyter_nq.cli.doctor.findings import Failed
 from jupyter_nq.cli.view import holders, reach, store_path
-from jupyter_nq.client.hosting import LOCK_NAME
+from jupyter_nq.client.hosting import LOCK_NAME, give_back, take_lock
 from jupyter_nq.client.listing import who
+from jupyter_nq.client.policy import POLICY_NAME
 from jupyter_nq.client.records import Dataset, Holder, Status
 from jupyter_nq.config import Settings, load_settings
+from jupyter_nq.coordinator.drops import DROPS_NAME, Drops
 from jupyter_nq.errors import StoreError
 from jupyter_nq.sizes import size
 
-_PARTS = ("tmp", "obj", "names")
-_OWN = frozenset({*_PARTS, MARKER, SOCKET, LOCK_NAME})
+_PARTS = ("tmp", "obj", "names", DROPS_NAME)
+_OWN = frozenset({*_PARTS, MARKER, SOCKET, LOCK_NAME, POLICY_NAME, f".{POLICY_NAME}"})
 
 
 @dataclass
@@ -58,6 +61,9 @@ def clean(arguments: Namespace) -> int:
     if not planned.removed or not (arguments.yes or _agrees()):
         return 1 if planned.refused else 0
     done = sweep(path, settings, really=True)
+    for line in done.refused:
+        if line not in planned.refused:
+            print(f"refused   {line}")
     print(f"Removed {len(done.removed)} of {len(planned.removed)}.")
     return 1 if done.refused else 0
 
@@ -89,13 +95,14 @@ def sweep(path: Path, settings: Settings, *, really: bool) -> Outcome:
         if wire is None:
             return _alone(path, really=really, keep_directory=False)
         outcome = Outcome()
-        for dataset in (Dataset.from_wire(row) for row in wire.call("ls", {})):
+        for row in wire.call("ls", {}):
+            dataset = Dataset.from_wire(row)
             if dataset.holders:
                 outcome.refused.append(f"{dataset.name}: held by {_named(dataset.holders)}")
                 continue
             outcome.removed.append(f"dataset {dataset.name} ({size(dataset.bytes)})")
             if really:
-                wire.call("drop", {"name": dataset.name})
+                wire.call("drop", {"name": dataset.name, "id": row["id"]})
         status = Status.from_wire(wire.call("status", {}))
         outcome.refused.append(f"{path} itself: its coordinator runs in {status.host} ({status.host_pid})")
         return outcome
@@ -105,8 +112,8 @@ def sweep(path: Path, settings: Settings, *, really: bool) -> Outcome:
 def _alone(path: Path, *, really: bool, keep_directory: bool) -> Outcome:
     """Sweep a store that has no coordinator, as its only keeper for the moment."""
     outcome = Outcome()
-    with _coordinator_lock(path):
-        store = Store(path, create=False)
+    store = Store(path, create=False)
+    with _coordinator_lock(store):
         _objects(store, outcome, really)
         _temporary(store, outcome, really)
         if (path / SOCKET).is_socket():
@@ -118,14 +125,14 @@ def _alone(path: Path, *, really: bool, keep_directory: bool) -> Outcome:
 
 
 @contextmanager
-def _coordinator_lock(path: Path) -> Iterator[None]:
-    descriptor = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def _coordinator_lock(store: Store) -> Iterator[None]:
+    descriptor = take_lock(store)
+    if descriptor is None:
+        raise StoreError(f"{store.path}: a coordinator is just starting or stopping there. Try again in a moment.")
     try:
-        if not try_flock(descriptor, fcntl.LOCK_EX):
-            raise StoreError(f"{path}: a coordinator is just starting or stopping there. Try again in a moment.")
         yield
     finally:
-        os.close(descriptor)
+        give_back(descriptor)
 
 
 def _objects(store: Store, outcome: Outcome, really: bool) -> None:
@@ -145,29 +152,46 @@ def _objects(store: Store, outcome: Outcome, really: bool) -> None:
             for name in called:
                 store.unlink(name)
     for path in [damaged.path for damaged in store.damaged()]:
-        if not is_object_id(path.name) or not path.is_file():
+        if not is_object_id(path.name) or not _is_plain(path):
             outcome.refused.append(f"{path}: not a file of the package")
         elif _is_locked(path):
             outcome.refused.append(f"damaged object {path.name}: a process holds it")
         else:
             outcome.removed.append(f"damaged object {path.name}")
             if really:
-                path.unlink()
+                path.unlink(missing_ok=True)
 
 
 def _temporary(store: Store, outcome: Outcome, really: bool) -> None:
     for file in sorted((store.path / "tmp").iterdir()):
+        if not file.is_symlink() and not _is_plain(file):
+            outcome.refused.append(f"{file}: not a file of the package")
+            continue
         if not file.is_symlink() and _is_locked(file):
             outcome.refused.append(f"temporary file {file.name}: a process is writing it")
             continue
         outcome.removed.append(f"temporary file {file.name}")
         if really:
-            file.unlink()
+            file.unlink(missing_ok=True)
+
+
+def _is_plain(file: Path) -> bool:
+    """Tell whether this is a regular file: a pipe would keep whoever opens it waiting."""
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)
+    except FileNotFoundError:
+        return True  # removed meanwhile, which is what we are about to do
 
 
 def _is_locked(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return not try_flock(opened.fileno(), fcntl.LOCK_EX)
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not try_flock(descriptor, fcntl.LOCK_EX)
+    finally:
+        os.close(descriptor)
 
 
 def _directory(store: Store, outcome: Outcome, really: bool, keep: bool) -> None:
@@ -183,12 +207,19 @@ def _directory(store: Store, outcome: Outcome, really: bool, keep: bool) -> None
         return
     for name in store.names():
         store.unlink(name)
-    for part in _PARTS:
-        (path / part).rmdir()
-    (path / LOCK_NAME).unlink()
-    (path / MARKER).unlink()
-    if not keep and not os.path.ismount(path):
-        path.rmdir()
+    try:
+        for record in Drops(path).read().items():
+            Drops(path).forget(*record)
+        for part in _PARTS:
+            if (path / part).is_dir():
+                (path / part).rmdir()
+        for name in (POLICY_NAME, f".{POLICY_NAME}", LOCK_NAME, MARKER):
+            (path / name).unlink(missing_ok=True)
+        if not keep and not os.path.ismount(path):
+            path.rmdir()
+    except OSError as exc:
+        outcome.removed.remove(f"the store {path}")
+        outcome.refused.append(f"{path} itself: somebody began to use it meanwhile ({exc.strerror})")
 
 
 def _named(found: tuple[Holder, ...]) -> str:

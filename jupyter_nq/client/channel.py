@@ -1,8 +1,7 @@
 """A process's line to the coordinator: requests from the calling thread, and a keeper that mends the line.
 
-Requests go over one blocking socket, so that a round trip costs no thread switch. The keeper, a daemon
-thread, only waits: for the line to break, and for holds to announce. When the host is gone it connects to
-the next one, or becomes it, so that a script that sleeps for hours is known again within a second; a
+Requests go over one blocking socket, so that a round trip costs no thread switch. When the host is gone, the
+keeper connects to the next one, or becomes it, so that an idle script is known again within a second; a
 request that meets the broken line first does the same and is sent once more. Every operation allows that: a
 coordinator does nothing for who has hung up, publishing is remembered by the object, and a drop that names
 the object it is about never touches what was put there since.
@@ -304,7 +303,7 @@ class Channel:
     # -- what the keeper calls -------------------------------------------------------------------------
     @property
     def wire(self) -> Wire | None:
-        """The present line; None while there is none."""
+        """The present line, if any."""
         return self._wire
 
     def broke(self, wire: Wire) -> None:
@@ -316,12 +315,11 @@ class Channel:
     def flush(self) -> None:
         """Announce holds and send the notes that wait."""
         with self._lock:
-            wire = self._wire
             try:
-                if wire is not None and self._ledger.pending:
-                    self._ledger.announce(wire)
+                if self._wire is not None and self._ledger.pending:
+                    self._ledger.announce(self._wire)
             except OSError:
-                self._drop(wire)
+                self._drop(self._wire)
             self._send_notes()
 
     def mend(self) -> None:

@@ -162,3 +162,43 @@ def test_a_store_of_another_user(run: Run, store: Store) -> None:
     os.chown(store.path, 12345, -1)
     assert "belongs to uid 12345" in run("clean", "--yes", "--store", store.path)[2]
     os.chown(store.path, 0, -1)
+
+
+def test_pipes_and_directories_are_refused_and_wait_for_nobody(run: Run, store: Store) -> None:
+    """Nobody opens what is not a plain file: a pipe would wait for its writer for ever."""
+    os.mkfifo(store.path / "tmp" / "pipe.part")
+    (store.path / "tmp" / "folder").mkdir()
+    os.mkfifo(store.path / "obj" / ("0" * 32))
+    code, said, _ = run("clean", "--yes", "--store", store.path)
+    assert code == 1
+    assert said.count("not a file of the package") == 3
+    assert store.path.exists()
+
+
+def test_a_store_that_somebody_begins_to_use_meanwhile_stays(
+    run: Run, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory is refused in one line, and what was put there is kept."""
+    forget = clean.Drops.read
+
+    def put_meanwhile(drops: clean.Drops) -> dict[str, int]:
+        store.write("late", np.zeros(3))
+        return forget(drops)
+
+    monkeypatch.setattr(clean.Drops, "read", put_meanwhile)
+    code, said, error = run("clean", "--yes", "--store", store.path)
+    assert (code, error) == (1, "")
+    assert "somebody began to use it meanwhile" in said
+    assert "Removed 2 of 3" in said
+    assert [info.name for info in store.scan()] == ["late"]
+
+
+def test_what_hosts_left_beside_the_objects_goes_too(run: Run, store: Store) -> None:
+    """The kept quota and the records of drops are the package's own."""
+    with Channel(store.path, load_settings(store_dir=str(store.path)), role="server") as channel:
+        handle = store.open("signals")
+        channel.request("drop", name="signals")
+    handle.close()
+    assert {"drops", "policy.json"} <= set(os.listdir(store.path))
+    assert run("clean", "--yes", "--store", store.path)[0] == 0
+    assert not store.path.exists()

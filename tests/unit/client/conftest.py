@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jupyter_nq.bars.sample import write_sample
+from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
+
+Open = Callable[..., Channel]
 
 
 @pytest.fixture
@@ -25,3 +29,18 @@ def session(nq_store_dir: Path, data: Path) -> Iterator[Session]:
     """A session that hosts its own coordinator."""
     with Session(settings=Settings(store_dir=str(nq_store_dir), data_dir=str(data))) as opened:
         yield opened
+
+
+@pytest.fixture
+def open_channel(nq_store_dir: Path) -> Iterator[Open]:
+    """Give a function that opens a channel to the test's store; all are closed afterwards."""
+    channels: list[Channel] = []
+
+    def open_channel(**options: Any) -> Channel:
+        seconds = options.pop("connect_seconds", 10.0)
+        channels.append(Channel(nq_store_dir, Settings(connect_seconds=seconds), **options))
+        return channels[-1]
+
+    yield open_channel
+    for channel in reversed(channels):
+        channel.close()

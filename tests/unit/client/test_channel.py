@@ -6,9 +6,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,23 +19,7 @@ from jupyter_nq.coordinator.listening import SOCKET_NAME
 from jupyter_nq.errors import CoordinatorUnavailable, StoreError, UnknownDataset, VersionMismatch
 from jupyter_nq.testing import wait_until
 from tests.unit.client.child import Child
-
-Open = Callable[..., Channel]
-
-
-@pytest.fixture
-def open_channel(nq_store_dir: Path) -> Iterator[Open]:
-    """Give a function that opens a channel to the test's store; all are closed afterwards."""
-    channels: list[Channel] = []
-
-    def open_channel(**options: Any) -> Channel:
-        seconds = options.pop("connect_seconds", 10.0)
-        channels.append(Channel(nq_store_dir, Settings(connect_seconds=seconds), **options))
-        return channels[-1]
-
-    yield open_channel
-    for channel in reversed(channels):
-        channel.close()
+from tests.unit.client.conftest import Open
 
 
 def test_the_first_process_hosts_and_says_so(open_channel: Open, nq_store_dir: Path) -> None:

@@ -7,9 +7,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.watch import Watch
 from jupyter_nq.config import Settings
+from jupyter_nq.coordinator.operations import _OPERATIONS
 from jupyter_nq.testing import wait_until
 
 _SETTINGS = Settings(connect_seconds=10)
@@ -92,3 +95,14 @@ def test_a_watch_may_be_closed_from_its_own_callback(nq_store_dir: Path) -> None
         channel.note("problem", text="gap")
         channel.request("status")
     assert calls == ["changed"]
+
+
+def test_a_watch_survives_an_answer_of_another_form(nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it did not expect ends one attempt, not the thread."""
+    heard = Heard()
+    with Channel(nq_store_dir, _SETTINGS), monkeypatch.context() as patch:
+        patch.setitem(_OPERATIONS, "watch", lambda *_: {})
+        with Watch(nq_store_dir, _SETTINGS, "watch", heard) as watching:
+            wait_until(lambda: watching._failure, message="the watch to meet the answer")
+            patch.undo()
+            assert heard.next("changed")["revision"] > 0

@@ -10,7 +10,9 @@ import pytest
 
 from jupyter_nq.buffers import ObjectInfo, Store
 from jupyter_nq.coordinator import Service, Wire, dial
+from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.coordinator.listening import SOCKET_NAME
+from tests.unit.coordinator.desks import arrive
 
 Dial = Callable[..., Wire]
 
@@ -56,3 +58,11 @@ def put(store: Store) -> Callable[..., ObjectInfo]:
         return store.info(info.id)
 
     return put
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """Give a desk with two clients."""
+    desk = Desk()
+    arrive(desk, 1, 2)
+    return desk

@@ -2,65 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator import views
 from jupyter_nq.coordinator.desk import GRACE_SECONDS, Desk
 from jupyter_nq.errors import ProtocolError, StoreError, StoreFull, UnknownDataset
-
-_FULL = 1000
-
-
-def _object(id_: str, name: str = "bars", *, first: int = 0, last: int | None = None, **more: Any) -> ev.StoredObject:
-    version = first if last is None else last
-    fields = {"rows": 10, "bytes": 100, "created_ns": 1, "owner_pid": 7, **more}
-    return ev.StoredObject(id_, name, first, version, **fields)
-
-
-def _arrive(desk: Desk, *peers: int, role: str = "client") -> None:
-    for peer in peers:
-        desk.handle(ev.PeerArrived(peer, 1000 + peer, (), f"program{peer}", role))
-
-
-@pytest.fixture
-def desk() -> Desk:
-    """Give a desk with two clients."""
-    desk = Desk()
-    _arrive(desk, 1, 2)
-    return desk
-
-
-def _publish(desk: Desk, id_: str, name: str = "bars", peer: int = 1) -> list[ev.Action]:
-    return desk.handle(ev.Publish(peer, _object(id_, name)))
+from tests.unit.coordinator.desks import FULL, arrive, publish, stored, ticket_of
 
 
 def test_publishing_stamps_links_and_answers(desk: Desk) -> None:
     """The first version is 1, and the actions come in the order that survives a crash."""
     answer = {"name": "bars", "version": 1, "id": "a", "rows": 10}
-    assert _publish(desk, "a") == [ev.Stamp("a", 1), ev.Link("bars", "a"), ev.Reply(answer)]
+    assert publish(desk, "a") == [ev.Stamp("a", 1), ev.Link("bars", "a"), ev.Reply(answer)]
     assert views.found(desk, "bars", None) == {"id": "a", "name": "bars", "version": 1, "rows": 10}
 
 
 def test_publishing_again_is_the_same_answer_and_no_second_version(desk: Desk) -> None:
     """A request that is sent twice because the line broke counts once, even when the version was replaced."""
-    first = _publish(desk, "a")[-1]
-    assert _publish(desk, "a") == [first]
-    _publish(desk, "b")
+    first = publish(desk, "a")[-1]
+    assert publish(desk, "a") == [first]
+    publish(desk, "b")
     desk.handle(ev.Collected("a", gone=True))
-    assert _publish(desk, "a") == [first]
+    assert publish(desk, "a") == [first]
     assert views.found(desk, "bars", None)["version"] == 2
 
 
 def test_a_replaced_version_goes_when_nobody_holds_it(desk: Desk) -> None:
     """Unheld it goes at once; held it goes when the last holder lets go or leaves."""
-    _publish(desk, "a")
-    assert _publish(desk, "b")[-1] == ev.Collect("a")
+    publish(desk, "a")
+    assert publish(desk, "b")[-1] == ev.Collect("a")
     desk.handle(ev.Hold(1, add=(("b", 2),)))
     desk.handle(ev.Hold(2, add=(("b", 2),)))
-    assert ev.Collect("b") not in _publish(desk, "c")
+    assert ev.Collect("b") not in publish(desk, "c")
     assert views.found(desk, "bars", 2)["id"] == "b"
     assert desk.handle(ev.Hold(1, drop=(("b", 2),))) == []
     assert desk.handle(ev.PeerLeft(2)) == [ev.Collect("b")]
@@ -68,8 +42,8 @@ def test_a_replaced_version_goes_when_nobody_holds_it(desk: Desk) -> None:
 
 def test_what_is_still_locked_is_tried_again_at_a_tick(desk: Desk) -> None:
     """The file's lock is the truth: a collection may fail, and one attempt is under way at a time."""
-    _publish(desk, "a")
-    _publish(desk, "b")
+    publish(desk, "a")
+    publish(desk, "b")
     assert desk.handle(ev.Tick(1.0)) == []
     desk.handle(ev.Collected("a", gone=False))
     assert desk.handle(ev.Tick(2.0)) == [ev.Collect("a")]
@@ -81,18 +55,18 @@ def test_what_is_still_locked_is_tried_again_at_a_tick(desk: Desk) -> None:
 
 def test_a_failed_publish_leaves_everything_as_it_was(desk: Desk) -> None:
     """When the store refuses the stamp or the link, the old version stays the newest."""
-    _publish(desk, "a")
-    _publish(desk, "b")
+    publish(desk, "a")
+    publish(desk, "b")
     desk.handle(ev.Failed())
     assert views.found(desk, "bars", None)["id"] == "a"
     assert desk.handle(ev.Tick(GRACE_SECONDS))[:1] == [ev.Collect("b")]
     desk.handle(ev.Collected("b", gone=False))
-    assert _publish(desk, "b")[0] == ev.Stamp("b", 2)
+    assert publish(desk, "b")[0] == ev.Stamp("b", 2)
 
 
 def test_a_failed_first_publish_leaves_no_name(desk: Desk) -> None:
     """The name is as unknown as before; a second failure changes nothing."""
-    _publish(desk, "a")
+    publish(desk, "a")
     desk.handle(ev.Failed())
     desk.handle(ev.Failed())
     assert views.datasets(desk) == []
@@ -100,30 +74,30 @@ def test_a_failed_first_publish_leaves_no_name(desk: Desk) -> None:
 
 def test_dropping_a_name_unlinks_it_and_frees_what_nobody_holds(desk: Desk) -> None:
     """Holders keep their versions; the next object of the name counts on while they do."""
-    _publish(desk, "a")
+    publish(desk, "a")
     desk.handle(ev.Hold(1, add=(("a", 1),)))
-    _publish(desk, "b")
+    publish(desk, "b")
     actions = desk.handle(ev.Drop(2, "bars"))
     answer = {"name": "bars", "versions": 2, "bytes": 200}
     assert actions == [ev.RecordDrop("bars", 2), ev.Reply(answer), ev.Collect("b")]
     with pytest.raises(UnknownDataset, match="empty"):
         desk.handle(ev.Drop(2, "bars"))
     desk.handle(ev.Collected("b", gone=True))
-    assert _publish(desk, "c")[0] == ev.Stamp("c", 2)
+    assert publish(desk, "c")[0] == ev.Stamp("c", 2)
     assert views.found(desk, "bars", 1)["id"] == "a"
 
 
 def test_a_name_that_went_altogether_counts_from_one_again(desk: Desk) -> None:
     """Nothing is remembered of a name of which nothing is left."""
-    _publish(desk, "a")
+    publish(desk, "a")
     desk.handle(ev.Drop(1, "bars"))
     desk.handle(ev.Collected("a", gone=True))
-    assert _publish(desk, "b")[0] == ev.Stamp("b", 1)
+    assert publish(desk, "b")[0] == ev.Stamp("b", 1)
 
 
 def test_a_failed_drop_keeps_the_name(desk: Desk) -> None:
     """When the link cannot be removed, the dataset is still there."""
-    _publish(desk, "a")
+    publish(desk, "a")
     desk.handle(ev.Drop(1, "bars"))
     desk.handle(ev.Failed())
     assert views.found(desk, "bars", None)["id"] == "a"
@@ -133,84 +107,76 @@ def test_a_failed_drop_keeps_the_name(desk: Desk) -> None:
 def test_an_unknown_name_is_answered_with_the_nearest(desk: Desk) -> None:
     """The message lists what there is, at most ten names."""
     for n in range(12):
-        _publish(desk, f"id{n}", f"NQ.{n}min")
+        publish(desk, f"id{n}", f"NQ.{n}min")
     with pytest.raises(UnknownDataset, match=r"Did you mean 'NQ.3min'.*and 2 more"):
         views.found(desk, "NQ_3min", None)
 
 
 def test_appending_adds_versions_to_the_same_object(desk: Desk) -> None:
     """A version is an object and its rows; an older one is found in the same object."""
-    _publish(desk, "a")
-    grown = _object("a", first=1, last=3, rows=30)
+    publish(desk, "a")
+    grown = stored("a", first=1, last=3, rows=30)
     assert desk.handle(ev.Grown(grown, peer=1)) == [ev.Reply({"name": "bars", "version": 3, "rows": 30})]
     assert views.found(desk, "bars", 2) == {"id": "a", "name": "bars", "version": 2, "rows": None}
-    assert _publish(desk, "b")[0] == ev.Stamp("b", 4)
+    assert publish(desk, "b")[0] == ev.Stamp("b", 4)
 
 
 def test_appending_to_what_was_replaced_is_refused(desk: Desk) -> None:
     """The rows would be lost to everybody, so their writer must know."""
-    _publish(desk, "a")
+    publish(desk, "a")
     desk.handle(ev.Hold(1, add=(("a", 1),)))
-    _publish(desk, "b")
+    publish(desk, "b")
     with pytest.raises(StoreError, match="replaced or dropped"):
-        desk.handle(ev.Grown(_object("a", first=1, last=2), peer=1))
+        desk.handle(ev.Grown(stored("a", first=1, last=2), peer=1))
     assert views.found(desk, "bars", 2)["id"] == "b"
-    assert _publish(desk, "c")[0] == ev.Stamp("c", 3)
+    assert publish(desk, "c")[0] == ev.Stamp("c", 3)
     with pytest.raises(UnknownDataset, match="not known here"):
-        desk.handle(ev.Grown(_object("x", first=1), peer=1))
+        desk.handle(ev.Grown(stored("x", first=1), peer=1))
 
 
 def test_a_reservation_beyond_the_quota_is_refused_with_the_holders(desk: Desk) -> None:
     """The message has the sizes and who holds what; nothing is promised."""
-    desk.handle(ev.Publish(1, _object("a", bytes=600)))
+    desk.handle(ev.Publish(1, stored("a", bytes=600)))
     desk.handle(ev.KernelsReported(2, {}, (ev.Kernel(1002, "k", "a/risk.ipynb", "risk"),)))
     desk.handle(ev.Hold(2, add=(("a", 1),)))
     with pytest.raises(StoreFull, match=r"500 B.*1000 B.*600 B are in use.*risk.ipynb, pid 1002"):
-        desk.handle(ev.Reserve(1, "new", 500, _FULL))
+        desk.handle(ev.Reserve(1, "new", 500, FULL))
     assert desk.used_bytes() == 600
-    desk.handle(ev.Reserve(1, "new", 400, _FULL))
+    desk.handle(ev.Reserve(1, "new", 400, FULL))
     assert desk.used_bytes() == 1000
 
 
 def test_bytes_that_the_desk_does_not_know_count_too(desk: Desk) -> None:
     """Files of other origin take room as well."""
     with pytest.raises(StoreFull, match="990 B are in use"):
-        desk.handle(ev.Reserve(1, "new", 11, _FULL, ev.Measured(990)))
+        desk.handle(ev.Reserve(1, "new", 11, FULL, ev.Measured(990)))
 
 
 def test_a_reservation_ends_with_publish_release_repetition_or_its_peer(desk: Desk) -> None:
     """Promised bytes never outlive their reason."""
-    ticket = _ticket(desk.handle(ev.Reserve(1, "bars", 300, _FULL)))
-    desk.handle(ev.Publish(1, _object("a", bytes=100), ticket))
+    ticket = ticket_of(desk.handle(ev.Reserve(1, "bars", 300, FULL)))
+    desk.handle(ev.Publish(1, stored("a", bytes=100), ticket))
     assert desk.used_bytes() == 100
-    ticket = _ticket(desk.handle(ev.Reserve(1, "bars", 300, _FULL)))
+    ticket = ticket_of(desk.handle(ev.Reserve(1, "bars", 300, FULL)))
     desk.handle(ev.Release(1, ticket))
     desk.handle(ev.Release(1, ticket))
     assert desk.used_bytes() == 100
-    desk.handle(ev.Reserve(1, "bars", 300, _FULL))
-    desk.handle(ev.Reserve(1, "bars", 400, _FULL))
-    desk.handle(ev.Reserve(2, "bars", 50, _FULL))
+    desk.handle(ev.Reserve(1, "bars", 300, FULL))
+    desk.handle(ev.Reserve(1, "bars", 400, FULL))
+    desk.handle(ev.Reserve(2, "bars", 50, FULL))
     assert desk.used_bytes() == 550
     desk.handle(ev.PeerLeft(1))
     assert desk.used_bytes() == 150
-    ticket = _ticket(desk.handle(ev.Reserve(2, "bars", 60, _FULL)))
-    desk.handle(ev.Grown(_object("a", first=1, last=2, bytes=120), 2, ticket))
+    ticket = ticket_of(desk.handle(ev.Reserve(2, "bars", 60, FULL)))
+    desk.handle(ev.Grown(stored("a", first=1, last=2, bytes=120), 2, ticket))
     assert desk.used_bytes() == 120
-
-
-def _ticket(actions: list[ev.Action]) -> int:
-    reply = actions[0]
-    assert isinstance(reply, ev.Reply)
-    ticket = reply.value["ticket"]
-    assert isinstance(ticket, int)
-    return ticket
 
 
 def test_another_peers_ticket_is_not_taken(desk: Desk) -> None:
     """A ticket belongs to the connection that got it."""
-    ticket = _ticket(desk.handle(ev.Reserve(1, "bars", 300, _FULL)))
+    ticket = ticket_of(desk.handle(ev.Reserve(1, "bars", 300, FULL)))
     desk.handle(ev.Release(2, ticket))
-    desk.handle(ev.Publish(2, _object("a", bytes=1), ticket))
+    desk.handle(ev.Publish(2, stored("a", bytes=1), ticket))
     assert desk.used_bytes() == 301
 
 
@@ -218,10 +184,10 @@ def test_the_desk_is_rebuilt_from_headers_and_links() -> None:
     """Links say what is newest; a stamped object that was not linked in time is linked now."""
     desk = Desk()
     objects = (
-        _object("a", first=1, last=2),
-        _object("b", first=3),
-        _object("x", "lost", first=1),
-        _object("u", "unpublished"),
+        stored("a", first=1, last=2),
+        stored("b", first=3),
+        stored("x", "lost", first=1),
+        stored("u", "unpublished"),
     )
     actions = desk.handle(ev.Rebuilt(objects, {"bars": "a", "gone": "nothing"}, now=0.0))
     assert actions == [ev.Unlink("gone"), ev.Link("bars", "b"), ev.Link("lost", "x")]
@@ -232,49 +198,49 @@ def test_the_desk_is_rebuilt_from_headers_and_links() -> None:
 
 def test_a_writer_that_reconnects_publishes_what_it_sealed_before(desk: Desk) -> None:
     """An object without a name waits for its writer; one that was stamped keeps its version."""
-    desk.handle(ev.Rebuilt((_object("u"), _object("s", "stamped", first=4)), {}, now=0.0))
+    desk.handle(ev.Rebuilt((stored("u"), stored("s", "stamped", first=4)), {}, now=0.0))
     assert desk.handle(ev.Tick(1.0)) == []
-    assert _publish(desk, "u")[0] == ev.Stamp("u", 1)
+    assert publish(desk, "u")[0] == ev.Stamp("u", 1)
     answer = {"name": "stamped", "version": 4, "id": "s", "rows": 10}
-    actions = desk.handle(ev.Publish(1, _object("s", "stamped", first=4)))
+    actions = desk.handle(ev.Publish(1, stored("s", "stamped", first=4)))
     assert actions == [ev.Link("stamped", "s"), ev.Reply(answer)]
 
 
 def test_a_stamped_object_that_was_overtaken_is_not_linked_over_a_newer_one(desk: Desk) -> None:
     """Versions never go back."""
-    _publish(desk, "a")
-    _publish(desk, "b")
+    publish(desk, "a")
+    publish(desk, "b")
     with pytest.raises(StoreError, match="replaced before it was named"):
-        desk.handle(ev.Publish(1, _object("late", first=2)))
+        desk.handle(ev.Publish(1, stored("late", first=2)))
 
 
 def test_sealed_objects_that_turn_up_wait_for_their_writer(desk: Desk) -> None:
     """A writer that died between sealing and publishing leaves an object that is freed after a while."""
-    desk.handle(ev.Found((_object("u"),), now=10.0))
-    desk.handle(ev.Found((_object("u"),), now=60.0))
+    desk.handle(ev.Found((stored("u"),), now=10.0))
+    desk.handle(ev.Found((stored("u"),), now=60.0))
     assert desk.handle(ev.Tick(10.0 + GRACE_SECONDS - 1)) == []
     assert desk.handle(ev.Tick(10.0 + GRACE_SECONDS)) == [ev.Collect("u")]
-    _publish(desk, "p")
-    desk.handle(ev.Found((_object("p"),), now=99.0))
+    publish(desk, "p")
+    desk.handle(ev.Found((stored("p"),), now=99.0))
     assert views.found(desk, "bars", None)["id"] == "p"
 
 
 def test_a_name_whose_object_was_removed_by_hand_is_healed(desk: Desk) -> None:
     """The name goes, and can be used again."""
-    _publish(desk, "a")
+    publish(desk, "a")
     desk.handle(ev.Hold(1, add=(("a", 1),)))
     assert desk.handle(ev.Vanished("a")) == [ev.RecordDrop("bars", 1), ev.ForgetDrop("bars", 1)]
     assert desk.handle(ev.Vanished("a")) == []
     assert desk.people.peers[1].holds == {}
-    assert _publish(desk, "b")[0] == ev.Stamp("b", 1)
+    assert publish(desk, "b")[0] == ev.Stamp("b", 1)
 
 
 def test_a_server_takes_over_from_a_host_that_is_none() -> None:
     """A script yields; a server does not; a client cannot ask."""
     script, server = Desk("client"), Desk("server")
     for desk in (script, server):
-        _arrive(desk, 1, role="server")
-        _arrive(desk, 2, role="client")
+        arrive(desk, 1, role="server")
+        arrive(desk, 2, role="client")
     assert script.handle(ev.HandoverAsked(1)) == [ev.Reply({"granted": True}), ev.Yield()]
     assert script.handle(ev.HandoverAsked(2)) == [ev.Reply({"granted": False})]
     assert server.handle(ev.HandoverAsked(1)) == [ev.Reply({"granted": False})]
@@ -297,11 +263,11 @@ def test_the_newest_problem_is_shown_with_its_origin(desk: Desk) -> None:
 
 def test_datasets_name_each_process_once_with_the_newest_version_it_holds(desk: Desk) -> None:
     """A process with two connections and two versions is one holder."""
-    _publish(desk, "a")
+    publish(desk, "a")
     desk.handle(ev.PeerArrived(3, 1001, (), "program1", "client"))
     desk.handle(ev.Hold(1, add=(("a", 1),)))
     desk.handle(ev.Hold(2, add=(("a", 1), ("unknown", 1))))
-    _publish(desk, "b", peer=2)
+    publish(desk, "b", peer=2)
     desk.handle(ev.Hold(3, add=(("b", 2),)))
     row = views.datasets(desk)[0]
     assert [(h["pid"], h["version"]) for h in row["holders"]] == [(1001, 2), (1002, 1)]
@@ -311,14 +277,14 @@ def test_datasets_name_each_process_once_with_the_newest_version_it_holds(desk: 
 
 def test_notebooks_join_kernels_and_connections(desk: Desk) -> None:
     """A kernel is listed before it connects; a child's holds are its notebook's; watchers are not listed."""
-    _publish(desk, "a")
-    _arrive(desk, 3, role="server")
-    _arrive(desk, 4, role="watch")
+    publish(desk, "a")
+    arrive(desk, 3, role="server")
+    arrive(desk, 4, role="watch")
     kernels = (ev.Kernel(1002, "k1", "risk.ipynb", "risk"), ev.Kernel(5000, "k2", "", "kernel k2"))
     desk.handle(ev.KernelsReported(3, {"port": 1}, kernels))
     desk.handle(ev.PeerArrived(5, 6000, (1002,), "worker", "client"))
     desk.handle(ev.Hold(5, add=(("a", 1),)))
-    desk.handle(ev.Reserve(5, "new", 30, _FULL))
+    desk.handle(ev.Reserve(5, "new", 30, FULL))
     rows = {row["who"]: row for row in views.notebooks(desk)}
     assert sorted(rows) == ["kernel k2", "program1", "program3", "risk.ipynb"]
     assert (rows["risk.ipynb"]["holds"], rows["risk.ipynb"]["reserved_bytes"]) == (["bars"], 30)
@@ -332,7 +298,7 @@ def test_every_change_that_can_be_seen_has_a_new_revision(desk: Desk) -> None:
     """What the panel shows changes only with the revision."""
     seen = [desk.revision]
     for event in (
-        ev.Publish(1, _object("a")),
+        ev.Publish(1, stored("a")),
         ev.Hold(1, add=(("a", 1),)),
         ev.KernelsReported(1, {}, ()),
         ev.ProblemReported(1, "x", 1),
@@ -343,104 +309,3 @@ def test_every_change_that_can_be_seen_has_a_new_revision(desk: Desk) -> None:
         desk.handle(event)
         seen.append(desk.revision)
     assert seen == sorted(set(seen))
-
-
-def test_a_drop_is_remembered_until_nothing_of_it_is_left(desk: Desk) -> None:
-    """The next coordinator frees what a reader held of a dropped name, and forgets the drop then."""
-    objects = (_object("a", first=1, last=2), _object("b", first=3))
-    assert desk.handle(ev.Rebuilt(objects, {}, now=0.0, drops={"bars": 3, "gone": 1})) == [ev.ForgetDrop("gone", 1)]
-    assert views.datasets(desk) == []
-    assert set(desk.handle(ev.Tick(1.0))) == {ev.Collect("a"), ev.Collect("b")}
-    assert desk.handle(ev.Collected("b", gone=True)) == []
-    assert desk.handle(ev.Collected("a", gone=True)) == [ev.ForgetDrop("bars", 3)]
-
-
-def test_a_second_drop_of_a_name_replaces_the_record_of_the_first(desk: Desk) -> None:
-    """While a reader holds something of the first."""
-    _publish(desk, "a")
-    desk.handle(ev.Hold(2, add=(("a", 1),)))
-    desk.handle(ev.Drop(1, "bars"))
-    _publish(desk, "b")
-    assert desk.handle(ev.Drop(1, "bars"))[:2] == [ev.RecordDrop("bars", 2), ev.ForgetDrop("bars", 1)]
-
-
-def test_what_was_published_and_dropped_is_not_named_again_by_a_late_request() -> None:
-    """The coordinator that answered the first request is gone, the record of the drop is not."""
-    desk = Desk()
-    desk.handle(ev.Rebuilt((_object("a", first=1),), {}, now=0.0, drops={"bars": 1}))
-    _arrive(desk, 1)
-    with pytest.raises(UnknownDataset, match="was dropped"):
-        desk.handle(ev.Publish(1, _object("a", first=1)))
-    assert views.datasets(desk) == []
-
-
-def test_a_damaged_object_keeps_its_name_until_it_is_replaced_or_dropped(desk: Desk) -> None:
-    """It is listed as damaged, older versions are kept, and both ways out free its file."""
-    broken = _object("x", kind=ev.DAMAGED)
-    assert desk.handle(ev.Rebuilt((broken, _object("old", first=1)), {"bars": "x"}, now=0.0)) == []
-    assert [(row["kind"], row["version"]) for row in views.datasets(desk)] == [("damaged", 0)]
-    assert desk.handle(ev.Tick(GRACE_SECONDS + 1)) == []
-    dropped = desk.handle(ev.Drop(1, "bars"))
-    assert [action for action in dropped if isinstance(action, ev.Collect)] == [ev.Collect("x")]
-    desk.handle(ev.Failed())
-    published = _publish(desk, "new")
-    assert (published[0], published[-1]) == (ev.Stamp("new", 2), ev.Collect("x"))
-
-
-def test_a_writer_discards_what_it_will_not_publish(desk: Desk) -> None:
-    """Only its own, and only while nobody was told of it."""
-    desk.handle(ev.Found((_object("u", owner_pid=1001),), now=0.0))
-    with pytest.raises(StoreError, match="another process"):
-        desk.handle(ev.Discard(2, _object("u", owner_pid=1001)))
-    assert desk.handle(ev.Discard(1, _object("u", owner_pid=1001))) == [ev.Collect("u")]
-    _publish(desk, "p")
-    with pytest.raises(StoreError, match="was published"):
-        desk.handle(ev.Discard(1, _object("p", owner_pid=1001)))
-
-
-def test_a_drop_that_is_asked_for_again_has_worked(desk: Desk) -> None:
-    """It touches neither what was put under the name since, nor a newer version that it did not mean."""
-    _publish(desk, "a")
-    desk.handle(ev.Hold(2, add=(("a", 1),)))
-    assert ev.RecordDrop("bars", 1) in desk.handle(ev.Drop(1, "bars", "a"))
-    _publish(desk, "b")
-    nothing = [ev.Reply({"name": "bars", "versions": 0, "bytes": 0})]
-    assert desk.handle(ev.Drop(1, "bars", "a")) == nothing
-    desk.handle(ev.PeerLeft(2))
-    desk.handle(ev.Collected("a", gone=True))
-    assert desk.handle(ev.Drop(1, "bars", "a")) == nothing
-    desk.handle(ev.Hold(1, add=(("b", 2),)))
-    _publish(desk, "c")
-    with pytest.raises(StoreError, match="newer version"):
-        desk.handle(ev.Drop(1, "bars", "b"))
-    assert views.found(desk, "bars", None)["id"] == "c"
-
-
-def test_a_ticket_of_an_older_coordinator_frees_nothing() -> None:
-    """Tickets are random; here they are counted, to see that they come from where they should."""
-    old, new = Desk(), Desk(new_ticket=iter((7, 8)).__next__)
-    for desk in (old, new):
-        _arrive(desk, 1)
-    tickets = {_ticket(old.handle(ev.Reserve(1, f"n{i}", 1, _FULL))) for i in range(20)}
-    assert len(tickets) == 20
-    assert all(0 <= ticket < 1 << 62 for ticket in tickets)
-    assert _ticket(new.handle(ev.Reserve(1, "bars", 10, _FULL))) == 7
-
-
-def test_what_is_written_of_a_promise_is_counted_once(desk: Desk) -> None:
-    """A writer's growing file, and then its sealed object, are taken off what it was promised."""
-    desk.handle(ev.Reserve(1, "bars", 300, _FULL, at_ns=50))
-    growing = ev.Measured(200, (ev.Unfinished(1001, None, 200, 60),))
-    sealed = ev.Measured(310, (ev.Unfinished(1001, "bars", 310, 60),))
-    assert (desk.used_bytes(growing), desk.used_bytes(sealed), desk.used_bytes()) == (300, 310, 300)
-
-
-def test_what_a_writer_left_behind_is_not_taken_off_its_next_promise(desk: Desk) -> None:
-    """Nor is what another process writes, or what is meant for another name."""
-    left = ev.Measured(400, (ev.Unfinished(1001, "bars", 400, 10),))
-    with pytest.raises(StoreFull, match="400 B are in use"):
-        desk.handle(ev.Reserve(1, "bars", 601, _FULL, left, at_ns=50))
-    desk.handle(ev.Reserve(1, "bars", 300, _FULL, left, at_ns=50))
-    assert desk.used_bytes(left) == 700
-    others = (ev.Unfinished(1002, None, 100, 60), ev.Unfinished(1001, "signals", 100, 60))
-    assert desk.used_bytes(ev.Measured(200, others)) == 500

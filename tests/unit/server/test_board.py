@@ -9,6 +9,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from jupyter_nq.errors import CoordinatorUnavailable
 from jupyter_nq.server.board import Board
 
@@ -182,4 +184,23 @@ async def test_rate_is_bounded() -> None:
     while await _peers(seat) != 20:
         pass
     assert source.reads - 1 <= 20.0 * (loop.time() - began) + 1
+    await board.close()
+
+
+async def test_the_board_survives_what_it_did_not_expect(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A defect is logged once, and the panels see the desk when it is over."""
+    monkeypatch.setattr("jupyter_nq.server.board._RETRY_SECONDS", 0.001)
+    source = Source()
+    source.failure = AttributeError("a defect")
+    board = Board(source.read, FAST, LOG)
+    board.start()
+    seat = board.join()
+    while source.reads < 3:
+        source.read_again.clear()
+        await asyncio.wait_for(source.read_again.wait(), DEADLINE_SECONDS)
+    source.failure = None
+    assert await _peers(seat) == 0
+    assert sum("could not read" in record.message for record in caplog.records) == 1
     await board.close()
