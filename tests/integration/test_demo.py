@@ -77,7 +77,7 @@ def test_the_main_job(scratch: Path, nq_tmpfs: Callable[[str], Path], capsys: py
         assert len(re.findall(rf"{name} +\w+\.ipynb +parsed", said)) == 1
         assert len(re.findall(rf"{name} +\w+\.ipynb +mapped", said)) == 1
         assert re.search(rf"{name} .* execution_engine.ipynb, risk_management.ipynb\n", said)
-    assert re.search(r"signals +1 +2,940 .* risk_management.ipynb", said)
+    assert re.search(r"signals +v1 +2,940 .* risk_management.ipynb", said)
     assert len(re.findall(r"private memory [\d.]+ MiB before, [\d.]+ MiB after", said)) == 2
     assert "counted once" in said
     assert "Everything that was started is stopped." in said
