@@ -303,7 +303,8 @@ class Session:
         ------
         UnknownDataset
         """
-        self.channel.request("drop", name=name)
+        # With the object, so that a drop that is sent again never takes what was put meanwhile.
+        self.channel.request("drop", name=name, id=self._find(name, None))
 
     # -- the desk --------------------------------------------------------------------------------
     def status(self) -> Status:

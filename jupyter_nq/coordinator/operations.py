@@ -33,6 +33,9 @@ from jupyter_nq.errors import (
 
 _LIMIT_SECONDS = 1.0
 
+LASTING = frozenset({"reserve", "publish", "drop", "handover"})
+"""Operations that must not come to pass for somebody who has given up waiting for them."""
+
 
 class Effects(Protocol):
     """What the service does beside answering."""

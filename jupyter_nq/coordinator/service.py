@@ -30,7 +30,7 @@ from jupyter_nq.coordinator.files import survey
 from jupyter_nq.coordinator.freeing import Freeing
 from jupyter_nq.coordinator.identity import peer_credentials, program
 from jupyter_nq.coordinator.listening import SOCKET_NAME, listen
-from jupyter_nq.coordinator.operations import Operations
+from jupyter_nq.coordinator.operations import LASTING, Operations
 from jupyter_nq.coordinator.protocol import Request
 from jupyter_nq.errors import CoordinatorUnavailable, NQError, StoreFull
 
@@ -234,7 +234,7 @@ class Service:
         self._settle()
 
     def _answer(self, connection: Connection, request: Request, *, patient: bool) -> None:
-        if request.number is not None and connection.left:
+        if request.op in LASTING and request.number is not None and connection.left:
             return  # who asked has given up and said so: it must not come to pass any more
         try:
             value = self._operations.perform(connection, request)
