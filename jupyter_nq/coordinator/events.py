@@ -113,7 +113,10 @@ class PeerLeft:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """A peer wants to write `bytes` for `name`; `limit` is the pool's, `at_ns` is now (UTC, since the epoch)."""
+    """A peer wants to write `bytes` for `name`.
+
+    `limit` is the pool's, `configured` whether a setting gives it, `at_ns` is now (UTC, since the epoch).
+    """
 
     peer: int
     name: str
@@ -121,6 +124,7 @@ class Reserve:
     limit: int
     files: Measured = NOT_MEASURED
     at_ns: int = 0
+    configured: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,8 @@ class Operations:
         files, limit = self._measured(), self._limit()
         if self._desk.used_bytes(files) + wanted > limit // 2:  # near the limit, look at it anew
             limit = self._store.pool_limit(self._pool_bytes)
-        return self.apply(ev.Reserve(connection.peer, name, wanted, limit, files, time.time_ns()))
+        configured = limit == self._pool_bytes
+        return self.apply(ev.Reserve(connection.peer, name, wanted, limit, files, time.time_ns(), configured))
 
     def _measured(self) -> ev.Measured:
         return measure(self._store, self._desk.versions.objects)

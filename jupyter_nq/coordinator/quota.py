@@ -19,6 +19,13 @@ from jupyter_nq.errors import StoreFull
 from jupyter_nq.sizes import size
 
 _MOST_NAMED = 5
+_CONFIGURED = "pool_bytes", "raise pool_bytes"
+_FREE = (
+    "80 % of what its file system and memory cgroup leave",
+    "free memory there, enlarge it (in a container --shm-size), or set store_dir to a larger one; "
+    "`jupyter nq doctor` shows the figures",
+)
+"""Where a limit comes from, and what to do about it."""
 
 
 def used_bytes(versions: Versions, people: People, files: Measured) -> int:
@@ -30,10 +37,13 @@ def refuse_beyond(versions: Versions, people: People, wanted: Reserve) -> None:
     """Raise `StoreFull` when a reservation does not fit into the pool."""
     used = used_bytes(versions, people, wanted.files)
     if used + wanted.bytes > wanted.limit:
+        limit = f"{size(wanted.limit)} ({_CONFIGURED[0] if wanted.configured else _FREE[0]})"
+        remedy = _CONFIGURED[1] if wanted.configured else _FREE[1]
+        if versions.objects:
+            remedy = f"Drop what is not needed, delete frames that hold old versions, or {remedy}"
         raise StoreFull(
-            f"{wanted.name!r} needs {size(wanted.bytes)}, but the store may hold {size(wanted.limit)} "
-            f"and {size(used)} are in use{_biggest(versions, people)}. "
-            "Drop what is not needed, delete frames that hold old versions, or raise NQApp.pool_bytes."
+            f"{wanted.name!r} needs {size(wanted.bytes)}, but the store may hold {limit} "
+            f"and {size(used)} are in use{_biggest(versions, people)}. {remedy[0].upper()}{remedy[1:]}."
         )
 
 

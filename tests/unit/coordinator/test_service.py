@@ -172,7 +172,7 @@ def test_the_quota_is_checked_before_anything_is_allocated(service: Service, con
     info = put(wire, "bars", rows=50_000)
     wire.tell("hold", {"add": [[info.id, 1]]})
     before = service.store.used_bytes()
-    with pytest.raises(StoreFull, match=rf"1.0 MiB.*bars version 1, .*held by .*pid {os.getpid()}.*NQApp.pool_bytes"):
+    with pytest.raises(StoreFull, match=rf"1.0 MiB.*bars version 1, .*held by .*pid {os.getpid()}.*raise pool_bytes"):
         wire.call("reserve", {"name": "more", "bytes": 1 << 20})
     assert service.store.used_bytes() == before
 
