@@ -212,7 +212,7 @@ def test_name_of_a_file_that_is_gone_is_free(session: Session, data: Path, tmp_p
 def test_loaded_dataset_is_not_replaced_by_a_put(session: Session) -> None:
     """`put` under the name of a file's dataset is refused; after a drop the name is free."""
     session.load("NQ", "30min")
-    with pytest.raises(UnsupportedData, match="holds. Drop it first"):
+    with pytest.raises(UnsupportedData, match=r"holds\. Drop it first"):
         session.put("NQ.30min", np.arange(3))
     session.drop("NQ.30min")
     assert session.put("NQ.30min", np.arange(3)).rows == 3

@@ -154,7 +154,7 @@ def test_quota_is_checked_before_allocation(nq_store_dir: Path) -> None:
 
 def test_a_store_that_is_too_small_says_how_to_enlarge_it(session: Session) -> None:
     """Without a configured quota the limit is the file system's, and so is the remedy."""
-    with pytest.raises(StoreFull, match="file system and memory cgroup leave.*--shm-size.*jupyter nq doctor"):
+    with pytest.raises(StoreFull, match=r"file system and memory cgroup leave.*--shm-size.*jupyter nq doctor"):
         session.channel.request("reserve", name="huge", bytes=1 << 50)
 
 
