@@ -36,6 +36,10 @@ class Plan:
         """Rows that are written now."""
         return self.content.rows
 
+    def reserving(self, share: float) -> Plan:
+        """Return the same plan with room for a share of its rows more."""
+        return plan_content(self.content, int(self.rows * share), self.meta)
+
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the object allocates, in whole pages; the reserve costs nothing yet."""

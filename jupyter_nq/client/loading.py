@@ -178,8 +178,7 @@ def _parse(session: Session, name: str, source: _Source, *listeners: Progress | 
         **request.reading.given(),  # type: ignore[arg-type]
     )
     _check_unchanged(request.path, source.fingerprint())
-    reserve = int(bars.table.num_rows * session.settings.append_reserve)
-    return session.publish(name, bars.table, meta=source.meta(bars), reserve_rows=reserve)
+    return session.publish(name, bars.table, meta=source.meta(bars))
 
 
 def _check_unchanged(path: Path, before: Fingerprint) -> None:

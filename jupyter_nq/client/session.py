@@ -210,16 +210,10 @@ class Session:
             return Stored(name, handle.version, handle.rows, handle.info.nbytes)
 
     def publish(
-        self,
-        name: str,
-        data: Any,
-        *,
-        meta: dict[str, Any] | None = None,
-        reserve_rows: int = 0,
-        progress: Progress | None = None,
+        self, name: str, data: Any, *, meta: dict[str, Any] | None = None, progress: Progress | None = None
     ) -> Handle:
-        """Do what `put` does, with metadata and spare rows for appending; returns the version made, held."""
-        plan = self.store.plan(data, reserve_rows, meta=meta)
+        """Do what `put` does, with metadata; returns the version made, held."""
+        plan = self.store.plan(data, meta=meta).reserving(self.settings.append_reserve)
         with self._reporting(), self.store.writing(name), self._reserved(name, plan.nbytes) as ticket:
             return self._published(self.store.write(name, plan, progress=progress), ticket)
 

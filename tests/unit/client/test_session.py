@@ -47,9 +47,10 @@ def test_put_again_is_a_new_version_and_the_old_one_stays(session: Session) -> N
 
 def test_append_keeps_the_frames_that_exist(session: Session) -> None:
     """In place within the reserve, by one copy beyond it, with versions that count on."""
-    session.publish("a", _frame(100), reserve_rows=50)
+    session.put("a", _frame(100))
     frame = _frame(140)
     before = session.get("a")
+    assert session.open("a").info.capacity_rows == 125, "a quarter of its rows, as configured"
     appended = session.append("a", frame.iloc[100:120])
     assert (appended.version, appended.rows) == (2, 120)
     same = session.open("a").info.id
