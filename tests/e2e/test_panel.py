@@ -116,13 +116,13 @@ def test_dataset_appears_and_its_load_cell_works(lab: JupyterProcess, page: Page
     expect(dataset).to_contain_text("risk_management.ipynb", timeout=20 * SECONDS)
     expect(panel.locator('tbody[data-dataset="signals"]')).to_contain_text("Not in use")
 
+    _picture(page, "panel.png")
     dataset.get_by_role("button").click()
     expect(notebook.locator(".jp-mod-active.jp-CodeCell")).to_contain_text("NQ_30min = nq.load(")
     page.keyboard.press("Shift+Enter")
     page.keyboard.type("print(len(NQ_30min), NQ_30min.equals(bars))")
     page.keyboard.press("Shift+Enter")
     expect(notebook).to_contain_text("20000 True", timeout=30 * SECONDS)
-    _picture(page, "panel.png")
 
     other.run("nq.drop('signals')")
     expect(panel.locator('tbody[data-dataset="signals"]')).to_have_count(0, timeout=20 * SECONDS)

@@ -134,7 +134,9 @@ async def test_failing_manager_costs_a_log_line_only(
         patch.setattr(jp_serverapp.kernel_manager, "list_kernel_ids", broken)
         reporter.start()
         await coordinator.has(lambda reports: reports == [[]])
-    assert caplog.text.count("could not look at the kernels") == 1
+    # Only this reporter's words: the server's own one may look, and fail, in the same moment.
+    mine = [record for record in caplog.records if record.name == "test.kernels"]
+    assert ["could not look at the kernels" in record.message for record in mine] == [True]
     await reporter.close()
 
 
