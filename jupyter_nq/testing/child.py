@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 
 _WAIT_SECONDS = 60.0
 _PRELUDE = """
@@ -21,15 +22,16 @@ class Child:
     """A Python process that runs `code`; it is killed on exit if it still runs.
 
     In `code`, `say(...)` prints a line for `line()`, `input()` returns what `tell` sends, `die()` ends it by
-    SIGKILL, and `sys.argv[1:]` are the arguments.
+    SIGKILL, and `sys.argv[1:]` are the arguments. It inherits the descriptors `pass_fds`.
     """
 
-    def __init__(self, code: str, *arguments: str) -> None:
+    def __init__(self, code: str, *arguments: str, pass_fds: Sequence[int] = ()) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-c", _PRELUDE + code, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            pass_fds=pass_fds,
         )
 
     def __enter__(self) -> Child:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
+import statistics
 import threading
+import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from jupyter_nq.testing import Child
 from tests.integration.jupyter_process import TOKEN, JupyterProcess, Kernel
 
 pytestmark = pytest.mark.performance
@@ -42,6 +46,7 @@ def test_round_trip_idle_and_under_rest_load(tmp_path: Path, nq_store_dir: Path)
         kernel.run("import jupyter_nq as nq, numpy as np\nnq.put('tiny', np.zeros(1))")
         kernel.run(MEASURE)
         kernel.run("measure('notebooks')")
+        bare = _bare_echo()
         idle = _measured(kernel, "'notebooks'")
         find = _measured(kernel, "'find', name='tiny', version=None")
         stop = threading.Event()
@@ -54,12 +59,36 @@ def test_round_trip_idle_and_under_rest_load(tmp_path: Path, nq_store_dir: Path)
         for thread in threads:
             thread.join()
     print()
+    print(f"bare echo between two processes:     p50 {bare * 1e6:6.0f} us")
     print(f"control round trip, idle:            p50 {idle[0] * 1e6:6.0f} us   p99 {idle[1] * 1e6:6.0f} us")
     print(f"find, idle:                          p50 {find[0] * 1e6:6.0f} us   p99 {find[1] * 1e6:6.0f} us")
     print(f"control round trip, under REST load: p50 {loaded[0] * 1e6:6.0f} us   p99 {loaded[1] * 1e6:6.0f} us")
     assert sum(served) > 10, "the load was real"
+    assert idle[0] < 8 * bare, "twice what was measured, on a machine of any speed"
     assert idle[0] < IDLE_LIMIT_SECONDS
     assert loaded[0] < LOADED_LIMIT_SECONDS
+
+
+ECHO = """
+import socket, sys
+end = socket.socket(fileno=int(sys.argv[1]))
+while data := end.recv(4096):
+    end.sendall(data)
+"""
+
+
+def _bare_echo() -> float:
+    """Return the median seconds of 600 bytes to another Python process and back: what no protocol can beat here."""
+    here, there = socket.socketpair()
+    took = []
+    with here, Child(ECHO, str(there.fileno()), pass_fds=[there.fileno()]):
+        there.close()
+        for _ in range(CALLS):
+            start = time.perf_counter()
+            here.sendall(bytes(600))
+            here.recv(4096)
+            took.append(time.perf_counter() - start)
+    return statistics.median(took)
 
 
 def _measured(kernel: Kernel, arguments: str) -> tuple[float, float]:
