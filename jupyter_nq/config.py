@@ -8,6 +8,7 @@ configuration path.
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -77,10 +78,11 @@ def default_store_dir() -> Path:
     return Path.home() / ".cache" / "jupyter-nq"
 
 
-def setting_names() -> list[str]:
+@functools.cache
+def setting_names() -> tuple[str, ...]:
     """Return the names of all settings, in the order of their declaration."""
     declared = set(Settings.class_trait_names(config=True))
-    return [name for name in vars(Settings) if name in declared]
+    return tuple(name for name in vars(Settings) if name in declared)
 
 
 def load_settings(path: str | os.PathLike[str] | None = None, **overrides: Any) -> Settings:

@@ -21,6 +21,7 @@ from jupyter_nq.errors import AmbiguousSource, SourceNotFound, UnknownTimeframe,
 SUFFIXES = (".csv", ".txt", ".tsv", ".dat")
 
 _NAME = re.compile(r"@?(?P<symbol>[A-Za-z0-9]{1,8})[\s_-]+(?P<length>\d{1,5}[\s_-]?[A-Za-z]+)(?P<rest>[\s_-].*)?")
+_GAPS = re.compile(r"[\s_-]+")
 _COPY = re.compile(r"\(\d+\)")
 _MOST_LISTED = 12
 
@@ -42,8 +43,8 @@ def parse_name(path: str | os.PathLike[str]) -> Found | None:
     match = _NAME.fullmatch(_COPY.sub(" ", path.stem).strip())
     if match is None or path.suffix.lower() not in SUFFIXES:
         return None
-    words = [word for word in re.split(r"[\s_-]+", match["rest"] or "") if word and word.upper() != "ETH"]
-    length = re.sub(r"[\s_-]", "", match["length"])
+    words = [word for word in _GAPS.split(match["rest"] or "") if word and word.upper() != "ETH"]
+    length = _GAPS.sub("", match["length"])
     try:
         timeframe = parse_timeframe("_".join([length, *words]))
     except UnknownTimeframe:

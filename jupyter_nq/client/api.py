@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import inspect
 import os
@@ -16,7 +17,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 import pandas as pd
 import pyarrow as pa
 
+from jupyter_nq.bars.discovery import parse_name
 from jupyter_nq.client.session import Session
+from jupyter_nq.config import load_settings
+from jupyter_nq.errors import ConfigError
 
 _lock = threading.Lock()
 _session: Session | None = None
@@ -62,8 +66,9 @@ def warm_up() -> None:
 
     Opens nothing and starts no thread.
     """
-    import jupyter_core.paths  # noqa: F401  (where the settings file is looked for)
-
+    with contextlib.suppress(ConfigError):  # the first real call says what is wrong with the settings
+        load_settings()
+    parse_name("NQ - 30 min - ETH.csv")
     pd.Index(["close"])  # pandas imports its string machinery with the first column name
     pa.ipc.read_schema(pa.schema([("close", pa.float64())]).serialize())  # and Arrow its reader with the first schema
 

@@ -49,8 +49,7 @@ def load(session: Session, request: Request, progress: Progress | None = None) -
     """Map the dataset of `request`, parsing it first if nobody has."""
     start = time.perf_counter()
     source = _Source(request)
-    name, notice = _free_name(session, source)
-    ready = _open(session, name)
+    name, notice, ready = _claim(session, source)
     if ready is not None and source.is_same(ready):
         return _mapped(ready, parsed=False, start=start, notice=notice)
     if ready is not None:
@@ -59,22 +58,21 @@ def load(session: Session, request: Request, progress: Progress | None = None) -
     return _mapped(handle, parsed=parsed, start=start, notice=notice)
 
 
-def _free_name(session: Session, source: _Source) -> tuple[str, str | None]:
-    """Return the name for a file's dataset, and a notice when it is not the plain one or was another file's."""
+def _claim(session: Session, source: _Source) -> tuple[str, str | None, Handle | None]:
+    """Return a name for a dataset, a notice when it is not the plain one or was another's, and what it holds."""
     request = source.request
     name = request.name
     taken = _open(session, name)
-    if taken is None:
-        return name, None
-    with taken:
-        other = source_of(taken.info.meta).get("path")
-        if source.may_own(taken):
-            return name, None
+    if taken is None or source.may_own(taken):
+        return name, None, taken
+    other = source_of(taken.info.meta).get("path")
     if other is not None and not os.path.exists(str(other)):
-        return name, f"{name} was the dataset of {other}, which is gone; it is {request.path}'s from now on."
+        return name, f"{name} was the dataset of {other}, which is gone; it is {request.path}'s from now on.", taken
+    taken.close()
     own = f"{name}-{xxhash.xxh32_hexdigest(os.fsencode(request.path))[:6]}"
     origin = f"is the dataset of {other}" if other else "was put by a notebook"
-    return own, f"{name} {origin}, so {request.path} is loaded as {own}. Drop {name} to free the name."
+    notice = f"{name} {origin}, so {request.path} is loaded as {own}. Drop {name} to free the name."
+    return own, notice, _open(session, own)
 
 
 class _Source:

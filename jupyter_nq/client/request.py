@@ -14,6 +14,8 @@ from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.bars.zones import find_zone
 from jupyter_nq.errors import AmbiguousSource, SourceNotFound, UnknownTimeframe, UnreadableSource
 
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._]")
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -43,7 +45,7 @@ class Request:
         """`NQ.30min`; explicit answers about the reading give another name: `NQ.30min-UTC-end`."""
         order = {None: "", True: "dayfirst", False: "monthfirst"}[self.reading.day_first]
         # + and - are spelt out: UTC+3 and UTC-3 must not meet in one name.
-        zone = re.sub(r"[^A-Za-z0-9._]", "_", (self.reading.tz or "").replace("+", "plus").replace("-", "minus"))
+        zone = _NOT_IN_NAMES.sub("_", (self.reading.tz or "").replace("+", "plus").replace("-", "minus"))
         parts = [f"{self.symbol}.{self.timeframe}", zone, self.reading.edge or "", order]
         return "-".join(part for part in parts if part)
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from jupyter_nq.client.api import warm_up
 from nq_magics import completion
+from nq_magics.arguments import parse
 from nq_magics.magics import NQMagics
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.register_magics(NQMagics)
     completion.register(shell)
     warm_up()
-    pd.Index(["timestamp"])  # pandas' first text index imports parts of pyarrow: some milliseconds of the first load
+    parse(NQMagics.nq_load, "NQ 30min as bars", assigns=True)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:

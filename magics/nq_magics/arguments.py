@@ -34,6 +34,8 @@ COLUMNS = ("timestamp", "open", "high", "low", "close", "volume", "flags")
 _WORD = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+""")
 _QUOTED = re.compile(r"""\\(.)|"((?:[^"\\]|\\.)*)"|'([^']*)'""")
 
+_ESCAPED = re.compile(r'(["\\])')
+
 
 @dataclass(frozen=True)
 class Line:
@@ -135,7 +137,7 @@ def quoted(word: str) -> str:
     """
     if _WORD.fullmatch(word) and unquote(word) == word and not word.startswith("#"):
         return word
-    return '"' + re.sub(r'(["\\])', r"\\\1", word) + '"'
+    return '"' + _ESCAPED.sub(r"\\\1", word) + '"'
 
 
 def check_variable(name: str) -> str:

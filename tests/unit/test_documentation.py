@@ -23,7 +23,7 @@ def _rows(section: str) -> list[str]:
 
 def test_settings() -> None:
     """The table of settings has each trait once, in the order of their declaration."""
-    assert [row.strip("`") for row in _rows("Settings")] == setting_names()
+    assert [row.strip("`") for row in _rows("Settings")] == list(setting_names())
 
 
 def test_commands() -> None:
