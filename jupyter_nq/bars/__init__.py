@@ -15,21 +15,25 @@ from jupyter_nq.bars.fingerprint import CODE_VERSION, Fingerprint, fingerprint, 
 if TYPE_CHECKING:
     from jupyter_nq.bars.discovery import Found, available, find_source, parse_name, symbols, timeframes
     from jupyter_nq.bars.instruments import INSTRUMENTS, Instrument, instrument
+    from jupyter_nq.bars.loading import Bars, load_bars
     from jupyter_nq.bars.profile import Profile
-    from jupyter_nq.bars.reader import BAR_SCHEMA, Bars, load_bars, read_bars
+    from jupyter_nq.bars.reading.reader import read_bars
     from jupyter_nq.bars.rules import FLAT, NOT_POSITIVE, OHLC_ORDER, ZERO_VOLUME
     from jupyter_nq.bars.sample import write_sample
-    from jupyter_nq.bars.sniffing import Sniffed, sniff
+    from jupyter_nq.bars.schema import BAR_SCHEMA
+    from jupyter_nq.bars.sniffing.sniff import Sniffed, sniff
     from jupyter_nq.bars.timeframe import Timeframe, parse_timeframe
 
 _HOMES = {
     "discovery": ("Found", "available", "find_source", "parse_name", "symbols", "timeframes"),
     "instruments": ("INSTRUMENTS", "Instrument", "instrument"),
     "profile": ("Profile",),
-    "reader": ("BAR_SCHEMA", "Bars", "load_bars", "read_bars"),
+    "loading": ("Bars", "load_bars"),
+    "reading.reader": ("read_bars",),
     "rules": ("FLAT", "NOT_POSITIVE", "OHLC_ORDER", "ZERO_VOLUME"),
     "sample": ("write_sample",),
-    "sniffing": ("Sniffed", "sniff"),
+    "schema": ("BAR_SCHEMA",),
+    "sniffing.sniff": ("Sniffed", "sniff"),
     "timeframe": ("Timeframe", "parse_timeframe"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

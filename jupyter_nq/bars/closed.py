@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jupyter_nq.bars.instruments import ENERGY_METALS, EQUITY, FX, RATES
-from jupyter_nq.bars.stamps import Ints
+from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.zones import steps
 
 KNOWN = frozenset({EQUITY, ENERGY_METALS, FX, RATES})

@@ -7,16 +7,34 @@ finds one and says why, in the sentences of `evidence`; a user may override any 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
-from jupyter_nq.bars.dialect import Dialect
 from jupyter_nq.errors import ConfigError
 
 Edge = Literal["start", "end"]
 
 ROLES = ("timestamp", "open", "high", "low", "close", "volume")
 """The canonical columns of a bar file."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The form of a table, without the meaning of its stamps; a `Profile` adds that."""
+
+    delimiter: str
+    """One character."""
+    header: bool
+    """Whether a line of column names stands before the data."""
+    skip_lines: int
+    """Lines before the first row, the header included."""
+    names: tuple[str, ...]
+    """Every column of the file in its order, by the header's names, or `column 1 ...` without a header."""
+    columns: Mapping[str, tuple[str, ...]]
+    """Canonical column -> the file's columns: two for a separate date and time, or for up and down volume."""
+    decimal: str
+    """The decimal mark, `.` or `,`."""
 
 
 @dataclass(frozen=True)

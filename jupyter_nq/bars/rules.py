@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jupyter_nq.bars.blocks import lines_of
 from jupyter_nq.bars.profile import Profile
+from jupyter_nq.bars.reading.blocks import lines_of
 
 ZERO_VOLUME = 1
 """Flag of a bar without volume."""

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jupyter_nq.bars.closed import EXCHANGE_ZONE
-from jupyter_nq.bars.reader import BAR_SCHEMA
-from jupyter_nq.bars.stamps import Ints
+from jupyter_nq.bars.reading.stamps import Ints
+from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.zones import Steps, steps
 from jupyter_nq.errors import ConfigError, nearest
 

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 import numpy as np
 import numpy.typing as npt
 
-from jupyter_nq.bars.stamps import BadStamp, Ints
+from jupyter_nq.bars.reading.stamps import BadStamp, Ints
 from jupyter_nq.errors import UnknownZone, nearest
 
 _WEEK = 7 * 86_400

@@ -10,7 +10,7 @@ import pytest
 
 from jupyter_nq.bars.closed import bar_starts, is_closed
 from jupyter_nq.bars.instruments import EQUITY
-from jupyter_nq.bars.readings import Weeks, search
+from jupyter_nq.bars.sniffing.readings import Weeks, search
 from jupyter_nq.bars.zones import steps, zone_names
 from tests.unit.bars.conftest import seconds, session_starts
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_nq.bars.stamps import BadStamp
+from jupyter_nq.bars.reading.stamps import BadStamp
 from jupyter_nq.bars.zones import find_zone, offset_label, same_zone, steps, zone_names
 from jupyter_nq.errors import UnknownZone
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_nq.bars.stamps import BadStamp, Fields, Layout, StampScanner, local_seconds
+from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Layout, StampScanner, local_seconds
 
 
 def scan(*blocks: list[str]) -> Fields:

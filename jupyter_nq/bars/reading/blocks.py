@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from jupyter_nq.bars.dialect import Dialect
+from jupyter_nq.bars.profile import Dialect
 from jupyter_nq.errors import SourceNotFound, UnreadableSource
 
 BLOCK_BYTES = 512 << 10  # 512 KiB

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from jupyter_nq.bars import closed
 from jupyter_nq.bars.closed import SLOT_SECONDS, SLOTS, WEEK_SECONDS, WEEK_START
-from jupyter_nq.bars.stamps import Ints
+from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.zones import FAMILIAR, Steps, find_zone, offset_label, same_zone, steps
 
 _FIRST_OFFSET, _LAST_OFFSET = -12 * 3600, 14 * 3600

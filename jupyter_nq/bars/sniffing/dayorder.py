@@ -14,7 +14,7 @@ from itertools import product
 
 import numpy as np
 
-from jupyter_nq.bars.stamps import BadStamp, Fields, Ints, local_seconds
+from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, local_seconds
 
 _JUMP_BACK = -2 * 3600  # seconds; a clock that goes back repeats an hour, a wrong day order jumps by days
 _MOST_OPEN_LAYOUTS = 4

@@ -14,8 +14,8 @@ from typing import cast
 from jupyter_nq.bars import closed
 from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Edge
-from jupyter_nq.bars.readings import Candidate, fewest_closed, on_grid, search
-from jupyter_nq.bars.stamps import Ints
+from jupyter_nq.bars.reading.stamps import Ints
+from jupyter_nq.bars.sniffing.readings import Candidate, fewest_closed, on_grid, search
 from jupyter_nq.bars.zones import zone_names
 from jupyter_nq.errors import AmbiguousStamps
 

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from jupyter_nq.bars.blocks import BLOCK_BYTES, Progress, read_blocks, row_error, stamps_of
-from jupyter_nq.bars.dayorder import Ordered, narrowed, possible_orders
-from jupyter_nq.bars.dialect import Dialect, detect_dialect
 from jupyter_nq.bars.discovery import parse_name
 from jupyter_nq.bars.instruments import INSTRUMENTS, Instrument, instrument
-from jupyter_nq.bars.placing import Placed, Question, place
-from jupyter_nq.bars.profile import Profile, check_edge
-from jupyter_nq.bars.readings import Candidate
-from jupyter_nq.bars.stamps import BadStamp, Fields, Ints, StampScanner
+from jupyter_nq.bars.profile import Dialect, Profile, check_edge
+from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, read_blocks, row_error, stamps_of
+from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, StampScanner
+from jupyter_nq.bars.sniffing.dayorder import Ordered, narrowed, possible_orders
+from jupyter_nq.bars.sniffing.dialect import detect_dialect
+from jupyter_nq.bars.sniffing.placing import Placed, Question, place
+from jupyter_nq.bars.sniffing.readings import Candidate
 from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
 from jupyter_nq.bars.zones import find_zone
 from jupyter_nq.errors import AmbiguousStamps, UnknownTimeframe, UnreadableSource

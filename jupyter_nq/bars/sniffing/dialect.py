@@ -10,9 +10,9 @@ import csv
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from jupyter_nq.bars.profile import Dialect
 from jupyter_nq.errors import SourceNotFound, UnreadableSource
 
 HEAD_BYTES = 64 << 10  # 64 KiB
@@ -39,24 +39,6 @@ _MAGIC = {
 }
 _STAMP_START = re.compile(r"\s*\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}")
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """The form of a table, without the meaning of its stamps; a `Profile` adds that."""
-
-    delimiter: str
-    """One character."""
-    header: bool
-    """Whether a line of column names stands before the data."""
-    skip_lines: int
-    """Lines before the first row, the header included."""
-    names: tuple[str, ...]
-    """Every column of the file in its order, by the header's names, or `column 1 ...` without a header."""
-    columns: Mapping[str, tuple[str, ...]]
-    """Canonical column -> the file's columns: two for a separate date and time, or for up and down volume."""
-    decimal: str
-    """The decimal mark, `.` or `,`."""
 
 
 def read_head(path: Path) -> str:

@@ -8,8 +8,6 @@ sorted, dropped or repaired: a row that cannot be read exactly stops the reading
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -19,118 +17,26 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jupyter_nq.bars.blocks import (
+from jupyter_nq.bars.closed import bar_starts
+from jupyter_nq.bars.profile import ROLES, Profile
+from jupyter_nq.bars.reading.blocks import (
     BLOCK_BYTES,
     Progress,
     data_lines,
     fault,
     lines_of,
     read_blocks,
-    reading,
     row_error,
     stamps_of,
     whole_numbers,
 )
-from jupyter_nq.bars.closed import bar_starts
-from jupyter_nq.bars.instruments import Instrument
-from jupyter_nq.bars.profile import ROLES, Profile
-from jupyter_nq.bars.rules import findings, flags_of
-from jupyter_nq.bars.sniffing import known_instrument, sniff
-from jupyter_nq.bars.stamps import BadStamp, Fields, Ints, Layout, StampScanner, local_seconds
+from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, Layout, StampScanner, local_seconds
+from jupyter_nq.bars.rules import flags_of
+from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.zones import steps
 from jupyter_nq.errors import UnreadableSource
 
-PRICES = ("open", "high", "low", "close")
-
-BAR_SCHEMA = pa.schema(
-    [
-        pa.field("timestamp", pa.timestamp("ns", tz="UTC"), nullable=False),
-        *(pa.field(name, pa.float64(), nullable=False) for name in PRICES),
-        pa.field("volume", pa.int64(), nullable=False),
-        pa.field("flags", pa.uint32(), nullable=False),
-    ]
-)
-"""A canonical bar: start of bar in UTC, prices as in the file, volume, and a bit for every rule that it breaks."""
-
-_SNIFF_SHARE = 0.3  # of the time of a load
 _MOST_NAMED = 3
-
-
-@dataclass(frozen=True)
-class Bars:
-    """The bars of one file."""
-
-    table: pa.Table
-    """`BAR_SCHEMA`, one chunk per column, strictly increasing timestamps."""
-    profile: Profile
-    evidence: tuple[str, ...]
-    """Why the profile is what it is, and which bars cannot be real, a sentence each."""
-    instrument: Instrument | None
-    """None when neither the caller nor the file's name says which."""
-
-
-def load_bars(
-    path: str | os.PathLike[str],
-    *,
-    timeframe: str | None = None,
-    symbol: str | None = None,
-    tz: str | None = None,
-    edge: str | None = None,
-    day_first: bool | None = None,
-    block_bytes: int = BLOCK_BYTES,
-    progress: Progress | None = None,
-) -> Bars:
-    """Find out how a file is to be read, and read it.
-
-    Parameters
-    ----------
-    path
-        A text table with a stamp, four prices and a volume per row.
-    timeframe, symbol
-        What the bars are; None takes them from the file's name, then the length from the stamps.
-    tz, edge, day_first
-        Answers that win over what is detected.
-    block_bytes
-        Size of the blocks in which the file is read; the result does not depend on it.
-    progress
-        Called with the share done, 0 to 1; it may raise to cancel.
-
-    Raises
-    ------
-    SourceNotFound, UnreadableSource
-        No file, or a row that cannot be read; the message names the line.
-    AmbiguousStamps
-        Several readings in UTC are possible; the message shows them and the argument to pass.
-    UnknownInstrument, UnknownTimeframe, UnknownZone
-        A word that is none.
-    """
-    path = Path(path)
-    found = sniff(
-        path,
-        timeframe=timeframe,
-        symbol=symbol,
-        tz=tz,
-        edge=edge,
-        day_first=day_first,
-        block_bytes=block_bytes,
-        progress=_scaled(progress, 0.0, _SNIFF_SHARE),
-    )
-    table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(progress, _SNIFF_SHARE, 1.0))
-    broken = findings(path, found.profile, _values(table["flags"].chunk(0), np.uint32))
-    evidence = (*found.evidence, *broken, *_open_end(path))
-    return Bars(table, found.profile, evidence, known_instrument(path, symbol))
-
-
-def _open_end(path: Path) -> tuple[str, ...]:
-    """Say so when the last number of a file may have been cut: a line break after it would prove it whole."""
-    with reading(path), path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        whole = file.read(1) in b"\r\n"
-    return () if whole else ("end: the last line has no line break; if the file is still being written, load it again",)
-
-
-def _scaled(progress: Progress | None, low: float, high: float) -> Callable[[float], None] | None:
-    return None if progress is None else lambda fraction: progress(low + (high - low) * fraction)
 
 
 def read_bars(
@@ -179,14 +85,14 @@ def _numbers(path: Path, profile: Profile, batch: pa.RecordBatch, before: int) -
     """Return open, high, low, close, volume of a block."""
     first = len(profile.columns["timestamp"])
     columns = batch.columns[first : first + 4]
-    prices = [_values(column, np.float64) for column in columns]
+    prices = [values_of(column, np.float64) for column in columns]
     parts = [whole_numbers(column) for column in batch.columns[first + 4 :]]
     if (
         all(column.null_count == 0 for column in columns)
         and all(np.isfinite(price).all() for price in prices)
         and all(part is not None for part in parts)
     ):
-        volumes = [_values(part, np.int64) for part in parts]
+        volumes = [values_of(part, np.int64) for part in parts]
         volume = volumes[0] if len(volumes) == 1 else volumes[0] + volumes[1]
         if (volume >= 0).all():  # the sum of two may be too large
             return [*prices, volume]
@@ -194,7 +100,7 @@ def _numbers(path: Path, profile: Profile, batch: pa.RecordBatch, before: int) -
     raise found or UnreadableSource(f"{path}: up and down volume of a row do not fit into 64 bits. Correct the file.")
 
 
-def _values(column: pa.Array, dtype: type[np.generic]) -> npt.NDArray[Any]:
+def values_of(column: pa.Array, dtype: type[np.generic]) -> npt.NDArray[Any]:
     """Return the values of a column without a copy; Arrow's own `to_numpy` would import pandas for it."""
     return np.frombuffer(column.buffers()[1], dtype)[column.offset : column.offset + len(column)]
 

@@ -1,0 +1,97 @@
+"""From a file to its bars: find out how it is to be read, read it, and say what cannot be real."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from jupyter_nq.bars.instruments import Instrument
+from jupyter_nq.bars.profile import Profile
+from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, reading
+from jupyter_nq.bars.reading.reader import read_bars, values_of
+from jupyter_nq.bars.rules import findings
+from jupyter_nq.bars.sniffing.sniff import known_instrument, sniff
+
+_SNIFF_SHARE = 0.3  # of the time of a load
+
+
+@dataclass(frozen=True)
+class Bars:
+    """The bars of one file."""
+
+    table: pa.Table
+    """`BAR_SCHEMA`, one chunk per column, strictly increasing timestamps."""
+    profile: Profile
+    evidence: tuple[str, ...]
+    """Why the profile is what it is, and which bars cannot be real, a sentence each."""
+    instrument: Instrument | None
+    """None when neither the caller nor the file's name says which."""
+
+
+def load_bars(
+    path: str | os.PathLike[str],
+    *,
+    timeframe: str | None = None,
+    symbol: str | None = None,
+    tz: str | None = None,
+    edge: str | None = None,
+    day_first: bool | None = None,
+    block_bytes: int = BLOCK_BYTES,
+    progress: Progress | None = None,
+) -> Bars:
+    """Find out how a file is to be read, and read it.
+
+    Parameters
+    ----------
+    path
+        A text table with a stamp, four prices and a volume per row.
+    timeframe, symbol
+        What the bars are; None takes them from the file's name, then the length from the stamps.
+    tz, edge, day_first
+        Answers that win over what is detected.
+    block_bytes
+        Size of the blocks in which the file is read; the result does not depend on it.
+    progress
+        Called with the share done, 0 to 1; it may raise to cancel.
+
+    Raises
+    ------
+    SourceNotFound, UnreadableSource
+        No file, or a row that cannot be read; the message names the line.
+    AmbiguousStamps
+        Several readings in UTC are possible; the message shows them and the argument to pass.
+    UnknownInstrument, UnknownTimeframe, UnknownZone
+        A word that is none.
+    """
+    path = Path(path)
+    found = sniff(
+        path,
+        timeframe=timeframe,
+        symbol=symbol,
+        tz=tz,
+        edge=edge,
+        day_first=day_first,
+        block_bytes=block_bytes,
+        progress=_scaled(progress, 0.0, _SNIFF_SHARE),
+    )
+    table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(progress, _SNIFF_SHARE, 1.0))
+    broken = findings(path, found.profile, values_of(table["flags"].chunk(0), np.uint32))
+    evidence = (*found.evidence, *broken, *_open_end(path))
+    return Bars(table, found.profile, evidence, known_instrument(path, symbol))
+
+
+def _open_end(path: Path) -> tuple[str, ...]:
+    """Say so when the last number of a file may have been cut: a line break after it would prove it whole."""
+    with reading(path), path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        whole = file.read(1) in b"\r\n"
+    return () if whole else ("end: the last line has no line break; if the file is still being written, load it again",)
+
+
+def _scaled(progress: Progress | None, low: float, high: float) -> Callable[[float], None] | None:
+    return None if progress is None else lambda fraction: progress(low + (high - low) * fraction)

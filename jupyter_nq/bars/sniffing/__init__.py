@@ -1,0 +1,1 @@
+"""Sniffing: from a file to its profile, with the evidence for every answer."""
