@@ -94,9 +94,10 @@ class Kernels:
         if twin is None and thread is not None:
             thread.join()
         if self._failure is not None:
+            reason = str(self._failure).partition("\n")[0]
             raise NQError(
-                f"numba cannot compile {self.module}: {str(self._failure).partition(chr(10))[0]}. Update numba, or set JUPYTER_NQ_COMPILE=0 to "
-                "work without it; the results are the same."
+                f"numba cannot compile {self.module}: {reason}. Update numba, or set JUPYTER_NQ_COMPILE=0 to work "
+                "without it; the results are the same."
             ) from self._failure
         return self._twin
 
