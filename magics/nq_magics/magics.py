@@ -12,17 +12,13 @@ import time
 from typing import Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_magic, magics_class, needs_local_scope
+from IPython.core.magic import line_magic, magics_class, needs_local_scope
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
-from traitlets import Float
 
-from jupyter_nq.client.api import connect
 from jupyter_nq.client.request import Reading
-from jupyter_nq.client.session import Session
-from jupyter_nq.errors import nearest
 from nq_magics.arguments import FORMS, column_list, form, moment, parse, raw_words, variable_to_share, version
 from nq_magics.display import DatasetsView, DeskView, StatusView, got_line, load_lines, stored_line
-from nq_magics.progress import ProgressLine
+from nq_magics.in_session import InSession
 from nq_magics.usage import interruptible, usage_errors
 from nq_magics.wanted import wanted_bars
 
@@ -38,13 +34,8 @@ as_option = argument(
 
 
 @magics_class
-class NQMagics(Magics):
-    """The magics of `%load_ext jupyter_nq`."""
-
-    progress_after_seconds = Float(
-        2.0, min=0.0, help="Seconds that work may last before its progress is shown. 0 shows it at once."
-    ).tag(config=True)
-    _greeted: Session | None = None  # whose notice has been shown
+class NQMagics(InSession):
+    """The magics about shared datasets."""
 
     @line_magic
     @magic_arguments()
@@ -212,29 +203,3 @@ class NQMagics(Magics):
         """
         parse(self.nq, line)
         return DeskView(self._session().desk())
-
-    def _session(self, require: str | None = None) -> Session:
-        """Return the process's session, and say once if this process hosts the coordinator."""
-        session = connect(require=require)
-        if session is not self._greeted:
-            self._greeted = session
-            if session.channel.notice:
-                print(session.channel.notice)
-        return session
-
-    def _progress(self, label: str) -> ProgressLine:
-        return ProgressLine(label, self.progress_after_seconds)
-
-    def _deliver(self, data: Any, variable: str | None) -> Any:
-        """Assign to the variable of `as VAR`, or return to the cell."""
-        if variable is None:
-            return data
-        self.shell.push({variable: data})  # type: ignore[union-attr]  # a registered magic has its shell
-        return None
-
-    def _variable(self, name: str, local_ns: dict[str, Any]) -> Any:
-        names = {**self.shell.user_ns, **local_ns}  # type: ignore[union-attr]
-        if name not in names:
-            own = [known for known in names if not known.startswith("_")]
-            raise UsageError(f"There is no variable {name!r}.{nearest(name, own)} Write %nq_put NAME VAR.")
-        return names[name]

@@ -43,7 +43,7 @@ def test_keyword_arguments_become_options(written: str, read: str) -> None:
 
 def test_no_message_of_the_bars_shows_a_keyword_argument() -> None:
     """Whatever the reader of files says is rewritten in full."""
-    found = [text for path in sorted(Path(bars.__file__).parent.glob("*.py")) for text in _texts(path)]
+    found = [text for path in sorted(Path(bars.__file__).parent.rglob("*.py")) for text in _texts(path)]
     found += _texts(Path(request.__file__))
     assert len(found) > 10
     assert [text for text in found if ARGUMENT.search(as_typed(text))] == []
