@@ -7,13 +7,13 @@ note and not a view: a frame derived from it may have lost it, and then the call
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
+from jupyter_nq.buffers import Handle
 from jupyter_nq.client.request import source_of
 from jupyter_nq.errors import InvalidArgument
 
@@ -33,22 +33,19 @@ class Origin:
     """Name of the trading calendar, None when it is not known."""
 
 
-def origin_in(name: str, version: int, meta: Mapping[str, Any]) -> Origin:
-    """Return what an object's metadata says of its bars; without it only the name is known."""
-    source = source_of(meta)
-    profile: Any = source.get("profile", {})
+def marked(data: Any, handle: Handle) -> Any:
+    """Return a view of a dataset of bars with the note of its origin; what is no such view as it is. Copies nothing."""
+    source = source_of(handle.info.meta)
+    profile: Any = source.get("profile")
+    if not profile or not isinstance(data, (pd.DataFrame, pa.Table)):
+        return data
     symbol: Any = source.get("symbol")
-    return Origin(name, version, symbol, profile.get("minutes"), profile.get("calendar"))
-
-
-def marked(data: Any, origin: Origin) -> Any:
-    """Return a frame or table that says where it comes from; other forms as they are. Nothing is copied."""
+    origin = Origin(handle.info.name, handle.version, symbol, profile.get("minutes"), profile.get("calendar"))
     if isinstance(data, pd.DataFrame):
         data.attrs[_KEY] = asdict(origin)
-    elif isinstance(data, pa.Table):
-        note = {_KEY.encode(): json.dumps(asdict(origin)).encode()}
-        return data.replace_schema_metadata({**(data.schema.metadata or {}), **note})
-    return data
+        return data
+    note = {_KEY.encode(): json.dumps(asdict(origin)).encode()}
+    return data.replace_schema_metadata({**(data.schema.metadata or {}), **note})
 
 
 def origin_of(data: Any) -> Origin | None:

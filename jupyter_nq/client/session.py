@@ -18,6 +18,7 @@ from typing import Any
 from jupyter_nq.buffers import Handle, ObjectInfo, Store
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.loading import Mapped, Progress, load
+from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
 from jupyter_nq.client.request import Reading, resolve, source_of
 from jupyter_nq.client.selection import Stamp, checked_form, row_range, visible
@@ -183,9 +184,13 @@ class Session:
         start: Stamp | None = None,
         end: Stamp | None = None,
     ) -> Any:
-        """Return the chosen rows and columns of a mapped object as `as_`, without copying."""
+        """Return the chosen rows and columns of a mapped object as `as_`, without copying.
+
+        A frame or table of bars says in `attrs["nq"]` or its schema's metadata which dataset it shows.
+        """
         first, stop = row_range(handle, start, end)
-        return handle.view(checked_form(as_), columns=visible(handle, columns), start=first, stop=stop)
+        data = handle.view(checked_form(as_), columns=visible(handle, columns), start=first, stop=stop)
+        return marked(data, handle)
 
     # -- shared objects --------------------------------------------------------------------------
     def put(self, name: str, data: Any, *, progress: Progress | None = None) -> Stored:
@@ -244,7 +249,8 @@ class Session:
             With the nearest names.
         """
         handle = self.open(name, version)
-        return handle.view(checked_form(as_), columns=visible(handle, columns), start=start, stop=stop)
+        data = handle.view(checked_form(as_), columns=visible(handle, columns), start=start, stop=stop)
+        return marked(data, handle)
 
     def append(self, name: str, rows: Any) -> Stored:
         """Add rows to a shared table: a new version of the same object, frames that exist stay as they are.
