@@ -1,0 +1,1 @@
+"""Sessions: when an exchange trades, and what follows from it for bars."""

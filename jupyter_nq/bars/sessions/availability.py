@@ -1,0 +1,33 @@
+"""When a bar is complete: the earliest moment at which anybody can know it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jupyter_nq.bars.reading.stamps import Ints
+from jupyter_nq.bars.sessions.calendar import sessions
+
+_MINUTE_NS = 60 * 1_000_000_000
+
+
+def availability(starts: Ints, minutes: int, calendar: str | None) -> Ints:
+    """Return the instant at which each bar is complete, ns UTC.
+
+    Parameters
+    ----------
+    starts
+        Starts of the bars, ns UTC, shape (rows,), increasing.
+    minutes
+        Length of a bar.
+    calendar
+        Trading calendar: a bar that would last beyond its session's close is complete at the close, a bar of
+        a day at its session's. None, and a bar outside the sessions: start plus length.
+    """
+    ends = starts + minutes * _MINUTE_NS
+    if calendar is None or not len(starts):
+        return ends
+    sess = sessions(calendar, int(starts[0]), int(starts[-1]))
+    if not len(sess):
+        return ends
+    at = sess.index(starts)
+    return np.where(at >= 0, np.minimum(ends, sess.closes[at]), ends)

@@ -1,0 +1,162 @@
+"""Sessions against the calendar library, the real file and a slow reference."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jupyter_nq.bars import load_bars
+from jupyter_nq.bars.instruments import CRYPTO, EQUITY, FX
+from jupyter_nq.bars.sessions.availability import availability
+from jupyter_nq.bars.sessions.calendar import CALENDARS, Sessions, is_regular, regular_hours, sessions, trade_dates
+from jupyter_nq.errors import ConfigError
+
+NEW_YORK = ZoneInfo("America/New_York")
+DIFFERENT = {
+    "2024-03-29": "Good Friday, closed; the library has the 09:15 of a report day for every year from 2023",
+    "2025-04-18": "the same; real data have no bar",
+    "2027-03-26": "the same",
+    "2028-04-14": "the same",
+    "2029-03-30": "the same",
+    "2030-04-19": "the same",
+    "2025-01-09": "day of mourning, closed at 09:30; the library has a whole session",
+}
+
+
+def ns(*clock: int) -> int:
+    """Return the instant of a New York clock reading."""
+    return int(datetime(*clock, tzinfo=NEW_YORK).timestamp()) * 1_000_000_000  # type: ignore[arg-type,misc]
+
+
+def year(number: int) -> Sessions:
+    """Return the equity sessions of a year."""
+    return sessions(EQUITY, ns(number, 1, 1), ns(number, 12, 31))
+
+
+def test_equity_sessions_are_those_of_the_calendar_library() -> None:
+    """From September 2015 to 2030 every open and close agrees, but for the days that are named with a reason."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pandas_market_calendars
+
+        table = pandas_market_calendars.get_calendar("CME Globex Equity").schedule("2010-01-05", "2030-12-30")
+    theirs = {
+        str(day.date()): (row.market_open.value, row.market_close.value)
+        for day, row in zip(table.index, table.itertuples(), strict=True)
+    }
+    sess = sessions(EQUITY, ns(2010, 1, 5, 12), ns(2030, 12, 30, 12))
+    ours = {str(d): (o, c) for d, o, c in zip(sess.trade_date, sess.opens.tolist(), sess.closes.tolist(), strict=True)}
+    quarter = 15 * 60 * 1_000_000_000
+    for day in set(theirs) & set(ours):
+        late = day <= "2015-09-18" and not sess.early[np.searchsorted(sess.trade_date, np.datetime64(day))]
+        if late:  # the library has the close of today for all years
+            ours[day] = ours[day][0], ours[day][1] - quarter
+    assert {day for day in set(theirs) | set(ours) if theirs.get(day) != ours.get(day)} == set(DIFFERENT)
+
+
+def test_the_real_file_has_no_bar_outside_the_sessions(real_file: Path) -> None:
+    """Each of its 56,083 bars lies in a session, and a whole session has 46."""
+    table = load_bars(real_file).table
+    starts = table["timestamp"].chunk(0).cast("int64").to_numpy()
+    sess = sessions(EQUITY, int(starts[0]), int(starts[-1]))
+    at = sess.index(starts)
+    assert (at >= 0).all()
+    usual = np.bincount(at)[~sess.early]
+    assert np.bincount(usual).argmax() == 46
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(ns(2016, 1, 1), ns(2030, 1, 1)))
+def test_index_is_that_of_a_slow_reference(instant: int) -> None:
+    """The session that is found is the only one that contains the instant."""
+    sess = sessions(EQUITY, instant - 10**15, instant + 10**15)
+    inside = [i for i in range(len(sess)) if sess.opens[i] <= instant < sess.closes[i]]
+    assert sess.index(np.array([instant])).tolist() == (inside or [-1])
+
+
+def test_sessions_are_disjoint_and_increase() -> None:
+    """One ends before the next begins."""
+    sess = sessions(EQUITY, ns(2005, 1, 1), ns(2030, 1, 1))
+    assert (sess.closes[:-1] <= sess.opens[1:]).all()
+    assert (np.diff(sess.trade_date.astype(int)) > 0).all()
+    assert (sess.opens < sess.closes).all()
+
+
+@pytest.mark.parametrize(
+    ("day", "close"),
+    [
+        (date(2024, 7, 3), (13, 15)),
+        (date(2024, 7, 4), (13, 0)),
+        (date(2024, 11, 28), (13, 0)),
+        (date(2012, 11, 22), (11, 30)),
+        (date(2023, 4, 7), (9, 15)),
+        (date(2025, 1, 9), (9, 30)),
+        (date(2024, 6, 12), (17, 0)),
+        (date(2014, 6, 12), (17, 15)),
+    ],
+)
+def test_closes(day: date, close: tuple[int, int]) -> None:
+    """Early closes, and the later close of former years."""
+    sess = year(day.year)
+    at = int(np.searchsorted(sess.trade_date, np.datetime64(day)))
+    assert sess.trade_date[at] == np.datetime64(day)
+    assert sess.closes[at] == ns(day.year, day.month, day.day, *close)
+    before = day - timedelta(days=1)
+    assert sess.opens[at] == ns(before.year, before.month, before.day, 18)
+    assert bool(sess.early[at]) == (close < (17, 0))
+
+
+def test_overrides() -> None:
+    """A trade date can be closed, shortened, or added on a Saturday."""
+    span = ns(2024, 6, 10), ns(2024, 6, 15, 20)
+    own = {date(2024, 6, 12): None, date(2024, 6, 13): (18 * 60, 12 * 60), date(2024, 6, 15): (9 * 60, 12 * 60)}
+    sess = sessions(EQUITY, *span, overrides=own)
+    assert [str(day)[-2:] for day in sess.trade_date] == ["10", "11", "13", "14", "15"]
+    assert sess.closes[2] == ns(2024, 6, 13, 12)
+    assert (sess.opens[4], sess.closes[4]) == (ns(2024, 6, 15, 9), ns(2024, 6, 15, 12))
+    assert len(sessions(EQUITY, *span)) == 5, "an override is for one call"
+
+
+def test_trade_date_and_regular_hours() -> None:
+    """The evening belongs to the next day; regular hours are 09:30 to 16:00 and end with an early close."""
+    starts = np.array([ns(2024, 7, 2, 17, 30), ns(2024, 7, 2, 18), ns(2024, 7, 3, 9, 30), ns(2024, 7, 3, 13, 0)])
+    assert [str(day) for day in trade_dates(starts, EQUITY)] == ["NaT", "2024-07-03", "2024-07-03", "2024-07-03"]
+    assert is_regular(starts, EQUITY).tolist() == [False, False, True, True]
+    first, last = regular_hours(year(2023))
+    friday = int(np.searchsorted(year(2023).trade_date, np.datetime64("2023-04-07")))
+    assert first[friday] == last[friday], "closed at 09:15, before they begin"
+    assert (
+        trade_dates(np.empty(0, np.int64), EQUITY).tolist() == is_regular(np.empty(0, np.int64), EQUITY).tolist() == []
+    )
+
+
+def test_availability() -> None:
+    """A bar is complete after its length, or at its session's close."""
+    starts = np.array([ns(2024, 7, 2, 16, 30), ns(2024, 7, 2, 17, 30), ns(2024, 7, 3, 12)])
+    ends = availability(starts, 180, EQUITY)
+    assert ends.tolist() == [ns(2024, 7, 2, 17), ns(2024, 7, 2, 20, 30), ns(2024, 7, 3, 13, 15)]
+    assert availability(starts, 180, None).tolist() == (starts + 180 * 60 * 10**9).tolist()
+    assert availability(np.empty(0, np.int64), 5, EQUITY).tolist() == []
+    saturday = np.array([ns(2024, 7, 6, 12)])
+    assert availability(saturday, 5, EQUITY).tolist() == (saturday + 300 * 10**9).tolist()
+
+
+def test_what_is_not_known() -> None:
+    """An unknown calendar, a year out of reach and missing regular hours are said; so is a lack of holidays."""
+    with pytest.raises(ConfigError, match=r"'CME Globex Crypto' are not known.*Known are"):
+        sessions(CRYPTO, 0, 1)
+    with pytest.raises(ConfigError, match="from 1990 to 2200"):
+        sessions(EQUITY, -(10**18), 0)
+    fx = sessions(FX, ns(2024, 1, 1), ns(2024, 2, 1))
+    assert not fx.holidays_known
+    assert year(2024).holidays_known
+    with pytest.raises(ConfigError, match="regular hours of 'CME Globex FX'"):
+        regular_hours(fx)
+    assert set(CALENDARS) >= {EQUITY, FX}
