@@ -18,6 +18,7 @@ _HOMES = {
         ["append", "connect", "disconnect", "drop", "get", "load", "ls", "notebooks", "put", "status"],
         "jupyter_nq.client.api",
     ),
+    **dict.fromkeys(["asof", "resample"], "jupyter_nq.client.bars_api"),
 }
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "UnifiedDataLoader",
     "__version__",
     "append",
+    "asof",
     "connect",
     "disconnect",
     "drop",
@@ -35,6 +37,7 @@ __all__ = [
     "ls",
     "notebooks",
     "put",
+    "resample",
     "status",
     "unload_ipython_extension",
 ]
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from jupyter_nq.client.api import append, connect, disconnect, drop, get, load, ls, notebooks, put, status
+    from jupyter_nq.client.bars_api import asof, resample
     from jupyter_nq.client.loader import UnifiedDataLoader
     from jupyter_nq.client.session import Session
     from jupyter_nq.errors import NQError

@@ -88,8 +88,8 @@ def _asks_for_another(mine: Session, where: str | os.PathLike[str] | None, requi
     return require == "server" and mine.status().host != "jupyter server"
 
 
-def _through_session(method: Callable[Concatenate[Session, _P], _R]) -> Callable[_P, _R]:
-    """Return the module function of a session's method, with its signature and documentation."""
+def through_session(method: Callable[Concatenate[Session, _P], _R]) -> Callable[_P, _R]:
+    """Return the function of this process's session that a session's method, or a function over one, is."""
 
     @functools.wraps(method)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -101,13 +101,13 @@ def _through_session(method: Callable[Concatenate[Session, _P], _R]) -> Callable
     return call
 
 
-load = _through_session(Session.load)
-put = _through_session(Session.put)
-get = _through_session(Session.get)
-append = _through_session(Session.append)
-ls = _through_session(Session.ls)
-drop = _through_session(Session.drop)
-status = _through_session(Session.status)
-notebooks = _through_session(Session.notebooks)
+load = through_session(Session.load)
+put = through_session(Session.put)
+get = through_session(Session.get)
+append = through_session(Session.append)
+ls = through_session(Session.ls)
+drop = through_session(Session.drop)
+status = through_session(Session.status)
+notebooks = through_session(Session.notebooks)
 
 atexit.register(disconnect)

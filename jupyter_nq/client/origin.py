@@ -32,6 +32,14 @@ class Origin:
     calendar: str | None = None
     """Name of the trading calendar, None when it is not known."""
 
+    def note(self, data: Any) -> Any:
+        """Return a frame with this note, set in place, or a table with it, whose columns are not copied."""
+        if isinstance(data, pd.DataFrame):
+            data.attrs[_KEY] = asdict(self)
+            return data
+        note = {_KEY.encode(): json.dumps(asdict(self)).encode()}
+        return data.replace_schema_metadata({**(data.schema.metadata or {}), **note})
+
 
 def marked(data: Any, handle: Handle) -> Any:
     """Return a view of a dataset of bars with the note of its origin; what is no such view as it is. Copies nothing."""
@@ -40,12 +48,8 @@ def marked(data: Any, handle: Handle) -> Any:
     if not profile or not isinstance(data, (pd.DataFrame, pa.Table)):
         return data
     symbol: Any = source.get("symbol")
-    origin = Origin(handle.info.name, handle.version, symbol, profile.get("minutes"), profile.get("calendar"))
-    if isinstance(data, pd.DataFrame):
-        data.attrs[_KEY] = asdict(origin)
-        return data
-    note = {_KEY.encode(): json.dumps(asdict(origin)).encode()}
-    return data.replace_schema_metadata({**(data.schema.metadata or {}), **note})
+    what = symbol, profile.get("minutes"), profile.get("calendar")
+    return Origin(handle.info.name, handle.version, *what).note(data)
 
 
 def origin_of(data: Any) -> Origin | None:

@@ -189,6 +189,13 @@ def version(text: str) -> int:
     return int(number)
 
 
+def whole_number(text: str) -> int:
+    """Parse a number of minutes or rows."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number; write for example 240")
+    return int(text)
+
+
 def form(text: str) -> str:
     """Parse the value of `--as`."""
     if text not in FORMS:

@@ -49,3 +49,10 @@ class InSession(Magics):
             own = [known for known in names if not known.startswith("_")]
             raise UsageError(f"There is no variable {name!r}.{nearest(name, own)} Assign it first.")
         return names[name]
+
+    def _bars(self, session: Session, word: str, local_ns: dict[str, Any]) -> Any:
+        """Return the bars that a word means: a dataset's name if there is one, else a variable's value."""
+        names = {**self.shell.user_ns, **local_ns}  # type: ignore[union-attr]
+        if word in session.store.names() or word not in names:
+            return word
+        return names[word]

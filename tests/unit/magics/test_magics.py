@@ -17,13 +17,15 @@ import pytest
 from IPython.core.error import UsageError
 
 from jupyter_nq.testing import wait_until
-from nq_magics import NQMagics
+from nq_magics import BarMagics, NQMagics
 from nq_magics.display import DatasetsView, DeskView, StatusView
 
 if TYPE_CHECKING:
     from tests.unit.magics.conftest import Shell
 
 SPAN = r"\d{4}-\d\d-\d\d \d\d:\d\d to \d{4}-\d\d-\d\d \d\d:\d\d UTC"
+
+MAGICS = {name: getattr(kind, name) for kind in (NQMagics, BarMagics) for name in kind.magics["line"]}
 
 
 def test_the_first_load_parses_and_says_how(shell: Shell) -> None:
@@ -178,13 +180,13 @@ def test_help_shows_usage_options_and_examples() -> None:
         assert f"%{magic}" in getattr(NQMagics, magic).__doc__
 
 
-@pytest.mark.parametrize("magic", sorted(NQMagics.magics["line"]))
+@pytest.mark.parametrize("magic", sorted(MAGICS))
 def test_help_can_be_asked_for(shell: Shell, magic: str) -> None:
     """`--help` and `-h` print what `?` shows, and do nothing else."""
     for option in ("--help", "-h"):
         ran = shell.run(f"%{magic} {option}")
         assert (ran.failed, ran.value, ran.err) == (False, None, "")
-        assert ran.out.strip() == inspect.getdoc(getattr(NQMagics, magic)).strip()
+        assert ran.out.strip() == inspect.getdoc(MAGICS[magic]).strip()
     assert list(shell.store.iterdir()) == []
 
 
@@ -269,5 +271,5 @@ def test_loading_the_extension_is_cheap(shell: Shell) -> None:
 def test_the_readme_lists_every_magic() -> None:
     """A magic that the README does not show is not finished."""
     readme = (Path(__file__).parents[3] / "README.md").read_text()
-    missing = [name for name in NQMagics.magics["line"] if f"`%{name}" not in readme]
+    missing = [name for name in MAGICS if f"`%{name}" not in readme]
     assert missing == []

@@ -1,0 +1,9 @@
+"""The public functions about bars: over this process's session, with the libraries that only they need."""
+
+from __future__ import annotations
+
+from jupyter_nq.client import timeframes
+from jupyter_nq.client.api import through_session
+
+asof = through_session(timeframes.asof)
+resample = through_session(timeframes.resample)
