@@ -33,7 +33,7 @@ _CLOSE, _CLOSE_LATE = 17 * 60, 17 * 60 + 15
 _LATE_UNTIL = np.datetime64("2015-09-18")
 _REGULAR = (9 * 60 + 30, 16 * 60)
 _NS = 1_000_000_000
-_FIRST_YEAR, _LAST_YEAR = 1990, 2200
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200
 
 Days = npt.NDArray[np.datetime64]
 
@@ -90,16 +90,14 @@ def sessions(
     Raises
     ------
     ConfigError
-        The calendar is not known, or the span lies outside 1990 to 2200.
+        The calendar is not known, or the span lies outside 1970 to 2200.
     """
     if calendar not in CALENDARS:
         raise ConfigError(
             f"the sessions of the calendar {calendar!r} are not known.{nearest(calendar, CALENDARS)} Known are "
             f"{', '.join(CALENDARS)}."
         )
-    first, last = (
-        int(np.datetime64(ns, "ns").astype("datetime64[Y]").astype(int)) + 1970 for ns in (first_ns, last_ns)
-    )
+    first, last = (year_of(np.datetime64(ns, "ns")) for ns in (first_ns, last_ns))
     if not _FIRST_YEAR <= first <= last <= _LAST_YEAR:
         raise ConfigError(
             f"sessions are known from {_FIRST_YEAR} to {_LAST_YEAR}, not from {first} to {last}. Check the stamps."
@@ -149,7 +147,7 @@ def _inserted(at: int, day: np.datetime64, days: Days, *columns: npt.NDArray[Any
 
 
 def _holidays(days: Days) -> list[tuple[int, int]]:
-    years = range(_year(days[0]), _year(days[-1]) + 1)
+    years = range(year_of(days[0]), year_of(days[-1]) + 1)
     found = {d: at for year in years for d, at in equity_holidays(year).items()}
     places = np.searchsorted(days, np.array(list(found), "datetime64[D]"))
     return [
@@ -159,7 +157,8 @@ def _holidays(days: Days) -> list[tuple[int, int]]:
     ]
 
 
-def _year(moment: np.datetime64) -> int:
+def year_of(moment: np.datetime64) -> int:
+    """Return the calendar year of a moment."""
     return int(moment.astype("datetime64[Y]").astype(int)) + 1970
 
 

@@ -152,7 +152,7 @@ def test_what_is_not_known() -> None:
     """An unknown calendar, a year out of reach and missing regular hours are said; so is a lack of holidays."""
     with pytest.raises(ConfigError, match=r"'CME Globex Crypto' are not known.*Known are"):
         sessions(CRYPTO, 0, 1)
-    with pytest.raises(ConfigError, match="from 1990 to 2200"):
+    with pytest.raises(ConfigError, match="from 1970 to 2200"):
         sessions(EQUITY, -(10**18), 0)
     fx = sessions(FX, ns(2024, 1, 1), ns(2024, 2, 1))
     assert not fx.holidays_known

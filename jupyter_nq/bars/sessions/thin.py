@@ -1,0 +1,118 @@
+"""Spans in which a continuous series holds the wrong contract: its volume collapses for weeks.
+
+A continuous series is spliced from contracts. When the splice fails, it goes on in a contract that hardly
+anybody trades yet: prices stay plausible, stamps regular, and no rule about a single bar sees it. The sum of
+a session's volume does: it falls to a small share of what was usual and stays there.
+
+This is a report about the past. It looks at what came after a session to tell a collapse from a quiet day, so
+it must not be used to trade.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from jupyter_nq.bars.resample import starts_of
+from jupyter_nq.bars.sessions.calendar import sessions
+
+COLLAPSED = 0.05
+"""A session with less than this share of the usual volume has collapsed."""
+RECOVERED = 0.25
+"""A span ends when sessions have at least this share again."""
+_USUAL_SESSIONS = 20
+_FEWEST_SESSIONS = 3  # that a span has, and that end it: fewer are holidays and outages
+
+
+@dataclass(frozen=True)
+class ThinSpan:
+    """Sessions of collapsed volume."""
+
+    first_date: np.datetime64
+    """Trade date, inclusive."""
+    last_date: np.datetime64
+    """Trade date, inclusive."""
+    first_row: int
+    last_row: int
+    """Rows of the series, both inclusive."""
+    median_volume: float
+    """Of the sessions in the span."""
+    usual_volume: float
+    """Median of the 20 ordinary sessions before it, or of all others when it begins the series."""
+    jump_percent: float | None
+    """From the last close before the span to its first open; None when it begins the series."""
+
+    def __str__(self) -> str:
+        jump = "" if self.jump_percent is None else f", prices jump {self.jump_percent:+.2f} % into it"
+        return (
+            f"{self.first_date} to {self.last_date}: {self.median_volume:,.0f} contracts in the median session where "
+            f"{self.usual_volume:,.0f} are usual{jump}: another contract than before, or hardly traded"
+        )
+
+
+def thin_spans(table: pa.Table, calendar: str) -> list[ThinSpan]:
+    """Return the spans of collapsed volume in a table of bars, none when it has too few sessions to tell.
+
+    Sessions that close early are neither taken as usual nor as collapsed.
+    """
+    starts = starts_of(table)
+    if not len(starts):
+        return []
+    sess = sessions(calendar, int(starts[0]), int(starts[-1]))
+    at = sess.index(starts)
+    rows = np.flatnonzero(at >= 0)
+    volume: npt.NDArray[np.float64] = np.bincount(
+        at[rows], weights=table["volume"].to_numpy()[rows].astype(float), minlength=len(sess)
+    )  # type: ignore[assignment]
+    judged = np.flatnonzero(~sess.early & (np.bincount(at[rows], minlength=len(sess)) > 0))
+    if len(judged) < 2 * _USUAL_SESSIONS:
+        return []
+    spans = []
+    for first, last, usual in _collapses(volume[judged]):
+        a, b = judged[first], judged[last]
+        inside = rows[(at[rows] >= a) & (at[rows] <= b)]
+        jump = _jump(table, int(inside[0]))
+        median = float(np.median(volume[judged[first : last + 1]]))
+        spans.append(
+            ThinSpan(sess.trade_date[a], sess.trade_date[b], int(inside[0]), int(inside[-1]), median, usual, jump)
+        )
+    return spans
+
+
+def _collapses(volume: npt.NDArray[np.float64]) -> list[tuple[int, int, float]]:
+    """Return (first, last, usual volume) of each run of collapsed sessions."""
+    found: list[tuple[int, int, float]] = []
+    ordinary: list[float] = []
+    everywhere = float(np.median(volume))
+    at = 0
+    while at < len(volume):
+        enough = len(ordinary) >= _USUAL_SESSIONS // 2
+        usual = float(np.median(ordinary[-_USUAL_SESSIONS:])) if enough else everywhere
+        ahead = volume[at : at + _FEWEST_SESSIONS]
+        if len(ahead) == _FEWEST_SESSIONS and (ahead < COLLAPSED * usual).all():
+            last = _end(volume, at, usual)
+            found.append((at, last, usual))
+            at = last + 1
+        else:
+            ordinary.append(float(volume[at]))
+            at += 1
+    return found
+
+
+def _end(volume: npt.NDArray[np.float64], first: int, usual: float) -> int:
+    """Return the last session before the volume is back for good, or the last of all."""
+    back = volume >= RECOVERED * usual
+    for at in range(first + 1, len(volume) - _FEWEST_SESSIONS + 1):
+        if back[at : at + _FEWEST_SESSIONS].all():
+            return at - 1
+    return len(volume) - 1
+
+
+def _jump(table: pa.Table, row: int) -> float | None:
+    if row == 0:
+        return None
+    before, after = table["close"][row - 1].as_py(), table["open"][row].as_py()
+    return float(100 * (after / before - 1)) if before else None

@@ -1,0 +1,137 @@
+"""What a series lacks, and where it holds the wrong contract."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jupyter_nq.bars import load_bars
+from jupyter_nq.bars.instruments import EQUITY, FX
+from jupyter_nq.bars.resample import starts_of
+from jupyter_nq.bars.schema import BAR_SCHEMA
+from jupyter_nq.bars.sessions.calendar import sessions
+from jupyter_nq.bars.sessions.completeness import completeness
+from jupyter_nq.bars.sessions.rolls import roll_date, roll_evidence
+from jupyter_nq.bars.sessions.thin import thin_spans
+from jupyter_nq.errors import ConfigError
+from tests.unit.bars.test_resample import MINUTE, bars_at, ns
+
+WHOLE = np.concatenate(
+    [
+        np.arange(o, c, 30 * MINUTE)
+        for sess in [sessions(EQUITY, ns(2024, 10, 28), ns(2025, 1, 10))]
+        for o, c in zip(sess.opens, sess.closes, strict=True)
+    ]
+)
+
+
+def test_a_whole_series_lacks_nothing() -> None:
+    """Holidays, early closes and changes of the clock are no gaps."""
+    found = completeness(WHOLE, 30, EQUITY)
+    assert (found.expected, found.missing, found.share) == (len(WHOLE), 0, 1.0)
+    assert found.gaps == ()
+    assert found.text().splitlines()[0] == f"{len(WHOLE):,} of {len(WHOLE):,} expected bars (100.00%), {EQUITY}"
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sets(st.integers(1, len(WHOLE) - 2), max_size=80))
+def test_what_is_taken_out_is_missing(rows: set[int]) -> None:
+    """Counts, sessions and gaps add up to the bars that were removed."""
+    kept = np.setdiff1d(np.arange(len(WHOLE)), list(rows))
+    found = completeness(WHOLE[kept], 30, EQUITY)
+    assert found.missing == len(rows) == sum(gap.bars for gap in found.gaps)
+    inside = {ns for gap in found.gaps for ns in WHOLE if gap.first_ns <= ns <= gap.last_ns}
+    assert inside == set(WHOLE[sorted(rows)].tolist())
+    assert len(found.gaps) == sum(row - 1 not in rows for row in rows)
+
+
+def test_bars_in_closed_hours_are_named() -> None:
+    """They are neither expected nor present."""
+    saturday = ns(2024, 11, 2, 12)
+    starts = np.sort(np.append(WHOLE, saturday))
+    found = completeness(starts, 30, EQUITY)
+    assert starts[found.outside].tolist() == [saturday]
+    assert found.missing == 0
+    assert "1 bars outside" in found.text()
+
+
+def test_few_or_no_bars() -> None:
+    """Nothing is expected of an empty series, nor of one in closed hours only."""
+    for starts in (np.empty(0, np.int64), np.array([ns(2024, 11, 2, 12)])):
+        found = completeness(starts, 30, EQUITY)
+        assert (found.expected, found.share, len(found.outside)) == (0, 1.0, len(starts))
+
+
+def test_a_calendar_without_holidays_says_so() -> None:
+    """Thanksgiving would look like a missing session."""
+    assert "holidays of this calendar are not known" in completeness(WHOLE, 30, FX).text()
+
+
+def test_the_real_file_lacks_three_sessions_and_the_hole(real_file: Path) -> None:
+    """Outside the thin span: 34 bars of 2020-07-10, 34 of 2022-04-28, all 46 of 2022-04-29, and no more."""
+    table = load_bars(real_file).table
+    found = completeness(starts_of(table), 30, EQUITY)
+    assert (found.present, len(found.outside)) == (56_083, 0)
+    (span,) = thin_spans(table, EQUITY)
+    assert (str(span.first_date), str(span.last_date)) == ("2023-12-12", "2024-06-13")
+    assert span.jump_percent == pytest.approx(100 * (16_976.00 / 16_243.25 - 1))
+    hole = {str(span.first_date + i) for i in range(-1, 190)}
+    assert {d: n for d, n in found.incomplete.items() if d not in hole} == {"2020-07-10": 34, "2022-04-28": 34}
+    assert [str(d) for d in found.missing_sessions if str(d) not in hole] == ["2022-04-29"]
+    assert "2022-04-28 to 2022-04-29: 80 bars" in found.text()
+    assert "2023-12-12 to 2024-06-13: 167 contracts" in str(span)
+
+
+def test_the_real_file_shows_its_rolls(real_file: Path) -> None:
+    """All since the splice is raw jump at 18:00 of the roll Monday, the session of Tuesday."""
+    rolls = {roll.roll_date: roll for roll in roll_evidence(load_bars(real_file).table, EQUITY)}
+    assert len(rolls) == 20
+    for day in ("2023-06-12", "2023-09-11", "2023-12-11", "2024-09-16", "2024-12-16", "2025-03-17", "2025-06-16"):
+        roll = rolls[date.fromisoformat(day)]
+        assert roll.seen
+        assert roll.trade_date == np.datetime64(day) + 1
+    assert rolls[date(2024, 12, 16)].jump_percent == pytest.approx(1.36, abs=0.01)
+    assert str(rolls[date(2024, 12, 16)]).startswith("roll of 2024-12-16: jump of +")
+    assert "no jump stands out" in str(rolls[date(2021, 3, 15)])
+
+
+def volumes(per_session: list[int]) -> pa.Table:
+    """Return daily-like bars, one a session, with the given volumes."""
+    sess = sessions(EQUITY, ns(2022, 1, 3), ns(2023, 6, 1))
+    usual = np.flatnonzero(~sess.early)[: len(per_session)]
+    table = bars_at(sess.opens[usual])
+    return table.set_column(5, BAR_SCHEMA.field("volume"), pa.array(per_session, pa.int64()))
+
+
+def test_thin_spans() -> None:
+    """Three sessions in a row begin one, three strong ones end it; a quiet day is none; so is too short a series."""
+    assert thin_spans(volumes([1000] * 60), EQUITY) == []
+    assert thin_spans(volumes([1000] * 30 + [3] + [1000] * 30), EQUITY) == []
+    table = volumes([1000] * 30 + [3] * 10 + [400, 3, 300, 400] + [500] * 20)
+    (span,) = thin_spans(table, EQUITY)
+    assert (span.first_row, span.last_row, span.usual_volume) == (30, 41, 1000.0)
+    (at_end,) = thin_spans(volumes([1000] * 50 + [3] * 10), EQUITY)
+    assert at_end.last_row == 59
+    (at_start,) = thin_spans(volumes([3] * 10 + [1000] * 50), EQUITY)
+    assert (at_start.first_row, at_start.jump_percent) == (0, None)
+    assert "jump" not in str(at_start)
+    assert thin_spans(volumes([1000] * 20 + [3] * 10), EQUITY) == []
+    assert thin_spans(BAR_SCHEMA.empty_table(), EQUITY) == []
+
+
+def test_rolls_of_little_or_foreign_data() -> None:
+    """No bars, no rolls; a flat series has no jump; another family's dates are not known."""
+    assert roll_evidence(BAR_SCHEMA.empty_table(), EQUITY) == []
+    assert roll_date(2023, 3) == date(2023, 3, 13)
+    with pytest.raises(ConfigError, match="roll dates of 'CME Globex FX'"):
+        roll_evidence(BAR_SCHEMA.empty_table(), FX)
+    flat = volumes([5] * 80)
+    for name in ("open", "high", "low", "close"):
+        flat = flat.set_column(flat.schema.get_field_index(name), BAR_SCHEMA.field(name), pa.array([10.0] * 80))
+    assert not any(roll.seen for roll in roll_evidence(flat, EQUITY))
