@@ -64,12 +64,16 @@ class Completeness:
         """Present of expected bars, 0 to 1; 1 when none is expected."""
         return self.present / self.expected if self.expected else 1.0
 
+    def summary(self) -> str:
+        """Return the counts in a line."""
+        outside = f"{len(self.outside):,} bars outside the sessions of {self.calendar}"
+        return f"{self.present:,} of {self.expected:,} expected bars ({self.share:.2%}), {outside}"
+
     def text(self) -> str:
         """Return a short report."""
-        lines = [f"{self.present:,} of {self.expected:,} expected bars ({self.share:.2%}), {self.calendar}"]
+        lines = [self.summary()]
         if not self.holidays_known:
             lines.append("holidays of this calendar are not known, so each counts as a missing session")
-        lines.append(f"{len(self.outside):,} bars outside the sessions")
         lines.append(f"{len(self.missing_sessions):,} sessions without a bar, {len(self.incomplete):,} incomplete")
         largest = sorted(self.gaps, key=lambda gap: -gap.bars)[:_MOST_SHOWN]
         lines += [f"  {gap}" for gap in sorted(largest, key=lambda gap: gap.first_ns)]

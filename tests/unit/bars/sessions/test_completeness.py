@@ -36,7 +36,10 @@ def test_a_whole_series_lacks_nothing() -> None:
     found = completeness(WHOLE, 30, EQUITY)
     assert (found.expected, found.missing, found.share) == (len(WHOLE), 0, 1.0)
     assert found.gaps == ()
-    assert found.text().splitlines()[0] == f"{len(WHOLE):,} of {len(WHOLE):,} expected bars (100.00%), {EQUITY}"
+    assert (
+        found.text().splitlines()[0]
+        == f"{len(WHOLE):,} of {len(WHOLE):,} expected bars (100.00%), 0 bars outside the sessions of {EQUITY}"
+    )
 
 
 @settings(deadline=None, max_examples=60)
@@ -58,7 +61,7 @@ def test_bars_in_closed_hours_are_named() -> None:
     found = completeness(starts, 30, EQUITY)
     assert starts[found.outside].tolist() == [saturday]
     assert found.missing == 0
-    assert "1 bars outside" in found.text()
+    assert ", 1 bars outside" in found.text()
 
 
 def test_few_or_no_bars() -> None:

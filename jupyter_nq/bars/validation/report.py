@@ -1,0 +1,158 @@
+"""The report of a validation: findings with severity, count and rows, as text, HTML, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_STYLE = (
+    "body{font-family:sans-serif;max-width:60em;margin:2em auto}td,th{text-align:left;padding:.2em .8em;"
+    "vertical-align:top}.error{color:#b00020}.warning{color:#8a5300}"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one rule found."""
+
+    rule: str
+    severity: Severity
+    """An error cannot be real, a warning needs a look, a note is worth knowing."""
+    count: int
+    """Bars that break the rule, or spans and sessions, as the sentence says."""
+    sentence: str
+    rows: tuple[int, ...] = ()
+    """The first rows, counted from 0."""
+    lines: tuple[int, ...] = ()
+    """The same rows as lines of the file, counted from 1; empty when the bars come from no file."""
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.sentence}{self.where()}"
+
+    def where(self) -> str:
+        """Return the first places, `; lines 3, 17 and more`, or nothing."""
+        places, what = (self.lines, "line") if self.lines else (self.rows, "row")
+        if not places:
+            return ""
+        more = " and more" if self.count > len(places) else ""
+        return f"; {what}{'s' if len(places) > 1 else ''} {', '.join(f'{place:,}' for place in places)}{more}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a validation."""
+
+    name: str
+    rows: int
+    findings: tuple[Finding, ...]
+    """In the order of severity."""
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    not_checked: tuple[str, ...] = ()
+    """Rules that could not be applied, and why, a sentence each."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether nothing was found that cannot be real."""
+        return not self.errors
+
+    @property
+    def errors(self) -> list[str]:
+        """The sentences of errors."""
+        return self._sentences("error")
+
+    @property
+    def warnings(self) -> list[str]:
+        """The sentences of warnings."""
+        return self._sentences("warning")
+
+    @property
+    def notes(self) -> list[str]:
+        """The sentences of notes."""
+        return self._sentences("note")
+
+    def _sentences(self, severity: Severity) -> list[str]:
+        return [f.sentence + f.where() for f in self.findings if f.severity == severity]
+
+    def text(self) -> str:
+        """Return the report in lines."""
+        sessions = [f"  {self._sessions()}"] if self._sessions() else []
+        skipped = [f"  not checked: {sentence}" for sentence in self.not_checked]
+        return "\n".join([self._heading(), *sessions, *(f"  {finding}" for finding in self.findings), *skipped])
+
+    def _heading(self) -> str:
+        return f"{self.name}: {self.rows:,} bars, {'valid' if self.is_valid else 'NOT valid'}{self._counts()}"
+
+    def _sessions(self) -> str:
+        return str(self.statistics.get("sessions") or "")
+
+    def _counts(self) -> str:
+        counts = {s: sum(f.severity == s for f in self.findings) for s in SEVERITIES}
+        named = [f"{n} {s}{'s' if n > 1 else ''}" for s, n in counts.items() if n]
+        return f" ({', '.join(named)})" if named else ""
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f'<tr><td class="{f.severity}">{f.severity}</td><td>{html.escape(f.rule)}</td><td>{f.count:,}</td>'
+            f"<td>{html.escape(f.sentence + f.where())}</td></tr>"
+            for f in self.findings
+        )
+        skipped = "".join(f"<li>not checked: {html.escape(sentence)}</li>" for sentence in self.not_checked)
+        head = "<thead><tr><th></th><th>rule</th><th>count</th><th></th></tr></thead>"
+        table = f"<table>{head}<tbody>{rows}</tbody></table>"
+        lines = [self._heading(), *filter(None, [self._sessions()])]
+        heading = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+        return heading + (table if rows else "") + (f"<ul>{skipped}</ul>" if skipped else "")
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the report as a page that needs no other file; with `path` it is written there too."""
+        title = html.escape(self.name)
+        page = (
+            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+            f"<style>{_STYLE}</style></head><body>{self._repr_html_()}</body></html>\n"
+        )
+        return _written(page, path)
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the report as JSON; with `path` it is written there too."""
+        content = {
+            "name": self.name,
+            "rows": self.rows,
+            "is_valid": self.is_valid,
+            "findings": [asdict(finding) for finding in self.findings],
+            "statistics": dict(self.statistics),
+            "not_checked": list(self.not_checked),
+        }
+        return _written(json.dumps(content, indent=2, allow_nan=False) + "\n", path)
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return a line for each finding; a cell that a spreadsheet would take for a formula begins with a quote."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["severity", "rule", "count", "sentence", "rows", "lines"])
+        for f in self.findings:
+            places = (" ".join(map(str, f.rows)), " ".join(map(str, f.lines)))
+            writer.writerow([f.severity, _cell(f.rule), f.count, _cell(f.sentence), *places])
+        return _written(out.getvalue(), path)
+
+
+def _cell(text: str) -> str:
+    return "'" + text if text.startswith(_FORMULA) else text
+
+
+def _written(content: str, path: str | os.PathLike[str] | None) -> str:
+    if path is not None:
+        Path(path).write_text(content, encoding="utf-8")
+    return content

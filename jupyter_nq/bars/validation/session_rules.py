@@ -1,0 +1,93 @@
+"""Rules that need the exchange's calendar: closed hours, missing sessions, wrong contracts, rolls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from jupyter_nq.bars.instruments import EQUITY
+from jupyter_nq.bars.reading.stamps import Ints
+from jupyter_nq.bars.sessions.completeness import Completeness
+from jupyter_nq.bars.sessions.rolls import Roll, roll_evidence
+from jupyter_nq.bars.sessions.thin import ThinSpan, thin_spans
+from jupyter_nq.bars.validation.report import Finding
+from jupyter_nq.bars.validation.row_rules import MOST_ROWS
+
+_WRONG_ZONE = 0.01
+_MOST_NAMED = 6
+
+
+def session_findings(
+    table: pa.Table, rows: Ints, found: Completeness, minutes: int, calendar: str
+) -> Iterator[Finding]:
+    """Apply the rules to bars in order.
+
+    Parameters
+    ----------
+    table
+        Sound bars: strictly increasing stamps, finite prices.
+    rows
+        Their rows in what is validated.
+    found
+        How complete the bars are.
+    minutes, calendar
+        Length of a bar, and the trading calendar.
+    """
+    if len(found.outside):
+        share = len(found.outside) / table.num_rows
+        wrong = " The zone or the edge of the stamps is wrong." if share > _WRONG_ZONE else ""
+        yield Finding(
+            "closed hours",
+            "error" if wrong else "warning",
+            len(found.outside),
+            f"{len(found.outside):,} bars start in hours when {calendar} is closed.{wrong}",
+            tuple(rows[found.outside[:MOST_ROWS]].tolist()),
+        )
+    spans = thin_spans(table, calendar)
+    for span in spans:
+        row = int(rows[span.first_row])
+        yield Finding("wrong contract", "error", span.last_row - span.first_row + 1, f"wrong contract: {span}", (row,))
+    if found.holidays_known:
+        yield from _gaps(found.missing_sessions.tolist(), found.incomplete, found.missing, spans)
+    if calendar == EQUITY and minutes < 1440:
+        seen = [roll for roll in roll_evidence(table, calendar) if roll.seen]
+        if seen:
+            largest = sorted(seen, key=lambda roll: -abs(roll.sigmas))[:_MOST_NAMED]
+            named = ", ".join(map(_jump, sorted(largest, key=lambda roll: roll.row)))
+            places = tuple(int(rows[roll.row]) for roll in seen[:MOST_ROWS])
+            what = f"{len(seen)} unadjusted rolls, the largest jumps: {named}"
+            yield Finding("roll jump", "warning", len(seen), what, places)
+
+
+def _gaps(missing: list[object], incomplete: dict[str, int], bars: int, spans: list[ThinSpan]) -> Iterator[Finding]:
+    """Name what is missing outside the spans in which hardly anybody trades, and count what is missing inside."""
+
+    def thin(day: object) -> bool:
+        return any(span.first_date <= np.datetime64(str(day)) <= span.last_date for span in spans)
+
+    dates = [str(day) for day in missing if not thin(day)]
+    if dates:
+        what = f"{_sessions(dates)} without a bar: {_listed(dates)}"
+        yield Finding("missing session", "warning", len(dates), what)
+    short = [f"{day} ({count} bars)" for day, count in incomplete.items() if not thin(day)]
+    if short:
+        yield Finding("gap", "warning", len(short), f"{_sessions(short)} with missing bars: {_listed(short)}")
+    inside = bars - sum(count for day, count in incomplete.items() if not thin(day))
+    if spans and inside:
+        what = f"{inside:,} bars are missing in the wrong contract and in whole sessions"
+        yield Finding("hole", "note", inside, what)
+
+
+def _jump(roll: Roll) -> str:
+    return f"{roll.trade_date} {roll.jump_points:+,.2f} ({roll.jump_percent:+.2f} %)"
+
+
+def _sessions(items: list[str]) -> str:
+    return f"{len(items):,} session{'s' if len(items) > 1 else ''}"
+
+
+def _listed(items: list[str]) -> str:
+    more = f" and {len(items) - _MOST_NAMED} more" if len(items) > _MOST_NAMED else ""
+    return ", ".join(items[:_MOST_NAMED]) + more
