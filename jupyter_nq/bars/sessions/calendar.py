@@ -1,10 +1,14 @@
 """The sessions of an exchange as three columns: trade date, open and close, in UTC.
 
-A Globex session opens at 18:00 New York on the evening before its trade date and closes at 17:00 (until 18
-September 2015 at 17:15), or early on some holidays. The pause of a quarter of an hour at 16:15, which ended in
-2021, is not modelled: no bar is missed in it. Holidays are known for the equity index family; of the other
-calendars only the weekly hours are, so a holiday looks there like a session without bars, and
-`Sessions.holidays_known` says so.
+A Globex session opens at 18:00 New York on the evening before its trade date and closes at 17:00, or early on
+some holidays. In former years equity index futures, energy and metals closed later: at 17:15 until 18 September
+2015, and equity index futures until 16 November 2012 at 17:30, on Fridays at 16:15. (The exchange counted what
+came after 16:30 to the next day then; here a trade date begins at 18:00 in every year.) Equity index futures
+paused from 16:15 to 16:30 until June 2021: an instant in the pause lies in the session, and no bar is expected
+in it (`pauses`).
+
+Early closes are known for equity index futures, currencies and rates, and only these are checked day by day; of
+energy and metals only the days without a session are known, and `Sessions.holidays_known` says so.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ import numpy.typing as npt
 from jupyter_nq.bars.closed import EXCHANGE_ZONE
 from jupyter_nq.bars.instruments import ENERGY_METALS, EQUITY, FX, RATES
 from jupyter_nq.bars.reading.stamps import Ints
-from jupyter_nq.bars.sessions.holidays import CLOSED, equity_holidays
+from jupyter_nq.bars.sessions.holidays import CLOSED, EARLY_CLOSES_KNOWN, holidays
 from jupyter_nq.bars.zones import steps
 from jupyter_nq.errors import ConfigError, nearest
 
@@ -29,8 +33,14 @@ CALENDARS = (EQUITY, ENERGY_METALS, FX, RATES)
 """The calendars whose sessions are known."""
 
 _OPEN = 18 * 60  # minutes after midnight, New York, on the day before the trade date
-_CLOSE, _CLOSE_LATE = 17 * 60, 17 * 60 + 15
-_LATE_UNTIL = np.datetime64("2015-09-18")
+_CLOSE = 17 * 60
+_FORMER_CLOSES = (
+    (np.datetime64("2015-09-18"), 17 * 60 + 15, 17 * 60 + 15, {EQUITY, ENERGY_METALS}),
+    (np.datetime64("2012-11-16"), 17 * 60 + 30, 16 * 60 + 15, {EQUITY}),
+)
+"""Until a date, inclusive: the usual close from Monday to Thursday, that of Friday, and where it was so."""
+_PAUSE = (16 * 60 + 15, 16 * 60 + 30)
+_PAUSE_UNTIL = np.datetime64("2021-06-25")
 _REGULAR = (9 * 60 + 30, 16 * 60)
 _NS = 1_000_000_000
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200
@@ -52,7 +62,7 @@ class Sessions:
     early: npt.NDArray[np.bool_]
     """Whether the session closes before the usual hour."""
     holidays_known: bool
-    """Whether holidays and early closes are in it; otherwise only the weekly hours are."""
+    """Whether early closes are in it; otherwise only the days without a session are."""
 
     def __len__(self) -> int:
         return len(self.trade_date)
@@ -116,13 +126,11 @@ def _years(calendar: str, first: int, last: int) -> Sessions:
 
 
 def _build(calendar: str, days: Days, overrides: Mapping[date, tuple[int, int] | None]) -> Sessions:
-    known = calendar == EQUITY
     opens = np.full(len(days), _OPEN - 24 * 60)
-    usual = np.where(days <= _LATE_UNTIL, _CLOSE_LATE, _CLOSE)
+    usual = _usual_closes(calendar, days)
     closes = usual.copy()
-    if known:
-        for at, minutes in _holidays(days):
-            closes[at] = minutes
+    for at, minutes in _holidays(calendar, days):
+        closes[at] = minutes
     kept = closes != CLOSED
     for day, hours in overrides.items():
         at = int(np.searchsorted(days, np.datetime64(day)))
@@ -137,8 +145,17 @@ def _build(calendar: str, days: Days, overrides: Mapping[date, tuple[int, int] |
         _instants(days[kept], opens[kept]),
         _instants(days[kept], closes[kept]),
         (closes < usual)[kept],
-        known,
+        calendar in EARLY_CLOSES_KNOWN,
     )
+
+
+def _usual_closes(calendar: str, days: Days) -> npt.NDArray[np.int64]:
+    friday = (days.astype(np.int64) + 3) % 7 == 4  # 1 January 1970 was a Thursday; Monday is 0
+    closes = np.full(len(days), _CLOSE)
+    for until, usual, on_friday, calendars in _FORMER_CLOSES:
+        if calendar in calendars:
+            closes = np.where(days <= until, np.where(friday, on_friday, usual), closes)
+    return closes
 
 
 def _inserted(at: int, day: np.datetime64, days: Days, *columns: npt.NDArray[Any]) -> tuple[Any, ...]:
@@ -146,9 +163,10 @@ def _inserted(at: int, day: np.datetime64, days: Days, *columns: npt.NDArray[Any
     return np.insert(days, at, day), *(np.insert(column, at, 0) for column in columns)
 
 
-def _holidays(days: Days) -> list[tuple[int, int]]:
+def _holidays(calendar: str, days: Days) -> list[tuple[int, int]]:
+    """Return (position, close) of the days that are not ordinary."""
     years = range(year_of(days[0]), year_of(days[-1]) + 1)
-    found = {d: at for year in years for d, at in equity_holidays(year).items()}
+    found = {d: at for year in years for d, at in holidays(calendar, year).items()}
     places = np.searchsorted(days, np.array(list(found), "datetime64[D]"))
     return [
         (int(place), minutes)
@@ -188,6 +206,14 @@ def regular_hours(sess: Sessions) -> tuple[Ints, Ints]:
     bounds = (_instants(sess.trade_date, np.full(len(sess), minutes)) for minutes in _REGULAR)
     first, last = (np.minimum(bound, sess.closes) for bound in bounds)
     return first, last
+
+
+def pauses(sess: Sessions) -> tuple[Ints, Ints]:
+    """Return begin and end (ns UTC) of the pause in each session, equal where there is none."""
+    begins, ends = (np.minimum(_instants(sess.trade_date, np.full(len(sess), m)), sess.closes) for m in _PAUSE)
+    if sess.calendar != EQUITY:
+        return begins, begins
+    return begins, np.where(sess.trade_date <= _PAUSE_UNTIL, ends, begins)
 
 
 def trade_dates(starts: Ints, calendar: str) -> Days:

@@ -41,7 +41,7 @@ class Completeness:
 
     calendar: str
     holidays_known: bool
-    """Whether the calendar knows holidays; otherwise each looks like a missing session."""
+    """Whether the calendar knows early closes; otherwise the bars after one count as missing."""
     expected: int
     """Bars that the calendar has between the first and the last bar, both included."""
     present: int
@@ -73,7 +73,7 @@ class Completeness:
         """Return a short report."""
         lines = [self.summary()]
         if not self.holidays_known:
-            lines.append("holidays of this calendar are not known, so each counts as a missing session")
+            lines.append("early closes of this calendar are not known: bars after one count as missing")
         lines.append(f"{len(self.missing_sessions):,} sessions without a bar, {len(self.incomplete):,} incomplete")
         largest = sorted(self.gaps, key=lambda gap: -gap.bars)[:_MOST_SHOWN]
         lines += [f"  {gap}" for gap in sorted(largest, key=lambda gap: gap.first_ns)]

@@ -1,45 +1,105 @@
-"""The days on which CME's equity index futures do not trade on Globex, or stop early, by rule and exception.
+"""The days on which CME's futures do not trade on Globex, or stop early, by rule and exception.
 
-The rules give 2010 to 2030 as pandas_market_calendars' "CME Globex Equity" does, which the tests check day by
-day, with one correction: on Good Friday the market opens until 09:15 only when the employment report comes out
-that day, the first Friday of a month, and stays closed otherwise (2025-04-18 was closed, as real data show).
+The rules give 2010 to 2030 as pandas_market_calendars does, which the tests check day by day and name what
+differs. The largest correction: on Good Friday a market opens only when the employment report comes out that
+day, the first Friday of a month, and stays closed otherwise (2025-04-18 was closed, as real data show).
+
+Of energy and metals only the days without a session are here: their early closes differ by product and year,
+and a close that is too early would call real bars impossible.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from types import MappingProxyType
 
+from jupyter_nq.bars.instruments import ENERGY_METALS, EQUITY, FX, RATES
+
 CLOSED = -1
 """No session on this trade date."""
 
-_SHORTENED = 13 * 60
-_SHORTENED_UNTIL_2014_02 = 11 * 60 + 30
-_HALF_DAY = 13 * 60 + 15
-_REPORT_FRIDAY = 9 * 60 + 15
-_SHORTENED_SINCE = date(2014, 3, 1)
 _JUNETEENTH_SINCE = 2022
+_JULY_3_SINCE = 2012
 _MONDAY, _THURSDAY, _FRIDAY, _SATURDAY, _SUNDAY = 0, 3, 4, 5, 6
 
-EXCEPTIONS: Mapping[date, int] = MappingProxyType({date(2025, 1, 9): 9 * 60 + 30})
-"""Closes that no rule gives: 2025-01-09, the day of mourning for President Carter."""
+
+@dataclass(frozen=True)
+class _Family:
+    """How one family of products keeps the holidays; closes are minutes after midnight, New York."""
+
+    shortened: tuple[tuple[date, int | None], ...]
+    """From each date on, the close on a Monday holiday, Juneteenth, 4 July and Thanksgiving; None is as usual."""
+    half_day: int | None
+    """The close on the Friday after Thanksgiving and on Christmas Eve."""
+    july_3: bool
+    """Whether 3 July is such a half day."""
+    report_friday: int
+    """The close on a Good Friday with the employment report."""
+    exceptions: Mapping[date, int]
+    """Closes that no rule gives."""
+
+    def shortened_to(self, day: date) -> int | None:
+        """Return the close on a shortened day."""
+        return [close for since, close in self.shortened if since <= day][-1]
+
+
+_FAMILIES = MappingProxyType(
+    {
+        EQUITY: _Family(
+            ((date.min, 11 * 60 + 30), (date(2014, 3, 1), 13 * 60)),
+            13 * 60 + 15,
+            july_3=True,
+            report_friday=9 * 60 + 15,
+            exceptions={
+                date(2012, 10, 29): 9 * 60 + 15,  # Hurricane Sandy
+                date(2012, 10, 30): 9 * 60 + 15,
+                date(2018, 12, 5): 9 * 60 + 30,  # day of mourning for President Bush
+                date(2025, 1, 9): 9 * 60 + 30,  # day of mourning for President Carter
+            },
+        ),
+        FX: _Family(
+            ((date.min, 13 * 60), (date(2022, 1, 1), None)),
+            13 * 60 + 15,
+            july_3=False,
+            report_friday=11 * 60 + 15,
+            exceptions={},
+        ),
+        RATES: _Family(
+            ((date.min, 13 * 60),),
+            13 * 60 + 15,
+            july_3=False,
+            report_friday=11 * 60 + 15,
+            exceptions={
+                date(2012, 10, 29): 12 * 60,
+                date(2018, 12, 5): CLOSED,
+                date(2025, 1, 9): 13 * 60 + 15,
+            },
+        ),
+        ENERGY_METALS: _Family(((date.min, None),), None, july_3=False, report_friday=CLOSED, exceptions={}),
+    }
+)
+EARLY_CLOSES_KNOWN = frozenset({EQUITY, FX, RATES})
+"""The calendars whose early closes are known, not only their closed days."""
 
 
 @lru_cache(maxsize=512)
-def equity_holidays(year: int) -> Mapping[date, int]:
+def holidays(calendar: str, year: int) -> Mapping[date, int]:
     """Return the trade dates of a year that are not ordinary: minutes after midnight, New York, or `CLOSED`.
 
-    >>> equity_holidays(2024)[date(2024, 7, 4)] // 60
+    >>> holidays("CME Globex Equity", 2024)[date(2024, 7, 4)] // 60
     13
     """
-    found = {day: _SHORTENED if day >= _SHORTENED_SINCE else _SHORTENED_UNTIL_2014_02 for day in _shortened(year)}
-    found |= dict.fromkeys(_half_days(year), _HALF_DAY)
+    family = _FAMILIES[calendar]
+    found: dict[date, int | None] = {day: family.shortened_to(day) for day in _shortened(year)}
+    found |= dict.fromkeys(_half_days(year, family.july_3), family.half_day)
     found |= dict.fromkeys(_closed(year), CLOSED)
     good_friday = easter(year) - timedelta(days=2)
-    found[good_friday] = _REPORT_FRIDAY if good_friday.day <= 7 else CLOSED
-    return MappingProxyType(found | {day: at for day, at in EXCEPTIONS.items() if day.year == year})
+    found[good_friday] = family.report_friday if good_friday.day <= 7 else CLOSED
+    found |= {day: at for day, at in family.exceptions.items() if day.year == year}
+    return MappingProxyType({day: at for day, at in found.items() if at is not None})
 
 
 def _closed(year: int) -> Iterator[date]:
@@ -60,10 +120,10 @@ def _shortened(year: int) -> Iterator[date]:
     yield _nth(year, 11, _THURSDAY, 4)  # Thanksgiving
 
 
-def _half_days(year: int) -> Iterator[date]:
+def _half_days(year: int, july_3: bool) -> Iterator[date]:
     yield _nth(year, 11, _THURSDAY, 4) + timedelta(days=1)
     for eve in (date(year, 7, 3), date(year, 12, 24)):
-        if eve.weekday() < _FRIDAY and (eve.month == 12 or year >= 2012):
+        if eve.weekday() < _FRIDAY and (eve.month == 12 or (july_3 and year >= _JULY_3_SINCE)):
             yield eve
 
 

@@ -13,20 +13,49 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_nq.bars import load_bars
-from jupyter_nq.bars.instruments import CRYPTO, EQUITY, FX
+from jupyter_nq.bars.instruments import CRYPTO, ENERGY_METALS, EQUITY, FX, RATES
 from jupyter_nq.bars.sessions.availability import availability
-from jupyter_nq.bars.sessions.calendar import CALENDARS, Sessions, is_regular, regular_hours, sessions, trade_dates
+from jupyter_nq.bars.sessions.calendar import (
+    CALENDARS,
+    Sessions,
+    is_regular,
+    pauses,
+    regular_hours,
+    sessions,
+    trade_dates,
+)
 from jupyter_nq.errors import ConfigError
 
 NEW_YORK = ZoneInfo("America/New_York")
+GOOD_FRIDAYS = dict.fromkeys(
+    ["2024-03-29", "2025-04-18", "2027-03-26", "2028-04-14", "2029-03-30", "2030-04-19"],
+    "closed without an employment report; the library has an opening for every year from 2023",
+)
+BEFORE_HOLIDAYS = (
+    "2010-01-15 2010-02-12 2010-05-28 2010-07-02 2010-09-03 2010-12-31 2011-01-14 2011-02-18 2011-05-27 "
+    "2011-07-01 2011-09-02 2012-01-13 2012-02-17 2012-05-25 2012-08-31 2013-01-18 2013-02-15 2013-05-24 "
+    "2013-08-30 2014-01-17 2014-02-14 2014-05-23 2014-08-29 2015-01-16 2015-02-13 2015-05-22"
+)
 DIFFERENT = {
-    "2024-03-29": "Good Friday, closed; the library has the 09:15 of a report day for every year from 2023",
-    "2025-04-18": "the same; real data have no bar",
-    "2027-03-26": "the same",
-    "2028-04-14": "the same",
-    "2029-03-30": "the same",
-    "2030-04-19": "the same",
-    "2025-01-09": "day of mourning, closed at 09:30; the library has a whole session",
+    ("CME Globex Equity", EQUITY): GOOD_FRIDAYS
+    | {
+        "2012-10-29": "Hurricane Sandy, closed at 09:15; the library has a whole session",
+        "2012-10-30": "the same",
+        "2018-12-05": "day of mourning, closed at 09:30; the library has a whole session",
+        "2025-01-09": "the same",
+    },
+    ("CMEGlobex_FX", FX): GOOD_FRIDAYS
+    | dict.fromkeys(["2010-04-02", "2012-04-06", "2015-04-03"], "employment report, which the library has for rates"),
+    ("CME Globex Interest Rate Products", RATES): GOOD_FRIDAYS
+    | {
+        "2012-10-29": "Hurricane Sandy, closed at 12:00; the library has a whole session",
+        "2018-12-05": "day of mourning, closed; the library has a whole session",
+        "2025-01-09": "day of mourning, closed at 13:15; the library has a whole session",
+    }
+    | dict.fromkeys(
+        BEFORE_HOLIDAYS.split(),
+        "a day before a holiday, which the library ends at 16:15 until 2015; no source names it",
+    ),
 }
 
 
@@ -40,25 +69,47 @@ def year(number: int) -> Sessions:
     return sessions(EQUITY, ns(number, 1, 1), ns(number, 12, 31))
 
 
-def test_equity_sessions_are_those_of_the_calendar_library() -> None:
-    """From September 2015 to 2030 every open and close agrees, but for the days that are named with a reason."""
+def theirs(name: str) -> dict[str, tuple[int, int]]:
+    """Return (open, close) of the calendar library, 2010 to 2030, by trade date."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pandas_market_calendars
 
-        table = pandas_market_calendars.get_calendar("CME Globex Equity").schedule("2010-01-05", "2030-12-30")
-    theirs = {
+        table = pandas_market_calendars.get_calendar(name).schedule("2010-01-05", "2030-12-30")
+    return {
         str(day.date()): (row.market_open.value, row.market_close.value)
         for day, row in zip(table.index, table.itertuples(), strict=True)
     }
-    sess = sessions(EQUITY, ns(2010, 1, 5, 12), ns(2030, 12, 30, 12))
-    ours = {str(d): (o, c) for d, o, c in zip(sess.trade_date, sess.opens.tolist(), sess.closes.tolist(), strict=True)}
-    quarter = 15 * 60 * 1_000_000_000
-    for day in set(theirs) & set(ours):
-        late = day <= "2015-09-18" and not sess.early[np.searchsorted(sess.trade_date, np.datetime64(day))]
-        if late:  # the library has the close of today for all years
-            ours[day] = ours[day][0], ours[day][1] - quarter
-    assert {day for day in set(theirs) | set(ours) if theirs.get(day) != ours.get(day)} == set(DIFFERENT)
+
+
+def usual_today(day: str, close: int) -> int:
+    """Return the close, or 17:00 when it is the usual one of a former year, which the library does not know."""
+    clock = datetime.fromtimestamp(close // 10**9, NEW_YORK)
+    late = (clock.hour, clock.minute) in {(17, 15), (17, 30)}
+    friday = day <= "2012-11-16" and clock.weekday() == 4 and (clock.hour, clock.minute) == (16, 15)
+    return ns(clock.year, clock.month, clock.day, 17) if late or friday else close
+
+
+@pytest.mark.parametrize(("library", "calendar"), list(DIFFERENT))
+def test_sessions_are_those_of_the_calendar_library(library: str, calendar: str) -> None:
+    """From 2010 to 2030 every open and close agrees, but for the days that are named with a reason."""
+    expected = theirs(library)
+    sess = sessions(calendar, ns(2010, 1, 5, 12), ns(2030, 12, 30, 12))
+    days = [str(day) for day in sess.trade_date]
+    closes = [usual_today(day, close) for day, close in zip(days, sess.closes.tolist(), strict=True)]
+    ours = dict(zip(days, zip(sess.opens.tolist(), closes, strict=True), strict=True))
+    different = {day for day in set(expected) | set(ours) if expected.get(day) != ours.get(day)}
+    assert different == set(DIFFERENT[library, calendar])
+
+
+def test_energy_and_metals_have_the_library_s_days() -> None:
+    """No session is missing or invented; their early closes are not known, and none is too early."""
+    expected = theirs("CMEGlobex_Crude")
+    sess = sessions(ENERGY_METALS, ns(2010, 1, 5, 12), ns(2030, 12, 30, 12))
+    assert [str(day) for day in sess.trade_date] == list(expected)
+    assert not sess.holidays_known
+    assert not sess.early.any()
+    assert (sess.closes >= [close for _, close in expected.values()]).all()
 
 
 def test_the_real_file_has_no_bar_outside_the_sessions(real_file: Path) -> None:
@@ -100,6 +151,9 @@ def test_sessions_are_disjoint_and_increase() -> None:
         (date(2025, 1, 9), (9, 30)),
         (date(2024, 6, 12), (17, 0)),
         (date(2014, 6, 12), (17, 15)),
+        (date(2012, 11, 19), (17, 15)),
+        (date(2012, 11, 15), (17, 30)),
+        (date(2018, 12, 5), (9, 30)),
     ],
 )
 def test_closes(day: date, close: tuple[int, int]) -> None:
@@ -137,6 +191,27 @@ def test_trade_date_and_regular_hours() -> None:
     )
 
 
+def test_pauses() -> None:
+    """Until June 2021 there is one at 16:15, cut by an early close; other families have none."""
+    begins, ends = pauses(year(2021))
+    minutes = (ends - begins) // (60 * 10**9)
+    assert set(minutes[year(2021).trade_date <= np.datetime64("2021-06-25")].tolist()) == {0, 15}
+    assert not minutes[year(2021).trade_date > np.datetime64("2021-06-25")].any()
+    assert not minutes[year(2021).early].any()
+    fx = sessions(FX, ns(2020, 1, 1), ns(2020, 2, 1))
+    assert (np.diff(pauses(fx), axis=0) == 0).all()
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.integers(ns(2010, 1, 1), ns(2030, 1, 1)), st.sampled_from([1, 5, 30, 60, 240, 1440]), st.sampled_from(CALENDARS)
+)
+def test_availability_follows_the_start_within_the_length(start: int, minutes: int, calendar: str) -> None:
+    """A bar is complete after it starts, and not later than its length says."""
+    (at,) = availability(np.array([start]), minutes, calendar).tolist()
+    assert start < at <= start + minutes * 60 * 10**9
+
+
 def test_availability() -> None:
     """A bar is complete after its length, or at its session's close."""
     starts = np.array([ns(2024, 7, 2, 16, 30), ns(2024, 7, 2, 17, 30), ns(2024, 7, 3, 12)])
@@ -155,7 +230,7 @@ def test_what_is_not_known() -> None:
     with pytest.raises(ConfigError, match="from 1970 to 2200"):
         sessions(EQUITY, -(10**18), 0)
     fx = sessions(FX, ns(2024, 1, 1), ns(2024, 2, 1))
-    assert not fx.holidays_known
+    assert fx.holidays_known
     assert year(2024).holidays_known
     with pytest.raises(ConfigError, match="regular hours of 'CME Globex FX'"):
         regular_hours(fx)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_nq.bars import load_bars
-from jupyter_nq.bars.instruments import EQUITY, FX
+from jupyter_nq.bars.instruments import ENERGY_METALS, EQUITY, FX
 from jupyter_nq.bars.resample import starts_of
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.sessions.calendar import sessions
@@ -71,9 +71,11 @@ def test_few_or_no_bars() -> None:
         assert (found.expected, found.share, len(found.outside)) == (0, 1.0, len(starts))
 
 
-def test_a_calendar_without_holidays_says_so() -> None:
-    """Thanksgiving would look like a missing session."""
-    assert "holidays of this calendar are not known" in completeness(WHOLE, 30, FX).text()
+def test_a_calendar_without_early_closes_says_so() -> None:
+    """Thanksgiving lacks its evening there."""
+    found = completeness(WHOLE, 30, ENERGY_METALS)
+    assert "early closes of this calendar are not known" in found.text()
+    assert found.incomplete["2024-11-28"] == 8
 
 
 def test_the_real_file_lacks_three_sessions_and_the_hole(real_file: Path) -> None:
