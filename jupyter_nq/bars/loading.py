@@ -14,8 +14,8 @@ from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, reading
 from jupyter_nq.bars.reading.reader import read_bars, values_of
-from jupyter_nq.bars.rules import findings
 from jupyter_nq.bars.sniffing.sniff import known_instrument, sniff
+from jupyter_nq.bars.validation.findings import findings
 
 _SNIFF_SHARE = 0.3  # of the time of a load
 

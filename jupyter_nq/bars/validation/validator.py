@@ -185,7 +185,8 @@ class DataValidator:
     _KEYS = ("symbol", "timeframe", "rules")
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
-        given: Mapping[str, Any] = (config or {}).get("validation", config or {})
+        whole: Mapping[str, Any] = config or {}
+        given: Mapping[str, Any] = whole.get("validation", whole)
         self._given: dict[str, Any] = {key: given[key] for key in self._KEYS if key in given}
 
     def validate_data(self, data: Any, name: str | None = None) -> Report:

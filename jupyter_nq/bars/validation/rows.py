@@ -1,0 +1,89 @@
+"""Rules about bars and the bars above them, applied to batches as they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from jupyter_nq.bars.compiled import Kernels
+from jupyter_nq.bars.schema import PRICES
+from jupyter_nq.bars.validation.kernels import STATE_FLOATS, STATE_INTS
+
+Flags = npt.NDArray[np.uint32]
+
+SMALL_ROWS = 100_000  # plain Python is done with them before a compiler's library is loaded
+_MINUTE_NS = 60 * 1_000_000_000
+_COLUMNS = ("timestamp", *PRICES, "volume")
+
+
+def _practise(module: Any) -> None:
+    stamps, prices = np.zeros(2, np.int64), np.ones(2)
+    stamps.flags.writeable = prices.flags.writeable = False
+    module.check(stamps, *[prices] * 4, stamps, 60, 0.25, True, *_state(), np.zeros(2, np.uint32))
+
+
+def _state() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    return np.zeros(STATE_FLOATS), np.zeros(STATE_INTS, np.int64)
+
+
+KERNELS = Kernels("jupyter_nq.bars.validation.kernels", _practise)
+"""The compiled twin of `kernels`."""
+
+
+class RowChecks:
+    """The flags of bars that arrive in batches: put together they are those of the whole, at any size of batch.
+
+    Parameters
+    ----------
+    minutes
+        Length of a bar; None leaves out the rules that need it (step, jump).
+    tick
+        Smallest price step of raw prices; None leaves out the tick rule, as for adjusted prices.
+    positive
+        Whether a price of zero or below cannot be real.
+    """
+
+    def __init__(self, *, minutes: int | None = None, tick: float | None = None, positive: bool = False) -> None:
+        self._length_ns = (minutes or 0) * _MINUTE_NS
+        self._tick = float(tick or 0.0)
+        self._positive = bool(positive)
+        self._floats, self._ints = _state()
+
+    def __repr__(self) -> str:
+        return f"<RowChecks after {self._ints[0]:,} rows>"
+
+    def add(self, batch: pa.Table | pa.RecordBatch) -> Flags:
+        """Take the next bars, and return a new array with the flags of each, shape (rows,).
+
+        Parameters
+        ----------
+        batch
+            Columns of `BAR_SCHEMA` in any order, in the order of the source; NaN in a price is flagged, nulls
+            are not allowed.
+        """
+        flags = np.zeros(batch.num_rows, np.uint32)
+        columns = [column_of(batch, name) for name in _COLUMNS]
+        module = KERNELS.for_rows(len(flags), SMALL_ROWS)
+        if module is not KERNELS.plain:
+            module.check(*columns, self._length_ns, self._tick, self._positive, self._floats, self._ints, flags)
+            return flags
+        plain = [column.tolist() for column in columns]
+        floats, ints, found = self._floats.tolist(), self._ints.tolist(), [0] * len(flags)
+        module.check(*plain, self._length_ns, self._tick, self._positive, floats, ints, found)
+        self._floats[:], self._ints[:], flags[:] = floats, ints, found
+        return flags
+
+
+def column_of(batch: pa.Table | pa.RecordBatch, name: str) -> npt.NDArray[Any]:
+    """Return a column as a read-only array, stamps as ns since the epoch; no copy when it lies in one piece."""
+    column = batch.column(name)
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    values: npt.NDArray[Any] = np.asarray(column.to_numpy(zero_copy_only=False)).view()
+    values.flags.writeable = False
+    return values
