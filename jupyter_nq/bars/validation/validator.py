@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from jupyter_nq.bars.instruments import instrument
 from jupyter_nq.bars.loading import Bars, load_bars
 from jupyter_nq.bars.reading.blocks import lines_of
+from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.resample import starts_of
 from jupyter_nq.bars.schema import BAR_SCHEMA, PRICES
 from jupyter_nq.bars.sessions.calendar import CALENDARS
@@ -122,7 +124,7 @@ def validate_table(
     return Report(name, len(series), tuple(findings), statistics, tuple(not_checked))
 
 
-def _sound(series: Series) -> tuple[pa.Table, np.ndarray[Any, np.dtype[np.int64]]]:
+def _sound(series: Series) -> tuple[pa.Table, Ints]:
     """Return the bars that can be real, by stamp, each stamp once, and their rows."""
     ok = (series.starts != NO_STAMP) & np.isfinite(series.volume) & (series.volume >= 0)
     for values in series.prices:
@@ -130,8 +132,9 @@ def _sound(series: Series) -> tuple[pa.Table, np.ndarray[Any, np.dtype[np.int64]
     rows = np.flatnonzero(ok)
     _, first = np.unique(series.starts[rows], return_index=True)
     rows = rows[first]
-    columns = [series.starts, *series.prices, series.volume.astype(np.int64), np.zeros(len(series), np.uint32)]
-    arrays = [pa.array(c[rows]).cast(f.type) for c, f in zip(columns, BAR_SCHEMA, strict=True)]
+    columns: list[npt.NDArray[Any]] = [values[rows] for values in (series.starts, *series.prices)]
+    columns += [series.volume[rows].astype(np.int64), np.zeros(len(rows), np.uint32)]
+    arrays = [pa.array(values).cast(field.type) for values, field in zip(columns, BAR_SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=BAR_SCHEMA), rows
 
 
