@@ -60,19 +60,33 @@ def witness(stamps: Ints, edge: str) -> Ints:
     return stamps if edge == "start" else stamps - 1
 
 
-def bar_starts(utc: Ints, edge: str, minutes: int, calendar: str | None) -> Ints:
+def bar_starts(utc: Ints, edge: str, minutes: int, calendar: str | None, phase: int | None = None) -> Ints:
     """Return the start of each bar (seconds, UTC) from its stamp.
 
     A bar that the end of a session cuts short is stamped at that end, off the grid of the others; its
-    start is the grid's, counted from the session's opening.
+    start is the grid's, counted from the session's opening. `phase` is where that grid lies, as `phases` counts
+    it; None takes what most stamps have, for which all stamps of a file are needed.
     """
     if edge == "start" or not len(utc):
         return utc
     step = minutes * 60
-    if calendar not in KNOWN or minutes >= 1440:
+    if not cut_short(edge, minutes, calendar):
         return utc - step
-    new_york = utc + steps(EXCHANGE_ZONE, int(utc.min()), int(utc.max())).at_utc(utc)
-    into_step = (new_york - SESSION_OPEN) % 86_400 % step
-    values, counts = np.unique(into_step, return_counts=True)
-    short_by = (into_step - values[np.argmax(counts)]) % step
+    into_step = phases(utc, minutes)
+    if phase is None:
+        values, counts = np.unique(into_step, return_counts=True)
+        phase = int(values[np.argmax(counts)])
+    short_by = (into_step - phase) % step
     return utc - np.where(short_by == 0, step, short_by)
+
+
+def cut_short(edge: str, minutes: int, calendar: str | None) -> bool:
+    """Tell whether stamps are ends of bars that a session's end may cut short."""
+    return edge == "end" and calendar in KNOWN and minutes < 1440
+
+
+def phases(utc: Ints, minutes: int) -> Ints:
+    """Return how far each stamp (seconds, UTC) lies behind the grid of bars that begins with the session."""
+    new_york = utc + steps(EXCHANGE_ZONE, int(utc.min()), int(utc.max())).at_utc(utc)
+    found: Ints = (new_york - SESSION_OPEN) % 86_400 % (minutes * 60)
+    return found

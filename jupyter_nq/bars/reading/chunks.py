@@ -1,0 +1,243 @@
+"""A file of any size as record batches of so many rows: memory is that of a batch and a few blocks.
+
+The result is that of `read_bars`, cut into pieces, bit for bit: what a block needs of the rows before it is
+carried (`carried.Placer`: the hour that a clock repeats), and where the bars' grid lies in a file of end stamps,
+for which `read_bars` counts all stamps, is counted in a pass of its own before. A span of time is read from the
+bytes that can hold it (`ranges`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jupyter_nq.bars.closed import cut_short, phases
+from jupyter_nq.bars.profile import ROLES, Profile
+from jupyter_nq.bars.reading.blocks import (
+    _TYPES,
+    BLOCK_BYTES,
+    _ids,
+    _open,
+    fault,
+    read_blocks,
+    reading,
+    row_error,
+    stamps_of,
+)
+from jupyter_nq.bars.reading.carried import Columns, Placer, UnknownLayout, scanned
+from jupyter_nq.bars.reading.disorder import Disorder
+from jupyter_nq.bars.reading.ranges import MARGIN_SECONDS, byte_range, first_reading, rows_before, sampled_readings
+from jupyter_nq.bars.reading.reader import _array, _numbers, _stamp_error
+from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints
+from jupyter_nq.bars.rules import flags_of
+from jupyter_nq.bars.schema import BAR_SCHEMA
+from jupyter_nq.bars.zones import steps
+from jupyter_nq.errors import InvalidArgument, UnreadableSource
+
+_NS = 1_000_000_000
+_CLEAR = 0.75  # share of sampled stamps on one grid that makes counting all of them needless
+
+
+def iterate(
+    path: str | os.PathLike[str],
+    profile: Profile,
+    *,
+    rows: int,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> Iterator[pa.RecordBatch]:
+    """Return an iterator over the bars of a text file in record batches of `rows` rows.
+
+    Parameters
+    ----------
+    profile
+        As for `read_bars`: nothing is detected.
+    rows
+        Rows of every batch but the last, which has those that are left.
+    start_ns, end_ns
+        Only bars that start in this span, ns UTC, both ends inclusive. Only the bytes that can hold it are read, a
+        few days around it included; rows elsewhere are not, and neither are their faults found. None: no bound.
+    block_bytes
+        Size of the blocks in which the file is read; the result does not depend on it.
+
+    Returns
+    -------
+    An iterator of record batches of `BAR_SCHEMA`, slices of the block that they come from. It holds one block, and
+    the reader's few blocks ahead, whatever the size of the file. `close()` lets go of the file.
+
+    Raises
+    ------
+    InvalidArgument
+        `rows` is less than one, or the span ends before it starts.
+    SourceNotFound, UnreadableSource
+        While iterating: as `read_bars`, in the same words. Of a file with several faults the first in the file is
+        named, after the batches before it; a stamp that does not increase is looked for in all rows, to count them.
+    """
+    if rows < 1:
+        raise InvalidArgument(f"rows={rows}: a chunk has at least one row.")
+    if start_ns is not None and end_ns is not None and end_ns < start_ns:
+        raise InvalidArgument("the end of the span lies before its start. Exchange them.")
+    return _batches(_Source(Path(path), profile, block_bytes, start_ns, end_ns), rows)
+
+
+def _batches(source: _Source, rows: int) -> Iterator[pa.RecordBatch]:
+    """Cut blocks of any size into batches of `rows` rows."""
+    rest: Columns = []
+    for block in source.blocks():
+        columns = [np.concatenate(both) for both in zip(rest, block, strict=True)] if rest else block
+        batch = _record_batch(columns)
+        whole = batch.num_rows - batch.num_rows % rows
+        for first in range(0, whole, rows):
+            yield batch.slice(first, rows)
+        rest = [column[whole:].copy() for column in columns]
+    if rest and len(rest[0]):
+        yield _record_batch(rest)
+
+
+def _record_batch(columns: Columns) -> pa.RecordBatch:
+    arrays = [_array(column, field.type) for column, field in zip(columns, BAR_SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=BAR_SCHEMA)
+
+
+class _Source:
+    """One pass over a file, or over the bytes of it that can hold a span. Used by one thread."""
+
+    def __init__(
+        self, path: Path, profile: Profile, block_bytes: int, start_ns: int | None, end_ns: int | None
+    ) -> None:
+        self.path, self.profile, self.block_bytes = path, profile, block_bytes
+        self.start_ns, self.end_ns = start_ns, end_ns
+        self.range: tuple[int, int] | None = None
+        """Bytes of the file that are read, None for all."""
+
+    def blocks(self) -> Iterator[Columns]:
+        """Yield the columns of `BAR_SCHEMA`, block by block, of the rows in the span."""
+        profile = self.profile
+        phase = _phase(self) if cut_short(profile.edge, profile.minutes, profile.calendar) else None
+        placer, order = self._placer(phase), Disorder()
+        for batch in self._read(ROLES):
+            before = placer.rows
+            fields = self._scanned(batch, before)
+            starts, columns = self._placed(placer, fields, self._numbers(batch, before))
+            if order.add(starts):
+                yield from self._in_span(starts, columns)
+                if self.end_ns is not None and len(starts) and starts[-1] > self.end_ns:
+                    return
+        starts, columns = self._finished(placer)
+        if not order.add(starts):
+            raise order.error(self.path, self.profile, self._row(placer.placed - order.rows))
+        if not placer.rows and self.range is None:
+            raise UnreadableSource(f"{self.path} has no rows. Export it again.")
+        yield from self._in_span(starts, columns)
+
+    def readings(self) -> Iterator[Ints]:
+        """Yield the instants of all stamps, seconds UTC, block by block, whatever the bar edge."""
+        placer = Placer(replace(self.profile, edge="start"))
+        for batch in read_blocks(self.path, self.profile, ROLES[:1], block_bytes=self.block_bytes):
+            starts, _ = self._placed(placer, self._scanned(batch, placer.rows), [])
+            yield starts // _NS
+        yield self._finished(placer)[0] // _NS
+
+    def _placer(self, phase: int | None) -> Placer:
+        if self.start_ns is not None or self.end_ns is not None:
+            self.range = byte_range(self.path, self.profile, self.start_ns, self.end_ns)
+            inside = self.range[0] > byte_range(self.path, self.profile, None, None)[0]
+            return Placer(self.profile, phase, inside=inside, first=first_reading(self.path, self.profile))
+        return Placer(self.profile, phase)
+
+    def _read(self, roles: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+        if self.range is None:
+            yield from read_blocks(self.path, self.profile, roles, block_bytes=self.block_bytes)
+            return
+        first, stop = self.range
+        if first == stop:
+            return
+        types = {name: _TYPES.get(role, pa.float64()) for role in roles for name in _ids(self.profile, role)}
+        part = replace(self.profile, skip_lines=0)
+        try:
+            with (
+                reading(self.path),
+                pa.OSFile(os.fspath(self.path), "rb") as file,
+                _open(file.get_stream(first, stop - first), part, types, self.block_bytes) as batches,
+            ):
+                yield from batches
+        except pa.ArrowInvalid as exc:
+            found = fault(self.path, self.profile, self._row(0), roles)
+            raise found or UnreadableSource(f"{self.path} is not a readable table: {exc}") from exc
+
+    def _row(self, row: int) -> int:
+        """Return the number in the file of a row of this pass; for messages, because it counts lines."""
+        return row if self.range is None else row + rows_before(self.path, self.profile, self.range[0])
+
+    # -- one block --------------------------------------------------------------------------------------
+    def _scanned(self, batch: pa.RecordBatch, before: int) -> Fields:
+        try:
+            return scanned(stamps_of(batch, len(self.profile.columns["timestamp"])))
+        except BadStamp as bad:
+            found = BadStamp(self._row(before + bad.row), bad.reason)
+            raise _stamp_error(self.path, self.profile, self._row(before), found) from bad
+
+    def _numbers(self, batch: pa.RecordBatch, before: int) -> list[Any]:
+        try:
+            return _numbers(self.path, self.profile, batch, before)
+        except UnreadableSource:
+            if self.range is None:
+                raise
+            return _numbers(self.path, self.profile, batch, self._row(before))
+
+    def _placed(self, placer: Placer, fields: Fields, numbers: Columns) -> tuple[Ints, Columns]:
+        try:
+            return placer.add(fields, numbers)
+        except BadStamp as bad:
+            raise self._misplaced(bad) from bad
+
+    def _finished(self, placer: Placer) -> tuple[Ints, Columns]:
+        waiting = placer.waiting
+        if self.end_ns is not None and len(waiting) and waiting[0] > self.end_ns // _NS + MARGIN_SECONDS:
+            return waiting[:0], []  # far behind the span, and cut off from what tells them apart
+        try:
+            return placer.finish()
+        except BadStamp as bad:
+            raise self._misplaced(bad) from bad
+
+    def _misplaced(self, bad: BadStamp) -> UnreadableSource:
+        remedy = "Correct the line, or pass the tz= of the clock that wrote it."
+        if isinstance(bad, UnknownLayout):
+            remedy = "Detect the profile again."
+        return row_error(self.path, self.profile, self._row(bad.row), bad.reason, remedy)
+
+    def _in_span(self, starts: Ints, columns: Columns) -> Iterator[Columns]:
+        """Yield the rows in the span, if any."""
+        low = 0 if self.start_ns is None else int(np.searchsorted(starts, self.start_ns))
+        high = len(starts) if self.end_ns is None else int(np.searchsorted(starts, self.end_ns, side="right"))
+        if low < high:
+            found = [column[low:high] for column in (starts, *columns)]
+            yield [*found, flags_of(found[1:5], found[5], self.profile)]
+
+
+def _phase(source: _Source) -> int:
+    """Return where the grid of the bars lies that most stamps of a file are on, as `closed.phases` counts it.
+
+    All stamps are counted, or of a large file some from all over it, when they leave no doubt.
+    """
+    minutes, tz = source.profile.minutes, source.profile.tz
+    counts: Counter[int] = Counter()
+    for local in sampled_readings(source.path, source.profile):
+        zone = steps(tz, int(local.min()), int(local.max()))
+        counts.update(phases(local - zone.at_utc(local), minutes).tolist())
+    if counts and max(counts.values()) >= _CLEAR * counts.total():
+        return counts.most_common(1)[0][0]
+    counts.clear()
+    for utc in source.readings():
+        if len(utc):
+            values, times = np.unique(phases(utc, minutes), return_counts=True)
+            counts.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
+    return min(counts, key=lambda phase: (-counts[phase], phase), default=0)

@@ -1,0 +1,153 @@
+"""Which bytes of a sorted text file can hold the rows of a span of time: a binary search over its lines.
+
+A probe reads one line and its stamp's clock reading, without zone and bar edge; a margin covers both. Where a
+probe cannot be read, nothing is searched: the whole file is the range, and reading it names the fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from jupyter_nq.bars.profile import Profile
+from jupyter_nq.bars.reading.blocks import _open, reading, stamps_of
+from jupyter_nq.bars.reading.carried import clock_seconds, scanned
+from jupyter_nq.bars.reading.stamps import BadStamp, Ints, Layout
+
+_NARROW = 64 << 10  # 64 KiB: a range is not searched closer than this
+_LINE = 64 << 10  # bytes of the longest line that is looked at
+MARGIN_SECONDS = 2 * 86_400
+"""More than a clock reading can differ from the start of its bar: a clock's distance from UTC, and a bar's length."""
+_NS = 1_000_000_000
+_PLACES = 64  # where stamps of a large file are sampled
+_SAMPLE = 64 << 10  # 64 KiB
+
+
+class _Unsearchable(Exception):
+    """A line whose stamp cannot be read."""
+
+
+def byte_range(path: Path, profile: Profile, start_ns: int | None, end_ns: int | None) -> tuple[int, int]:
+    """Return the range [first, stop) of bytes that holds every row of a span, and some around it.
+
+    Both ends lie between lines; the header is never in it. A row belongs to the span when its bar starts in
+    [start_ns, end_ns]. The stamps of the file are taken to increase.
+    """
+    with reading(path), path.open("rb", buffering=4096) as file:
+        low = data_start(file, profile)
+        size = file.seek(0, 2)
+        margin = 2 * MARGIN_SECONDS  # twice, so that an hour that a clock repeats is whole or far from the span
+        first, stop = low, size
+        try:
+            if start_ns is not None:
+                bound = start_ns // _NS - margin
+                first, _ = _boundary(file, profile, low, size, lambda seconds: seconds < bound)
+            if end_ns is not None:
+                limit = end_ns // _NS + margin
+                _, stop = _boundary(file, profile, first, size, lambda seconds: seconds <= limit)
+        except _Unsearchable:
+            return low, size
+    return first, stop
+
+
+def data_start(file: BinaryIO, profile: Profile) -> int:
+    """Return the byte at which the first line behind the header begins."""
+    file.seek(0)
+    for _ in range(profile.skip_lines):
+        file.readline()
+    return file.tell()
+
+
+def first_reading(path: Path, profile: Profile) -> int | None:
+    """Return the clock reading of the first row in seconds, None when it cannot be read."""
+    with reading(path), path.open("rb", buffering=4096) as file:
+        try:
+            found = _row_at(file, profile, data_start(file, profile), data_start(file, profile))
+        except _Unsearchable:
+            return None
+    return None if found is None else found[1]
+
+
+def sampled_readings(path: Path, profile: Profile) -> list[Ints]:
+    """Return clock readings of blocks of rows from places all over a large file.
+
+    None of a small file, of one whose stamps carry an offset, and when some cannot be read.
+    """
+    if any(Layout.parse(layout).offset for layout in profile.layouts):
+        return []
+    with reading(path), path.open("rb", buffering=4096) as file:
+        low, size = data_start(file, profile), file.seek(0, 2)
+        if size < 2 * _PLACES * _SAMPLE:
+            return []
+        blocks = []
+        for place in np.linspace(low, size - _SAMPLE, _PLACES).astype(int).tolist():
+            file.seek(place)
+            file.readline(_LINE)
+            lines = file.read(_SAMPLE)
+            try:
+                blocks.append(_readings(lines[: lines.rfind(b"\n") + 1], profile))
+            except _Unsearchable:
+                return []
+    return blocks
+
+
+def rows_before(path: Path, profile: Profile, position: int) -> int:
+    """Return how many rows lie before a byte; for messages, because it reads all of them."""
+    rows, at = 0, 0
+    with reading(path), path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if at >= position:
+                break
+            at += len(line)
+            rows += number > profile.skip_lines and bool(line.rstrip(b"\r\n"))
+    return rows
+
+
+def _boundary(file: BinaryIO, profile: Profile, low: int, size: int, before: Callable[[int], bool]) -> tuple[int, int]:
+    """Return the start of a line that is `before`, or `low`, and of one behind it that is not, or `size`."""
+    after = high = size
+    while high - low > _NARROW:
+        middle = (low + high) // 2
+        found = _row_at(file, profile, middle, low)
+        if found is None or found[0] >= after:
+            high = middle
+        elif before(found[1]):
+            low = found[0]
+        else:
+            after, high = found[0], middle
+    return low, after
+
+
+def _row_at(file: BinaryIO, profile: Profile, position: int, low: int) -> tuple[int, int] | None:
+    """Return start and clock reading of the first row that begins at or behind a position, None at the end."""
+    if position > low:
+        file.seek(position - 1)
+        file.readline()  # the rest of the line before
+    else:
+        file.seek(position)
+    while True:
+        start = file.tell()
+        line = file.readline(_LINE)
+        if not line:
+            return None
+        if line.rstrip(b"\r\n"):
+            return start, int(_readings(line, profile)[0])
+
+
+def _readings(lines: bytes, profile: Profile) -> Ints:
+    """Return the clock reading of each line's stamp in seconds, or its instant when it carries an offset from UTC."""
+    names = profile.columns["timestamp"]
+    types = {f"c{profile.names.index(name)}": pa.string() for name in names}
+    try:
+        with _open(pa.BufferReader(lines), replace(profile, skip_lines=0), types, len(lines) + 1) as batches:
+            batch = batches.read_all().combine_chunks().to_batches()[0]
+        fields = scanned(stamps_of(batch, len(names)))
+        local = clock_seconds(profile, fields)
+        return local - fields.offset if len(fields.offset) else local
+    except (pa.ArrowInvalid, BadStamp, IndexError) as exc:
+        raise _Unsearchable from exc
