@@ -22,7 +22,6 @@ from jupyter_nq.bars.closed import cut_short, phases
 from jupyter_nq.bars.profile import ROLES, Profile
 from jupyter_nq.bars.reading.blocks import (
     _TYPES,
-    BLOCK_BYTES,
     _ids,
     _open,
     fault,
@@ -33,7 +32,7 @@ from jupyter_nq.bars.reading.blocks import (
 )
 from jupyter_nq.bars.reading.carried import Columns, Placer, UnknownLayout, scanned
 from jupyter_nq.bars.reading.disorder import Disorder
-from jupyter_nq.bars.reading.ranges import MARGIN_SECONDS, byte_range, first_reading, rows_before, sampled_readings
+from jupyter_nq.bars.reading.ranges import MARGIN_SECONDS, Part, part_of, rows_before, sampled_readings
 from jupyter_nq.bars.reading.reader import _array, _numbers, _stamp_error
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints
 from jupyter_nq.bars.rules import flags_of
@@ -41,6 +40,7 @@ from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.zones import steps
 from jupyter_nq.errors import InvalidArgument, UnreadableSource
 
+CHUNK_BLOCK_BYTES = 256 << 10  # 256 KiB: half the memory of the usual block, a tenth more time
 _NS = 1_000_000_000
 _CLEAR = 0.75  # share of sampled stamps on one grid that makes counting all of them needless
 
@@ -52,7 +52,7 @@ def iterate(
     rows: int,
     start_ns: int | None = None,
     end_ns: int | None = None,
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int = CHUNK_BLOCK_BYTES,
 ) -> Iterator[pa.RecordBatch]:
     """Return an iterator over the bars of a text file in record batches of `rows` rows.
 
@@ -115,15 +115,15 @@ class _Source:
     ) -> None:
         self.path, self.profile, self.block_bytes = path, profile, block_bytes
         self.start_ns, self.end_ns = start_ns, end_ns
-        self.range: tuple[int, int] | None = None
-        """Bytes of the file that are read, None for all."""
+        self.part: Part | None = None
+        """What of the file is read, None for all."""
 
     def blocks(self) -> Iterator[Columns]:
         """Yield the columns of `BAR_SCHEMA`, block by block, of the rows in the span."""
         profile = self.profile
         phase = _phase(self) if cut_short(profile.edge, profile.minutes, profile.calendar) else None
         placer, order = self._placer(phase), Disorder()
-        for batch in self._read(ROLES):
+        for batch in self._read():
             before = placer.rows
             fields = self._scanned(batch, before)
             starts, columns = self._placed(placer, fields, self._numbers(batch, before))
@@ -134,7 +134,7 @@ class _Source:
         starts, columns = self._finished(placer)
         if not order.add(starts):
             raise order.error(self.path, self.profile, self._row(placer.placed - order.rows))
-        if not placer.rows and self.range is None:
+        if not placer.rows and self.part is None:
             raise UnreadableSource(f"{self.path} has no rows. Export it again.")
         yield from self._in_span(starts, columns)
 
@@ -148,19 +148,17 @@ class _Source:
 
     def _placer(self, phase: int | None) -> Placer:
         if self.start_ns is not None or self.end_ns is not None:
-            self.range = byte_range(self.path, self.profile, self.start_ns, self.end_ns)
-            inside = self.range[0] > byte_range(self.path, self.profile, None, None)[0]
-            return Placer(self.profile, phase, inside=inside, first=first_reading(self.path, self.profile))
-        return Placer(self.profile, phase)
+            self.part = part_of(self.path, self.profile, self.start_ns, self.end_ns)
+        if self.part is None:
+            return Placer(self.profile, phase)
+        return Placer(self.profile, phase, inside=self.part.inside, first=self.part.reading)
 
-    def _read(self, roles: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-        if self.range is None:
-            yield from read_blocks(self.path, self.profile, roles, block_bytes=self.block_bytes)
+    def _read(self) -> Iterator[pa.RecordBatch]:
+        if self.part is None:
+            yield from read_blocks(self.path, self.profile, ROLES, block_bytes=self.block_bytes)
             return
-        first, stop = self.range
-        if first == stop:
-            return
-        types = {name: _TYPES.get(role, pa.float64()) for role in roles for name in _ids(self.profile, role)}
+        first, stop = self.part.first, self.part.stop
+        types = {name: _TYPES.get(role, pa.float64()) for role in ROLES for name in _ids(self.profile, role)}
         part = replace(self.profile, skip_lines=0)
         try:
             with (
@@ -170,12 +168,12 @@ class _Source:
             ):
                 yield from batches
         except pa.ArrowInvalid as exc:
-            found = fault(self.path, self.profile, self._row(0), roles)
+            found = fault(self.path, self.profile, self._row(0), ROLES)
             raise found or UnreadableSource(f"{self.path} is not a readable table: {exc}") from exc
 
     def _row(self, row: int) -> int:
         """Return the number in the file of a row of this pass; for messages, because it counts lines."""
-        return row if self.range is None else row + rows_before(self.path, self.profile, self.range[0])
+        return row if self.part is None else row + rows_before(self.path, self.profile, self.part.first)
 
     # -- one block --------------------------------------------------------------------------------------
     def _scanned(self, batch: pa.RecordBatch, before: int) -> Fields:
@@ -189,7 +187,7 @@ class _Source:
         try:
             return _numbers(self.path, self.profile, batch, before)
         except UnreadableSource:
-            if self.range is None:
+            if self.part is None:
                 raise
             return _numbers(self.path, self.profile, batch, self._row(before))
 

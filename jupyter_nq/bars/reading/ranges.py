@@ -7,7 +7,7 @@ probe cannot be read, nothing is searched: the whole file is the range, and read
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,18 +32,32 @@ class _Unsearchable(Exception):
     """A line whose stamp cannot be read."""
 
 
-def byte_range(path: Path, profile: Profile, start_ns: int | None, end_ns: int | None) -> tuple[int, int]:
-    """Return the range [first, stop) of bytes that holds every row of a span, and some around it.
+@dataclass(frozen=True)
+class Part:
+    """The bytes of a file that hold every row of a span, and some around it."""
 
-    Both ends lie between lines; the header is never in it. A row belongs to the span when its bar starts in
-    [start_ns, end_ns]. The stamps of the file are taken to increase.
+    first: int
+    """Where they begin: at a line, behind the header."""
+    stop: int
+    """Where they end: at a line's beginning, or with the file."""
+    inside: bool
+    """Whether there are rows before them."""
+    reading: int
+    """Clock reading of the file's first row, seconds."""
+
+
+def part_of(path: Path, profile: Profile, start_ns: int | None, end_ns: int | None) -> Part | None:
+    """Return the bytes that hold every bar that starts in [start_ns, end_ns], None when only the whole file does.
+
+    The stamps of the file are taken to increase. None is also the answer for a file that cannot be searched: a
+    probe met a line that is no row, or the file is not plain text.
     """
     with reading(path), path.open("rb", buffering=4096) as file:
-        low = data_start(file, profile)
-        size = file.seek(0, 2)
+        low, size = _data_start(file, profile), file.seek(0, 2)
         margin = 2 * MARGIN_SECONDS  # twice, so that an hour that a clock repeats is whole or far from the span
         first, stop = low, size
         try:
+            head = _row_at(file, profile, low, low)
             if start_ns is not None:
                 bound = start_ns // _NS - margin
                 first, _ = _boundary(file, profile, low, size, lambda seconds: seconds < bound)
@@ -51,26 +65,16 @@ def byte_range(path: Path, profile: Profile, start_ns: int | None, end_ns: int |
                 limit = end_ns // _NS + margin
                 _, stop = _boundary(file, profile, first, size, lambda seconds: seconds <= limit)
         except _Unsearchable:
-            return low, size
-    return first, stop
+            return None
+    return None if head is None or (first, stop) == (low, size) else Part(first, stop, first > low, head[1])
 
 
-def data_start(file: BinaryIO, profile: Profile) -> int:
+def _data_start(file: BinaryIO, profile: Profile) -> int:
     """Return the byte at which the first line behind the header begins."""
     file.seek(0)
     for _ in range(profile.skip_lines):
         file.readline()
     return file.tell()
-
-
-def first_reading(path: Path, profile: Profile) -> int | None:
-    """Return the clock reading of the first row in seconds, None when it cannot be read."""
-    with reading(path), path.open("rb", buffering=4096) as file:
-        try:
-            found = _row_at(file, profile, data_start(file, profile), data_start(file, profile))
-        except _Unsearchable:
-            return None
-    return None if found is None else found[1]
 
 
 def sampled_readings(path: Path, profile: Profile) -> list[Ints]:
@@ -81,7 +85,7 @@ def sampled_readings(path: Path, profile: Profile) -> list[Ints]:
     if any(Layout.parse(layout).offset for layout in profile.layouts):
         return []
     with reading(path), path.open("rb", buffering=4096) as file:
-        low, size = data_start(file, profile), file.seek(0, 2)
+        low, size = _data_start(file, profile), file.seek(0, 2)
         if size < 2 * _PLACES * _SAMPLE:
             return []
         blocks = []

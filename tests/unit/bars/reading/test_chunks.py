@@ -206,7 +206,7 @@ def test_offsets_must_be_there_or_not(tmp_path: Path) -> None:
     stamps = [f"{stamp}Z" for stamp in STAMPS[:300]] + STAMPS[300:]
     path = write(tmp_path / "bars.csv", stamps)
     profile = replace(profile_of(), layouts=("YYYY-MM-DD HH:MMZ", "YYYY-MM-DD HH:MM"))
-    for block_bytes in (300, 512 << 10):
+    for block_bytes in (*range(300, 340), 512 << 10):
         with pytest.raises(UnreadableSource, match="line 302: some stamps carry an offset"):
             list(iterate(path, profile, rows=10, block_bytes=block_bytes))
 
@@ -224,10 +224,12 @@ def test_arguments_and_files_that_are_none(tmp_path: Path) -> None:
     path.write_text(",".join(NAMES) + "\n")
     with pytest.raises(UnreadableSource) as expected:
         read_bars(path, profile_of())
-    with pytest.raises(UnreadableSource) as caught:
-        next(iterate(path, profile_of(), rows=1))
-    assert str(caught.value) == str(expected.value)
-    assert list(iterate(path, profile_of(), rows=1, start_ns=0)) == []
+    for span in ({}, {"start_ns": 0}):
+        with pytest.raises(UnreadableSource) as caught:
+            next(iterate(path, profile_of(), rows=1, **span))
+        assert str(caught.value) == str(expected.value)
+    write(path, STAMPS)
+    assert list(iterate(path, profile_of(), rows=1, end_ns=0)) == []
 
 
 @settings(deadline=None, max_examples=80)
@@ -276,6 +278,7 @@ def test_faults_in_a_span_have_the_lines_of_the_file(tmp_path: Path, monkeypatch
     start = nanos(datetime(2024, 7, 10, tzinfo=UTC))
     for bad, found in {
         f"{stamps[600]},100,x,99,100,7": "High is 'x'",
+        f"{stamps[600]},100,101,99,100,-7": "Volume is -7",
         f"soon,{GOOD}": "is not a date",
         f"{stamps[600]},1,2": "the row has 3 columns",
         f"{stamps[600].replace('-', '/')},{GOOD}": "in none of the profile's layouts",
@@ -285,6 +288,19 @@ def test_faults_in_a_span_have_the_lines_of_the_file(tmp_path: Path, monkeypatch
         path.write_text("\n".join([",".join(NAMES), *lines[:601], bad, *lines[602:]]) + "\n")
         with pytest.raises(UnreadableSource, match=rf"line 603\b.*{found}"):
             list(iterate(path, profile_of(), rows=10, start_ns=start, block_bytes=2000))
+
+
+def test_a_repeated_hour_far_behind_a_span_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the bytes that are read end in a repeated hour, days behind the span, its rows are nobody's matter."""
+    monkeypatch.setattr(ranges, "_NARROW", 100)
+    first = REPEATED["America/New_York"]
+    starts = [*every(first - timedelta(days=20), 600, 2000), *every(first, 60, 500)]
+    path = write(tmp_path / "bars.csv", written(starts, "America/New_York", MINUTES))
+    profile = profile_of("America/New_York")
+    end = nanos(datetime(2024, 11, 3, 1, 30, tzinfo=UTC)) - 4 * 86_400 * 10**9
+    table = read_bars(path, profile)
+    kept = table.filter(pa.array(table["timestamp"].cast(pa.int64()).to_numpy() <= end)).combine_chunks()
+    assert whole(iterate(path, profile, rows=100, end_ns=end)).equals(kept)
 
 
 BIG_ROWS = """
@@ -345,6 +361,16 @@ def test_a_month_of_a_large_file_reads_a_few_megabytes(big_file: Path) -> None:
         taken = psutil.Process().io_counters().read_chars - before
         print(f"a month of {big_file.stat().st_size / 1e6:.0f} MB ({edge} stamps): {taken / 1e6:.1f} MB read")
         assert taken < most
+
+
+def test_stamps_are_sampled_only_where_that_is_sound(big_file: Path, tmp_path: Path) -> None:
+    """A large file's stamps are sampled from all over it, not those with an offset, of a small file or past a fault."""
+    places = ranges.sampled_readings(big_file, profile_of())
+    assert len(places) == 64
+    assert places[0][0] < places[30][0] < places[63][-1]
+    assert ranges.sampled_readings(big_file, replace(profile_of(), layouts=("YYYY-MM-DD HH:MMZ",))) == []
+    assert ranges.sampled_readings(write(tmp_path / "bars.csv", STAMPS), profile_of()) == []
+    assert ranges.sampled_readings(big_file, replace(profile_of(), layouts=("DD/MM/YYYY HH:MM",))) == []
 
 
 @pytest.mark.parametrize("edge", ["start", "end"])
