@@ -20,6 +20,7 @@ from jupyter_nq.bars.profile import Profile
 
 Severity = Literal["error", "warning", "note"]
 Action = Literal["keep", "flag", "drop", "repair", "quarantine"]
+"""What is done with a bar: leave it, leave it and set its bit, leave it out, mend it, move it to another file."""
 
 ZERO_VOLUME = 1
 """Flag of a bar without volume."""
@@ -31,8 +32,8 @@ NOT_POSITIVE = 8
 """Flag of a bar with a price of zero or below, for an instrument that cannot have one."""
 NOT_FINITE = 16
 """Flag of a bar with a price that is missing or infinite."""
-NEGATIVE_VOLUME = 32
-"""Flag of a bar with a volume below zero."""
+VOLUME = 32
+"""Flag of a bar whose volume is no whole number from 0 up."""
 BACKWARDS = 64
 """Flag of a bar that starts before the one above it."""
 REPEATED = 128
@@ -59,6 +60,8 @@ WRONG_CONTRACT = 1 << 17
 """Flag of a bar in a span of collapsed volume."""
 ROLL_JUMP = 1 << 18
 """Flag of a bar that opens with the jump of a roll."""
+MISSING_STAMP = 1 << 19
+"""Flag of a row without a stamp."""
 
 
 @dataclass(frozen=True)
@@ -72,45 +75,45 @@ class Rule:
     """An error cannot be real, a warning needs a look, a note is worth knowing."""
     what: str
     """Of a bar that breaks it, as it follows the number of bars."""
-    action: Action = "flag"
-    """What is done unless something else is asked for."""
     repair: str = ""
-    """How a repair mends it; empty when nothing could do so without inventing a number."""
+    """What a repair does; empty when nothing can be done without inventing a number."""
 
 
 _ROWS = (
+    Rule("missing stamp", MISSING_STAMP, "error", "without a stamp"),
     Rule("not finite", NOT_FINITE, "error", "with a price that is missing or infinite"),
     Rule("ohlc order", OHLC_ORDER, "error", "whose high or low does not contain open and close"),
     Rule("not positive", NOT_POSITIVE, "error", "with a price of zero or below"),
-    Rule("negative volume", NEGATIVE_VOLUME, "error", "with a volume below zero"),
-    Rule("backwards", BACKWARDS, "error", "that start before the bar above them", repair="sorted by their start"),
+    Rule("volume", VOLUME, "error", "whose volume is no whole number from 0 up"),
+    Rule("backwards", BACKWARDS, "error", "that start before the bar above them", "sorted by their start"),
     Rule("duplicate", DUPLICATE, "error", "with the start of the bar above them and other values"),
-    Rule("repeated bar", REPEATED, "warning", "the same as the bar above them", repair="one of each kept"),
-    Rule("closed hours", CLOSED_HOURS, "warning", "that start when the exchange is closed"),
-    Rule("scale", SCALE, "warning", "whose close is more than twice or less than half of the close before"),
+    Rule("scale", SCALE, "error", "whose close is more than twice or less than half of the close before"),
+    Rule("repeated bar", REPEATED, "warning", "the same as the bar above them", "one of each kept"),
     Rule("outlier", OUTLIER, "warning", "that go more than 30 times as far as was usual"),
-    Rule("jump", JUMP, "warning", "that open after a pause more than 15 times as far off as was usual"),
+    Rule("jump", JUMP, "warning", "that open after a pause, more than 15 times as far off as was usual"),
     Rule("off tick", OFF_TICK, "warning", "with a price off the tick"),
     Rule("step", STEP, "warning", "at no multiple of the bar length after the bar above them"),
     Rule("stale", STALE, "warning", "with the same four prices as at least four bars above them"),
-    Rule("zero volume", ZERO_VOLUME, "warning", "without volume"),
+    Rule("zero volume", ZERO_VOLUME, "note", "without volume"),
+    Rule("flat", FLAT, "note", "with four equal prices"),
+)
+_SESSIONS = (
+    Rule("closed hours", CLOSED_HOURS, "warning", "that start when the exchange is closed"),
     Rule("gap", GAP, "warning", "before which bars are missing"),
-    Rule("wrong contract", WRONG_CONTRACT, "warning", "in a span of collapsed volume"),
+    Rule("wrong contract", WRONG_CONTRACT, "error", "in a span of collapsed volume"),
     Rule("roll jump", ROLL_JUMP, "warning", "that open with the jump of a roll"),
-    Rule("flat", FLAT, "note", "whose four prices are equal"),
 )
 _UNREADABLE = (
-    Rule("bad stamp", 0, "error", "with a stamp that is no date and time", "keep"),
-    Rule("no such date", 0, "error", "with a date that does not exist", "keep"),
-    Rule("skipped hour", 0, "error", "with a stamp that the clock skips", "keep"),
-    Rule("repeated hour", 0, "error", "with a stamp that the clock has twice", "keep"),
-    Rule("columns", 0, "error", "with too few or too many columns", "keep"),
-    Rule("empty cell", 0, "error", "with an empty cell", "keep"),
-    Rule("text", 0, "error", "with text in the place of a number", "keep"),
-    Rule("not a count", 0, "error", "with a volume that is no whole number of 64 bits", "keep"),
+    Rule("no such date", 0, "error", "with a date that does not exist"),
+    Rule("skipped hour", 0, "error", "with a stamp that the clock skips"),
+    Rule("repeated hour", 0, "error", "with a stamp that the clock has twice"),
+    Rule("columns", 0, "error", "with too few or too many columns"),
+    Rule("empty cell", 0, "error", "with an empty cell"),
+    Rule("text", 0, "error", "with text in the place of a number"),
 )
-
-RULES: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in (*_ROWS, *_UNREADABLE)})
+BAR_RULES = _ROWS
+"""The rules about a bar and the bars above it."""
+RULES: Mapping[str, Rule] = MappingProxyType({rule.name: rule for rule in (*_ROWS, *_SESSIONS, *_UNREADABLE)})
 """Every rule by its name."""
 
 _Floats = npt.NDArray[np.float64]

@@ -21,14 +21,14 @@ STALE_BARS = 5
 _QUICK_UP, _SLOW_UP = 1.1, 1.02
 _QUICK_DOWN, _SLOW_DOWN = 1 / 1.1, 1 / 1.02
 _QUICK_MOVES = 100  # at the beginning, to find the size
-_FEWEST_MOVES, _FEWEST_JUMPS = 200, 20  # seen before one is judged
+_FEWEST_MOVES, _FEWEST_JUMPS = 150, 20  # seen before one is judged
 _HOUR_NS, _DAYS_NS = 3_600_000_000_000, 79_200_000_000_000
 _WHOLE = 4503599627370496.0  # 2**52: no float from here on has a fraction
 _TICK_TOLERANCE = 1e-6  # of a tick; float64 prices of five digits are exact to 1e-11
 _LARGEST = 1e300
 
 # The same numbers as in `rules`, as this module must compile alone.
-_ZERO_VOLUME, _FLAT, _OHLC_ORDER, _NOT_POSITIVE, _NOT_FINITE, _NEGATIVE_VOLUME = 1, 2, 4, 8, 16, 32
+_ZERO_VOLUME, _FLAT, _OHLC_ORDER, _NOT_POSITIVE, _NOT_FINITE, _VOLUME = 1, 2, 4, 8, 16, 32
 _BACKWARDS, _REPEATED, _DUPLICATE, _OFF_TICK, _STALE, _OUTLIER = 64, 128, 256, 512, 1024, 2048
 _STEP, _SCALE, _JUMP = 4096, 8192, 16384
 
@@ -84,7 +84,7 @@ def check(
         start, o, h, l, c, v = starts[i], open_[i], high[i], low[i], close[i], volume[i]  # noqa: E741
         bits = 0
         if v <= 0:
-            bits = _ZERO_VOLUME if v == 0 else _NEGATIVE_VOLUME
+            bits = _ZERO_VOLUME if v == 0 else _VOLUME
         finite = o - o == 0.0 and h - h == 0.0 and l - l == 0.0 and c - c == 0.0
         step = start - last_start if rows > 0 else 0
         same = rows > 0 and o == last_open and h == last_high and l == last_low and c == last_close

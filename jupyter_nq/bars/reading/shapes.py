@@ -1,0 +1,143 @@
+"""Stamps of a column that may hold anything: the clock reading of each, or why it has none.
+
+Stamps are grouped by their shape, the text with every digit replaced by 1, and one of each shape is given to the
+strict scanner: it says whether it is a layout, and which. What is left has only numbers to be wrong, and these are
+checked as numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jupyter_nq.bars.reading.stamps import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    BadStamp,
+    Fields,
+    Ints,
+    Layout,
+    StampScanner,
+    local_seconds,
+)
+
+GOOD, NO_STAMP, NO_DATE = range(3)
+
+Codes = npt.NDArray[np.uint8]
+
+_NO_CLOCK = r"(^|[^0-9:])(2[4-9]|[3-9][0-9]):|:[6-9]"
+_LAYOUTS_NAMED = 512  # shapes that are remembered
+
+
+class Stamps:
+    """Reads the stamps of one file, block by block. Used by one thread.
+
+    Parameters
+    ----------
+    layouts
+        Those of the profile, day and month order decided. None takes every layout that the strict scanner knows,
+        and a date that exists in one order of day and month; the clock readings are then not meant to be used.
+    """
+
+    def __init__(self, layouts: Sequence[str] | None) -> None:
+        parsed = map(Layout.parse, layouts or ())
+        self._orders = None if layouts is None else {_form(layout): layout.order for layout in parsed}
+        self._known: dict[str, bool] = {}
+        self.carries_offset = False
+        """Whether the stamps say their distance from UTC."""
+
+    def read(self, texts: pa.Array) -> tuple[Ints, Ints, Ints, Codes]:
+        """Return clock readings (seconds), ns, offsets (seconds east of UTC) and a code for each text."""
+        local, nanos, offset = (np.zeros(len(texts), np.int64) for _ in range(3))
+        codes = np.full(len(texts), GOOD, np.uint8)
+        codes[~self._shaped(texts)] = NO_STAMP
+        rows = np.flatnonzero(codes == GOOD)
+        rows, found = _scanned(texts, rows)
+        scanned = np.zeros(len(texts), bool)
+        scanned[rows] = True
+        codes[(codes == GOOD) & ~scanned] = NO_STAMP
+        if found is None:
+            return local, nanos, offset, codes
+        exists = self._dates(found)
+        codes[rows[~exists]] = NO_DATE
+        rows, found = rows[exists], _only(found, exists)
+        if self._orders is not None:
+            local[rows] = local_seconds(found, [self._orders[_form(layout)] for layout in found.layouts])
+        if len(found.nanos):
+            nanos[rows] = found.nanos
+        if len(found.offset):
+            offset[rows] = found.offset
+            self.carries_offset = True
+        return local, nanos, offset, codes
+
+    def _shaped(self, texts: pa.Array) -> npt.NDArray[np.bool_]:
+        """Return which texts have the shape of a layout of the profile, and no hour or minute that is none."""
+        shapes = pc.replace_substring_regex(texts, "[0-9]", "1").dictionary_encode()
+        known = np.array([self._is_known(shape) for shape in shapes.dictionary.to_pylist()], bool)
+        no_clock = pc.match_substring_regex(texts, _NO_CLOCK).to_numpy(zero_copy_only=False)
+        shaped: npt.NDArray[np.bool_] = known[shapes.indices.to_numpy()] & ~no_clock
+        return shaped
+
+    def _is_known(self, shape: str) -> bool:
+        known = self._known.get(shape)
+        if known is None:
+            scanner = StampScanner()
+            try:
+                scanner.add(pa.array([shape], pa.string()))
+                known = self._orders is None or _form(scanner.fields().layouts[0]) in self._orders
+            except BadStamp:
+                known = False
+            if len(self._known) < _LAYOUTS_NAMED:
+                self._known[shape] = known
+        return known
+
+    def _dates(self, found: Fields) -> npt.NDArray[np.bool_]:
+        """Return which dates exist."""
+        if self._orders is None:
+            iso = np.array([layout.order == "ymd" for layout in found.layouts], bool)[found.layout]
+            either = ~iso & _exists(found.year, found.first, found.second)
+            return either | _exists(found.year, found.second, found.first)
+        swapped = np.array([self._orders[_form(layout)] == "mdy" for layout in found.layouts], bool)[found.layout]
+        day, month = np.where(swapped, found.second, found.first), np.where(swapped, found.first, found.second)
+        return _exists(found.year, month, day)
+
+
+def _exists(year: npt.NDArray[Any], month: npt.NDArray[Any], day: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    sound = (month >= 1) & (month <= 12) & (day >= 1) & (year >= FIRST_YEAR) & (year <= LAST_YEAR)
+    months = (year.astype(np.int64) - 1970) * 12 + np.where(sound, month, 1).astype(np.int64) - 1
+    starts = months.astype("datetime64[M]")
+    days = ((starts + 1).astype("datetime64[D]") - starts.astype("datetime64[D]")).astype(np.int64)
+    exists: npt.NDArray[np.bool_] = sound & (day <= days)
+    return exists
+
+
+def _scanned(texts: pa.Array, rows: Ints) -> tuple[Ints, Fields | None]:
+    """Return the rows that the strict scanner takes, and their fields."""
+    while len(rows):
+        scanner = StampScanner()
+        try:
+            scanner.add(texts.take(pa.array(rows)))
+            return rows, scanner.fields()
+        except BadStamp as bad:
+            rows = np.delete(rows, bad.row)
+    return rows, None
+
+
+def _only(found: Fields, kept: npt.NDArray[np.bool_]) -> Fields:
+    columns: dict[str, Any] = {
+        each.name: getattr(found, each.name)[kept]
+        for each in fields(Fields)
+        if each.name != "layouts" and len(getattr(found, each.name))
+    }
+    return replace(found, **columns)
+
+
+def _form(layout: Layout) -> tuple[object, ...]:
+    """What tells one layout from another, whatever is decided of its day order and widths."""
+    return layout.order == "ymd", layout.separator, layout.join, layout.seconds, layout.fraction, layout.offset
