@@ -1,20 +1,27 @@
 """Which bars a calendar expects and a series does not have.
 
 Every session is cut into slots of one bar's length from its open; the last may be shorter. A slot without a
-bar is missing. What lies before the first bar and after the last is not expected of a series.
+bar is missing, unless the exchange paused all through it. What lies before the first bar and after the last is
+not expected of a series.
+
+This is a report about the past: what it calls a gap is known only when the next bar has come.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
+import numpy.typing as npt
 
 from jupyter_nq.bars.reading.stamps import Ints
-from jupyter_nq.bars.sessions.calendar import Days, Sessions, sessions
+from jupyter_nq.bars.sessions.calendar import Days, Sessions, pauses, sessions
 
 _MINUTE_NS = 60 * 1_000_000_000
 _MOST_SHOWN = 8
+_WHOLE_BETWEEN = 5
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,51 @@ class Gap:
         return f"{days}: {self.bars:,} {'bar' if self.bars == 1 else 'bars'}"
 
 
+@dataclass(frozen=True, eq=False)
+class Gaps(Sequence[Gap]):
+    """The gaps of a series in order of time, kept as columns: a thin series has hundreds of thousands."""
+
+    first_ns: Ints
+    last_ns: Ints
+    bars: Ints
+    first_date: Days
+    last_date: Days
+
+    def __len__(self) -> int:
+        return len(self.bars)
+
+    @overload
+    def __getitem__(self, at: int) -> Gap: ...
+    @overload
+    def __getitem__(self, at: slice) -> Gaps: ...
+    def __getitem__(self, at: int | slice) -> Gap | Gaps:
+        if isinstance(at, slice):
+            ns = self.first_ns[at], self.last_ns[at], self.bars[at]
+            return Gaps(*ns, self.first_date[at], self.last_date[at])
+        numbers = int(self.first_ns[at]), int(self.last_ns[at]), int(self.bars[at])
+        return Gap(*numbers, self.first_date[at], self.last_date[at])
+
+
+@dataclass(frozen=True)
+class Hole:
+    """Sessions that lack bars, with at most five whole ones in a row between them."""
+
+    first_date: np.datetime64
+    """Trade date, inclusive."""
+    last_date: np.datetime64
+    """Trade date, inclusive."""
+    sessions: int
+    """Sessions in it that lack bars."""
+    bars: int
+    """Missing bars."""
+
+    def __str__(self) -> str:
+        bars = f"{self.bars:,} {'bar' if self.bars == 1 else 'bars'}"
+        if self.first_date == self.last_date:
+            return f"{self.first_date}: {bars}"
+        return f"{self.first_date} to {self.last_date}: {bars} of {self.sessions:,} sessions"
+
+
 @dataclass(frozen=True)
 class Completeness:
     """How complete a series is."""
@@ -52,7 +104,9 @@ class Completeness:
     """Trade dates without any bar."""
     incomplete: dict[str, int]
     """Trade date -> missing bars, of sessions that have some."""
-    gaps: tuple[Gap, ...]
+    gaps: Gaps
+    holes: tuple[Hole, ...]
+    """The same by session, in order of time: what a reader wants to know of a long thin span."""
 
     @property
     def missing(self) -> int:
@@ -75,10 +129,10 @@ class Completeness:
         if not self.holidays_known:
             lines.append("early closes of this calendar are not known: bars after one count as missing")
         lines.append(f"{len(self.missing_sessions):,} sessions without a bar, {len(self.incomplete):,} incomplete")
-        largest = sorted(self.gaps, key=lambda gap: -gap.bars)[:_MOST_SHOWN]
-        lines += [f"  {gap}" for gap in sorted(largest, key=lambda gap: gap.first_ns)]
-        more = len(self.gaps) - len(largest)
-        return "\n".join([*lines, f"  and {more:,} smaller gaps"] if more else lines)
+        largest = sorted(self.holes, key=lambda hole: -hole.bars)[:_MOST_SHOWN]
+        lines += [f"  missing {hole}" for hole in sorted(largest, key=lambda hole: hole.first_date)]
+        more = self.holes[len(largest) :]
+        return "\n".join([*lines, f"  and {len(more):,} smaller holes"] if more else lines)
 
 
 def completeness(starts: Ints, minutes: int, calendar: str) -> Completeness:
@@ -99,42 +153,75 @@ def completeness(starts: Ints, minutes: int, calendar: str) -> Completeness:
         The sessions of the calendar are not known.
     """
     sess = sessions(calendar, int(starts[0]), int(starts[-1])) if len(starts) else sessions(calendar, 0, 0)
+    step = minutes * _MINUTE_NS
     at = sess.index(starts)
     inside = at >= 0
-    slots = -(-(sess.closes - sess.opens) // (minutes * _MINUTE_NS))
-    base = np.concatenate([[0], np.cumsum(slots)])
-    place = base[at[inside]] + (starts[inside] - sess.opens[at[inside]]) // (minutes * _MINUTE_NS)
-    if not len(place):
-        return Completeness(
-            calendar, sess.holidays_known, 0, 0, np.flatnonzero(~inside), np.empty(0, "datetime64[D]"), {}, ()
-        )
-    first, stop = int(place[0]), int(place[-1]) + 1
+    base = np.concatenate([[0], np.cumsum(-(-(sess.closes - sess.opens) // step))])
+    at_inside = at[inside]
+    place = base[at_inside] + (starts[inside] - sess.opens[at_inside]) // step
+    first, stop = (int(place[0]), int(place[-1]) + 1) if len(place) else (0, 0)
     there = np.zeros(stop - first, bool)
     there[place - first] = True
-    session_of = np.searchsorted(base, np.arange(first, stop), side="right") - 1
-    lacking = np.bincount(session_of[~there], minlength=len(sess))
-    having = np.bincount(session_of[there], minlength=len(sess))
-    some = np.flatnonzero((lacking > 0) & (having > 0))
+    lacking = ~there
+    paused = _paused(sess, base, step) - first
+    lacking[paused[(paused >= 0) & (paused < len(there))]] = False
+    missing, having = (_by_session(slots, first, base) for slots in (lacking, there))
+    present = int(there.sum())
+    some = np.flatnonzero((missing > 0) & (having > 0))
+    days = np.datetime_as_string(sess.trade_date[some])
     return Completeness(
         calendar,
         sess.holidays_known,
-        len(there),
-        int(there.sum()),
+        present + int(missing.sum()),
+        present,
         np.flatnonzero(~inside),
-        sess.trade_date[(lacking > 0) & (having == 0)],
-        {str(sess.trade_date[i]): int(lacking[i]) for i in some},
-        _gaps(there, first, base, session_of, sess, minutes),
+        sess.trade_date[(missing > 0) & (having == 0)],
+        dict(zip(days.tolist(), missing[some].tolist(), strict=True)),
+        _gaps(lacking, there, first, base, sess, step),
+        _holes(missing, sess.trade_date),
     )
 
 
-def _gaps(there: np.ndarray, first: int, base: Ints, of: Ints, sess: Sessions, minutes: int) -> tuple[Gap, ...]:
-    edges = np.diff(np.concatenate([[True], there, [True]]).astype(np.int8))
-    begins, ends = np.flatnonzero(edges == -1), np.flatnonzero(edges == 1) - 1
+def _holes(missing: Ints, days: Days) -> tuple[Hole, ...]:
+    short = np.flatnonzero(missing)
+    runs = np.split(short, np.flatnonzero(np.diff(short) > _WHOLE_BETWEEN + 1) + 1) if len(short) else []
+    return tuple(Hole(days[run[0]], days[run[-1]], len(run), int(missing[run].sum())) for run in runs)
 
-    def start(slot: int) -> int:
-        return int(sess.opens[of[slot]] + (slot + first - base[of[slot]]) * minutes * _MINUTE_NS)
 
-    return tuple(
-        Gap(start(a), start(b), b - a + 1, sess.trade_date[of[a]], sess.trade_date[of[b]])
-        for a, b in zip(begins.tolist(), ends.tolist(), strict=True)
-    )
+def _paused(sess: Sessions, base: Ints, step: int) -> Ints:
+    """Return the slots that lie in a pause from begin to end."""
+    begins, ends = pauses(sess)
+    first, stop = -(-(begins - sess.opens) // step), (ends - sess.opens) // step
+    most = int(np.max(stop - first, initial=0))
+    slots = first[:, None] + np.arange(most)
+    found: Ints = (base[:-1, None] + slots)[slots < stop[:, None]]
+    return found
+
+
+def _by_session(slots: npt.NDArray[np.bool_], first: int, base: Ints) -> Ints:
+    """Count the marked slots of each session."""
+    counted = np.concatenate([[0], np.cumsum(slots, dtype=np.int64)])
+    return np.diff(counted[np.clip(base - first, 0, len(slots))])
+
+
+def _gaps(
+    lacking: npt.NDArray[np.bool_],
+    there: npt.NDArray[np.bool_],
+    first: int,
+    base: Ints,
+    sess: Sessions,
+    step: int,
+) -> Gaps:
+    """Cut the missing slots into gaps where a bar lies between two of them."""
+    slots = np.flatnonzero(lacking)
+    if not len(slots):
+        none, day = np.empty(0, np.int64), np.empty(0, "datetime64[D]")
+        return Gaps(none, none, none, day, day)
+    apart = np.flatnonzero(np.diff(slots) > 1)
+    bars_between = np.add.reduceat(there, slots)[apart] if len(apart) else apart
+    cuts = apart[bars_between > 0]
+    begins, ends = np.append(0, cuts + 1), np.append(cuts, len(slots) - 1)
+    a, b = slots[begins] + first, slots[ends] + first
+    of_a, of_b = (np.searchsorted(base, slot, side="right") - 1 for slot in (a, b))
+    starts = [sess.opens[of] + (slot - base[of]) * step for of, slot in ((of_a, a), (of_b, b))]
+    return Gaps(starts[0], starts[1], ends - begins + 1, sess.trade_date[of_a], sess.trade_date[of_b])

@@ -4,15 +4,21 @@ From one continuous file the roll itself cannot be read, only its trace: the pri
 so the series jumps at the open of a session near the roll date. Equity index contracts expire on the third Friday
 of March, June, September and December, and the volume moves on in the week before, around its Monday.
 
-This is a report about the past: the size of a usual jump is taken from the whole series.
+A jump stands out by what is usual: openings after a weekend or holiday are compared with each other, those
+after a night with each other. Jumps between sessions that hardly anybody traded say nothing.
+
+This is a report about the past: the size of a usual jump is taken from the whole series. It measures no roll:
+the jump contains what the market did over night. `contracts.roll_table` measures, from the files of contracts.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from jupyter_nq.bars.instruments import EQUITY
@@ -23,6 +29,9 @@ from jupyter_nq.errors import ConfigError
 MONTHS = (3, 6, 9, 12)
 _FRIDAY = 4
 _WINDOW_DAYS = 4
+_NIGHT_NS = 24 * 3600 * 10**9
+_VOLUME_SESSIONS = 5
+_COLLAPSED = 0.05
 _SIGMAS = 4.0
 _TO_SIGMA = 1.4826  # a normal distribution's standard deviation by its median absolute deviation
 
@@ -41,18 +50,29 @@ class Roll:
     """From the last close before to the first open of the session."""
     jump_percent: float
     sigmas: float
-    """The jump in robust standard deviations of all session openings."""
+    """The jump in robust standard deviations of the openings of its kind."""
+    volume_before: float
+    volume_after: float
+    """Median volume of the five sessions before the jump, and of the five from it on; NaN when there are none."""
+    thin: bool
+    """Whether the sessions before it have hardly any volume beside the others of the series."""
 
     @property
     def seen(self) -> bool:
         """Whether the jump stands out; otherwise the series is adjusted, or the contracts had one price."""
-        return abs(self.sigmas) >= _SIGMAS
+        return abs(self.sigmas) >= _SIGMAS and not self.thin
 
     def __str__(self) -> str:
         what = (
             f"jump of {self.jump_points:+,.2f} points ({self.jump_percent:+.2f} %, {abs(self.sigmas):.0f} sigmas) "
             f"at the open of {self.trade_date}"
         )
+        if self.thin:
+            return f"roll of {self.roll_date}: hardly traded, {self.volume_before:,.0f} contracts a session"
+        if self.volume_after < _COLLAPSED * self.volume_before:
+            what += (
+                f", from where on a session has {self.volume_after:,.0f} contracts and not {self.volume_before:,.0f}"
+            )
         return f"roll of {self.roll_date}: {what}" if self.seen else f"roll of {self.roll_date}: no jump stands out"
 
 
@@ -89,21 +109,40 @@ def roll_evidence(table: pa.Table, calendar: str) -> list[Roll]:
         return []
     sess = sessions(calendar, int(starts[0]), int(starts[-1]))
     at = sess.index(starts)
+    inside = at >= 0
+    traded = np.bincount(at[inside], weights=table["volume"].to_numpy()[inside].astype(float), minlength=len(sess))
     first = np.flatnonzero(np.diff(at) > 0) + 1
     days = sess.trade_date[at[first]]
     points = table["open"].to_numpy()[first] - table["close"].to_numpy()[first - 1]
     percent = 100 * points / np.abs(table["close"].to_numpy()[first - 1])
-    middle = np.median(percent) if len(percent) else 0.0
-    sigma = _TO_SIGMA * float(np.median(np.abs(percent - middle))) if len(percent) else 0.0
+    sigma = _usual_jumps(percent, np.diff(starts)[first - 1] > _NIGHT_NS)
+    thin_below = _COLLAPSED * float(np.median(traded[traded > 0])) if (traded > 0).any() else 0.0
     found = []
     for expected in _roll_dates(sess.trade_date[0], sess.trade_date[-1]):
         near = np.flatnonzero(np.abs((days - np.datetime64(expected)).astype(int)) <= _WINDOW_DAYS)
         if len(near):
-            best = int(near[np.argmax(np.abs(percent[near]))])
-            sigmas = float(percent[best] / sigma) if sigma else 0.0
+            best = int(near[np.argmax(np.abs(percent[near]) / np.where(sigma[near] > 0, sigma[near], np.inf))])
+            sigmas = float(percent[best] / sigma[best]) if sigma[best] else 0.0
             jump = float(points[best]), float(percent[best])
-            found.append(Roll(expected, days[best], int(first[best]), *jump, sigmas))
+            volume = _volume_around(traded, int(at[first[best]]))
+            found.append(Roll(expected, days[best], int(first[best]), *jump, sigmas, *volume, volume[0] < thin_below))
     return found
+
+
+def _usual_jumps(percent: npt.NDArray[Any], long: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    """Return for each opening the robust standard deviation of those of its kind."""
+    sigma = np.zeros(len(percent))
+    for kind in (long, ~long):
+        if kind.any():
+            sigma[kind] = _TO_SIGMA * np.median(np.abs(percent[kind] - np.median(percent[kind])))
+    return sigma
+
+
+def _volume_around(traded: npt.NDArray[Any], session: int) -> tuple[float, float]:
+    """Return the median volume of the sessions with bars before a session, and from it on."""
+    before, after = traded[max(0, session - _VOLUME_SESSIONS) : session], traded[session : session + _VOLUME_SESSIONS]
+    median = [float(np.median(part[part > 0])) if (part > 0).any() else float("nan") for part in (before, after)]
+    return median[0], median[1]
 
 
 def _roll_dates(first: np.datetime64, last: np.datetime64) -> list[date]:

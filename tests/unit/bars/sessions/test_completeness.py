@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from jupyter_nq.bars import load_bars
 from jupyter_nq.bars.instruments import ENERGY_METALS, EQUITY, FX
 from jupyter_nq.bars.resample import starts_of
 from jupyter_nq.bars.schema import BAR_SCHEMA
-from jupyter_nq.bars.sessions.calendar import sessions
+from jupyter_nq.bars.sessions.calendar import pauses, sessions
 from jupyter_nq.bars.sessions.completeness import completeness
 from jupyter_nq.bars.sessions.rolls import roll_date, roll_evidence
 from jupyter_nq.bars.sessions.thin import thin_spans
@@ -35,7 +36,7 @@ def test_a_whole_series_lacks_nothing() -> None:
     """Holidays, early closes and changes of the clock are no gaps."""
     found = completeness(WHOLE, 30, EQUITY)
     assert (found.expected, found.missing, found.share) == (len(WHOLE), 0, 1.0)
-    assert found.gaps == ()
+    assert len(found.gaps) == 0
     assert (
         found.text().splitlines()[0]
         == f"{len(WHOLE):,} of {len(WHOLE):,} expected bars (100.00%), 0 bars outside the sessions of {EQUITY}"
@@ -52,6 +53,49 @@ def test_what_is_taken_out_is_missing(rows: set[int]) -> None:
     inside = {ns for gap in found.gaps for ns in WHOLE if gap.first_ns <= ns <= gap.last_ns}
     assert inside == set(WHOLE[sorted(rows)].tolist())
     assert len(found.gaps) == sum(row - 1 not in rows for row in rows)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from([1, 5, 7, 15, 30, 60, 240]), st.floats(0, 1), st.integers(0, 9))
+def test_counts_are_those_of_a_slow_reference(minutes: int, keep: float, seed: int) -> None:
+    """Expected slots are all of each session but those that lie in its pause, from the first bar to the last."""
+    sess = sessions(EQUITY, ns(2021, 6, 23), ns(2021, 6, 29, 12))
+    step = minutes * MINUTE
+    slots = [o + i * step for o, c in zip(sess.opens, sess.closes, strict=True) for i in range(-(-(c - o) // step))]
+    begins, ends = pauses(sess)
+    paused = {s for s in slots for b, e in zip(begins, ends, strict=True) if b <= s and s + step <= e}
+    random = np.random.default_rng(seed)
+    starts = np.array([s for s in slots if s not in paused and random.random() < keep], np.int64)
+    found = completeness(starts, minutes, EQUITY)
+    expected = [s for s in slots if len(starts) and starts[0] <= s <= starts[-1] and s not in paused]
+    there = set(starts.tolist())
+    lacking = [s for s in expected if s not in there]
+    assert (found.expected, found.present) == (len(expected), len(starts))
+    assert sum(hole.bars for hole in found.holes) == found.gaps.bars.sum() == len(lacking) == found.missing
+    assert found.gaps.first_ns.tolist() == [b for a, b in pairwise(expected) if a in there and b not in there]
+    assert sum(found.incomplete.values()) <= found.missing
+
+
+def test_gaps_are_a_sequence() -> None:
+    """They are counted, indexed and sliced like a list, and read as text."""
+    gaps = completeness(np.delete(WHOLE, [5, 6, 50]), 30, EQUITY).gaps
+    assert [gap.bars for gap in gaps] == [2, 1]
+    assert gaps[-1].first_ns == WHOLE[50]
+    assert [str(gap) for gap in gaps[:1]] == ["2024-10-28: 2 bars"]
+    assert str(gaps[1]) == "2024-10-29: 1 bar"
+
+
+def test_holes_join_sessions_over_a_few_whole_ones() -> None:
+    """Five whole sessions between two short ones join them, six do not; the text names the largest."""
+    sess = sessions(EQUITY, ns(2024, 1, 1), ns(2024, 12, 30))
+    whole = np.concatenate([np.arange(o, c, 30 * MINUTE) for o, c in zip(sess.opens, sess.closes, strict=True)])
+    firsts = np.searchsorted(whole, sess.opens)
+    joined = completeness(np.delete(whole, firsts[[3, 9]]), 30, EQUITY)
+    assert [(hole.sessions, hole.bars) for hole in joined.holes] == [(2, 2)]
+    apart = completeness(np.delete(whole, firsts[3:200:7]), 30, EQUITY)
+    assert len(apart.holes) == len(range(3, 200, 7))
+    assert f"and {len(apart.holes) - 8} smaller holes" in apart.text()
+    assert str(apart.holes[0]) == f"{sess.trade_date[3]}: 1 bar"
 
 
 def test_bars_in_closed_hours_are_named() -> None:
@@ -89,7 +133,11 @@ def test_the_real_file_lacks_three_sessions_and_the_hole(real_file: Path) -> Non
     hole = {str(span.first_date + i) for i in range(-1, 190)}
     assert {d: n for d, n in found.incomplete.items() if d not in hole} == {"2020-07-10": 34, "2022-04-28": 34}
     assert [str(d) for d in found.missing_sessions if str(d) not in hole] == ["2022-04-29"]
-    assert "2022-04-28 to 2022-04-29: 80 bars" in found.text()
+    assert found.text().splitlines()[2:] == [
+        "  missing 2020-07-10: 34 bars",
+        "  missing 2022-04-28 to 2022-04-29: 80 bars of 2 sessions",
+        "  missing 2023-12-12 to 2024-06-06: 3,012 bars of 120 sessions",
+    ]
     assert "2023-12-12 to 2024-06-13: 167 contracts" in str(span)
 
 
@@ -104,6 +152,13 @@ def test_the_real_file_shows_its_rolls(real_file: Path) -> None:
     assert rolls[date(2024, 12, 16)].jump_percent == pytest.approx(1.36, abs=0.01)
     assert str(rolls[date(2024, 12, 16)]).startswith("roll of 2024-12-16: jump of +")
     assert "no jump stands out" in str(rolls[date(2021, 3, 15)])
+    wrong = rolls[date(2023, 12, 11)]
+    assert (wrong.jump_points, wrong.volume_after) == (732.75, 1.0)
+    assert str(wrong).endswith("from where on a session has 1 contracts and not 612,109")
+    assert str(rolls[date(2024, 3, 11)]) == "roll of 2024-03-11: hardly traded, 32 contracts a session"
+    seen = [roll for roll in rolls.values() if roll.seen]
+    assert {(roll.trade_date - np.datetime64(roll.roll_date)).astype(int) for roll in seen} == {1}
+    assert min(roll.roll_date for roll in seen) == date(2022, 6, 13)
 
 
 def volumes(per_session: list[int]) -> pa.Table:
