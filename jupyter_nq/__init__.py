@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "DataValidator": "jupyter_nq.bars.validation.validator",
     "NQError": "jupyter_nq.errors",
     "Session": "jupyter_nq.client.session",
     "UnifiedDataLoader": "jupyter_nq.client.loader",
@@ -18,10 +19,11 @@ _HOMES = {
         ["append", "connect", "disconnect", "drop", "get", "load", "ls", "notebooks", "put", "status"],
         "jupyter_nq.client.api",
     ),
-    **dict.fromkeys(["asof", "resample"], "jupyter_nq.client.bars_api"),
+    **dict.fromkeys(["asof", "resample", "rolls", "validate"], "jupyter_nq.client.bars_api"),
 }
 
 __all__ = [
+    "DataValidator",
     "NQError",
     "Session",
     "UnifiedDataLoader",
@@ -38,15 +40,18 @@ __all__ = [
     "notebooks",
     "put",
     "resample",
+    "rolls",
     "status",
     "unload_ipython_extension",
+    "validate",
 ]
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from jupyter_nq.bars.validation.validator import DataValidator
     from jupyter_nq.client.api import append, connect, disconnect, drop, get, load, ls, notebooks, put, status
-    from jupyter_nq.client.bars_api import asof, resample
+    from jupyter_nq.client.bars_api import asof, resample, rolls, validate
     from jupyter_nq.client.loader import UnifiedDataLoader
     from jupyter_nq.client.session import Session
     from jupyter_nq.errors import NQError

@@ -1,8 +1,8 @@
 """Sample data: seeded NQ-like bars in the vendors' layouts, closed when the exchange is closed.
 
-A walk on the tick runs through every Globex session (18:00 to 17:00 New York, Monday to Friday, none on
-25 December and 1 January), five minutes at a time; longer bars are made of the short ones, so that the
-files of one directory agree with each other. The files are written as vendors write them, the damaged
+A walk on the tick runs through every session of the equity calendar, holidays and early closes included (cut
+at a whole half hour), five minutes at a time; longer bars are made of the short ones, so that the files of
+one directory agree with each other. The files are written as vendors write them, the damaged
 day-first one included: a clock in Asia/Jerusalem, and two layouts that alternate with the day of the
 month. Everything is made as columns, a file's text included.
 """
@@ -20,8 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jupyter_nq.bars.closed import EXCHANGE_ZONE
+from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.schema import BAR_SCHEMA
+from jupyter_nq.bars.sessions.calendar import sessions
 from jupyter_nq.bars.zones import Steps, steps
 from jupyter_nq.errors import ConfigError, nearest
 
@@ -31,6 +33,7 @@ DAMAGED_ZONE = "Asia/Jerusalem"
 
 _TICK = 0.25
 _DAY = 86_400
+_NS = 1_000_000_000
 _SESSION_MINUTES = 23 * 60
 _LAST_SECOND = 7_226_582_400  # 2199-01-01: stamps reach to the end of that year
 _LOW_TICKS, _BAND_TICKS = 28_000, 72_000  # prices stay between 7,000 and 25,000
@@ -123,32 +126,31 @@ def sample_bars(layout: str, *, rows: int, seed: int = 7) -> pa.Table:
 def _walk(layout: Layout, rows: int, seed: int) -> _Walk:
     base = min(layout.minutes, 5)
     count = rows * layout.bars_per_row * (layout.minutes // base)
-    opens, earlier = _session_opens(-(-count * base // _SESSION_MINUTES), layout.earlier)
-    per_session = _SESSION_MINUTES // base
-    start = (opens[:, None] + np.arange(per_session) * base * 60).ravel()[: earlier * per_session + count]
+    start, before = _starts(count, base, layout.earlier)
     # Earlier sessions have a seed of their own, so that they do not change the later ones.
-    before = earlier * per_session
     later = _random_bars(start[before:], base, seed)
     first = _random_bars(start[:before], base, seed + 1) if before else None
     walk = later if first is None else _joined(first, later)
     return _longer(walk, layout.minutes // base) if layout.minutes > base else walk
 
 
-def _session_opens(sessions: int, earlier: float) -> tuple[Ints, int]:
-    """Return the openings of sessions in seconds UTC, and how many of them are before `FIRST_OPEN`."""
-    before = round(sessions * earlier)
-    days = np.arange(-(before * 7 // 5) - 14, sessions * 7 // 5 + 14 + sessions // 100) + FIRST_OPEN // _DAY + 1
-    dates = days.astype("M8[D]")  # trade dates: a session opens on the evening before
-    monthly = (dates - dates.astype("M8[M]")).astype(int) + 1
-    month = dates.astype("M8[M]").astype(int) % 12 + 1
-    holiday = ((month == 12) & (monthly == 25)) | ((month == 1) & (monthly == 1))
-    trading = days[np.is_busday(dates) & ~holiday]
-    first = int(np.searchsorted(trading, FIRST_OPEN // _DAY + 1))
-    chosen = trading[first - before : first + sessions]
-    if int(chosen[-1]) * _DAY > _LAST_SECOND:
+def _starts(count: int, minutes: int, earlier: float) -> tuple[Ints, int]:
+    """Return the starts of bars in seconds UTC, `count` of them from `FIRST_OPEN` on, and how many are before it."""
+    whole = -(-count * minutes // _SESSION_MINUTES)
+    before = round(whole * earlier)
+    first = FIRST_OPEN - (before * 3 // 2 + 14) * _DAY
+    last = min(FIRST_OPEN + (whole * 3 // 2 + 14) * _DAY, _LAST_SECOND)
+    sess = sessions(EQUITY, first * _NS, last * _NS)
+    opens, closes = sess.opens // _NS, sess.closes // _NS
+    now = int(np.searchsorted(opens, FIRST_OPEN))
+    long = (closes - opens) // (30 * 60) * 30 // minutes
+    begin = np.cumsum(long) - long
+    bars = np.arange(long.sum()) - np.repeat(begin, long)
+    start = np.repeat(opens, long) + bars * minutes * 60
+    skipped, rows_before = int(begin[now - before]), int(begin[now] - begin[now - before])
+    if len(start) < skipped + rows_before + count:
         raise ConfigError("that many rows reach past the year 2199. Ask for fewer, or for layouts=['1min'].")
-    local = (chosen - 1) * _DAY + 18 * 3600
-    return steps(EXCHANGE_ZONE, int(local[0]), int(local[-1])).to_utc(local), before
+    return start[skipped : skipped + rows_before + count], rows_before
 
 
 def _random_bars(start: Ints, minutes: int, seed: int) -> _Walk:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from jupyter_nq.client import timeframes
+from jupyter_nq.client import checks, timeframes
 from jupyter_nq.client.api import through_session
 
 asof = through_session(timeframes.asof)
 resample = through_session(timeframes.resample)
+rolls = through_session(checks.rolls)
+validate = through_session(checks.validate)

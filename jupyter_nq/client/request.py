@@ -70,7 +70,7 @@ def resolve(
     """
     if reading.tz is not None:
         find_zone(reading.tz)
-    if source is not None and _is_path(source):
+    if source is not None and is_path(source):
         return _from_path(Path(source).expanduser(), timeframe, symbol, reading)
     word = None if source is None else os.fspath(source)
     if word is not None and timeframe is None and symbol is None and _is_timeframe(word):
@@ -82,7 +82,8 @@ def resolve(
     return Request(find_source(directory, symbol, label).resolve(), symbol, label, reading)
 
 
-def _is_path(source: str | os.PathLike[str]) -> bool:
+def is_path(source: str | os.PathLike[str]) -> bool:
+    """Tell a path from a symbol or a name."""
     if isinstance(source, os.PathLike):
         return True
     return os.sep in source or Path(source).suffix.lower() in SUFFIXES

@@ -146,7 +146,7 @@ def bars_of(
     UnsupportedData
         It is none of these.
     """
-    data = _whole(session, source) if isinstance(source, str) else source
+    data = whole(session, source) if isinstance(source, str) else source
     if not isinstance(data, (pd.DataFrame, pa.Table)):
         raise UnsupportedData(
             f"{type(source).__name__} is neither the name of a dataset nor a frame or table of bars. Pass one of these."
@@ -161,7 +161,7 @@ def bars_of(
     return Timed(table, minutes, calendar), origin
 
 
-def _whole(session: Session, name: str) -> Any:
+def whole(session: Session, name: str) -> Any:
     """Return a dataset as a table, with the columns that a load hides."""
     handle = session.open(name)
     schema = handle.info.schema

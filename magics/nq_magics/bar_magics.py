@@ -4,14 +4,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class, needs_local_scope
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
 from nq_magics.arguments import parse, whole_number
 from nq_magics.in_session import InSession
-from nq_magics.usage import usage_errors
+from nq_magics.options import reading_of, reading_options
+from nq_magics.usage import interruptible, usage_errors
+from nq_magics.wanted import wanted_bars
+
+if TYPE_CHECKING:
+    from jupyter_nq.bars.validation.report import Report
+    from jupyter_nq.client.session import Session
 
 
 @magics_class
@@ -57,3 +65,82 @@ class BarMagics(InSession):
         ages = [name for name in joined.columns if name.startswith("age")]
         print(f"{len(joined):,} bars, {int(joined[ages[-1]].isna().sum()):,} of them before the first that had closed")
         return self._deliver(joined, args.variable)
+
+    @line_magic
+    @needs_local_scope
+    @magic_arguments()
+    @kwds(usage="nq_validate [PATH|NAME|VAR|SYMBOL] [TIMEFRAME] [as VAR] [options]")
+    @argument("words", nargs="+", metavar="SOURCE", help="A file, a dataset, a variable, or a symbol and timeframe.")
+    @reading_options
+    @argument("--symbol", help="Instrument, where the bars do not say so themselves.")
+    @argument(
+        "--rule",
+        dest="rules",
+        action="append",
+        metavar="EXPRESSION",
+        help='A rule of your own: what is true is broken, for example --rule "high - low > 50"; may be repeated.',
+    )
+    @argument("--report", metavar="FILE", help="Write the report there: .html, .json or .csv.")
+    @usage_errors()
+    def nq_validate(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
+        """Check bars: rows, sessions, contracts and rolls; nothing is changed or shared.
+
+        %nq_validate NQ 30min
+        report = %nq_validate bars --rule "volume > 500000"
+        %nq_validate "NQ - 30 min - ETH.csv" --report checked.html
+        """
+        from jupyter_nq.client.checks import validate
+
+        args = parse(self.nq_validate, line, assigns=True)
+        session = self._session()
+        source, timeframe = self._source(session, args.words, local_ns or {})
+        own = {rule: rule for rule in args.rules or ()}
+        answers: dict[str, Any] = dict(reading_of(args).given())
+        with interruptible("nothing was changed"):
+            report = validate(session, source, timeframe, symbol=args.symbol, rules=own, **answers)
+        if args.report is not None:
+            _write(report, args.report)
+        return self._deliver(report, args.variable)
+
+    @line_magic
+    @needs_local_scope
+    @magic_arguments()
+    @kwds(usage="nq_roll NAME|VAR [--symbol SYMBOL] [--timeframe TIMEFRAME]")
+    @argument("source", metavar="NAME", help="Dataset, as %%nq_ls names it, or a variable that holds bars.")
+    @argument("--symbol", help="Instrument, where the bars do not say so themselves.")
+    @argument("--timeframe", help="Length of the bars, where they do not say so themselves.")
+    @usage_errors()
+    def nq_roll(self, line: str, local_ns: dict[str, Any] | None = None) -> None:
+        """Print the rolls of a continuous series, each with the jump that shows it.
+
+        %nq_roll NQ.30min
+
+        A series without jumps is adjusted already, or spliced where both contracts had one price.
+        """
+        from jupyter_nq.client.checks import rolls
+
+        args = parse(self.nq_roll, line)
+        session = self._session()
+        source = self._bars(session, args.source, local_ns or {})
+        found = rolls(session, source, timeframe=args.timeframe, symbol=args.symbol)
+        print("\n".join(map(str, found)) or "The bars span no roll date.")
+
+    def _source(self, session: Session, words: list[str], local_ns: dict[str, Any]) -> tuple[Any, str | None]:
+        """Return what the words of `%nq_validate` mean: a variable or dataset, or a file or symbol, and a timeframe."""
+        if len(words) == 1:
+            known = self._bars(session, words[0], local_ns)
+            if known is not words[0] or words[0] in session.store.names():
+                return known, None
+        wanted = wanted_bars(words)
+        return wanted.source or wanted.timeframe, wanted.timeframe if wanted.source else None
+
+
+def _write(report: Report, path: str) -> None:
+    writers = {".html": report.to_html, ".json": report.to_json, ".csv": report.to_csv}
+    writer = writers.get(Path(path).suffix.lower())
+    if writer is None:
+        raise UsageError(f"{path!r} does not end in {', '.join(writers)}, which say how the report is written.")
+    try:
+        writer(path)
+    except OSError as exc:
+        raise UsageError(f"{path} cannot be written: {exc.strerror}.") from None

@@ -11,26 +11,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class, needs_local_scope
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
-from jupyter_nq.client.request import Reading
-from nq_magics.arguments import FORMS, column_list, form, moment, parse, raw_words, variable_to_share, version
+from nq_magics.arguments import column_list, moment, parse, raw_words, variable_to_share, version
 from nq_magics.display import DatasetsView, DeskView, StatusView, got_line, load_lines, stored_line
 from nq_magics.in_session import InSession
+from nq_magics.options import as_option, reading_of, reading_options
 from nq_magics.usage import interruptible, usage_errors
 from nq_magics.wanted import wanted_bars
-
-as_option = argument(
-    "--as",
-    dest="as_",
-    metavar="|".join(FORMS),
-    type=form,
-    choices=FORMS,
-    default="pandas",
-    help="Form of the result; none is a copy, and a tensor's pages become your own when you write to them.",
-)
 
 
 @magics_class
@@ -50,15 +39,7 @@ class NQMagics(InSession):
     @argument("--start", type=moment, help="First bar to show, by its UTC start.")
     @argument("--end", type=moment, help="Last bar to show, inclusive; a bare date is the whole day.")
     @argument("--columns", type=column_list, help="Columns to show, for example open,close.")
-    @argument("--tz", help="Zone of the file's stamps, for example America/Chicago; found out unless given.")
-    @argument(
-        "--edge",
-        metavar="start|end",
-        choices=("start", "end"),
-        help="Whether a stamp is the start or the end of its bar.",
-    )
-    @argument("--day-first", dest="day_first", action="store_const", const=True, help="03/04 is the 3rd of April.")
-    @argument("--month-first", dest="day_first", action="store_const", const=False, help="03/04 is March the 4th.")
+    @reading_options
     @argument("--symbol", help="Instrument, where the file name does not tell.")
     @argument("--data-dir", help="Directory to look in; the configured one unless given.")
     @as_option
@@ -76,8 +57,7 @@ class NQMagics(InSession):
         The frame is read-only, because every notebook sees the same memory; df.copy() is your own.
         """
         args = parse(self.nq_load, line, assigns=True)
-        if {"--day-first", "--month-first"} <= set(args.typed):
-            raise UsageError("--day-first and --month-first exclude each other; give one of them.")
+        reading = reading_of(args)
         wanted = wanted_bars(args.words, args.symbol)
         session = self._session()
         label = " ".join(args.words) or "bars"
@@ -87,7 +67,7 @@ class NQMagics(InSession):
                 wanted.timeframe,
                 symbol=wanted.symbol,
                 data_dir=args.data_dir,
-                reading=Reading(args.tz, args.edge, args.day_first),
+                reading=reading,
                 progress=progress,
             )
         rows = {"start": args.start, "end": args.end}

@@ -63,12 +63,12 @@ def usage_errors(example: str = _EXAMPLE) -> Iterator[None]:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn an interrupt of work that removes what it began into a `UsageError`."""
+def interruptible(outcome: str = "nothing was shared") -> Iterator[None]:
+    """Turn an interrupt of work that removes what it began into a `UsageError` that says the outcome."""
     try:
         yield
     except KeyboardInterrupt:
-        raise UsageError("interrupted: nothing was shared") from None
+        raise UsageError(f"interrupted: {outcome}") from None
 
 
 def as_typed(line: str, example: str = _EXAMPLE) -> str:

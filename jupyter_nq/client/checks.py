@@ -1,0 +1,112 @@
+"""`validate` and `rolls` for what a notebook has at hand: files, names of datasets, frames and tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from jupyter_nq.bars.sessions.rolls import Roll, roll_evidence
+from jupyter_nq.bars.timeframe import parse_timeframe
+from jupyter_nq.bars.validation.report import Report
+from jupyter_nq.bars.validation.validator import CustomRule, validate_file, validate_table
+from jupyter_nq.client.origin import origin_of
+from jupyter_nq.client.request import Reading, is_path, resolve
+from jupyter_nq.client.timeframes import bars_of, whole
+from jupyter_nq.errors import InvalidArgument, UnsupportedData
+
+if TYPE_CHECKING:
+    from jupyter_nq.client.session import Session
+
+
+def validate(
+    session: Session,
+    source: Any,
+    timeframe: str | None = None,
+    *,
+    symbol: str | None = None,
+    tz: str | None = None,
+    edge: str | None = None,
+    day_first: bool | None = None,
+    rules: Mapping[str, CustomRule] | None = None,
+) -> Report:
+    """Return what is wrong with bars, rule by rule, with the rows; nothing is changed, dropped or shared.
+
+    Parameters
+    ----------
+    source
+        Path of a bar file, name of a dataset, symbol (with its timeframe), or a frame or table of bars.
+    timeframe, symbol
+        What the bars are, where they do not say so themselves.
+    tz, edge, day_first
+        As for `load`; only for a file.
+    rules
+        Rules of your own by name: an expression such as "high - low > 50 and volume < 10", or a function from
+        the Arrow table to a mask of bars that break it. What breaks one is a warning.
+
+    Returns
+    -------
+    Report
+        `is_valid`, `errors`, `warnings`, `notes`, `statistics`, `text()`, `to_html(path)`, `to_json(path)`,
+        `to_csv(path)`. Places are lines of the file, or rows counted from 0.
+
+    Raises
+    ------
+    SourceNotFound, UnknownDataset, InvalidArgument, UnknownInstrument, UnknownTimeframe
+    """
+    reading = Reading(tz, edge, day_first)
+    if isinstance(source, (str, os.PathLike)) and _is_file(session, source):
+        request = resolve(
+            source,
+            timeframe,
+            symbol=symbol,
+            data_dir=session.data_dir,
+            default_symbol=session.settings.default_symbol,
+            reading=reading,
+        )
+        told: dict[str, Any] = {"symbol": request.symbol, "timeframe": request.timeframe, **reading.given()}
+        return validate_file(request.path, rules=rules, **told)
+    if reading.given():
+        raise InvalidArgument("tz=, edge= and day_first= say how a file is read; these bars have been read.")
+    data = whole(session, source) if isinstance(source, str) else source
+    if not isinstance(data, (pd.DataFrame, pa.Table)):
+        raise UnsupportedData(
+            f"{type(source).__name__} is neither a file, a dataset's name, a frame nor a table of bars."
+        )
+    origin = origin_of(data)
+    minutes = parse_timeframe(timeframe).minutes if timeframe else origin.minutes if origin else None
+    name = source if isinstance(source, str) else origin.dataset if origin else "bars"
+    table = pa.Table.from_pandas(data, preserve_index=False) if isinstance(data, pd.DataFrame) else data
+    return validate_table(
+        table, name, minutes=minutes, symbol=symbol or (origin.symbol if origin else None), rules=rules
+    )
+
+
+def rolls(session: Session, source: Any, *, timeframe: str | None = None, symbol: str | None = None) -> list[Roll]:
+    """Return what a continuous series shows at each roll date: the largest jump near it, and whether it stands out.
+
+    Parameters
+    ----------
+    source
+        Name of a dataset of bars, or a frame or table of them; raw prices.
+    timeframe, symbol
+        What the bars are, where they do not say so themselves.
+
+    Raises
+    ------
+    UnknownDataset, InvalidArgument
+    ConfigError
+        The roll dates of the instrument are not known.
+    """
+    timed, _ = bars_of(session, source, timeframe, symbol)
+    if timed.calendar is None:
+        raise InvalidArgument("the instrument of the bars is not known, so neither are its rolls. Pass symbol='NQ'.")
+    return roll_evidence(timed.table, timed.calendar)
+
+
+def _is_file(session: Session, source: str | os.PathLike[str]) -> bool:
+    """A path, or a symbol or timeframe to look up; the name of a dataset comes before a symbol."""
+    return is_path(source) or (isinstance(source, str) and source not in session.store.names() and "." not in source)

@@ -1,0 +1,80 @@
+"""The magics about bars, typed into a real shell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.unit.magics.conftest import Shell
+
+
+@pytest.fixture
+def bars(shell: Shell) -> Shell:
+    """Give a shell that has loaded bars as `bars`, and their three-hour bars as `slow`."""
+    shell.run("%nq_load NQ 30min as bars")
+    shell.run("import jupyter_nq as nq; slow = nq.resample(bars, '3h')")
+    return shell
+
+
+def test_join(bars: Shell) -> None:
+    """Names of datasets and variables; the line counts what has no partner."""
+    ran = bars.run("%nq_join NQ.30min slow as both")
+    frame = bars.ip.user_ns["both"]
+    missing = frame["close_3h"].isna().sum()
+    assert ran.out.strip() == f"{len(frame):,} bars, {missing:,} of them before the first that had closed"
+    assert isinstance(bars.run("%nq_join bars slow --suffix _s --at open").value, pd.DataFrame)
+    assert "close_s" in bars.run("%nq_join bars slow --suffix _s").value
+    assert bars.run("%nq_join bars slow --tolerance 0").value["close_3h"].isna().sum() > missing
+
+
+def test_validate(bars: Shell, tmp_path: Path) -> None:
+    """What was loaded, by variable, name, symbol or path; a rule of one's own; a report in a file."""
+    first = bars.run("%nq_validate NQ 30min").value
+    for source in ("bars", "NQ.30min", "30min"):
+        found = bars.run(f"%nq_validate {source}").value
+        assert [(f.rule, f.rows) for f in found.findings] == [(f.rule, f.rows) for f in first.findings]
+    report = bars.run('%nq_validate bars --rule "volume > 1" --report out.json').value
+    assert any(f.rule == "volume > 1" for f in report.findings)
+    assert json.loads((tmp_path / "out.json").read_text())["rows"] == bars.rows
+    bars.run("%nq_validate bars as found")
+    assert bars.ip.user_ns["found"].rows == bars.rows
+
+
+def test_roll(bars: Shell) -> None:
+    """A line for each roll date, or a sentence when there is none."""
+    out = bars.run("%nq_roll NQ.30min").out
+    assert out.startswith(("roll of ", "The bars span no roll date."))
+    assert bars.run("few = bars[:10]\n%nq_roll few").out.endswith("The bars span no roll date.\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("%nq_join bars", "RIGHT"),
+        ("%nq_join bars nothing", "nothing"),
+        ("%nq_join bars slow --at noon", "noon"),
+        ("%nq_join bars slow --tolerance x", "not a whole number"),
+        ("%nq_validate bars --report out.pdf", "does not end in .html, .json, .csv"),
+        ("%nq_validate bars --report /nowhere/out.csv", "cannot be written: No such file"),
+        ("%nq_validate bars --tz UTC", "these bars have been read"),
+        ("%nq_validate NQ 30min --day-first --month-first", "exclude each other"),
+        ('%nq_validate bars --rule "open("', "is no expression"),
+        ("%nq_roll nothing", "nothing"),
+    ],
+)
+def test_mistakes_are_one_sentence(bars: Shell, line: str, message: str) -> None:
+    """A usage error without a traceback, that names what is wrong."""
+    ran = bars.run(line)
+    assert ran.failed
+    assert message in ran.err + ran.out
+    assert "Traceback" not in ran.err + ran.out
+
+
+def test_unloading_takes_them_back(shell: Shell) -> None:
+    """Both kinds of magics are gone afterwards."""
+    shell.run("%unload_ext jupyter_nq")
+    assert shell.run("%nq_join a b").failed
+    assert not [name for name in shell.ip.magics_manager.magics["line"] if name.startswith("nq")]
