@@ -1,0 +1,365 @@
+"""The features that need what came before: one loop each, with what it must remember in a short state.
+
+Each kernel goes through rows `lo` to `hi` of its series and writes `out[i - lo]`. `first` is the position at
+which the series began, which may lie before the array; the array holds the rows before `lo` that are read.
+`s` is the state, all zeros before the first row and overwritten at the end. Since a kernel does the same
+arithmetic for a row whatever `lo` and `hi` are, pieces of a series give the bits of the whole.
+
+A sum over a window is carried from row to row, which would gather rounding errors without end. So it is added
+up afresh every `_FRESH` rows, counted from the series' beginning, and where most of its digits have cancelled:
+after a spike has left the window, after a jump, after a NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from jupyter_nq.bars.compiled import kernel
+
+Column = Any
+"""Values by position: an array of float64 for the compiled twin, a list for the plain one."""
+
+_FRESH = 1024
+_CANCELLED = 1e-4
+_ZERO = 1e-14  # what TA-Lib takes for zero
+
+
+@kernel
+def _total(x: Column, lo: int, hi: int) -> float:
+    total = 0.0
+    for i in range(lo, hi):
+        total += x[i]
+    return total
+
+
+@kernel
+def _centred(x: Column, lo: int, hi: int) -> tuple[float, float, float]:
+    """Return an anchor near the mean of a window, and the sums of the deviations from it and their squares."""
+    n = hi - lo
+    rough = 0.0
+    for i in range(lo, hi):
+        rough += x[i] - x[hi - 1]
+    anchor = x[hi - 1] + rough / n
+    total = 0.0
+    squares = 0.0
+    for i in range(lo, hi):
+        d = x[i] - anchor
+        total += d
+        squares += d * d
+    return anchor, total, squares
+
+
+@kernel
+def _next_fresh(i: int, n: int, first: int) -> int:
+    """Return the first position from `i` on at which a window of `n` is added up afresh."""
+    filled = first + n - 1
+    return filled if i <= filled else i + (first - i) % _FRESH
+
+
+@kernel
+def mean(x: Column, out: Column, s: Column, n: int, lo: int, hi: int, first: int) -> None:
+    """Mean of the last `n` values. State: their sum, the largest since it was fresh."""
+    total = s[0]
+    peak = s[1]
+    full = min(max(first + n - 1, lo), hi)
+    for i in range(lo, full):
+        out[i - lo] = math.nan
+    fresh = _next_fresh(full, n, first)
+    for i in range(full, hi):
+        if i != fresh:
+            total += x[i] - x[i - n]
+        size = abs(total)
+        if i == fresh or not size >= _CANCELLED * peak:
+            total = _total(x, i - n + 1, i + 1)
+            peak = abs(total)
+            fresh = _next_fresh(i + 1, n, first)
+        elif size > peak:
+            peak = size
+        out[i - lo] = total / n
+    s[0] = total
+    s[1] = peak
+
+
+@kernel
+def moments(x: Column, centre: Column, spread: Column, s: Column, n: int, lo: int, hi: int, first: int) -> None:
+    """Mean of the last `n` values, and their standard deviation (divisor `n`), exactly 0 where all are equal.
+
+    State: anchor, sum of the deviations from it, sum of their squares, the largest of these since they were
+    fresh, and how many values in a row were equal.
+    """
+    anchor = s[0]
+    total = s[1]
+    squares = s[2]
+    peak = s[3]
+    equal = s[4]
+    inverse = 1.0 / n
+    full = min(max(first + n - 1, lo), hi)
+    for i in range(lo, full):
+        equal = equal + 1.0 if i > first and x[i] == x[i - 1] else 1.0
+        centre[i - lo] = math.nan
+        spread[i - lo] = math.nan
+    fresh = _next_fresh(full, n, first)
+    for i in range(full, hi):
+        equal = equal + 1.0 if x[i] == x[i - 1] else 1.0
+        if i != fresh:
+            new = x[i] - anchor
+            old = x[i - n] - anchor
+            total += new - old
+            squares += (new - old) * (new + old)
+            if squares > peak:
+                peak = squares
+        around = squares - total * total * inverse
+        if i == fresh or (equal < n and not around >= _CANCELLED * peak):
+            anchor, total, squares = _centred(x, i - n + 1, i + 1)
+            peak = squares
+            around = squares - total * total * inverse
+            fresh = _next_fresh(i + 1, n, first)
+        if equal >= n:
+            centre[i - lo] = x[i]
+            spread[i - lo] = 0.0
+        else:
+            centre[i - lo] = anchor + total * inverse
+            spread[i - lo] = math.sqrt(around * inverse) if around > 0.0 else 0.0 * around
+    s[0] = anchor
+    s[1] = total
+    s[2] = squares
+    s[3] = peak
+    s[4] = equal
+
+
+@kernel
+def ema(x: Column, out: Column, s: Column, n: int, lo: int, hi: int, first: int) -> None:
+    """Exponential mean with the weight 2 / (n + 1), which begins with the mean of the first `n` values."""
+    value = s[0]
+    weight = 2.0 / (n + 1.0)
+    full = min(max(first + n, lo), hi)
+    for i in range(lo, full):
+        if i >= first:
+            value += x[i]
+        if i == first + n - 1:
+            value /= n
+        out[i - lo] = value if i == first + n - 1 else math.nan
+    for i in range(full, hi):
+        value += (x[i] - value) * weight
+        out[i - lo] = value
+    s[0] = value
+
+
+@kernel
+def _strength(up: float, down: float) -> float:
+    both = up + down
+    return 100.0 * (up / both) if not both < _ZERO else 0.0
+
+
+@kernel
+def rsi(x: Column, out: Column, s: Column, n: int, lo: int, hi: int, first: int) -> None:
+    """Relative strength with Wilder's smoothing. State: mean gain, mean loss."""
+    up = s[0]
+    down = s[1]
+    kept = (n - 1.0) / n
+    weight = 1.0 / n
+    full = min(max(first + n + 1, lo), hi)
+    for i in range(lo, full):
+        if i > first:
+            change = x[i] - x[i - 1]
+            up += max(change, 0.0)
+            down += max(-change, 0.0)
+        if i == first + n:
+            up /= n
+            down /= n
+        out[i - lo] = _strength(up, down) if i == first + n else math.nan
+    for i in range(full, hi):
+        change = x[i] - x[i - 1]
+        gain = change if change > 0.0 else 0.0
+        up = up * kept + gain * weight
+        down = down * kept + (gain - change) * weight
+        out[i - lo] = _strength(up, down)
+    s[0] = up
+    s[1] = down
+
+
+@kernel
+def atr(high: Column, low: Column, close: Column, out: Column, s: Column, n: int, lo: int, hi: int, first: int) -> None:
+    """Mean true range with Wilder's smoothing; the first bar, which has no close before it, does not count."""
+    value = s[0]
+    kept = (n - 1.0) / n
+    weight = 1.0 / n
+    for i in range(lo, hi):
+        if i > first:
+            before = close[i - 1]
+            top = high[i] if high[i] > before else before
+            bottom = low[i] if low[i] < before else before
+            if i > first + n:
+                value = value * kept + (top - bottom) * weight
+            else:
+                value += top - bottom
+                if i == first + n:
+                    value /= n
+        out[i - lo] = value if i >= first + n else math.nan
+    s[0] = value
+
+
+@kernel
+def macd(
+    x: Column,
+    line: Column,
+    signal: Column,
+    histogram: Column,
+    s: Column,
+    fast_n: int,
+    slow_n: int,
+    signal_n: int,
+    lo: int,
+    hi: int,
+    first: int,
+) -> None:
+    """Difference of two exponential means, its own, and their difference; all three begin with the last.
+
+    The fast mean begins in the row of the slow one, with the `fast_n` values up to it, as TA-Lib's does.
+    """
+    fast = s[0]
+    slow = s[1]
+    smooth = s[2]
+    fast_weight = 2.0 / (fast_n + 1.0)
+    slow_weight = 2.0 / (slow_n + 1.0)
+    weight = 2.0 / (signal_n + 1.0)
+    begin = first + slow_n - 1
+    full = begin + signal_n - 1
+    for i in range(lo, hi):
+        if i > begin:
+            fast += (x[i] - fast) * fast_weight
+            slow += (x[i] - slow) * slow_weight
+        elif i >= first:
+            slow += x[i]
+            if i > begin - fast_n:
+                fast += x[i]
+            if i == begin:
+                slow /= slow_n
+                fast /= fast_n
+        difference = fast - slow
+        if i > full:
+            smooth += (difference - smooth) * weight
+        elif i >= begin:
+            smooth += difference
+            if i == full:
+                smooth /= signal_n
+        line[i - lo] = difference if i >= full else math.nan
+        signal[i - lo] = smooth if i >= full else math.nan
+        histogram[i - lo] = difference - smooth if i >= full else math.nan
+    s[0] = fast
+    s[1] = slow
+    s[2] = smooth
+
+
+@kernel
+def highest(x: Column, out: Column, s: Column, n: int, lo: int, hi: int, first: int) -> None:
+    """Largest of the last `n` values, in blocks of `n` rows (van Herk, Gil and Werman).
+
+    A window is the end of one block and the beginning of the next. State: the largest value from each row of the
+    last full block to its end, then the largest of the present block so far.
+    """
+    best = s[n]
+    full = min(max(first + n - 1, lo), hi)
+    i = max(lo, min(first, hi))
+    for j in range(lo, i):
+        out[j - lo] = math.nan
+    while i < hi:
+        begin = i - (i - first) % n
+        if i == begin:
+            best = x[i]
+            if i > first:
+                s[n - 1] = x[i - 1]
+                for k in range(n - 2, -1, -1):
+                    s[k] = s[k + 1] if s[k + 1] > x[i - n + k] else x[i - n + k]
+        stop = min(hi, begin + n)
+        for j in range(i, stop):
+            best = x[j] if x[j] > best else best
+            earlier = s[min(j - begin + 1, n - 1)]
+            out[j - lo] = earlier if earlier > best and j < begin + n - 1 else best
+        i = stop
+    for j in range(lo, full):
+        out[j - lo] = math.nan
+    s[n] = best
+
+
+@kernel
+def lowest(x: Column, out: Column, s: Column, n: int, lo: int, hi: int, first: int) -> None:
+    """Smallest of the last `n` values, as `highest`."""
+    best = s[n]
+    full = min(max(first + n - 1, lo), hi)
+    i = max(lo, min(first, hi))
+    for j in range(lo, i):
+        out[j - lo] = math.nan
+    while i < hi:
+        begin = i - (i - first) % n
+        if i == begin:
+            best = x[i]
+            if i > first:
+                s[n - 1] = x[i - 1]
+                for k in range(n - 2, -1, -1):
+                    s[k] = s[k + 1] if s[k + 1] < x[i - n + k] else x[i - n + k]
+        stop = min(hi, begin + n)
+        for j in range(i, stop):
+            best = x[j] if x[j] < best else best
+            earlier = s[min(j - begin + 1, n - 1)]
+            out[j - lo] = earlier if earlier < best and j < begin + n - 1 else best
+        i = stop
+    for j in range(lo, full):
+        out[j - lo] = math.nan
+    s[n] = best
+
+
+@kernel
+def stochastic(
+    x: Column,
+    high: Column,
+    low: Column,
+    slow: Column,
+    signal: Column,
+    s: Column,
+    n: int,
+    smooth_n: int,
+    signal_n: int,
+    lo: int,
+    hi: int,
+    first: int,
+) -> None:
+    """Place of the close between `low` and `high`, the extremes of `n` rows, smoothed; and smoothed again.
+
+    State: the last `smooth_n` places, then the last `signal_n` smoothed ones. Unlike `x`, the extremes begin at `lo`.
+    """
+    slow_begin = first + n + smooth_n - 2
+    begin = slow_begin + signal_n - 1
+    for i in range(lo, hi):
+        place = 0.0
+        if i >= first + n - 1:
+            width = (high[i - lo] - low[i - lo]) / 100.0
+            place = (x[i] - low[i - lo]) / width if width != 0.0 else 0.0
+        s[(i - first) % smooth_n] = place
+        smoothed = _total(s, 0, smooth_n) / smooth_n
+        s[smooth_n + (i - first) % signal_n] = smoothed
+        slow[i - lo] = smoothed if i >= begin else math.nan
+        signal[i - lo] = _total(s, smooth_n, smooth_n + signal_n) / signal_n if i >= begin else math.nan
+
+
+@kernel
+def vwap(price: Column, volume: Column, session: Column, out: Column, s: Column, lo: int, hi: int, first: int) -> None:
+    """Mean price of a session so far, weighted by volume; NaN while it has none, and outside the sessions.
+
+    State: the session, the sum of price times volume in it, and of volume.
+    """
+    current = s[0]
+    traded = s[1]
+    volumes = s[2]
+    for i in range(lo, hi):
+        if session[i] != current:
+            current = session[i]
+            traded = 0.0
+            volumes = 0.0
+        traded += price[i] * volume[i]
+        volumes += volume[i]
+        out[i - lo] = traded / volumes if volumes > 0.0 and current > 0.0 else math.nan
+    s[0] = current
+    s[1] = traded
+    s[2] = volumes
