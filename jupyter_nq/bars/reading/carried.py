@@ -40,20 +40,16 @@ def scanned(stamps: pa.Array) -> Fields:
 
 def clock_seconds(profile: Profile, fields: Fields) -> Ints:
     """Return the clock reading of each stamp in seconds; raises `BadStamp`."""
-    known = {_unordered(layout): layout.order for layout in map(Layout.parse, profile.layouts)}
+    known = {layout.unordered: layout.order for layout in map(Layout.parse, profile.layouts)}
     orders = []
     for index, layout in enumerate(fields.layouts):
-        order = known.get(_unordered(layout))
+        order = known.get(layout.unordered)
         if order is None:
             listed = ", ".join(profile.layouts)
             row = int(np.argmax(fields.layout == index))
             raise UnknownLayout(row, f"the stamp is in none of the profile's layouts {listed}")
         orders.append(order)
     return local_seconds(fields, orders)
-
-
-def _unordered(layout: Layout) -> tuple[object, ...]:
-    return layout.order == "ymd", layout.separator, layout.join, layout.seconds, layout.fraction, layout.offset
 
 
 class Placer:

@@ -126,20 +126,16 @@ def _to_utc(tz: str, local: Ints) -> Ints:
 
 def _orders(path: Path, profile: Profile, fields: Fields) -> list[str]:
     """Return the profile's day order for each layout that the file has."""
-    known = {_unordered(layout): layout.order for layout in map(Layout.parse, profile.layouts)}
+    known = {layout.unordered: layout.order for layout in map(Layout.parse, profile.layouts)}
     orders = []
     for index, layout in enumerate(fields.layouts):
-        order = known.get(_unordered(layout))
+        order = known.get(layout.unordered)
         if order is None:
             row = int(np.argmax(fields.layout == index))
             reason = f"the stamp is in none of the profile's layouts {', '.join(profile.layouts)}"
             raise row_error(path, profile, row, reason, "Detect the profile again.")
         orders.append(order)
     return orders
-
-
-def _unordered(layout: Layout) -> tuple[object, ...]:
-    return layout.order == "ymd", layout.separator, layout.join, layout.seconds, layout.fraction, layout.offset
 
 
 def _check_increasing(path: Path, profile: Profile, starts: Ints) -> None:

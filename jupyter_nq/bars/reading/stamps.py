@@ -7,6 +7,10 @@ shapes, because days, months and hours may be written with one digit or two. Arr
 
 A layout is what remains when widths are ignored: `DD/MM/YYYY HH:MM:SS` and `D/M/YYYY H:MM` differ in
 the seconds. Whether the first number of `3/4/2025` is the day is left open (`dayorder` decides).
+
+A number alone counts from 1970: its digits tell the unit, because seconds have nine or ten of them from 1973 to
+2199, and each finer unit three more. It is turned into a date here, so that everything behind sees stamps in UTC.
+A year of two digits is read as 20YY; `sniff` takes such a layout only when it was given.
 """
 
 from __future__ import annotations
@@ -28,11 +32,25 @@ _LONGEST = 48  # characters of the longest stamp that is looked at
 
 _DATE = (
     r"(?:(?P<first>0{1,2})(?P<sep>[/.-])(?P<second>0{1,2})(?P=sep)(?P<year>0000)"
-    r"|(?P<iso_year>0000)(?P<iso_sep>[/.-])(?P<iso_month>0{1,2})(?P=iso_sep)(?P<iso_day>0{1,2}))"
+    r"|(?P<iso_year>0000)(?P<iso_sep>[/.-])(?P<iso_month>0{1,2})(?P=iso_sep)(?P<iso_day>0{1,2})"
+    r"|(?P<whole_year>0000)(?P<whole_month>00)(?P<whole_day>00)"
+    r"|(?P<short_first>0{1,2})(?P<short_sep>[/.-])(?P<short_second>0{1,2})(?P=short_sep)(?P<short_year>00))"
 )
-_TIME = r"(?P<hour>0{1,2}):(?P<minute>00)(?::(?P<second_of>00)(?:\.(?P<fraction>0{1,9}))?)?"
+_TIME = (
+    r"(?:(?P<hour>0{1,2}):(?P<minute>00)(?::(?P<second_of>00)(?:\.(?P<fraction>0{1,9}))?)?(?P<half> ?[AaPp][Mm])?"
+    r"|(?P<whole_hour>0{1,2})(?P<whole_minute>00)(?P<whole_second>00)?)"
+)
 _OFFSET = r" ?(?P<offset>Z|[+-]00:?00|[+-]00)"
 _SHAPE = re.compile(rf" *{_DATE}(?:(?P<join>T| +){_TIME}(?:{_OFFSET})?)? *")
+_EPOCH = re.compile(r" *(?P<count>0{9,10}|0{12,13}|0{15,16}|0{18,19}) *")
+_UNITS = {9: "s", 10: "s", 12: "ms", 13: "ms", 15: "us", 16: "us", 18: "ns", 19: "ns"}
+"""Unit of a number since 1970, by its digits."""
+_LABEL = re.compile(
+    r"epoch (?P<epoch>s|ms|us|ns)"
+    r"|(?:(?P<a>[YDM?]+)(?P<sep>[/.-])(?P<b>[YDM?]+)(?P=sep)(?P<c>[YDM?]+)|YYYYMMDD)"
+    r"(?:(?P<join>[ T])(?P<hour>H{1,2})(?P<colon>:?)MM(?P<seconds>:?SS)?(?P<fraction>\.f)?"
+    r"(?P<half> AM)?(?P<offset>Z)?)?"
+)
 
 
 class BadStamp(ValueError):
@@ -57,6 +75,15 @@ class Layout:
     fraction: bool = False
     offset: bool = False
     """Whether the stamp carries `Z` or a distance from UTC."""
+    epoch: str = ""
+    """`s`, `ms`, `us` or `ns` when the stamp is a number since 1970 in UTC; the other fields are then those of
+    `YYYY-MM-DDTHH:MMZ`."""
+    colons: bool = True
+    """Whether colons stand between the parts of a time."""
+    half: bool = False
+    """Whether hours count to twelve, with AM or PM behind the time."""
+    short_year: bool = False
+    """Whether the year has two digits and means 20YY."""
     padded: bool = True
     """Whether every day, month and hour seen has two digits; for display only."""
 
@@ -68,22 +95,48 @@ class Layout:
     @property
     def label(self) -> str:
         """The layout as people write it, `DD/MM/YYYY HH:MM:SS`."""
+        if self.epoch:
+            return f"epoch {self.epoch}"
         places = {"ymd": "YMD", "dmy": "DMY", "mdy": "MDY"}.get(self.order, "??Y")
-        date = [letter * (4 if letter == "Y" else 2 if self.padded else 1) for letter in places]
-        text = self.separator.join(date)
+        year = 2 if self.short_year else 4
+        text = self.separator.join(letter * (year if letter == "Y" else 2 if self.padded else 1) for letter in places)
+        colon = ":" * self.colons
         if self.join:
-            text += f"{self.join}{'HH' if self.padded else 'H'}:MM"
-        return text + ":SS" * self.seconds + ".f" * self.fraction + "Z" * self.offset
+            text += f"{self.join}{'HH' if self.padded else 'H'}{colon}MM"
+        seconds = f"{colon}SS" * self.seconds
+        return text + seconds + ".f" * self.fraction + " AM" * self.half + "Z" * self.offset
+
+    @property
+    def unordered(self) -> Layout:
+        """The layout with the order of day and month left open, and without what is only for display."""
+        return replace(self, order="ymd" if self.order == "ymd" else "???", padded=True)
 
     @classmethod
     def parse(cls, label: str) -> Layout:
         """Return the layout of a label; raises `ValueError` when it is none."""
-        match = re.fullmatch(r"([YDM?]+)([/.-])([YDM?]+)\2([YDM?]+)(?:([ T])(H{1,2}):MM(:SS)?(\.f)?(Z)?)?", label)
+        match = _LABEL.fullmatch(label)
         if match is None:
             raise ValueError(f"{label!r} is not a stamp layout such as 'DD/MM/YYYY HH:MM:SS'")
-        order = "".join(match[i][0] for i in (1, 3, 4)).lower()
-        padded = all(len(match[i]) != 1 for i in (1, 3, 4)) and match[6] != "H"
-        return cls(order, match[2], match[5] or "", bool(match[7]), bool(match[8]), bool(match[9]), padded)
+        if match["epoch"]:
+            return _epoch_layout(match["epoch"])
+        parts = [match["a"], match["b"], match["c"]] if match["a"] else ["YYYY", "MM", "DD"]
+        order = "".join(part[0] for part in parts).lower()
+        return cls(
+            order,
+            match["sep"] or "",
+            match["join"] or "",
+            bool(match["seconds"]),
+            bool(match["fraction"]),
+            bool(match["offset"]),
+            colons=not match["join"] or bool(match["colon"]),
+            half=bool(match["half"]),
+            short_year="YY" in parts,
+            padded=all(len(part) != 1 for part in parts) and match["hour"] != "H",
+        )
+
+
+def _epoch_layout(unit: str) -> Layout:
+    return Layout("ymd", "-", "T", fraction=unit != "s", offset=True, epoch=unit)
 
 
 @dataclass(frozen=True)
@@ -182,10 +235,16 @@ class StampScanner:
 
     def _add_shape(self, shape: _Shape, rows: Ints, chars: _Bytes, block: dict[str, npt.NDArray[np.generic]]) -> None:
         block["layout"][rows] = self._index(shape.layout)
-        block["first"][rows] = shape.number(chars, "first", "iso_day")
-        block["second"][rows] = shape.number(chars, "second", "iso_month")
-        block["year"][rows] = shape.number(chars, "year", "iso_year")
-        clock = [shape.number(chars, name) for name in ("hour", "minute", "second_of")]
+        if shape.layout.epoch:
+            _add_epoch(shape, rows, chars, block)
+            return
+        block["first"][rows] = shape.number(chars, "first", "iso_day", "whole_day", "short_first")
+        block["second"][rows] = shape.number(chars, "second", "iso_month", "whole_month", "short_second")
+        year = shape.number(chars, "year", "iso_year", "whole_year", "short_year")
+        block["year"][rows] = year + 2000 * shape.layout.short_year
+        clock = [shape.number(chars, name, f"whole_{name[:6]}") for name in ("hour", "minute", "second_of")]
+        if shape.layout.half:
+            clock[0] = shape.hours(rows, chars, clock[0])
         for value, most, what in zip(clock, (23, 59, 59), ("hour", "minute", "second"), strict=True):
             _refuse(rows, value > most, what, value)
         block["time"][rows] = clock[0] * 3600 + clock[1] * 60 + clock[2]
@@ -204,6 +263,23 @@ class StampScanner:
         if not layout.padded:
             self._layouts[index] = layout
         return index
+
+
+def _add_epoch(shape: _Shape, rows: Ints, chars: _Bytes, block: dict[str, npt.NDArray[np.generic]]) -> None:
+    """Turn numbers since 1970 into the fields of a date and time in UTC."""
+    start, stop = shape.places["count"]
+    count = np.zeros(len(chars), np.uint64)
+    for column in range(start, stop):
+        count = count * np.uint64(10) + (chars[:, column] - 48)
+    per_second = np.uint64({"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[shape.layout.epoch])
+    seconds = (count // per_second).astype(np.int64)
+    block["nanos"][rows] = (count % per_second) * (np.uint64(10**9) // per_second)
+    day = (seconds // 86_400).astype("M8[D]")
+    month, year = day.astype("M8[M]"), day.astype("M8[Y]")
+    block["first"][rows] = (day - month).astype(np.int64) + 1
+    block["second"][rows] = month.astype(np.int64) % 12 + 1
+    block["year"][rows] = year.astype(np.int64) + 1970
+    block["time"][rows] = seconds % 86_400
 
 
 def _empty(rows: int) -> dict[str, npt.NDArray[np.generic]]:
@@ -237,6 +313,12 @@ class _Shape:
             value = value * 10 + (chars[:, column] - 48)
         return value
 
+    def hours(self, rows: Ints, chars: _Bytes, hour: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Return hours of a clock of twelve as hours since midnight."""
+        _refuse(rows, (hour < 1) | (hour > 12), "hour", hour)
+        afternoon = chars[0, self.places["half"][1] - 2] in b"Pp"
+        return hour % 12 + np.int32(12 * afternoon)
+
     def offset(self, rows: Ints, chars: _Bytes) -> npt.NDArray[np.int32]:
         """Return seconds east of UTC."""
         start, stop = self.places["offset"]
@@ -253,26 +335,34 @@ class _Shape:
 
 @lru_cache(maxsize=256)
 def _shape(text: bytes) -> _Shape | None:
-    match = _SHAPE.fullmatch(text.decode("ascii", "replace"))
+    known = text.decode("ascii", "replace")
+    if number := _EPOCH.fullmatch(known):
+        start, stop = number.span("count")
+        return _Shape(_epoch_layout(_UNITS[stop - start]), {"count": (start, stop)})
+    match = _SHAPE.fullmatch(known)
     if match is None:
         return None
     places = {name: match.span(name) for name, value in match.groupdict().items() if value is not None}
-    widths = [
-        stop - start
-        for name, (start, stop) in places.items()
-        if name in {"first", "second", "iso_month", "iso_day", "hour"}
-    ]
+    widths = [stop - start for name, (start, stop) in places.items() if name in _ONE_OR_TWO_DIGITS]
     join = match["join"] or ""
     layout = Layout(
-        "ymd" if match["iso_year"] else "???",
-        match["sep"] or match["iso_sep"],
+        "ymd" if match["iso_year"] or match["whole_year"] else "???",
+        match["sep"] or match["iso_sep"] or match["short_sep"] or "",
         " " if join.startswith(" ") else join,
-        seconds=match["second_of"] is not None,
+        seconds=match["second_of"] is not None or match["whole_second"] is not None,
         fraction=match["fraction"] is not None,
         offset=match["offset"] is not None,
-        padded=min(widths) == 2,
+        colons=match["whole_hour"] is None,
+        half=match["half"] is not None,
+        short_year=match["short_year"] is not None,
+        padded=min(widths, default=2) == 2,
     )
     return _Shape(layout, places)
+
+
+_ONE_OR_TWO_DIGITS = {
+    "first", "second", "short_first", "short_second", "iso_month", "iso_day", "hour", "whole_hour",
+}  # fmt: skip
 
 
 # -- from fields to seconds -------------------------------------------------------------------------

@@ -70,7 +70,6 @@ def test_all_layouts_agree_with_the_standard_library(moments: list[datetime], bl
         ("31/02/2024 10:00", "month 2 of 2024 has no day 31"),
         ("29/02/2023 10:00", "has no day 29"),
         ("1/1/0024 9:00", "the year 0024"),
-        ("1/1/24 9:00", "not a date and time"),
         ("01/01/2024 10:60", "no minute 60"),
         ("01/01/2024 10:00:60", "no second 60"),
         ("01/01/2024 24:00", "no hour 24"),
