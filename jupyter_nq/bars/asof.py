@@ -100,7 +100,9 @@ def _rows(left: Timed, right: Timed, at: str, tolerance_minutes: int | None) -> 
     starts = starts_of(left.table)
     moments = starts if at == "open" else availability(starts, left.minutes, left.calendar)
     known = availability(starts_of(right.table), right.minutes, right.calendar)
-    rows: Ints = np.searchsorted(known, moments, side="right") - 1
+    # A long bar outside the sessions may be complete after a later one inside: the last row is wanted that is complete.
+    settled = np.minimum.accumulate(known[::-1])[::-1]
+    rows: Ints = np.searchsorted(settled, moments, side="right") - 1
     none = rows < 0
     age = moments - known[rows] if len(known) else np.zeros(len(rows), np.int64)
     if tolerance_minutes is not None:

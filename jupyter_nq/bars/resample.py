@@ -2,8 +2,8 @@
 
 A bar of two hours begins at its session's open and every two hours from there, never at a clock's even hours,
 and the last one of a session ends with it. A bar exists when at least one source bar lies in it. Nothing is
-invented and nothing left out: a source bar outside the sessions is an error, unless regular hours are asked
-for, which leave out what lies outside them.
+invented and nothing left out: a source bar outside the sessions is an error, or on request part of a bar of
+its own; only regular hours, when they are asked for, leave out what lies around them in their session.
 
 All aggregates are exact (first, last, largest, smallest, a sum of whole numbers), so that any way of cutting
 the rows into batches gives the same bits.
@@ -26,10 +26,13 @@ from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.errors import InvalidArgument
 
 HOURS = ("eth", "rth")
+OUTSIDE = ("error", "keep")
 _MINUTE_NS = 60 * 1_000_000_000
 _DAY_MINUTES = 1440
 _COLUMNS = tuple(name for name in BAR_SCHEMA.names if name != "flags")
 _MOST_NAMED = 3
+_LONGEST_PAUSE_NS = 14 * _DAY_MINUTES * _MINUTE_NS  # longer than any exchange is closed
+_NOTHING = -(1 << 63)
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,20 @@ class _Rule:
     minutes: int
     """Length of a result."""
     source_minutes: int
-    calendar: str
+    calendar: str | None
     regular: bool
+    keep: bool
 
 
-def resample(table: pa.Table, timeframe: str, *, minutes: int, calendar: str, hours: str = "eth") -> pa.Table:
+def resample(
+    table: pa.Table,
+    timeframe: str,
+    *,
+    minutes: int,
+    calendar: str | None,
+    hours: str = "eth",
+    outside: str = "error",
+) -> pa.Table:
     """Return longer bars, cut at the sessions of a calendar.
 
     Parameters
@@ -55,15 +67,20 @@ def resample(table: pa.Table, timeframe: str, *, minutes: int, calendar: str, ho
     minutes
         Length of the source's bars.
     calendar
-        Trading calendar, for example "CME Globex Equity".
+        Trading calendar, for example "CME Globex Equity". None, for an instrument whose sessions are not known,
+        cuts at multiples of the length since midnight UTC.
     hours
         "eth" takes whole sessions, anchored at their open; "rth" only the regular hours, anchored at 09:30.
+    outside
+        What becomes of bars that start when the exchange is closed: "error", or "keep" for bars of their own,
+        cut at multiples of the length since midnight UTC and at the closes and opens around them.
 
     Returns
     -------
     pa.Table
         New bars of `BAR_SCHEMA`: the stamp is the start of the bar (a day's is its session's open), `flags`
-        has every bit that a source bar has. The last bar may be partial: its session or length may not be over.
+        has every bit that a source bar has. The last bar may be partial: its session or length may not be over
+        (a `Resampler` tells). No high or low is -0.0.
 
     Raises
     ------
@@ -72,40 +89,61 @@ def resample(table: pa.Table, timeframe: str, *, minutes: int, calendar: str, ho
     ConfigError
         The calendar's sessions, or its regular hours, are not known.
     """
-    rule = _rule(timeframe, minutes, calendar, hours)
-    rows, keys, stamps = _buckets(table, rule)
-    return _aggregated(rows, keys, stamps)
+    rows, stamps, _ = _buckets(table, _rule(timeframe, minutes, calendar, hours, outside))
+    return _aggregated(rows, stamps)
 
 
 class Resampler:
     """`resample` for rows that arrive in batches; what it returns, put together, is `resample` of the whole.
 
     Only the source rows of the bar that is not complete yet are kept. Parameters are those of `resample`.
+    Used by one thread.
     """
 
-    def __init__(self, timeframe: str, *, minutes: int, calendar: str, hours: str = "eth") -> None:
-        self._rule = _rule(timeframe, minutes, calendar, hours)
+    def __init__(
+        self, timeframe: str, *, minutes: int, calendar: str | None, hours: str = "eth", outside: str = "error"
+    ) -> None:
+        self._rule = _rule(timeframe, minutes, calendar, hours, outside)
         self._pending: pa.Table | None = None
+        self._last = _NOTHING
 
     def __repr__(self) -> str:
         waiting = 0 if self._pending is None else self._pending.num_rows
         return f"<Resampler {self._rule.source_minutes} to {self._rule.minutes} min, {waiting} rows in the forming bar>"
 
-    def add(self, batch: pa.Table | pa.RecordBatch) -> pa.Table:
-        """Take the next rows, and return the bars that a later row has completed, which may be none."""
-        rows, keys, stamps = _buckets(self._with_pending(batch), self._rule)
-        if not len(keys):
+    @property
+    def partial(self) -> pa.Table:
+        """The bar that is forming, of the rows so far: one row of `BAR_SCHEMA`, or none."""
+        if self._pending is None:
             return BAR_SCHEMA.empty_table()
-        last = int(np.searchsorted(keys, keys[-1]))
-        self._pending = rows.slice(last)
-        return _aggregated(rows.slice(0, last), keys[:last], stamps[:last])
+        rows, stamps, _ = _buckets(self._pending, self._rule)
+        return _aggregated(rows, stamps)
+
+    def add(self, batch: pa.Table | pa.RecordBatch) -> pa.Table:
+        """Take the next rows, and return the bars that are now complete, which may be none.
+
+        A bar is complete with the row that reaches its end, or else with the first row behind it. An error
+        leaves everything as it was.
+        """
+        starts = starts_of(batch)
+        if len(starts) and starts[0] <= self._last:
+            raise InvalidArgument(
+                f"the batch begins at {_text(starts[0])}, not behind the rows before it, the last of which is at "
+                f"{_text(np.int64(self._last))}. Add the rows in order."
+            )
+        rows, stamps, end = _buckets(self._with_pending(batch), self._rule)
+        self._last = int(starts[-1]) if len(starts) else self._last
+        if not len(stamps):
+            return BAR_SCHEMA.empty_table()
+        reached = self._last + self._rule.source_minutes * _MINUTE_NS >= end
+        last = len(stamps) if reached else int(np.searchsorted(stamps, stamps[-1]))
+        self._pending = None if reached else rows.slice(last)
+        return _aggregated(rows.slice(0, last), stamps[:last])
 
     def finish(self) -> pa.Table:
-        """Return the last bar, or none, and begin anew. Nothing tells whether it is whole: no row came after it."""
-        pending, self._pending = self._pending, None
-        if pending is None:
-            return BAR_SCHEMA.empty_table()
-        return _aggregated(*_buckets(pending, self._rule))
+        """Return the last bar if it is partial, its end not reached by the rows, or none; and begin anew."""
+        last, self._pending, self._last = self.partial, None, _NOTHING
+        return last
 
     def _with_pending(self, batch: pa.Table | pa.RecordBatch) -> pa.Table:
         new = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
@@ -114,7 +152,7 @@ class Resampler:
         return pa.concat_tables([self._pending, new.select(self._pending.column_names)])
 
 
-def starts_of(table: pa.Table) -> Ints:
+def starts_of(table: pa.Table | pa.RecordBatch) -> Ints:
     """Return the stamps of a table of bars, ns UTC, without a copy when they lie in one piece.
 
     Raises
@@ -123,7 +161,7 @@ def starts_of(table: pa.Table) -> Ints:
         There is no such column, or it is not UTC in nanoseconds, has nulls, or does not increase.
     """
     kind = BAR_SCHEMA.field("timestamp").type
-    if "timestamp" not in table.column_names or table.schema.field("timestamp").type != kind:
+    if "timestamp" not in table.schema.names or table.schema.field("timestamp").type != kind:
         raise InvalidArgument(f"the bars need a column 'timestamp' of type {kind}; they have {_listed(table)}.")
     starts = column(table, "timestamp", np.int64)
     back = np.flatnonzero(np.diff(starts) <= 0)
@@ -132,9 +170,9 @@ def starts_of(table: pa.Table) -> Ints:
     return starts
 
 
-def column(table: pa.Table, name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
+def column(table: pa.Table | pa.RecordBatch, name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
     """Return a fixed-width column as an array, without a copy when it lies in one piece; nulls are refused."""
-    chunked = table[name]
+    chunked = table[name] if isinstance(table, pa.Table) else pa.chunked_array([table[name]])
     if chunked.null_count:
         raise InvalidArgument(f"the column {name!r} has {chunked.null_count:,} nulls. Remove these rows first.")
     parts = [np.frombuffer(c.buffers()[1], dtype)[c.offset : c.offset + len(c)] for c in chunked.chunks if len(c)]
@@ -143,41 +181,63 @@ def column(table: pa.Table, name: str, dtype: type[np.generic]) -> npt.NDArray[A
     return np.concatenate(parts) if parts else np.empty(0, dtype)
 
 
-def _rule(timeframe: str, minutes: int, calendar: str, hours: str) -> _Rule:
+def _rule(timeframe: str, minutes: int, calendar: str | None, hours: str, outside: str) -> _Rule:
     wanted = parse_timeframe(timeframe).minutes
     if hours not in HOURS:
         raise InvalidArgument(f"hours={hours!r} is neither 'eth' nor 'rth'.")
-    if wanted < minutes or wanted % minutes:
+    if hours == "rth" and calendar is None:
+        raise InvalidArgument("hours='rth' needs a calendar, which tells the regular hours.")
+    if outside not in OUTSIDE:
+        raise InvalidArgument(f"outside={outside!r} is neither 'error' nor 'keep'.")
+    if minutes < 1 or wanted < minutes or wanted % minutes:
         raise InvalidArgument(
             f"{minutes}-minute bars give no {timeframe} bars: that length is no multiple of {minutes} minutes."
         )
-    return _Rule(wanted, minutes, calendar, hours == "rth")
+    return _Rule(wanted, minutes, calendar, hours == "rth", outside == "keep")
 
 
-def _buckets(table: pa.Table, rule: _Rule) -> tuple[pa.Table, Ints, Ints]:
-    """Return the rows that count, and for each the number of its result and that result's stamp."""
+def _buckets(table: pa.Table, rule: _Rule) -> tuple[pa.Table, Ints, int]:
+    """Return the rows that count, for each the stamp of its result, and where the last result ends."""
     missing = [name for name in _COLUMNS if name not in table.column_names]
     if missing:
         raise InvalidArgument(f"the bars have no column {' and '.join(missing)}; they have {_listed(table)}.")
     starts = starts_of(table)
     if not len(starts):
-        return table, starts, starts
-    sess = sessions(rule.calendar, int(starts[0]), int(starts[-1]))
-    at = sess.index(starts)
-    _refuse(starts, at < 0, f"outside the sessions of {rule.calendar}", "Check the zone, or remove them.")
-    anchors = sess.opens
+        return table, starts, _NOTHING
+    first, stop, closed = _hours(starts, rule)
     if rule.regular:
-        anchors, ends = regular_hours(sess)
-        inside = (starts >= anchors[at]) & (starts < ends[at])
-        table, starts, at = table.filter(pa.array(inside)), starts[inside], at[inside]
-    since = starts - anchors[at]
+        inside = closed | ((starts >= first) & (starts < stop))
+        table = table.filter(pa.array(inside))
+        starts, first, stop, closed = starts[inside], first[inside], stop[inside], closed[inside]
+        if not len(starts):
+            return table, starts, _NOTHING
+    length = rule.minutes * _MINUTE_NS
+    since = starts - np.where(closed, 0, first)
     uneven = since % (rule.source_minutes * _MINUTE_NS) != 0
-    opening = "09:30" if rule.regular else "the open of their session"
+    opening = "09:30" if rule.regular else "the open of their session" if rule.calendar else "midnight UTC"
     _refuse(starts, uneven, f"at no multiple of {rule.source_minutes} minutes from {opening}", "Use shorter bars.")
+    grid = starts - since % length
     if rule.minutes == _DAY_MINUTES:
-        return table, at, anchors[at]
-    number = since // (rule.minutes * _MINUTE_NS)
-    return table, at * (_DAY_MINUTES + 1) + number, anchors[at] + number * rule.minutes * _MINUTE_NS
+        grid = np.where(closed, grid, first)
+    return table, np.maximum(grid, first), int(np.minimum(grid[-1] + length, stop[-1]))
+
+
+def _hours(starts: Ints, rule: _Rule) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
+    """Return for each bar the hours that it lies in, from and to, and whether the exchange is closed in them."""
+    if rule.calendar is None:
+        return np.full(len(starts), _NOTHING), np.full(len(starts), -1 - _NOTHING), np.ones(len(starts), bool)
+    around = _LONGEST_PAUSE_NS if rule.keep else 0
+    sess = sessions(rule.calendar, int(starts[0]) - around, int(starts[-1]) + around)
+    at = sess.index(starts)
+    closed = at < 0
+    if not rule.keep:
+        _refuse(starts, closed, f"outside the sessions of {rule.calendar}", "Check the zone, or remove them.")
+    opens, closes = regular_hours(sess) if rule.regular else (sess.opens, sess.closes)
+    first, stop = opens[at], closes[at]
+    if closed.any():
+        behind = np.searchsorted(sess.closes, starts[closed], side="right")
+        first[closed], stop[closed] = sess.closes[behind - 1], sess.opens[behind]
+    return first, stop, closed
 
 
 def _refuse(starts: Ints, wrong: npt.NDArray[np.bool_], what: str, remedy: str) -> None:
@@ -196,11 +256,11 @@ def _listed(table: pa.Table) -> str:
     return ", ".join(f"{field.name} ({field.type})" for field in table.schema) or "no column"
 
 
-def _aggregated(table: pa.Table, keys: Ints, stamps: Ints) -> pa.Table:
-    if not len(keys):
+def _aggregated(table: pa.Table, stamps: Ints) -> pa.Table:
+    if not len(stamps):
         return BAR_SCHEMA.empty_table()
-    first = np.concatenate([[0], np.flatnonzero(np.diff(keys)) + 1])
-    last = np.append(first[1:], len(keys)) - 1
+    first = np.concatenate([[0], np.flatnonzero(np.diff(stamps)) + 1])
+    last = np.append(first[1:], len(stamps)) - 1
     open_, high, low, close = (column(table, name, np.float64) for name in PRICES)
     volume = column(table, "volume", np.int64)
     if int(volume.max()) * len(volume) >= 2**63 and volume.astype(float).sum() >= 2.0**62:
@@ -212,8 +272,8 @@ def _aggregated(table: pa.Table, keys: Ints, stamps: Ints) -> pa.Table:
     columns: Sequence[npt.NDArray[Any]] = (
         stamps[first],
         open_[first],
-        np.maximum.reduceat(high, first),
-        np.minimum.reduceat(low, first),
+        np.maximum.reduceat(high, first) + 0.0,  # which of 0.0 and -0.0 is found depends on how rows are cut
+        np.minimum.reduceat(low, first) + 0.0,
         close[last],
         np.add.reduceat(volume, first),
         flags,

@@ -82,6 +82,27 @@ def test_the_future_changes_no_joined_row(row: int, of_long: bool, seed: int) ->
     assert after.equals(before)
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, SHORT.num_rows - 1), st.floats(0, 1), st.integers(0, 2**32 - 1))
+def test_bars_that_come_later_or_never_change_no_joined_row(row: int, share: float, seed: int) -> None:
+    """Not only what later bars hold, but also whether they are there is nothing that a row knows."""
+    moment = availability(starts_of(SHORT), 10, EQUITY)[row]
+    kept = (availability(starts_of(LONG), 180, EQUITY) <= moment) | (
+        np.random.default_rng(seed).random(LONG.num_rows) < share
+    )
+    before = asof(timed(SHORT, 10), timed(LONG, 180)).slice(0, row + 1)
+    after = asof(timed(SHORT.slice(0, row + 1), 10), timed(LONG.filter(pa.array(kept)), 180))
+    assert after.equals(before)
+
+
+def test_a_bar_that_is_complete_after_the_next_one() -> None:
+    """A bar outside the sessions is not shortened by a close; the last one is joined that is complete."""
+    right = bars_at(np.array([ns(2024, 7, 5, 17, 30), ns(2024, 7, 8, 10)]))  # complete on the 10th and on the 8th
+    left = bars_at(np.array([ns(2024, 7, 8, 16), ns(2024, 7, 9, 10), ns(2024, 7, 11, 10)]))
+    found = asof(timed(left, 30), timed(right, 7200))["timestamp_right"].cast(pa.int64()).to_pylist()
+    assert found == [None, starts_of(right)[1], starts_of(right)[1]]
+
+
 def test_aligned_timeframes_have_the_rows_of_the_shortest() -> None:
     """Each longer frame shows the bar known at that row, with its own stamp, null before the first."""
     frames = aligned({"10min": timed(SHORT, 10), "3h": timed(LONG, 180)})

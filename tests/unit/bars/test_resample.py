@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jupyter_nq.bars import load_bars
 from jupyter_nq.bars.instruments import EQUITY, FX
-from jupyter_nq.bars.resample import Resampler, resample, starts_of
+from jupyter_nq.bars.resample import Resampler, column, resample, starts_of
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.sessions.calendar import sessions
 from jupyter_nq.errors import ConfigError, InvalidArgument
@@ -100,8 +100,75 @@ def test_a_resampler_takes_batches_and_says_what_it_holds() -> None:
     resampler = Resampler("1h", minutes=10, calendar=EQUITY)
     assert resampler.add(table.to_batches()[0].slice(0, 8)).num_rows == 1
     assert repr(resampler) == "<Resampler 10 to 60 min, 2 rows in the forming bar>"
-    with pytest.raises(InvalidArgument, match="do not increase at row 2"):
-        resampler.add(table.slice(0, 1))
+    for rows in (table.slice(0, 1), table.slice(7, 1)):
+        with pytest.raises(InvalidArgument, match=r"begins at .* the last of which is at 2024-10-27 23:10:00 UTC"):
+            resampler.add(rows)
+    assert resampler.add(table.slice(8, 4)).num_rows == 1, "as it was before the refusal"
+
+
+def test_a_bar_is_given_out_with_the_row_that_reaches_its_end() -> None:
+    """The last bar of a session is complete with its last row, not with the next session; until then it is partial."""
+    table = bars_at(np.arange(ns(2024, 11, 4, 15, 30), ns(2024, 11, 4, 17), 30 * MINUTE))
+    resampler = Resampler("3h", minutes=30, calendar=EQUITY)
+    assert [resampler.add(table.slice(i, 1)).num_rows for i in range(2)] == [0, 0]
+    forming = resampler.partial
+    assert forming.equals(resample(table.slice(0, 2), "3h", minutes=30, calendar=EQUITY))
+    assert resampler.add(table.slice(2, 1)).num_rows == 1, "two hours long: the session is over"
+    assert resampler.partial.num_rows == resampler.finish().num_rows == 0
+    regular = Resampler("1h", minutes=30, calendar=EQUITY, hours="rth")
+    assert regular.add(table.slice(0, 1)).num_rows == 1, "the last half hour of the regular hours"
+    regular = Resampler("1h", minutes=10, calendar=EQUITY, hours="rth")
+    assert regular.add(bars_at(np.array([ns(2024, 11, 4, 15, 30)]))).num_rows == 0
+    assert regular.add(bars_at(np.array([ns(2024, 11, 4, 16)]))).num_rows == 1, "by a row that is left out"
+    with pytest.raises(InvalidArgument, match="Add the rows in order"):
+        regular.add(bars_at(np.array([ns(2024, 11, 4, 15, 50)])))
+
+
+def test_bars_outside_the_sessions_on_request() -> None:
+    """They are kept in bars of their own, which share nothing with a session, whole and streamed."""
+    starts = np.arange(ns(2024, 11, 1, 15), ns(2024, 11, 4, 12), 30 * MINUTE)
+    table = bars_at(starts)
+    found = resample(table, "3h", minutes=30, calendar=EQUITY, outside="keep")
+    assert sum(found["volume"].to_pylist()) == sum(table["volume"].to_pylist())
+    clock = pd.DatetimeIndex(found["timestamp"].to_pandas())
+    friday = [stamp.strftime("%d %H:%M") for stamp in clock.tz_convert(NEW_YORK)[:3]]
+    assert friday == ["01 15:00", "01 17:00", "01 20:00"], "17:00 is the close; 20:00 is midnight in UTC"
+    sunday = resample(table, "3h", minutes=30, calendar=EQUITY, outside="keep").slice(len(clock) - 6)
+    assert sunday["timestamp"][0].as_py() == datetime(2024, 11, 3, 18, tzinfo=NEW_YORK)
+    inside = starts_of(found)[sessions(EQUITY, int(starts[0]), int(starts[-1])).index(starts_of(found)) >= 0]
+    kept = table.filter(pa.array(sessions(EQUITY, int(starts[0]), int(starts[-1])).index(starts) >= 0))
+    assert inside.tolist() == starts_of(resample(kept, "3h", minutes=30, calendar=EQUITY)).tolist()
+    for size in (1, 7, 50):
+        resampler = Resampler("3h", minutes=30, calendar=EQUITY, outside="keep")
+        parts = [resampler.add(table.slice(at, size)) for at in range(0, len(starts), size)]
+        assert pa.concat_tables([*parts, resampler.finish()]).combine_chunks().equals(found)
+    day = resample(table, "1D", minutes=30, calendar=EQUITY, outside="keep")
+    assert pd.DatetimeIndex(day["timestamp"].to_pandas()).tz_convert(NEW_YORK).strftime("%a %H:%M").tolist() == [
+        "Thu 18:00", "Fri 17:00", "Fri 20:00", "Sat 20:00", "Sun 18:00",
+    ]  # fmt: skip
+
+
+def test_without_a_calendar_bars_are_cut_at_midnight() -> None:
+    """Instruments whose sessions are not known have bars since midnight UTC."""
+    table = bars_at(np.arange(ns(2024, 11, 2, 0), ns(2024, 11, 4, 0), 30 * MINUTE))
+    assert {stamp.hour for stamp in resample(table, "4h", minutes=30, calendar=None)["timestamp"].to_pylist()} == {
+        0, 4, 8, 12, 16, 20,
+    }  # fmt: skip
+    days = resample(table, "1D", minutes=30, calendar=None)["timestamp"].to_pylist()
+    assert [stamp.hour for stamp in days] == [0, 0, 0]
+    with pytest.raises(InvalidArgument, match="hours='rth' needs a calendar"):
+        resample(table, "4h", minutes=30, calendar=None, hours="rth")
+
+
+def test_the_sign_of_zero_does_not_depend_on_batches() -> None:
+    """Of 0.0 and -0.0 a library takes the one or the other as high; here it is always 0.0."""
+    random = np.random.default_rng(3)
+    table = bars_at(np.arange(ns(2024, 11, 4, 0), ns(2024, 11, 4, 16), MINUTE))
+    for name in ("high", "low"):
+        zeros = pa.array(random.choice([0.0, -0.0], table.num_rows))
+        table = table.set_column(table.schema.get_field_index(name), BAR_SCHEMA.field(name), zeros)
+    found = resample(table, "4h", minutes=1, calendar=EQUITY)
+    assert not np.signbit(np.concatenate([column(found, name, np.float64) for name in ("high", "low")])).any()
 
 
 def test_regular_hours() -> None:
@@ -147,6 +214,8 @@ def test_refusals() -> None:
         resample(table, "45min", minutes=30, calendar=EQUITY)
     with pytest.raises(InvalidArgument, match="'day' is neither 'eth' nor 'rth'"):
         resample(table, "1h", minutes=30, calendar=EQUITY, hours="day")
+    with pytest.raises(InvalidArgument, match="'drop' is neither 'error' nor 'keep'"):
+        resample(table, "1h", minutes=30, calendar=EQUITY, outside="drop")
     with pytest.raises(ConfigError, match="regular hours"):
         resample(table, "1h", minutes=30, calendar=FX, hours="rth")
     with pytest.raises(InvalidArgument, match="no column volume; they have"):
