@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jupyter_nq.bars.reading.stamps import Ints
-from jupyter_nq.bars.sessions.calendar import sessions
+from jupyter_nq.bars.sessions.calendar import WITHOUT_SESSIONS, sessions
 
 _MINUTE_NS = 60 * 1_000_000_000
 
@@ -21,10 +21,16 @@ def availability(starts: Ints, minutes: int, calendar: str | None) -> Ints:
         Length of a bar.
     calendar
         Trading calendar: a bar that would last beyond its session's close is complete at the close, a bar of
-        a day at its session's. None, and a bar outside the sessions: start plus length.
+        a day at its session's. None, a calendar whose sessions are not known (`WITHOUT_SESSIONS`), and a bar
+        outside the sessions: start plus length, which is never too early.
+
+    Raises
+    ------
+    ConfigError
+        There is no such calendar.
     """
     ends = starts + minutes * _MINUTE_NS
-    if calendar is None or not len(starts):
+    if calendar is None or calendar in WITHOUT_SESSIONS or not len(starts):
         return ends
     sess = sessions(calendar, int(starts[0]), int(starts[-1]))
     if not len(sess):

@@ -7,8 +7,9 @@ came after 16:30 to the next day then; here a trade date begins at 18:00 in ever
 paused from 16:15 to 16:30 until June 2021: an instant in the pause lies in the session, and no bar is expected
 in it (`pauses`).
 
-Early closes are known for equity index futures, currencies and rates, and only these are checked day by day; of
-energy and metals only the days without a session are known, and `Sessions.holidays_known` says so.
+Early closes are known for equity index futures, currencies and rates, and checked day by day from 2010 on;
+former years are the rules of 2010 carried back. Of energy and metals only the days without a session are known,
+and `Sessions.holidays_known` says so.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jupyter_nq.bars.closed import EXCHANGE_ZONE
-from jupyter_nq.bars.instruments import ENERGY_METALS, EQUITY, FX, RATES
+from jupyter_nq.bars.instruments import CRYPTO, ENERGY_METALS, EQUITY, FX, GRAINS, RATES
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.sessions.holidays import CLOSED, EARLY_CLOSES_KNOWN, holidays
 from jupyter_nq.bars.zones import steps
@@ -31,6 +32,8 @@ from jupyter_nq.errors import ConfigError, nearest
 
 CALENDARS = (EQUITY, ENERGY_METALS, FX, RATES)
 """The calendars whose sessions are known."""
+WITHOUT_SESSIONS = (GRAINS, CRYPTO)
+"""Calendars of the instrument table whose sessions are not known."""
 
 _OPEN = 18 * 60  # minutes after midnight, New York, on the day before the trade date
 _CLOSE = 17 * 60
@@ -46,6 +49,7 @@ _NS = 1_000_000_000
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200
 
 Days = npt.NDArray[np.datetime64]
+Overrides = Mapping[date, tuple[int, int] | None]
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,7 @@ class Sessions:
         return replace(self, **columns)
 
 
-def sessions(
-    calendar: str, first_ns: int, last_ns: int, overrides: Mapping[date, tuple[int, int] | None] | None = None
-) -> Sessions:
+def sessions(calendar: str, first_ns: int, last_ns: int, overrides: Overrides | None = None) -> Sessions:
     """Return all sessions of a calendar that overlap a span.
 
     Parameters
@@ -125,7 +127,7 @@ def _years(calendar: str, first: int, last: int) -> Sessions:
     return _build(calendar, days[np.is_busday(days)], {})
 
 
-def _build(calendar: str, days: Days, overrides: Mapping[date, tuple[int, int] | None]) -> Sessions:
+def _build(calendar: str, days: Days, overrides: Overrides) -> Sessions:
     opens = np.full(len(days), _OPEN - 24 * 60)
     usual = _usual_closes(calendar, days)
     closes = usual.copy()

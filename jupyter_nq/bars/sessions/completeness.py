@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jupyter_nq.bars.reading.stamps import Ints
-from jupyter_nq.bars.sessions.calendar import Days, Sessions, pauses, sessions
+from jupyter_nq.bars.sessions.calendar import Days, Overrides, Sessions, pauses, sessions
 
 _MINUTE_NS = 60 * 1_000_000_000
 _MOST_SHOWN = 8
@@ -135,7 +135,7 @@ class Completeness:
         return "\n".join([*lines, f"  and {len(more):,} smaller holes"] if more else lines)
 
 
-def completeness(starts: Ints, minutes: int, calendar: str) -> Completeness:
+def completeness(starts: Ints, minutes: int, calendar: str, overrides: Overrides | None = None) -> Completeness:
     """Compare the starts of bars with the calendar.
 
     Parameters
@@ -146,13 +146,16 @@ def completeness(starts: Ints, minutes: int, calendar: str) -> Completeness:
         Length of a bar; a bar counts for the slot in which it starts.
     calendar
         Trading calendar.
+    overrides
+        Trade dates with hours of one's own, as for `sessions`.
 
     Raises
     ------
     ConfigError
         The sessions of the calendar are not known.
     """
-    sess = sessions(calendar, int(starts[0]), int(starts[-1])) if len(starts) else sessions(calendar, 0, 0)
+    span = (int(starts[0]), int(starts[-1])) if len(starts) else (0, 0)
+    sess = sessions(calendar, *span, overrides)
     step = minutes * _MINUTE_NS
     at = sess.index(starts)
     inside = at >= 0

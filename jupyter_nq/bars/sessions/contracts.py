@@ -2,7 +2,8 @@
 
 The volume decides: the first session in which the next contract trades more than the current one ends the
 current one, and the series passes on at the open of the session after it, when that volume is known, so that
-nothing looks ahead. A series never goes back. When the current contract's file ends before that, the series
+nothing looks ahead. A session that the current contract's file lacks decides nothing, and a series never goes
+back. When the current contract's file ends before that, the series
 passes on after its last session.
 
 At a roll both contracts have a price. It is measured at their last common bar before the roll, and only
@@ -156,7 +157,8 @@ def _contract(name: str, table: pa.Table, starts: Ints, sess: Sessions) -> _Cont
 
 def _last_session(old: _Contract, new: _Contract, since: int) -> tuple[int, str]:
     """Return the last session of the old contract, from `since` on, and what ends it."""
-    more = np.flatnonzero(new.volume[since : old.last + 1] > old.volume[since : old.last + 1])
+    ours, theirs = (contract.volume[since : old.last + 1] for contract in (old, new))
+    more = np.flatnonzero((theirs > ours) & (ours > 0))
     return (since + int(more[0]), "volume") if len(more) else (max(old.last, since - 1), "expiry")
 
 

@@ -24,6 +24,7 @@ COLLAPSED = 0.05
 RECOVERED = 0.25
 """A span ends when sessions have at least this share again."""
 _USUAL_SESSIONS = 20
+_YEAR = 250
 _FEWEST_SESSIONS = 3  # that a span has, and that end it: fewer are holidays and outages
 
 
@@ -41,7 +42,7 @@ class ThinSpan:
     median_volume: float
     """Of the sessions in the span."""
     usual_volume: float
-    """Median of the 20 ordinary sessions before it, or of all others when it begins the series."""
+    """Median of the 20 ordinary sessions before it, or of the first year when it begins the series."""
     jump_percent: float | None
     """From the last close before the span to its first open; None when it begins the series."""
 
@@ -86,11 +87,11 @@ def _collapses(volume: npt.NDArray[np.float64]) -> list[tuple[int, int, float]]:
     """Return (first, last, usual volume) of each run of collapsed sessions."""
     found: list[tuple[int, int, float]] = []
     ordinary: list[float] = []
-    everywhere = float(np.median(volume))
+    at_first = float(np.median(volume[:_YEAR]))  # over decades volume grows a hundredfold: compare within a year
     at = 0
     while at < len(volume):
         enough = len(ordinary) >= _USUAL_SESSIONS // 2
-        usual = float(np.median(ordinary[-_USUAL_SESSIONS:])) if enough else everywhere
+        usual = float(np.median(ordinary[-_USUAL_SESSIONS:])) if enough else at_first
         ahead = volume[at : at + _FEWEST_SESSIONS]
         if len(ahead) == _FEWEST_SESSIONS and (ahead < COLLAPSED * usual).all():
             last = _end(volume, at, usual)

@@ -218,6 +218,9 @@ def test_availability() -> None:
     ends = availability(starts, 180, EQUITY)
     assert ends.tolist() == [ns(2024, 7, 2, 17), ns(2024, 7, 2, 20, 30), ns(2024, 7, 3, 13, 15)]
     assert availability(starts, 180, None).tolist() == (starts + 180 * 60 * 10**9).tolist()
+    assert availability(starts, 180, CRYPTO).tolist() == availability(starts, 180, None).tolist()
+    with pytest.raises(ConfigError, match=r"'CME Globex Equty' are not known. Did you mean"):
+        availability(starts, 180, "CME Globex Equty")
     assert availability(np.empty(0, np.int64), 5, EQUITY).tolist() == []
     saturday = np.array([ns(2024, 7, 6, 12)])
     assert availability(saturday, 5, EQUITY).tolist() == (saturday + 300 * 10**9).tolist()

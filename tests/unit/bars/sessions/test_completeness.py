@@ -76,6 +76,14 @@ def test_counts_are_those_of_a_slow_reference(minutes: int, keep: float, seed: i
     assert sum(found.incomplete.values()) <= found.missing
 
 
+def test_hours_of_one_s_own() -> None:
+    """A session that the user's exchange did not have is not expected."""
+    day = date(2024, 12, 4)
+    found = completeness(WHOLE, 30, EQUITY, {day: None})
+    assert (found.missing, len(found.outside)) == (0, 46)
+    assert completeness(np.delete(WHOLE, found.outside), 30, EQUITY, {day: None}).share == 1.0
+
+
 def test_gaps_are_a_sequence() -> None:
     """They are counted, indexed and sliced like a list, and read as text."""
     gaps = completeness(np.delete(WHOLE, [5, 6, 50]), 30, EQUITY).gaps
@@ -178,6 +186,8 @@ def test_thin_spans() -> None:
     assert (span.first_row, span.last_row, span.usual_volume) == (30, 41, 1000.0)
     (at_end,) = thin_spans(volumes([1000] * 50 + [3] * 10), EQUITY)
     assert at_end.last_row == 59
+    grown = [int(10 * 1.02**session) for session in range(340)]
+    assert thin_spans(volumes(grown), EQUITY) == [], "volume that grows with the years has not collapsed"
     (at_start,) = thin_spans(volumes([3] * 10 + [1000] * 50), EQUITY)
     assert (at_start.first_row, at_start.jump_percent) == (0, None)
     assert "jump" not in str(at_start)

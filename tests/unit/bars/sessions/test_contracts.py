@@ -56,6 +56,13 @@ def test_the_volume_decides_and_the_next_session_passes_on() -> None:
     assert str(first).startswith(f"{first.trade_date}: NQZ24 -> NQH25, +10.00 points, after more volume (460 and 9,200")
 
 
+def test_a_session_that_the_old_file_lacks_decides_nothing() -> None:
+    """The next contract trades in it, and so did the old one."""
+    old = THREE["NQZ24"]
+    holed = old.filter(pa.array(SESS.index(starts_of(old)) != 1))
+    assert roll_table(THREE | {"NQZ24": holed}, EQUITY) == roll_table(THREE, EQUITY)
+
+
 def test_a_contract_that_ends_passes_on() -> None:
     """Without more volume in the next contract the old one is kept to its last session."""
     quiet = {"A": contract(0, 4, 100.0, {}), "B": contract(0, 9, 105.0, dict.fromkeys(range(5), 23))}
