@@ -17,6 +17,7 @@ from typing import Any
 
 from jupyter_nq.buffers import Handle, ObjectInfo, Store
 from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.featured import Wanted, featured
 from jupyter_nq.client.loading import Mapped, Progress, load
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
@@ -105,6 +106,7 @@ class Session:
         start: Stamp | None = None,
         end: Stamp | None = None,
         columns: Sequence[str] | None = None,
+        features: Wanted | None = None,
         as_: str = "pandas",
         progress: Progress | None = None,
     ) -> Any:
@@ -126,6 +128,9 @@ class Session:
             whole day, month or year ("2024-06"), or a date or datetime.
         columns
             Names in the order wanted; None shows all but `flags`.
+        features
+            True for the usual features, or a list such as `["sma(20)", "rsi(14)"]`: more columns, float64, NaN where
+            too few bars came before. Computed once, and shared as a dataset of their own beside the bars.
         as_
             "pandas", "arrow", "numpy" (dict of 1-D arrays) or "torch" (dict of 1-D tensors).
         progress
@@ -147,7 +152,13 @@ class Session:
         UnknownTimeframe, StoreFull, InvalidArgument
         """
         mapped = self.map(
-            source, timeframe, symbol=symbol, data_dir=data_dir, reading=Reading(tz, edge, day_first), progress=progress
+            source,
+            timeframe,
+            symbol=symbol,
+            data_dir=data_dir,
+            reading=Reading(tz, edge, day_first),
+            features=features,
+            progress=progress,
         )
         if mapped.notice is not None:
             warnings.warn(mapped.notice, stacklevel=3)
@@ -161,6 +172,7 @@ class Session:
         symbol: str | None = None,
         data_dir: str | os.PathLike[str] | None = None,
         reading: Reading | None = None,
+        features: Wanted | None = None,
         progress: Progress | None = None,
     ) -> Mapped:
         """Do what `load` does, up to the mapped object: with how it was read, how long it took, and a notice."""
@@ -173,7 +185,8 @@ class Session:
             reading=reading or Reading(),
         )
         with self._reporting():
-            return load(self, request, progress)
+            mapped = load(self, request, progress)
+            return mapped if features is None else featured(self, mapped, features, progress)
 
     def view(
         self,

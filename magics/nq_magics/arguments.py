@@ -167,6 +167,18 @@ def column_list(text: str) -> list[str]:
     return names
 
 
+def feature_list(text: str) -> list[str]:
+    """Parse the value of `--features`: calls with commas between them, which may have commas inside.
+
+    >>> feature_list("sma(20),macd(12,26,9)")
+    ['sma(20)', 'macd(12,26,9)']
+    """
+    names = [name.strip() for name in re.split(r",(?![^()]*\))", text)]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name; write for example sma(20),rsi(14)")
+    return names
+
+
 def moment(text: str) -> str:
     """Check the value of `--start` or `--end`: a date, or a date and time, UTC unless it says otherwise."""
     from jupyter_nq.client.selection import span_ns

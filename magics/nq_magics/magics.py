@@ -14,7 +14,7 @@ from typing import Any
 from IPython.core.magic import line_magic, magics_class, needs_local_scope
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
-from nq_magics.arguments import column_list, moment, parse, raw_words, variable_to_share, version
+from nq_magics.arguments import column_list, feature_list, moment, parse, raw_words, variable_to_share, version
 from nq_magics.display import DatasetsView, DeskView, StatusView, got_line, load_lines, stored_line
 from nq_magics.in_session import InSession
 from nq_magics.options import as_option, reading_of, reading_options
@@ -39,6 +39,14 @@ class NQMagics(InSession):
     @argument("--start", type=moment, help="First bar to show, by its UTC start.")
     @argument("--end", type=moment, help="Last bar to show, inclusive; a bare date is the whole day.")
     @argument("--columns", type=column_list, help="Columns to show, for example open,close.")
+    @argument(
+        "--features",
+        nargs="?",
+        const=True,
+        type=feature_list,
+        metavar="LIST",
+        help="Columns of features too: alone the usual ones, or for example sma(20),rsi(14).",
+    )
     @reading_options
     @argument("--symbol", help="Instrument, where the file name does not tell.")
     @argument("--data-dir", help="Directory to look in; the configured one unless given.")
@@ -52,6 +60,7 @@ class NQMagics(InSession):
         %nq_load "data/NQ - 30 min - ETH.csv" as bars --start 2024-01-01
         %nq_load week.csv NQ 30min as week            a file whose name does not tell what it holds
         %nq_load NQ 30min as all --columns timestamp,close,flags
+        %nq_load NQ 30min as x --features sma(20),rsi(14),macd(12,26,9)
         %nq_load {path} as closes --columns timestamp,close --as numpy
 
         The frame is read-only, because every notebook sees the same memory; df.copy() is your own.
@@ -68,6 +77,7 @@ class NQMagics(InSession):
                 symbol=wanted.symbol,
                 data_dir=args.data_dir,
                 reading=reading,
+                features=args.features,
                 progress=progress,
             )
         rows = {"start": args.start, "end": args.end}

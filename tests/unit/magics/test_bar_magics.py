@@ -78,3 +78,14 @@ def test_unloading_takes_them_back(shell: Shell) -> None:
     shell.run("%unload_ext jupyter_nq")
     assert shell.run("%nq_join a b").failed
     assert not [name for name in shell.ip.magics_manager.magics["line"] if name.startswith("nq")]
+
+
+def test_features(shell: Shell) -> None:
+    """Alone the option means the usual ones; a list may have commas in its calls."""
+    shell.run("%nq_load NQ 30min as x --features sma(20),macd(12,26,9)")
+    names = list(shell.ip.user_ns["x"].columns)
+    assert names[6] == "sma_20"
+    assert any(name.startswith("macd") for name in names[7:])
+    assert "rsi_14" in shell.run("%nq_load NQ 30min --features").value.columns
+    assert "an empty name" in shell.run("%nq_load NQ 30min --features sma(20),,rsi").err
+    assert "Did you mean" in shell.run("%nq_load NQ 30min --features rsj(14)").err
