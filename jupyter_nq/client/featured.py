@@ -41,7 +41,9 @@ def featured(session: Session, bars: Mapped, wanted: Wanted, progress: Progress 
     features = Features(None if usual else wanted, calendar=profile["calendar"], minutes=profile["minutes"])  # type: ignore[arg-type]
     named = [str(feature) for feature in features.features]
     key = _key(info.meta, named)
-    name = f"{info.name}-features" if usual else f"{info.name}-features-{xxhash.xxh32_hexdigest(repr(named))[:6]}"
+    name = (
+        f"{info.name}-features" if usual else f"{info.name}-features-{xxhash.xxh32_hexdigest(repr(named).encode())[:6]}"
+    )
     ready = _open(session, name, key)
     computed = False
     if ready is None:
