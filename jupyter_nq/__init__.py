@@ -19,7 +19,7 @@ _HOMES = {
         ["append", "connect", "disconnect", "drop", "get", "load", "ls", "notebooks", "put", "status"],
         "jupyter_nq.client.api",
     ),
-    **dict.fromkeys(["asof", "resample", "rolls", "validate"], "jupyter_nq.client.bars_api"),
+    **dict.fromkeys(["asof", "iterate", "resample", "rolls", "validate"], "jupyter_nq.client.bars_api"),
 }
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "disconnect",
     "drop",
     "get",
+    "iterate",
     "load",
     "load_ipython_extension",
     "ls",
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
     from jupyter_nq.bars.validation.validator import DataValidator
     from jupyter_nq.client.api import append, connect, disconnect, drop, get, load, ls, notebooks, put, status
-    from jupyter_nq.client.bars_api import asof, resample, rolls, validate
+    from jupyter_nq.client.bars_api import asof, iterate, resample, rolls, validate
     from jupyter_nq.client.loader import UnifiedDataLoader
     from jupyter_nq.client.session import Session
     from jupyter_nq.errors import NQError

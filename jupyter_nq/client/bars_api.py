@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from jupyter_nq.client import checks, timeframes
+from jupyter_nq.client import checks, chunks, timeframes
 from jupyter_nq.client.api import through_session
 
 asof = through_session(timeframes.asof)
+iterate = through_session(chunks.iterate)
 resample = through_session(timeframes.resample)
 rolls = through_session(checks.rolls)
 validate = through_session(checks.validate)

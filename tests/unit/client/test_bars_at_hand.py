@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import jupyter_nq as nq
@@ -121,6 +122,24 @@ def test_what_cannot_be_validated(data_dir: Path) -> None:
     unnamed.write_text("timestamp,open,high,low,close,volume\n2024-06-12 10:00:00,1,1,1,1,1\n")
     with pytest.raises(UnreadableSource, match="Say both"):
         nq.validate(unnamed)
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_iterating_a_file_shares_nothing() -> None:
+    """Batches of so many rows are the table of a load; a span narrows them; the store stays empty."""
+    batches = list(nq.iterate("NQ", "30min", rows=400))
+    assert [batch.num_rows for batch in batches] == [400, 400, 400, 300]
+    assert nq.ls() == []
+    whole = nq.load(
+        "NQ", "30min", columns=["timestamp", "open", "high", "low", "close", "volume", "flags"], as_="arrow"
+    )
+    together = pa.Table.from_batches(batches).combine_chunks()
+    assert together.equals(whole.replace_schema_metadata(None))
+    day = pd.Timestamp(whole["timestamp"][700].as_py()).strftime("%Y-%m-%d")
+    (part,) = nq.iterate("NQ", "30min", start=day, end=day)
+    assert {str(stamp.date()) for stamp in part["timestamp"].to_pylist()} == {day}
+    with pytest.raises(InvalidArgument, match="at least one row"):
+        nq.iterate("NQ", "30min", rows=0)
 
 
 @pytest.mark.usefixtures("data_dir")

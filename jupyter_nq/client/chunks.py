@@ -1,0 +1,73 @@
+"""`iterate`: a file in record batches, for files that are larger than what one wants to share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from jupyter_nq.bars.reading.chunks import iterate as iterate_file
+from jupyter_nq.bars.sniffing.sniff import sniff
+from jupyter_nq.client.request import Reading, resolve
+from jupyter_nq.client.selection import Stamp, span_ns
+
+if TYPE_CHECKING:
+    from jupyter_nq.client.session import Session
+
+
+def iterate(
+    session: Session,
+    source: str | os.PathLike[str] | None = None,
+    timeframe: str | None = None,
+    *,
+    rows: int = 10_000,
+    symbol: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    tz: str | None = None,
+    edge: str | None = None,
+    day_first: bool | None = None,
+    start: Stamp | None = None,
+    end: Stamp | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Return an iterator over the bars of a file in record batches of exactly `rows` rows; nothing is shared.
+
+    Put together the batches are the table of a `load`, bit for bit, whatever `rows` is. What the file is, is found out
+    before from its whole column of stamps; then memory is that of a batch and a few blocks, whatever the file's size.
+
+    Parameters
+    ----------
+    source, timeframe, symbol, data_dir, tz, edge, day_first
+        As for `load`.
+    rows
+        Rows of every batch but the last, which has those that are left.
+    start, end
+        First and last bar by its start, both inclusive, as for `load`; only the bytes that can hold them are read.
+
+    Returns
+    -------
+    Record batches: `timestamp` (UTC ns, start of bar), `open high low close` (float64), `volume` (int64), `flags`
+    (uint32). `close()` lets go of the file.
+
+    Raises
+    ------
+    SourceNotFound, AmbiguousSource, AmbiguousStamps, UnreadableSource, UnknownInstrument, UnknownTimeframe,
+    InvalidArgument
+        What is wrong with a row is raised when the iterator comes to it.
+    """
+    reading = Reading(tz, edge, day_first)
+    request = resolve(
+        source,
+        timeframe,
+        symbol=symbol,
+        data_dir=data_dir or session.data_dir,
+        default_symbol=session.settings.default_symbol,
+        reading=reading,
+    )
+    first = None if start is None else span_ns(start, "start")[0]
+    last = None if end is None else span_ns(end, "end")[1]
+    found = sniff(
+        request.path, timeframe=request.timeframe, symbol=request.symbol, tz=tz, edge=edge, day_first=day_first
+    )
+    return iterate_file(request.path, found.profile, rows=rows, start_ns=first, end_ns=last)
