@@ -22,9 +22,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from jupyter_nq.bars.instruments import EQUITY
+from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.resample import starts_of
 from jupyter_nq.bars.sessions.calendar import sessions, year_of
 from jupyter_nq.errors import ConfigError
+
+_Floats = npt.NDArray[np.float64]
 
 MONTHS = (3, 6, 9, 12)
 _FRIDAY = 4
@@ -109,13 +112,13 @@ def roll_evidence(table: pa.Table, calendar: str) -> list[Roll]:
         return []
     sess = sessions(calendar, int(starts[0]), int(starts[-1]))
     at = sess.index(starts)
-    inside = at >= 0
-    traded = np.bincount(at[inside], weights=table["volume"].to_numpy()[inside].astype(float), minlength=len(sess))
-    first = np.flatnonzero(np.diff(at) > 0) + 1
+    rows = np.flatnonzero(at >= 0)
+    if not len(rows):
+        return []
+    traded = np.bincount(at[rows], weights=table["volume"].to_numpy()[rows].astype(float), minlength=len(sess))
+    first, points, percent, night = _openings(table, starts, rows, at)
     days = sess.trade_date[at[first]]
-    points = table["open"].to_numpy()[first] - table["close"].to_numpy()[first - 1]
-    percent = 100 * points / np.abs(table["close"].to_numpy()[first - 1])
-    sigma = _usual_jumps(percent, np.diff(starts)[first - 1] > _NIGHT_NS)
+    sigma = _usual_jumps(percent, night > _NIGHT_NS)
     thin_below = _COLLAPSED * float(np.median(traded[traded > 0])) if (traded > 0).any() else 0.0
     found = []
     for expected in _roll_dates(sess.trade_date[0], sess.trade_date[-1]):
@@ -127,6 +130,21 @@ def roll_evidence(table: pa.Table, calendar: str) -> list[Roll]:
             volume = _volume_around(traded, int(at[first[best]]))
             found.append(Roll(expected, days[best], int(first[best]), *jump, sigmas, *volume, volume[0] < thin_below))
     return found
+
+
+def _openings(table: pa.Table, starts: Ints, rows: Ints, at: Ints) -> tuple[Ints, _Floats, _Floats, Ints]:
+    """Return the first row of each session, its jump in points and percent, and the time since the bar before.
+
+    An opening beside a close that is no positive number has no jump.
+    """
+    turns = np.flatnonzero(np.diff(at[rows]) > 0) + 1
+    first, before = rows[turns], rows[turns - 1]
+    close = table["close"].to_numpy()[before]
+    with np.errstate(invalid="ignore"):  # an infinite price beside another
+        points = table["open"].to_numpy()[first] - close
+    real = (close > 0) & np.isfinite(points)
+    first, before, points, close = first[real], before[real], points[real], close[real]
+    return first, points, 100 * points / close, starts[first] - starts[before]
 
 
 def _usual_jumps(percent: npt.NDArray[Any], long: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:

@@ -198,9 +198,17 @@ def test_thin_spans() -> None:
 def test_rolls_of_little_or_foreign_data() -> None:
     """No bars, no rolls; a flat series has no jump; another family's dates are not known."""
     assert roll_evidence(BAR_SCHEMA.empty_table(), EQUITY) == []
+    weekend = bars_at(np.array([ns(2024, 12, 14, 12), ns(2024, 12, 14, 13)]))
+    assert roll_evidence(weekend, EQUITY) == []
+    assert thin_spans(weekend, EQUITY) == []
     assert roll_date(2023, 3) == date(2023, 3, 13)
     with pytest.raises(ConfigError, match="roll dates of 'CME Globex FX'"):
         roll_evidence(BAR_SCHEMA.empty_table(), FX)
+    broken = volumes([5] * 80)
+    closes = broken["close"].to_numpy().copy()
+    closes[[10, 20, 30]] = 0.0, np.nan, np.inf
+    broken = broken.set_column(4, BAR_SCHEMA.field("close"), pa.array(closes))
+    assert all(np.isfinite(roll.sigmas) for roll in roll_evidence(broken, EQUITY)), "openings after them have no jump"
     flat = volumes([5] * 80)
     for name in ("open", "high", "low", "close"):
         flat = flat.set_column(flat.schema.get_field_index(name), BAR_SCHEMA.field(name), pa.array([10.0] * 80))
