@@ -10,11 +10,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-Severity = Literal["error", "warning", "note"]
+import pyarrow as pa
+
+from jupyter_nq.bars.rules import Action, Severity
+from jupyter_nq.bars.validation.cells import safe_cell
+
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _STYLE = (
     "body{font-family:sans-serif;max-width:60em;margin:2em auto}td,th{text-align:left;padding:.2em .8em;"
     "vertical-align:top}.error{color:#b00020}.warning{color:#8a5300}"
@@ -35,9 +38,21 @@ class Finding:
     """The first rows, counted from 0."""
     lines: tuple[int, ...] = ()
     """The same rows as lines of the file, counted from 1; empty when the bars come from no file."""
+    action: Action = "flag"
+    """What was done with what breaks the rule."""
+
+    @property
+    def handled(self) -> bool:
+        """Whether it was taken out or mended, and so is no longer in the bars."""
+        return self.action in ("drop", "repair", "quarantine")
 
     def __str__(self) -> str:
-        return f"{self.severity}: {self.sentence}{self.where()}"
+        return f"{self.severity}: {self.sentence}{self.where()}{self.done()}"
+
+    def done(self) -> str:
+        """Return what was done, `; dropped`, or nothing."""
+        words = {"drop": "dropped", "repair": "repaired", "quarantine": "moved to quarantine"}
+        return f"; {words[self.action]}" if self.action in words else ""
 
     def where(self) -> str:
         """Return the first places, `; lines 3, 17 and more`, or nothing."""
@@ -59,15 +74,25 @@ class Report:
     statistics: Mapping[str, Any] = field(default_factory=dict)
     not_checked: tuple[str, ...] = ()
     """Rules that could not be applied, and why, a sentence each."""
+    table: pa.Table | None = field(default=None, repr=False, compare=False)
+    """The bars after the actions that were asked for, with their `flags`; None when none was. It is as large as
+    the source, and lives as long as the report."""
+    quarantined: int = 0
+    """Rows that were written to the quarantine file."""
 
     @property
     def is_valid(self) -> bool:
-        """Whether nothing was found that cannot be real."""
+        """Whether nothing that cannot be real is left in the bars."""
         return not self.errors
 
     @property
+    def handled(self) -> list[str]:
+        """The sentences of what was dropped, repaired or moved to quarantine."""
+        return [f.sentence + f.where() + f.done() for f in self.findings if f.handled]
+
+    @property
     def errors(self) -> list[str]:
-        """The sentences of errors."""
+        """The sentences of errors that are left."""
         return self._sentences("error")
 
     @property
@@ -81,7 +106,7 @@ class Report:
         return self._sentences("note")
 
     def _sentences(self, severity: Severity) -> list[str]:
-        return [f.sentence + f.where() for f in self.findings if f.severity == severity]
+        return [f.sentence + f.where() for f in self.findings if f.severity == severity and not f.handled]
 
     def text(self) -> str:
         """Return the report in lines."""
@@ -106,7 +131,7 @@ class Report:
     def _repr_html_(self) -> str:
         rows = "".join(
             f'<tr><td class="{f.severity}">{f.severity}</td><td>{html.escape(f.rule)}</td><td>{f.count:,}</td>'
-            f"<td>{html.escape(f.sentence + f.where())}</td></tr>"
+            f"<td>{html.escape(f.sentence + f.where() + f.done())}</td></tr>"
             for f in self.findings
         )
         skipped = "".join(f"<li>not checked: {html.escape(sentence)}</li>" for sentence in self.not_checked)
@@ -134,6 +159,7 @@ class Report:
             "findings": [asdict(finding) for finding in self.findings],
             "statistics": dict(self.statistics),
             "not_checked": list(self.not_checked),
+            "quarantined": self.quarantined,
         }
         return _written(json.dumps(content, indent=2, allow_nan=False) + "\n", path)
 
@@ -141,15 +167,11 @@ class Report:
         """Return a line for each finding; a cell that a spreadsheet would take for a formula begins with a quote."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["severity", "rule", "count", "sentence", "rows", "lines"])
+        writer.writerow(["severity", "rule", "count", "sentence", "rows", "lines", "action"])
         for f in self.findings:
             places = (" ".join(map(str, f.rows)), " ".join(map(str, f.lines)))
-            writer.writerow([f.severity, _cell(f.rule), f.count, _cell(f.sentence), *places])
+            writer.writerow([f.severity, safe_cell(f.rule), f.count, safe_cell(f.sentence), *places, f.action])
         return _written(out.getvalue(), path)
-
-
-def _cell(text: str) -> str:
-    return "'" + text if text.startswith(_FORMULA) else text
 
 
 def _written(content: str, path: str | os.PathLike[str] | None) -> str:

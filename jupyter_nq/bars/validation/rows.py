@@ -9,10 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from jupyter_nq.bars.compiled import Kernels
+from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.schema import PRICES
 from jupyter_nq.bars.validation.kernels import STATE_FLOATS, STATE_INTS
 
 Flags = npt.NDArray[np.uint32]
+_Floats = npt.NDArray[np.float64]
 
 SMALL_ROWS = 100_000  # plain Python is done with them before a compiler's library is loaded
 _MINUTE_NS = 60 * 1_000_000_000
@@ -64,8 +66,14 @@ class RowChecks:
             Columns of `BAR_SCHEMA` in any order, in the order of the source; NaN in a price is flagged, nulls
             are not allowed.
         """
-        flags = np.zeros(batch.num_rows, np.uint32)
-        columns = [column_of(batch, name) for name in _COLUMNS]
+        return self.add_columns(*[column_of(batch, name) for name in _COLUMNS])
+
+    def add_columns(
+        self, starts: Ints, open_: _Floats, high: _Floats, low: _Floats, close: _Floats, volume: Ints
+    ) -> Flags:
+        """Do what `add` does, with arrays."""
+        flags = np.zeros(len(starts), np.uint32)
+        columns = [_read_only(column) for column in (starts, open_, high, low, close, volume)]
         module = KERNELS.for_rows(len(flags), SMALL_ROWS)
         if module is not KERNELS.plain:
             module.check(*columns, self._length_ns, self._tick, self._positive, self._floats, self._ints, flags)
@@ -78,12 +86,17 @@ class RowChecks:
 
 
 def column_of(batch: pa.Table | pa.RecordBatch, name: str) -> npt.NDArray[Any]:
-    """Return a column as a read-only array, stamps as ns since the epoch; no copy when it lies in one piece."""
+    """Return a column as an array, stamps as ns since the epoch; no copy when it lies in one piece."""
     column = batch.column(name)
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    values: npt.NDArray[Any] = np.asarray(column.to_numpy(zero_copy_only=False)).view()
-    values.flags.writeable = False
-    return values
+    return np.asarray(column.to_numpy(zero_copy_only=False))
+
+
+def _read_only(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a view that cannot be written to, in one piece: one kind of array is compiled for, and no other."""
+    view = np.ascontiguousarray(values).view()
+    view.flags.writeable = False
+    return view

@@ -9,20 +9,23 @@ import pyarrow as pa
 
 from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.reading.stamps import Ints
+from jupyter_nq.bars.resample import starts_of
+from jupyter_nq.bars.rules import CLOSED_HOURS, GAP, ROLL_JUMP, WRONG_CONTRACT
 from jupyter_nq.bars.sessions.completeness import Completeness
 from jupyter_nq.bars.sessions.rolls import Roll, roll_evidence
 from jupyter_nq.bars.sessions.thin import ThinSpan, thin_spans
 from jupyter_nq.bars.validation.report import Finding
 from jupyter_nq.bars.validation.row_rules import MOST_ROWS
+from jupyter_nq.bars.validation.rows import Flags
 
 _WRONG_ZONE = 0.01
 _MOST_NAMED = 6
 
 
 def session_findings(
-    table: pa.Table, rows: Ints, found: Completeness, minutes: int, calendar: str
+    table: pa.Table, rows: Ints, found: Completeness, minutes: int, calendar: str, flags: Flags
 ) -> Iterator[Finding]:
-    """Apply the rules to bars in order.
+    """Apply the rules to bars in order, and set their bits.
 
     Parameters
     ----------
@@ -34,7 +37,13 @@ def session_findings(
         How complete the bars are.
     minutes, calendar
         Length of a bar, and the trading calendar.
+    flags
+        Of everything that is validated; the bits of these rules are set in place.
     """
+    flags[rows[found.outside]] |= CLOSED_HOURS
+    starts = starts_of(table)
+    ends = found.gaps.last_ns if found.holidays_known else starts[:0]
+    flags[rows[np.searchsorted(starts, ends)]] |= GAP
     if len(found.outside):
         share = len(found.outside) / table.num_rows
         wrong = " The zone or the edge of the stamps is wrong." if share > _WRONG_ZONE else ""
@@ -48,6 +57,7 @@ def session_findings(
     spans = thin_spans(table, calendar)
     for span in spans:
         row = int(rows[span.first_row])
+        flags[rows[span.first_row : span.last_row + 1]] |= WRONG_CONTRACT
         yield Finding("wrong contract", "error", span.last_row - span.first_row + 1, f"wrong contract: {span}", (row,))
     if found.holidays_known:
         yield from _gaps(found.missing_sessions.tolist(), found.incomplete, found.missing, spans)
@@ -57,6 +67,7 @@ def session_findings(
             largest = sorted(seen, key=lambda roll: -abs(roll.sigmas))[:_MOST_NAMED]
             named = ", ".join(map(_jump, sorted(largest, key=lambda roll: roll.row)))
             places = tuple(int(rows[roll.row]) for roll in seen[:MOST_ROWS])
+            flags[rows[[roll.row for roll in seen]]] |= ROLL_JUMP
             what = f"{len(seen)} unadjusted rolls, the largest jumps: {named}"
             yield Finding("roll jump", "warning", len(seen), what, places)
 

@@ -1,44 +1,100 @@
-"""`validate`: bars of a file or a table, all rules, one report.
+"""`validate`: bars of a file or a table, all rules, one report, and the bars as they are after what was asked for.
 
-A file goes through the reader first, which stops at the first row that cannot be read exactly: then that is the
-report's one finding, with the line. Rules about sessions look at the sound rows in the order of their stamps; rows
-that are not sound are findings of their own.
+A file is read strictly first. When a row cannot be read exactly, it is read again row by row (`reading.lenient`):
+the rows that are no bars are findings with their lines and reasons, and the rules look at all the others. Rules
+about sessions look at the sound rows in the order of their stamps.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from jupyter_nq.bars.instruments import instrument
 from jupyter_nq.bars.loading import Bars, load_bars
+from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.blocks import lines_of
-from jupyter_nq.bars.reading.stamps import Ints
-from jupyter_nq.bars.resample import starts_of
-from jupyter_nq.bars.schema import BAR_SCHEMA, PRICES
-from jupyter_nq.bars.sessions.calendar import CALENDARS
-from jupyter_nq.bars.sessions.completeness import completeness
+from jupyter_nq.bars.reading.lenient import read_lenient
+from jupyter_nq.bars.schema import PRICES
+from jupyter_nq.bars.sniffing.sniff import known_instrument
 from jupyter_nq.bars.timeframe import parse_timeframe
-from jupyter_nq.bars.validation.expressions import broken_by
-from jupyter_nq.bars.validation.report import SEVERITIES, Finding, Report
-from jupyter_nq.bars.validation.row_rules import finding, row_findings
-from jupyter_nq.bars.validation.series import NO_STAMP, Series, series_of
-from jupyter_nq.bars.validation.session_rules import session_findings
+from jupyter_nq.bars.validation.checking import CustomRule, Subject, Wanted, checked
+from jupyter_nq.bars.validation.damaged import profile_of_damaged
+from jupyter_nq.bars.validation.report import Finding, Report
 from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, UnreadableSource
 
-CustomRule = str | Callable[[pa.Table], Any]
-"""An expression over the columns, see `expressions`, or a function from the table to a mask; true is broken."""
+__all__ = ["CustomRule", "DataValidator", "validate", "validate_bars", "validate_file", "validate_table"]
+
+_NAMES = ("timestamp", *PRICES, "volume")
+_NOT_TEXT = (b"PAR1", b"ARROW1", b"\x1f\x8b", b"BZh", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ")
+
+
+def validate(
+    source: Any,
+    *,
+    symbol: str | None = None,
+    timeframe: str | None = None,
+    tz: str | None = None,
+    edge: str | None = None,
+    day_first: bool | None = None,
+    rules: Mapping[str, CustomRule] | None = None,
+    actions: Mapping[str, str] | None = None,
+    quarantine: str | os.PathLike[str] | None = None,
+    adjusted: bool = False,
+) -> Report:
+    """Return what is wrong with bars, rule by rule, with the rows.
+
+    Parameters
+    ----------
+    source
+        Path of a bar file, or bars: a pandas or polars frame, an Arrow table, or anything that gives an Arrow
+        stream. Stamps of a frame are starts of bars, UTC unless they have a zone.
+    symbol, timeframe
+        What the bars are, where the name of the file does not say so.
+    tz, edge, day_first
+        How a file is to be read, as for `load_bars`.
+    rules
+        Rules of one's own by name: an expression such as "high - low > 50 and volume < 10", or a function from the
+        Arrow table to a mask. What breaks one is a warning.
+    actions
+        Rule -> "keep", "flag" (the default), "drop", "repair" or "quarantine". With any, `table` of the report has
+        the bars after them. Only what is repeated or out of order can be repaired: copies dropped, rows sorted.
+    quarantine
+        CSV file for the rows of rules whose action is "quarantine".
+    adjusted
+        Whether prices were adjusted at rolls, so that they need not lie on the tick.
+
+    Raises
+    ------
+    SourceNotFound, UnknownInstrument, UnknownTimeframe, UnknownZone
+    InvalidArgument
+        No table of bars; a rule or action that cannot be understood; an argument for files with a table.
+    """
+    reading: dict[str, Any] = {"tz": tz, "edge": edge, "day_first": day_first}
+    wanted: dict[str, Any] = {"rules": rules, "actions": actions, "quarantine": quarantine, "adjusted": adjusted}
+    if isinstance(source, (str, os.PathLike)):
+        return validate_file(source, timeframe=timeframe, symbol=symbol, **reading, **wanted)
+    given = [name for name, value in reading.items() if value is not None]
+    if given:
+        raise InvalidArgument(f"{'=, '.join(given)}= says how a file is read; these bars have been read.")
+    said = _said(source)
+    minutes = parse_timeframe(timeframe).minutes if timeframe else said.get("minutes")
+    name = said.get("dataset") or "bars"
+    return validate_table(table_of(source), name, minutes=minutes, symbol=symbol or said.get("symbol"), **wanted)
 
 
 def validate_file(
-    path: str | os.PathLike[str], *, rules: Mapping[str, CustomRule] | None = None, **reading: Any
+    path: str | os.PathLike[str],
+    *,
+    rules: Mapping[str, CustomRule] | None = None,
+    actions: Mapping[str, str] | None = None,
+    quarantine: str | os.PathLike[str] | None = None,
+    adjusted: bool = False,
+    **reading: Any,
 ) -> Report:
     """Validate the bars of a file.
 
@@ -46,33 +102,46 @@ def validate_file(
     ----------
     path
         As for `load_bars`, whose other arguments may follow: `timeframe`, `symbol`, `tz`, `edge`, `day_first`.
-    rules
-        Name -> rule of your own; what breaks it is a warning.
+    rules, actions, quarantine, adjusted
+        As for `validate`.
 
     Returns
     -------
     Report
-        With the lines of the file. A file that cannot be read is a report with one error, not an exception.
+        With the lines of the file. A file of which too little can be read to tell what it is gives a report with
+        one error, not an exception.
 
     Raises
     ------
     SourceNotFound, UnknownInstrument, UnknownTimeframe, UnknownZone, InvalidArgument
     """
     path = Path(path)
+    wanted = Wanted(rules or {}, actions or {}, quarantine, adjusted)
     try:
-        bars = load_bars(path, **reading)
-    except (UnreadableSource, AmbiguousStamps) as exc:
-        return Report(path.name, 0, (Finding("unreadable", "error", 1, str(exc)),), {}, ("every other rule",))
-    found = validate_bars(bars, path.name, rules=rules)
-    return replace(found, findings=tuple(_with_lines(path, bars, each) for each in found.findings))
+        subject = _subject_of(path, load_bars(path, **reading))
+    except AmbiguousStamps as exc:
+        return _unreadable(path, exc)
+    except UnreadableSource as exc:
+        try:
+            subject = _damaged(path, **reading)
+        except (UnreadableSource, AmbiguousStamps) as why:
+            return _unreadable(path, why if isinstance(why, AmbiguousStamps) else exc)
+    return checked(subject, wanted)
 
 
-def validate_bars(bars: Bars, name: str, *, rules: Mapping[str, CustomRule] | None = None) -> Report:
-    """Validate bars that were read from a file."""
+def validate_bars(
+    bars: Bars,
+    name: str,
+    *,
+    rules: Mapping[str, CustomRule] | None = None,
+    actions: Mapping[str, str] | None = None,
+    quarantine: str | os.PathLike[str] | None = None,
+    adjusted: bool = False,
+) -> Report:
+    """Validate bars that were read from a file; places are rows, counted from 0."""
     known = bars.instrument
-    return validate_table(
-        bars.table, name, minutes=bars.profile.minutes, symbol=known.symbol if known else None, rules=rules
-    )
+    subject = Subject(name, bars.table, bars.profile.minutes, known.symbol if known else None)
+    return checked(subject, Wanted(rules or {}, actions or {}, quarantine, adjusted))
 
 
 def validate_table(
@@ -82,6 +151,9 @@ def validate_table(
     minutes: int | None = None,
     symbol: str | None = None,
     rules: Mapping[str, CustomRule] | None = None,
+    actions: Mapping[str, str] | None = None,
+    quarantine: str | os.PathLike[str] | None = None,
+    adjusted: bool = False,
 ) -> Report:
     """Validate a table of bars, sound or not.
 
@@ -94,85 +166,87 @@ def validate_table(
         In the heading of the report.
     minutes, symbol
         Length of a bar, and the instrument; rules that need what is not given are named as not checked.
-    rules
-        Name -> rule of your own; what breaks it is a warning.
+    rules, actions, quarantine, adjusted
+        As for `validate`.
 
     Raises
     ------
     InvalidArgument
-        A column is missing, or a rule of your own cannot be applied.
+        A column is missing, a rule of your own cannot be applied, or there is no such rule or action.
     UnknownInstrument
     """
-    known = instrument(symbol) if symbol is not None else None
-    series = series_of(table, minutes, known.calendar if known else None, known)
-    findings = [each for each in row_findings(series) if each is not None]
-    not_checked: list[str] = []
-    statistics = _statistics(series)
-    if known is None:
-        not_checked.append("prices off the tick, because the instrument is not known")
-    if series.minutes is None or series.calendar not in CALENDARS:
-        what = "length of the bars" if series.minutes is None else "trading calendar"
-        not_checked.append(f"sessions, gaps, contracts and rolls, because the {what} is not known")
-    elif len(series):
-        sound, rows = _sound(series)
-        if len(rows):
-            complete = completeness(starts_of(sound), series.minutes, series.calendar)
-            findings += session_findings(sound, rows, complete, series.minutes, series.calendar)
-            statistics["sessions"] = complete.summary()
-    findings += [each for name, rule in (rules or {}).items() if (each := _custom(name, rule, table, series))]
-    findings.sort(key=lambda each: SEVERITIES.index(each.severity))
-    return Report(name, len(series), tuple(findings), statistics, tuple(not_checked))
+    return checked(Subject(name, table, minutes, symbol), Wanted(rules or {}, actions or {}, quarantine, adjusted))
 
 
-def _sound(series: Series) -> tuple[pa.Table, Ints]:
-    """Return the bars that can be real, by stamp, each stamp once, and their rows."""
-    ok = (series.starts != NO_STAMP) & np.isfinite(series.volume) & (series.volume >= 0)
-    for values in series.prices:
-        ok &= np.isfinite(values)
-    rows = np.flatnonzero(ok)
-    _, first = np.unique(series.starts[rows], return_index=True)
-    rows = rows[first]
-    columns: list[npt.NDArray[Any]] = [values[rows] for values in (series.starts, *series.prices)]
-    columns += [series.volume[rows].astype(np.int64), np.zeros(len(rows), np.uint32)]
-    arrays = [pa.array(values).cast(field.type) for values, field in zip(columns, BAR_SCHEMA, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=BAR_SCHEMA), rows
+def table_of(data: Any) -> pa.Table:
+    """Return bars as an Arrow table: column names in lower case, and an index of stamps as the column `timestamp`.
+
+    Raises
+    ------
+    InvalidArgument
+        It is no table, or a column holds things of several kinds.
+    """
+    index = getattr(data, "index", None)
+    if hasattr(index, "tz") and "timestamp" not in map(str.lower, map(str, data.columns)):
+        data = data.rename_axis("timestamp").reset_index()
+    try:
+        if isinstance(data, (pa.RecordBatch, pa.RecordBatchReader)):
+            table = pa.table(data) if isinstance(data, pa.RecordBatch) else data.read_all()
+        elif isinstance(data, pa.Table) or hasattr(data, "__arrow_c_stream__"):
+            table = pa.table(data)
+        else:
+            table = pa.Table.from_pandas(data, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, AttributeError) as exc:
+        raise InvalidArgument(f"{type(data).__name__} cannot be taken for a table of bars: {exc}.") from exc
+    if all(name in table.column_names for name in _NAMES):
+        return table
+    return table.rename_columns([name.lower() if name.lower() in _NAMES else name for name in table.column_names])
 
 
-def _custom(name: str, rule: CustomRule, table: pa.Table, series: Series) -> Finding | None:
-    if isinstance(rule, str):
-        columns = {**dict(zip(PRICES, series.prices, strict=True)), "volume": series.volume}
-        return finding(name, "warning", broken_by(rule, columns), f"for which {rule}")
-    mask = np.asarray(rule(table))
-    if mask.dtype != bool or mask.shape != (len(series),):
-        raise InvalidArgument(
-            f"the rule {name!r} returned {mask.dtype} of shape {mask.shape}; it must return one bool for each of "
-            f"{len(series):,} bars, true where the bar breaks it."
-        )
-    return finding(name, "warning", mask, f"that break the rule {name!r}")
+def _said(data: Any) -> Mapping[str, Any]:
+    """Return what a frame that was loaded says of itself."""
+    note = getattr(data, "attrs", {}).get("nq", {})
+    return note if isinstance(note, Mapping) else {}
 
 
-def _statistics(series: Series) -> dict[str, Any]:
-    """Return what the report tells about the bars as a whole; a value that does not exist is None."""
-    stamps = series.starts[series.starts != NO_STAMP]
-    closes = series.close[np.isfinite(series.close)]
-    volume = series.volume[np.isfinite(series.volume)]
-
-    def at(ns: Any) -> str:
-        return str(np.datetime64(int(ns), "ns").astype("datetime64[s]")) + "Z"
-
-    return {
-        "rows": len(series),
-        "first": at(stamps.min()) if len(stamps) else None,
-        "last": at(stamps.max()) if len(stamps) else None,
-        "lowest_close": float(closes.min()) if len(closes) else None,
-        "highest_close": float(closes.max()) if len(closes) else None,
-        "total_volume": float(volume.sum()) if len(volume) else None,
-    }
+# -- files ------------------------------------------------------------------------------------------
+def _subject_of(path: Path, bars: Bars) -> Subject:
+    known = bars.instrument
+    has_lines = _is_text(path)
+    return Subject(
+        path.name,
+        bars.table,
+        bars.profile.minutes,
+        known.symbol if known else None,
+        path=path if has_lines else None,
+        texts=partial(lines_of, path, bars.profile) if has_lines else None,
+    )
 
 
-def _with_lines(path: Path, bars: Bars, each: Finding) -> Finding:
-    lines = tuple(number for number, _ in lines_of(path, bars.profile, list(each.rows))) if each.rows else ()
-    return replace(each, lines=lines)
+def _damaged(path: Path, **reading: Any) -> Subject:
+    """Return the bars of a file that has rows that are none."""
+    profile: Profile = profile_of_damaged(path, **reading)
+    found = read_lenient(path, profile)
+    known = known_instrument(path, reading.get("symbol"))
+    return Subject(
+        path.name,
+        found.table,
+        profile.minutes,
+        known.symbol if known else None,
+        found.rows,
+        found.bad,
+        path,
+        partial(lines_of, path, profile),
+    )
+
+
+def _is_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        return not file.read(8).startswith(_NOT_TEXT)
+
+
+def _unreadable(path: Path, exc: Exception) -> Report:
+    return Report(path.name, 0, (Finding("unreadable", "error", 1, str(exc)),), {}, ("every other rule",))
 
 
 class DataValidator:
@@ -181,11 +255,12 @@ class DataValidator:
     Parameters
     ----------
     config
-        `symbol`, `timeframe` and `rules`, where the data does not say so itself, at the top or in a section
-        `validation`; None means NQ's rules are applied only to data that says that it is NQ's.
+        `symbol`, `timeframe`, `rules`, `actions`, `quarantine` and `adjusted`, where the data does not say so itself,
+        at the top or in a section `validation`; None means NQ's rules are applied only to data that says that it is
+        NQ's.
     """
 
-    _KEYS = ("symbol", "timeframe", "rules")
+    _KEYS = ("symbol", "timeframe", "rules", "actions", "quarantine", "adjusted")
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         whole: Mapping[str, Any] = config or {}
@@ -194,19 +269,9 @@ class DataValidator:
 
     def validate_data(self, data: Any, name: str | None = None) -> Report:
         """Validate a frame or table of bars, and return the report: `is_valid`, `errors`, `warnings`, `statistics`."""
-        table = data if isinstance(data, pa.Table) else pa.Table.from_pandas(data, preserve_index=False)
-        said = self._said(data)
-        timeframe = self._given.get("timeframe")
-        return validate_table(
-            table,
-            name or said.get("dataset") or "bars",
-            minutes=parse_timeframe(timeframe).minutes if timeframe else said.get("minutes"),
-            symbol=self._given.get("symbol") or said.get("symbol"),
-            rules=self._given.get("rules"),
-        )
-
-    @staticmethod
-    def _said(data: Any) -> Mapping[str, Any]:
-        """Return what a frame that was loaded says of itself."""
-        note = getattr(data, "attrs", {}).get("nq", {})
-        return note if isinstance(note, Mapping) else {}
+        given, said = dict(self._given), _said(data)
+        timeframe = given.pop("timeframe", None)
+        minutes = parse_timeframe(timeframe).minutes if timeframe else said.get("minutes")
+        symbol = given.pop("symbol", None) or said.get("symbol")
+        called = name or said.get("dataset") or "bars"
+        return validate_table(table_of(data), called, minutes=minutes, symbol=symbol, **given)
