@@ -9,6 +9,8 @@ assigned last, so a magic that fails leaves the namespace as it was.
 from __future__ import annotations
 
 import time
+from argparse import Namespace
+from dataclasses import replace
 from typing import Any
 
 from IPython.core.magic import line_magic, magics_class, needs_local_scope
@@ -19,7 +21,7 @@ from nq_magics.display import DatasetsView, DeskView, StatusView, got_line, load
 from nq_magics.in_session import InSession
 from nq_magics.options import as_option, reading_of, reading_options
 from nq_magics.usage import interruptible, usage_errors
-from nq_magics.wanted import wanted_bars
+from nq_magics.wanted import Wanted, symbols_in, wanted_bars
 
 
 @magics_class
@@ -58,6 +60,7 @@ class NQMagics(InSession):
         %nq_load NQ 30min as bars                     look up the file, assign the frame
         bars = %nq_load NQ 30min                      the same
         %nq_load "data/NQ - 30 min - ETH.csv" as bars --start 2024-01-01
+        %nq_load NQ,ES 30min as both                  several: a dict of frames by symbol
         %nq_load week.csv NQ 30min as week            a file whose name does not tell what it holds
         %nq_load NQ 30min as all --columns timestamp,close,flags
         %nq_load NQ 30min as x --features sma(20),rsi(14),macd(12,26,9)
@@ -66,10 +69,18 @@ class NQMagics(InSession):
         The frame is read-only, because every notebook sees the same memory; df.copy() is your own.
         """
         args = parse(self.nq_load, line, assigns=True)
-        reading = reading_of(args)
         wanted = wanted_bars(args.words, args.symbol)
+        several = symbols_in(wanted)
+        if several:
+            loaded = {symbol: self._load(replace(wanted, source=symbol), args) for symbol in several}
+            return self._deliver(loaded, args.variable)
+        return self._deliver(self._load(wanted, args), args.variable)
+
+    def _load(self, wanted: Wanted, args: Namespace) -> Any:
+        """Load one series, print how, and return the view that the line asks for."""
+        reading = reading_of(args)
         session = self._session()
-        label = " ".join(args.words) or "bars"
+        label = " ".join(filter(None, [wanted.source, wanted.timeframe])) or "bars"
         with usage_errors(wanted.example()), interruptible(), self._progress(label) as progress:
             mapped = session.map(
                 wanted.source,
@@ -84,7 +95,7 @@ class NQMagics(InSession):
         data = session.view(mapped.handle, args.as_, columns=args.columns, **rows)
         stamps = session.view(mapped.handle, "numpy", columns=["timestamp"], **rows)["timestamp"]
         print(*load_lines(mapped, stamps), sep="\n")
-        return self._deliver(data, args.variable)
+        return data
 
     @line_magic
     @magic_arguments()

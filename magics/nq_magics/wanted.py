@@ -69,6 +69,25 @@ def wanted_bars(words: Sequence[str], symbol: str | None = None) -> Wanted:
     return Wanted(source, behind or symbol, _timeframe(rest))
 
 
+def symbols_in(wanted: Wanted) -> list[str]:
+    """Return the symbols of a source such as `NQ,ES,CL`, none when it is one symbol or a path.
+
+    Raises
+    ------
+    UsageError
+        One of them is empty or there twice.
+
+    >>> symbols_in(Wanted("NQ,ES", None, "5min"))
+    ['NQ', 'ES']
+    """
+    if wanted.source is None or is_path(wanted.source) or "," not in wanted.source:
+        return []
+    symbols = wanted.source.split(",")
+    if not all(symbols) or len({symbol.upper() for symbol in symbols}) < len(symbols):
+        raise UsageError(f"{wanted.source!r} names a symbol twice or none; write them once, with commas: NQ,ES,CL.")
+    return symbols
+
+
 def is_path(source: str) -> bool:
     """Is it a path, and not a symbol?"""
     return os.sep in source or source.lower().endswith(FILE_ENDINGS)

@@ -89,3 +89,21 @@ def test_features(shell: Shell) -> None:
     assert "rsi_14" in shell.run("%nq_load NQ 30min --features").value.columns
     assert "an empty name" in shell.run("%nq_load NQ 30min --features sma(20),,rsi").err
     assert "Did you mean" in shell.run("%nq_load NQ 30min --features rsj(14)").err
+
+
+def test_several_symbols(shell: Shell) -> None:
+    """A dict of frames by symbol; a symbol that is not there fails the whole line, and names itself."""
+    ran = shell.run("%nq_load NQ,ES 30min as both")
+    assert [line.partition(" ")[0] for line in ran.out.splitlines() if line.startswith(("NQ.", "ES."))] == [
+        "NQ.30min",
+        "ES.30min",
+    ]
+    both = shell.ip.user_ns["both"]
+    assert list(both) == ["NQ", "ES"]
+    assert len(both["NQ"]) == len(both["ES"]) == shell.rows
+    failed = shell.run("%nq_load NQ,CL 30min as three")
+    assert failed.failed
+    assert "no CL file" in failed.err
+    assert "three" not in shell.ip.user_ns
+    for line in ("NQ, 30min", "NQ,nq 30min"):
+        assert shell.run(f"%nq_load {line}").failed
