@@ -1,0 +1,122 @@
+"""What chunks, spans of time, longer bars and joins cost, beside pandas doing the same in the same run."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from jupyter_nq.bars import BAR_SCHEMA, read_bars, sniff
+from jupyter_nq.bars.asof import Timed, asof
+from jupyter_nq.bars.instruments import EQUITY
+from jupyter_nq.bars.profile import Profile
+from jupyter_nq.bars.reading.chunks import iterate
+from jupyter_nq.bars.resample import resample
+from jupyter_nq.bars.sample import write_sample
+from jupyter_nq.bars.sessions.calendar import sessions
+
+pytestmark = pytest.mark.performance
+
+ROWS = 1_000_000
+ROUNDS = 5
+MINUTE_NS = 60 * 10**9
+
+
+def _medians(**calls: Callable[[], object]) -> dict[str, float]:
+    """Return the median seconds of each call, measured in turn so that load hits all alike."""
+    for call in calls.values():
+        call()
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(ROUNDS):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            taken[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+@pytest.fixture(scope="module")
+def minutes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a day-first file of a million minutes in two layouts."""
+    [path] = write_sample(tmp_path_factory.mktemp("minutes"), rows=ROWS, layouts=["1min"])
+    return path
+
+
+@pytest.fixture(scope="module")
+def minutes() -> pa.Table:
+    """Give a million minutes of the equity calendar."""
+    first, last = (int(pd.Timestamp(day, tz="UTC").value) for day in ("2018-01-01", "2021-06-01"))
+    sess = sessions(EQUITY, first, last)
+    starts = np.concatenate([np.arange(o, c, MINUTE_NS) for o, c in zip(sess.opens, sess.closes, strict=True)])[:ROWS]
+    close = 15_000 + np.cumsum(np.random.default_rng(1).integers(-3, 4, ROWS)) * 0.25
+    columns = [starts, close, close + 1, close - 1, close, np.arange(ROWS) % 99, np.zeros(ROWS, np.uint32)]
+    arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, BAR_SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=BAR_SCHEMA)
+
+
+def test_chunks_and_a_month(minutes_file: Path) -> None:
+    """A file in chunks of 10,000 rows beside reading it whole, and one month of its two years."""
+    profile: Profile = sniff(minutes_file, tz="Asia/Jerusalem").profile
+    start, end = (int(pd.Timestamp(day, tz="UTC").value) for day in ("2021-06-01", "2021-07-01"))
+
+    def chunks(**span: int) -> int:
+        return sum(batch.num_rows for batch in iterate(minutes_file, profile, rows=10_000, **span))
+
+    took = _medians(
+        chunks=chunks,
+        whole=lambda: read_bars(minutes_file, profile),
+        month=lambda: chunks(start_ns=start, end_ns=end),
+    )
+    shown = ", ".join(f"{name} {seconds * 1e3:.0f} ms" for name, seconds in took.items())
+    print(f"\n{ROWS:,} rows, {minutes_file.stat().st_size / 1e6:.0f} MB: {shown}")
+    assert took["month"] < took["chunks"] / 8
+
+
+def test_chunks_with_stamps_against_pandas(tmp_path: Path) -> None:
+    """20,000 rows in two layouts, stamps read in chunks of 10,000, beside pandas chunk by chunk."""
+    [path] = write_sample(tmp_path, rows=20_000, layouts=["1min"])
+    profile = sniff(path, tz="Asia/Jerusalem").profile
+
+    def by_pandas() -> None:
+        for frame in pd.read_csv(path, chunksize=10_000):
+            pd.to_datetime(frame["Timestamp"], format="mixed", dayfirst=True)
+
+    took = _medians(ours=lambda: list(iterate(path, profile, rows=10_000)), pandas=by_pandas)
+    ratio = took["pandas"] / took["ours"]
+    print(f"\n20,000 mixed rows: {took['ours'] * 1e3:.1f} ms, pandas {took['pandas'] * 1e3:.0f} ms: {ratio:.0f}x")
+    assert ratio > 25, "half of what was measured"
+
+
+def test_longer_bars(minutes: pa.Table) -> None:
+    """A million minutes to hours from the opening, beside pandas' resample of the same, anchored by the clock."""
+    frame = minutes.drop_columns(["flags"]).to_pandas().set_index("timestamp").tz_convert("America/New_York")
+    how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+    took = _medians(
+        ours=lambda: resample(minutes, "1h", minutes=1, calendar=EQUITY),
+        pandas=lambda: frame.resample("1h").agg(how).dropna(),  # type: ignore[arg-type]
+    )
+    ratio = took["pandas"] / took["ours"]
+    print(
+        f"\n{ROWS:,} minutes to hours: {took['ours'] * 1e3:.0f} ms, pandas {took['pandas'] * 1e3:.0f} ms: {ratio:.1f}x"
+    )
+    assert ratio > 0.25, "no slower than half of what was measured"
+
+
+def test_joins(minutes: pa.Table) -> None:
+    """A million minutes with the last complete hour, beside pandas' merge_asof on stamps shifted by hand."""
+    hours = resample(minutes, "1h", minutes=1, calendar=EQUITY)
+    left = minutes.to_pandas().assign(at=lambda frame: frame["timestamp"] + pd.Timedelta(minutes=1))
+    right = hours.to_pandas().assign(at=lambda frame: frame["timestamp"] + pd.Timedelta(hours=1))
+    took = _medians(
+        ours=lambda: asof(Timed(minutes, 1, EQUITY), Timed(hours, 60, EQUITY)),
+        pandas=lambda: pd.merge_asof(left, right, on="at", suffixes=("", "_right")),
+    )
+    ratio = took["pandas"] / took["ours"]
+    print(f"\n{ROWS:,} rows joined: {took['ours'] * 1e3:.0f} ms, pandas {took['pandas'] * 1e3:.0f} ms: {ratio:.1f}x")
+    assert ratio > 0.2, "no slower than half of what was measured"
