@@ -32,7 +32,7 @@ GOOD, NO_STAMP, NO_DATE = range(3)
 Codes = npt.NDArray[np.uint8]
 
 _NO_CLOCK = r"(^|[^0-9:])(2[4-9]|[3-9][0-9]):|:[6-9]"
-_LAYOUTS_NAMED = 512  # shapes that are remembered
+_SHAPES_REMEMBERED = 512
 
 
 class Stamps:
@@ -47,10 +47,14 @@ class Stamps:
 
     def __init__(self, layouts: Sequence[str] | None) -> None:
         parsed = map(Layout.parse, layouts or ())
-        self._orders = None if layouts is None else {_form(layout): layout.order for layout in parsed}
+        self._orders = None if layouts is None else {layout.unordered: layout.order for layout in parsed}
         self._known: dict[str, bool] = {}
-        self.carries_offset = False
+        self._offset: bool | None = None
+
+    @property
+    def carries_offset(self) -> bool:
         """Whether the stamps say their distance from UTC."""
+        return bool(self._offset)
 
     def read(self, texts: pa.Array) -> tuple[Ints, Ints, Ints, Codes]:
         """Return clock readings (seconds), ns, offsets (seconds east of UTC) and a code for each text."""
@@ -68,12 +72,11 @@ class Stamps:
         codes[rows[~exists]] = NO_DATE
         rows, found = rows[exists], _only(found, exists)
         if self._orders is not None:
-            local[rows] = local_seconds(found, [self._orders[_form(layout)] for layout in found.layouts])
+            local[rows] = local_seconds(found, [self._orders[layout.unordered] for layout in found.layouts])
         if len(found.nanos):
             nanos[rows] = found.nanos
         if len(found.offset):
             offset[rows] = found.offset
-            self.carries_offset = True
         return local, nanos, offset, codes
 
     def _shaped(self, texts: pa.Array) -> npt.NDArray[np.bool_]:
@@ -87,15 +90,23 @@ class Stamps:
     def _is_known(self, shape: str) -> bool:
         known = self._known.get(shape)
         if known is None:
-            scanner = StampScanner()
-            try:
-                scanner.add(pa.array([shape], pa.string()))
-                known = self._orders is None or _form(scanner.fields().layouts[0]) in self._orders
-            except BadStamp:
-                known = False
-            if len(self._known) < _LAYOUTS_NAMED:
+            known = self._is_layout(shape)
+            if len(self._known) < _SHAPES_REMEMBERED:
                 self._known[shape] = known
         return known
+
+    def _is_layout(self, shape: str) -> bool:
+        """Whether a text of this shape can be a stamp; all must carry an offset from UTC, or none."""
+        scanner = StampScanner()
+        try:
+            scanner.add(pa.array([shape], pa.string()))
+        except BadStamp:
+            return False
+        (layout,) = scanner.fields().layouts
+        if self._orders is not None and layout.unordered not in self._orders:
+            return False
+        self._offset = layout.offset if self._offset is None else self._offset
+        return layout.offset == self._offset
 
     def _dates(self, found: Fields) -> npt.NDArray[np.bool_]:
         """Return which dates exist."""
@@ -103,7 +114,7 @@ class Stamps:
             iso = np.array([layout.order == "ymd" for layout in found.layouts], bool)[found.layout]
             either = ~iso & _exists(found.year, found.first, found.second)
             return either | _exists(found.year, found.second, found.first)
-        swapped = np.array([self._orders[_form(layout)] == "mdy" for layout in found.layouts], bool)[found.layout]
+        swapped = np.array([self._orders[layout.unordered] == "mdy" for layout in found.layouts], bool)[found.layout]
         day, month = np.where(swapped, found.second, found.first), np.where(swapped, found.first, found.second)
         return _exists(found.year, month, day)
 
@@ -136,8 +147,3 @@ def _only(found: Fields, kept: npt.NDArray[np.bool_]) -> Fields:
         if each.name != "layouts" and len(getattr(found, each.name))
     }
     return replace(found, **columns)
-
-
-def _form(layout: Layout) -> tuple[object, ...]:
-    """What tells one layout from another, whatever is decided of its day order and widths."""
-    return layout.order == "ymd", layout.separator, layout.join, layout.seconds, layout.fraction, layout.offset
