@@ -223,7 +223,8 @@ def _quarantined(
     why |= {row: f"{each.rule}: {each.reason}" for row, each in unread.items()}
     rows = sorted(why)
     if subject.texts is not None:
-        found = ((line, why[row], text) for row, (line, text) in zip(rows, subject.texts(rows), strict=True))
+        texts = subject.texts(rows) if rows else []
+        found = ((line, why[row], text) for row, (line, text) in zip(rows, texts, strict=True))
         return write_quarantine(wanted.quarantine, "line", found, subject.path)
     at = {int(places[row]): row for row in out.tolist()}
     return write_quarantine(wanted.quarantine, "row", ((row, why[row], _text(table, at[row])) for row in rows))
