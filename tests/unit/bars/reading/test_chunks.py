@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_nq.bars import BAR_SCHEMA, read_bars, sniff
+from jupyter_nq.bars import BAR_SCHEMA, load_bars, read_bars, sniff
 from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading import ranges
@@ -137,16 +137,31 @@ def _close(start: datetime) -> datetime:
     return max(day + timedelta(hours=23) for day in session_starts("2024-06-10", 40, 1380) if day <= start)
 
 
-@pytest.mark.parametrize("layout", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S.25"])
-def test_stamps_with_an_offset_or_a_fraction(tmp_path: Path, layout: str) -> None:
-    """Instants that are written need no order; fractions of a second are kept."""
-    path = write(tmp_path / "bars.csv", written(every(REPEATED["America/New_York"], 60, 500), "UTC", layout))
-    label = {"T": "YYYY-MM-DDTHH:MM:SSZ", " ": "YYYY-MM-DD HH:MM:SS.f"}[layout[8]]
+@pytest.mark.parametrize(
+    ("layout", "label"),
+    [
+        ("%Y-%m-%dT%H:%M:%SZ", "YYYY-MM-DDTHH:MM:SSZ"),
+        ("%Y-%m-%d %H:%M:%S.25", "YYYY-MM-DD HH:MM:SS.f"),
+        ("%Y%m%d %H%M%S", "YYYYMMDD HHMMSS"),
+        ("%m/%d/%Y %I:%M:%S %p", "MM/DD/YYYY HH:MM:SS AM"),
+        ("%d.%m.%y %H:%M", "DD.MM.YY HH:MM"),
+        ("%s", "epoch s"),
+        ("%s250", "epoch ms"),
+    ],
+)
+def test_every_kind_of_stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, label: str) -> None:
+    """Offsets, fractions, short years, AM and PM and numbers since 1970 are read in pieces and in spans as a whole."""
+    monkeypatch.setattr(ranges, "_NARROW", 200)
+    starts = every(REPEATED["America/New_York"], 60, 500)
+    stamps = [start.strftime(layout.replace("%s", str(int(start.timestamp())))) for start in starts]
+    path = write(tmp_path / "bars.csv", stamps)
     profile = replace(profile_of("UTC"), layouts=(label,))
     table = read_bars(path, profile)
     assert whole(iterate(path, profile, rows=77, block_bytes=1000)).equals(table)
-    span = {"start_ns": nanos(REPEATED["America/New_York"]) + 60 * 10**9, "end_ns": None}
-    assert whole(iterate(path, profile, rows=77, **span)).num_rows == 499
+    batches = iterate(path, profile, rows=77, start_ns=nanos(starts[1]))
+    assert whole(batches).equals(table.slice(1))
+    with pytest.raises(UnreadableSource, match="line 2: the stamp is in none of the profile's layouts YYYY/MM/DD"):
+        list(iterate(path, replace(profile, layouts=("YYYY/MM/DD",)), rows=77))
 
 
 STAMPS = written(every(datetime(2024, 7, 8, tzinfo=UTC), 60, 400), "UTC", MINUTES)
@@ -256,6 +271,18 @@ def test_a_span_is_a_part_of_the_whole(data: st.DataObject) -> None:
         kept = (at >= (span[0] if span[0] is not None else -(2**62))) & (at <= (span[1] or 2**62))
         batches = iterate(path, profile, rows=50, start_ns=span[0], end_ns=span[1], block_bytes=1000)
         assert whole(batches).equals(table.filter(pa.array(kept)).combine_chunks())
+
+
+def test_the_real_file_in_pieces(real_file: Path) -> None:
+    """The real file in chunks and in a month is what loading it gives."""
+    loaded = load_bars(real_file)
+    table = loaded.table.combine_chunks()
+    for rows in (1000, 9999):
+        assert whole(iterate(real_file, loaded.profile, rows=rows)).equals(table)
+    start, end = nanos(datetime(2022, 10, 15, tzinfo=UTC)), nanos(datetime(2022, 11, 15, tzinfo=UTC))
+    at = table["timestamp"].cast(pa.int64()).to_numpy()
+    month = iterate(real_file, loaded.profile, rows=500, start_ns=start, end_ns=end)
+    assert whole(month).equals(table.filter(pa.array((at >= start) & (at <= end))).combine_chunks())
 
 
 def test_a_span_of_a_file_that_cannot_be_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
