@@ -32,8 +32,11 @@ def validate(
     edge: str | None = None,
     day_first: bool | None = None,
     rules: Mapping[str, CustomRule] | None = None,
+    actions: Mapping[str, str] | None = None,
+    quarantine: str | os.PathLike[str] | None = None,
+    adjusted: bool = False,
 ) -> Report:
-    """Return what is wrong with bars, rule by rule, with the rows; nothing is changed, dropped or shared.
+    """Return what is wrong with bars, rule by rule, with the rows; the bars themselves are not changed, nor shared.
 
     Parameters
     ----------
@@ -46,18 +49,26 @@ def validate(
     rules
         Rules of your own by name: an expression such as "high - low > 50 and volume < 10", or a function from
         the Arrow table to a mask of bars that break it. What breaks one is a warning.
+    actions
+        Rule -> "keep", "flag", "drop", "repair" or "quarantine": `table` of the report then has the bars after them,
+        which `put` can share.
+    quarantine
+        CSV file for the rows of rules whose action is "quarantine".
+    adjusted
+        Whether prices were adjusted at rolls, so that they need not lie on the tick.
 
     Returns
     -------
     Report
-        `is_valid`, `errors`, `warnings`, `notes`, `statistics`, `text()`, `to_html(path)`, `to_json(path)`,
-        `to_csv(path)`. Places are lines of the file, or rows counted from 0.
+        `is_valid`, `errors`, `warnings`, `notes`, `statistics`, `table`, `text()`, `to_html(path)`,
+        `to_json(path)`, `to_csv(path)`. Places are lines of the file, or rows counted from 0.
 
     Raises
     ------
     SourceNotFound, UnknownDataset, InvalidArgument, UnknownInstrument, UnknownTimeframe
     """
     reading = Reading(tz, edge, day_first)
+    wanted: dict[str, Any] = {"rules": rules, "actions": actions, "quarantine": quarantine, "adjusted": adjusted}
     if isinstance(source, (str, os.PathLike)) and _is_file(session, source):
         request = resolve(
             source,
@@ -68,7 +79,7 @@ def validate(
             reading=reading,
         )
         told: dict[str, Any] = {"symbol": request.symbol, "timeframe": request.timeframe, **reading.given()}
-        return validate_file(request.path, rules=rules, **told)
+        return validate_file(request.path, **told, **wanted)
     if reading.given():
         raise InvalidArgument("tz=, edge= and day_first= say how a file is read; these bars have been read.")
     data = whole(session, source) if isinstance(source, str) else source
@@ -80,9 +91,7 @@ def validate(
     minutes = parse_timeframe(timeframe).minutes if timeframe else origin.minutes if origin else None
     name = source if isinstance(source, str) else origin.dataset if origin else "bars"
     table = pa.Table.from_pandas(data, preserve_index=False) if isinstance(data, pd.DataFrame) else data
-    return validate_table(
-        table, name, minutes=minutes, symbol=symbol or (origin.symbol if origin else None), rules=rules
-    )
+    return validate_table(table, name, minutes=minutes, symbol=symbol or (origin.symbol if origin else None), **wanted)
 
 
 def rolls(session: Session, source: Any, *, timeframe: str | None = None, symbol: str | None = None) -> list[Roll]:

@@ -201,6 +201,14 @@ def version(text: str) -> int:
     return int(number)
 
 
+def rule_action(text: str) -> tuple[str, str]:
+    """Parse the value of `--action`."""
+    rule, equals, action = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not RULE=ACTION; write for example duplicate=drop")
+    return rule.strip(), action.strip()
+
+
 def whole_number(text: str) -> int:
     """Parse a number of minutes or rows."""
     if not text.isascii() or not text.isdigit():

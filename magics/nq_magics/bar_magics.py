@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class, needs_local_scope
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
-from nq_magics.arguments import parse, whole_number
+from nq_magics.arguments import parse, rule_action, whole_number
 from nq_magics.in_session import InSession
 from nq_magics.options import reading_of, reading_options
 from nq_magics.usage import interruptible, usage_errors
@@ -80,24 +81,45 @@ class BarMagics(InSession):
         metavar="EXPRESSION",
         help='A rule of your own: what is true is broken, for example --rule "high - low > 50"; may be repeated.',
     )
+    @argument(
+        "--action",
+        dest="actions",
+        action="append",
+        type=rule_action,
+        metavar="RULE=ACTION",
+        help="keep, flag, drop, repair or quarantine what breaks a rule, in the report's table; may be repeated.",
+    )
+    @argument("--quarantine", metavar="FILE", help="CSV file for the rows whose action is quarantine.")
     @argument("--report", metavar="FILE", help="Write the report there: .html, .json or .csv.")
     @usage_errors()
     def nq_validate(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
-        """Check bars: rows, sessions, contracts and rolls; nothing is changed or shared.
+        """Check bars: rows, sessions, contracts and rolls; the bars are not changed, nor shared.
 
         %nq_validate NQ 30min
         report = %nq_validate bars --rule "volume > 500000"
         %nq_validate "NQ - 30 min - ETH.csv" --report checked.html
+        %nq_validate dirty.csv NQ 30min as clean --action duplicate=quarantine --quarantine bad.csv
+
+        The last one's clean.table has the bars that remain, as an Arrow table that %nq_put can share.
         """
         from jupyter_nq.client.checks import validate
 
         args = parse(self.nq_validate, line, assigns=True)
         session = self._session()
-        source, timeframe = self._source(session, args.words, local_ns or {})
+        source, timeframe, symbol = self._source(session, args, local_ns or {})
         own = {rule: rule for rule in args.rules or ()}
         answers: dict[str, Any] = dict(reading_of(args).given())
         with interruptible("nothing was changed"):
-            report = validate(session, source, timeframe, symbol=args.symbol, rules=own, **answers)
+            report = validate(
+                session,
+                source,
+                timeframe,
+                symbol=symbol,
+                rules=own,
+                actions=dict(args.actions or ()),
+                quarantine=args.quarantine,
+                **answers,
+            )
         if args.report is not None:
             _write(report, args.report)
         return self._deliver(report, args.variable)
@@ -125,14 +147,18 @@ class BarMagics(InSession):
         found = rolls(session, source, timeframe=args.timeframe, symbol=args.symbol)
         print("\n".join(map(str, found)) or "The bars span no roll date.")
 
-    def _source(self, session: Session, words: list[str], local_ns: dict[str, Any]) -> tuple[Any, str | None]:
-        """Return what the words of `%nq_validate` mean: a variable or dataset, or a file or symbol, and a timeframe."""
-        if len(words) == 1:
-            known = self._bars(session, words[0], local_ns)
-            if known is not words[0] or words[0] in session.store.names():
-                return known, None
-        wanted = wanted_bars(words)
-        return wanted.source or wanted.timeframe, wanted.timeframe if wanted.source else None
+    def _source(
+        self, session: Session, args: Namespace, local_ns: dict[str, Any]
+    ) -> tuple[Any, str | None, str | None]:
+        """Return what is to be validated (a value, a dataset, a file or symbol), its timeframe and its symbol."""
+        if len(args.words) == 1:
+            known = self._bars(session, args.words[0], local_ns)
+            if known is not args.words[0] or args.words[0] in session.store.names():
+                return known, None, args.symbol
+        wanted = wanted_bars(args.words, args.symbol)
+        if wanted.source is None:
+            return wanted.timeframe, None, wanted.symbol
+        return wanted.source, wanted.timeframe, wanted.symbol
 
 
 def _write(report: Report, path: str) -> None:

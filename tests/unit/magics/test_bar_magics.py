@@ -107,3 +107,29 @@ def test_several_symbols(shell: Shell) -> None:
     assert "three" not in shell.ip.user_ns
     for line in ("NQ, 30min", "NQ,nq 30min"):
         assert shell.run(f"%nq_load {line}").failed
+
+
+def test_a_dirty_file_is_cleaned_on_request(shell: Shell, tmp_path: Path) -> None:
+    """Bad rows are named by line; with actions the report has the bars that remain, and the others lie in a file."""
+    path = next(path for path in shell.data.iterdir() if "30 min" in path.name)
+    lines = path.read_text().splitlines()[:400]
+    lines.insert(50, lines[49].rpartition(",")[0] + ",7777")
+    lines[100] = lines[100].replace(",", ",x", 1)
+    (tmp_path / "dirty.csv").write_text("\n".join(lines) + "\n")
+    ran = shell.run("%nq_validate dirty.csv NQ 30min")
+    assert ran.err == ""
+    report = ran.value
+    assert not report.is_valid
+    assert any("line 101" in error for error in report.errors)
+    assert report.table is None
+    ran = shell.run(
+        "%nq_validate dirty.csv NQ 30min as clean --action duplicate=quarantine --action text=drop --quarantine bad.csv"
+    )
+    clean = shell.ip.user_ns["clean"]
+    assert ran.err == ""
+    assert "7777" in (tmp_path / "bad.csv").read_text()
+    assert clean.table.num_rows == 398
+    shell.run("table = clean.table\n%nq_put clean_bars table")
+    assert shell.run("%nq_get clean_bars").value["volume"].max() != 7777
+    for wrong in ("--action duplicate", "--action duplicte=drop", "--action duplicate=remove"):
+        assert shell.run(f"%nq_validate dirty.csv NQ 30min {wrong}").failed
