@@ -41,20 +41,17 @@ def _off(price: float, tick: float) -> bool:
 
 
 @kernel
-def _moved(usual: float, seen: int, move: float, settling: int) -> float:
-    """Return the running median after one more move."""
-    if seen == 0:
-        return move
+def _factor(exceeded: bool, seen: int, settling: int) -> float:
+    """Return what the running median is multiplied by after one more move."""
     if seen < settling:
-        return usual * _QUICK_UP if move > usual else usual * _QUICK_DOWN
-    return usual * _SLOW_UP if move > usual else usual * _SLOW_DOWN
+        return _QUICK_UP if exceeded else _QUICK_DOWN
+    return _SLOW_UP if exceeded else _SLOW_DOWN
 
 
 @kernel
 def _out_of_step(step: int, length_ns: int) -> bool:
     """Whether a step is no multiple of the length; over a night or more a clock change is allowed for."""
-    rest = step % length_ns
-    if rest == 0:
+    if step == length_ns or step % length_ns == 0:
         return False
     return step < _DAYS_NS or ((step + _HOUR_NS) % length_ns != 0 and (step - _HOUR_NS) % length_ns != 0)
 
@@ -85,15 +82,15 @@ def check(
         bits = 0
         if v <= 0:
             bits = _ZERO_VOLUME if v == 0 else _VOLUME
-        finite = o - o == 0.0 and h - h == 0.0 and l - l == 0.0 and c - c == 0.0
+        finite = (o - o) + (h - h) + (l - l) + (c - c) == 0.0
         step = start - last_start if rows > 0 else 0
-        same = rows > 0 and o == last_open and h == last_high and l == last_low and c == last_close
+        same = (rows > 0) & (o == last_open) & (h == last_high) & (l == last_low) & (c == last_close)
         if finite:
-            if h == o and l == o and c == o:
+            if (h == o) & (l == o) & (c == o):
                 bits |= _FLAT
-            elif h < o or h < c or l > o or l > c:
+            if (h < o) | (h < c) | (l > o) | (l > c):
                 bits |= _OHLC_ORDER
-            if positive and (o <= 0.0 or h <= 0.0 or l <= 0.0 or c <= 0.0):
+            if positive and (o <= 0.0) | (h <= 0.0) | (l <= 0.0) | (c <= 0.0):
                 bits |= _NOT_POSITIVE
             if tick > 0.0 and (_off(o, tick) or _off(h, tick) or _off(l, tick) or _off(c, tick)):
                 bits |= _OFF_TICK
@@ -117,19 +114,22 @@ def check(
                 bits |= _SCALE
             base = sound_close
             if length_ns > 0 and step > length_ns:
-                move = abs(o - base) / abs(base)
-                if jumps >= _FEWEST_JUMPS and move > JUMP_TIMES * usual_jump:
+                move, usual = abs(o - base), usual_jump * abs(base)
+                if jumps >= _FEWEST_JUMPS and move > JUMP_TIMES * usual:
                     bits |= _JUMP
                 if 0.0 < move < _LARGEST:
-                    usual_jump = _moved(usual_jump, jumps, move, 1 << 40)
+                    usual_jump = usual_jump * _factor(move > usual, 0, 1) if jumps > 0 else move / abs(base)
                     jumps += 1
                 base = o
             if base != 0.0:
-                move = max(max(abs(h - base), abs(l - base)), max(abs(o - base), abs(c - base))) / abs(base)
-                if moves >= _FEWEST_MOVES and move > OUTLIER_TIMES * usual_move:
+                move = max(max(abs(h - base), abs(l - base)), max(abs(o - base), abs(c - base)))
+                usual = usual_move * abs(base)
+                if moves >= _FEWEST_MOVES and move > OUTLIER_TIMES * usual:
                     bits |= _OUTLIER
                 if 0.0 < move < _LARGEST:
-                    usual_move = _moved(usual_move, moves, move, _QUICK_MOVES)
+                    usual_move = (
+                        usual_move * _factor(move > usual, moves, _QUICK_MOVES) if moves > 0 else move / abs(base)
+                    )
                     moves += 1
         if finite and bits & (_OHLC_ORDER | _NOT_POSITIVE) == 0:
             sound_close = c
