@@ -50,8 +50,10 @@ def part_of(path: Path, profile: Profile, start_ns: int | None, end_ns: int | No
     """Return the bytes that hold every bar that starts in [start_ns, end_ns], None when only the whole file does.
 
     The stamps of the file are taken to increase. None is also the answer for a file that cannot be searched: a
-    probe met a line that is no row, or the file is not plain text.
+    probe met a line that is no row, the file is not plain text, or its rows need more than to be parsed.
     """
+    if _worked_on(profile):
+        return None
     with reading(path), path.open("rb", buffering=4096) as file:
         low, size = _data_start(file, profile), file.seek(0, 2)
         margin = 2 * MARGIN_SECONDS  # twice, so that an hour that a clock repeats is whole or far from the span
@@ -67,6 +69,12 @@ def part_of(path: Path, profile: Profile, start_ns: int | None, end_ns: int | No
         except _Unsearchable:
             return None
     return None if head is None or (first, stop) == (low, size) else Part(first, stop, first > low, head[1])
+
+
+def _worked_on(profile: Profile) -> bool:
+    """Tell whether rows are chosen, or prices scaled, behind the parser: only `read_blocks` does that."""
+    chosen = getattr(profile, "contract", None) is not None
+    return chosen or getattr(profile, "price_scale", 1) != 1
 
 
 def _data_start(file: BinaryIO, profile: Profile) -> int:
