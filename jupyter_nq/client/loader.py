@@ -15,6 +15,7 @@ from jupyter_nq.errors import ConfigError, InvalidArgument, UnknownDataset, near
 if TYPE_CHECKING:
     import pandas as pd
 
+    from jupyter_nq.bars.sessions.completeness import Completeness
     from jupyter_nq.client.loading import Mapped
     from jupyter_nq.client.session import Session
 
@@ -62,6 +63,7 @@ class UnifiedDataLoader:
         self._symbol = symbol or self._session.settings.default_symbol
         self._chunk_rows = _rows(chunk_size or given.get("chunk_size", _CHUNK_ROWS))
         self._loads: list[tuple[str, bool, float]] = []  # dataset, parsed here, seconds
+        self._complete: dict[str, Completeness] = {}
 
     def __repr__(self) -> str:
         return f"<UnifiedDataLoader of {self._symbol} in {self._data_dir}>"
@@ -159,6 +161,44 @@ class UnifiedDataLoader:
             "zero_volume_rows": int((bars["flags"] & ZERO_VOLUME != 0).sum()),
             "flat_rows": int((bars["flags"] & FLAT != 0).sum()),
             "bytes": handle.info.nbytes,
+        }
+
+    def monitor_data_completeness(self, timeframe: str = "30min") -> Completeness:
+        """Return which bars the exchange's calendar expects of a timeframe and its data has not.
+
+        The result has `expected`, `present`, `missing`, `share`, `missing_sessions`, `incomplete`, `gaps`, `text()`.
+
+        Raises
+        ------
+        ConfigError
+            The sessions of the instrument are not known.
+        """
+        from jupyter_nq.bars.instruments import instrument
+        from jupyter_nq.bars.sessions.completeness import completeness
+        from jupyter_nq.bars.timeframe import parse_timeframe
+
+        stamps = self._session.view(self._mapped(timeframe).handle, "numpy", columns=["timestamp"])["timestamp"]
+        found = completeness(
+            stamps.view(np.int64), parse_timeframe(timeframe).minutes, instrument(self._symbol).calendar
+        )
+        self._complete[timeframe] = found
+        return found
+
+    def get_completeness_report(self) -> dict[str, dict[str, Any]]:
+        """Return the counts of every timeframe that `monitor_data_completeness` looked at, by timeframe.
+
+        Keys: `expected`, `present`, `missing`, `share` (0 to 1), `missing_sessions` (dates), `gaps`.
+        """
+        return {
+            timeframe: {
+                "expected": found.expected,
+                "present": found.present,
+                "missing": found.missing,
+                "share": found.share,
+                "missing_sessions": [str(day) for day in found.missing_sessions],
+                "gaps": len(found.gaps),
+            }
+            for timeframe, found in self._complete.items()
         }
 
     def get_performance_metrics(self) -> dict[str, float]:

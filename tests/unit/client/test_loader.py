@@ -100,6 +100,18 @@ def test_preloading_and_clearing(loader: UnifiedDataLoader) -> None:
     assert loader.get_performance_metrics()["parsed"] == 1
 
 
+def test_completeness(loader: UnifiedDataLoader) -> None:
+    """Sample bars lack the last part of early closes and nothing else; the report keeps what was looked at."""
+    assert loader.get_completeness_report() == {}
+    found = loader.monitor_data_completeness("30min")
+    report = loader.get_completeness_report()
+    assert list(report) == ["30min"]
+    assert found.present == report["30min"]["present"] == ROWS
+    assert report["30min"]["missing_sessions"] == []
+    assert report["30min"]["missing"] == found.expected - ROWS
+    assert found.share > 0.99
+
+
 def test_configuration(loader: UnifiedDataLoader, tmp_path: Path) -> None:
     """The section of the specification's file, or the section alone; a key that nothing reads is refused."""
     config = {"data_loading": {"data_dir": str(tmp_path), "chunk_size": 700}, "scalability": {"max_workers": 8}}
