@@ -153,7 +153,7 @@ def _mask(name: str, rule: CustomRule, table: pa.Table, series: Series) -> Mask:
 
 
 def _said(name: str, rule: CustomRule) -> str:
-    return f"for which {rule}" if isinstance(rule, str) else f"that break the rule {name!r}"
+    return f"for which {rule}" if isinstance(rule, str) else f"breaking the rule {name!r}"
 
 
 def _not_checked(series: Series, unknown: bool, adjusted: bool) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def test_drop_keep_and_flag() -> None:
     assert flags == {9: rules.GAP, 10: rules.OFF_TICK}, "row 9 is gone, and the bars behind it moved up"
     assert report.is_valid
     assert sorted(report.handled) == [
-        "1 bar that break the rule 'wide'; row 399; dropped",
+        "1 bar breaking the rule 'wide'; row 399; dropped",
         "1 bar with a price that is missing or infinite; row 9; dropped",
     ]
     again = validate_table(report.table, minutes=30, symbol="NQ", actions={"off tick": "keep"})

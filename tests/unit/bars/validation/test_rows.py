@@ -168,8 +168,9 @@ def test_batches_have_the_flags_of_the_whole(table: pa.Table, sizes: list[int]) 
 @given(tables())
 def test_both_twins_have_the_same_bits(table: pa.Table) -> None:
     """Compiled and plain, in the flags and in the state that is carried on."""
-    pytest.importorskip("numba")
     compiled: Any = KERNELS.wait()
+    if compiled is None:
+        pytest.skip("numba is not installed, or is switched off")
     results = []
     columns = [table["timestamp"].cast(pa.int64()), *(table[name] for name in (*PRICES, "volume"))]
     for module in (compiled, KERNELS.plain):
