@@ -13,6 +13,7 @@ import pyarrow as pa
 from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, reading
+from jupyter_nq.bars.reading.opening import compression
 from jupyter_nq.bars.reading.reader import read_bars, values_of
 from jupyter_nq.bars.sniffing.sniff import known_instrument, sniff
 from jupyter_nq.bars.validation.findings import findings
@@ -89,7 +90,7 @@ def _open_end(path: Path) -> tuple[str, ...]:
     """Say so when the last number of a file may have been cut: a line break after it would prove it whole."""
     with reading(path), path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
-        whole = file.read(1) in b"\r\n"
+        whole = file.read(1) in b"\r\n" or compression(path) is not None
     return () if whole else ("end: the last line has no line break; if the file is still being written, load it again",)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from jupyter_nq.bars.profile import Dialect
+from jupyter_nq.bars.reading.opening import arrow_file, lines
 from jupyter_nq.errors import SourceNotFound, UnreadableSource
 
 BLOCK_BYTES = 512 << 10  # 512 KiB
@@ -73,10 +73,10 @@ def _blocks(
     types = {name: _TYPES.get(role, pa.float64()) for role in roles for name in _ids(table, role)}
     rows = 0
     try:
-        with reading(path), pa.OSFile(os.fspath(path), "rb") as file, _open(file, table, types, block_bytes) as batches:
-            size = max(file.size(), 1)
+        with reading(path), arrow_file(path) as file, _open(file, table, types, block_bytes) as batches:
+            size = None if isinstance(file, pa.PythonFile) else max(file.size(), 1)
             for batch in batches:
-                yield batch, min(file.tell() / size, 1.0)
+                yield batch, min(file.tell() / size, 1.0) if size else 1.0
                 rows += batch.num_rows
     except pa.ArrowInvalid as exc:
         raise fault(path, table, rows, roles) or UnreadableSource(f"{path} is not a readable table: {exc}") from exc
@@ -135,8 +135,8 @@ def whole_numbers(texts: pa.Array) -> pa.Array | None:
 # -- faults -----------------------------------------------------------------------------------------
 def data_lines(path: Path, table: Dialect) -> Iterator[tuple[int, str]]:
     """Yield (line number, text) of every row; lines count from 1 and empty ones are passed over."""
-    with reading(path), path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+    with reading(path):
+        for number, line in enumerate(lines(path), 1):
             text = line.rstrip(b"\r\n")
             if number > table.skip_lines and text:
                 yield number, text.decode("utf-8", "replace")

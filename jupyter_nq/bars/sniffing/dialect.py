@@ -7,12 +7,12 @@ the volume into Up and Down. The first alias that fits wins, and a name that fit
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jupyter_nq.bars.profile import Dialect
+from jupyter_nq.bars.reading.opening import check_file, opened
 from jupyter_nq.errors import SourceNotFound, UnreadableSource
 
 HEAD_BYTES = 64 << 10  # 64 KiB
@@ -30,14 +30,13 @@ _DATE, _TIME = ("date", "day"), ("time", "hour")
 _UP, _DOWN = "up", "down"
 
 _MAGIC = {
-    b"\x1f\x8b": "gzip data",
     b"PK\x03\x04": "a zip archive or a spreadsheet",
     b"PAR1": "Parquet data",
     b"ARROW1": "Arrow data",
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
-_STAMP_START = re.compile(r"\s*\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}")
+_STAMP_START = re.compile(r"\s*(\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}|\d{8}( \d{3,6})?\s*$|\d{9,19}\s*$)")
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -47,14 +46,13 @@ def read_head(path: Path) -> str:
     Raises
     ------
     SourceNotFound, UnreadableSource
-        There is no such file; it is empty, binary, compressed, not UTF-8, or may not be read.
+        There is no such file; it is empty, binary, not UTF-8, or may not be read.
     """
-    if path.is_dir():
-        raise UnreadableSource(f"{path} is a directory. Pass a file, or a symbol and data_dir=.")
+    check_file(path)
     try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-            whole = len(head) == os.fstat(file.fileno()).st_size
+        with opened(path) as file:
+            head = file.read(HEAD_BYTES + 1)
+            whole, head = len(head) <= HEAD_BYTES, head[:HEAD_BYTES]
     except FileNotFoundError as exc:
         raise SourceNotFound(f"{path} does not exist.") from exc
     except OSError as exc:

@@ -110,10 +110,19 @@ def _stamps(
         fields = scanner.fields()
         if not scanner.rows:
             raise UnreadableSource(f"{path} has no rows. Export it again.")
+        _refuse_short_years(fields)
         return fields, possible_orders(fields, day_first)
     except BadStamp as bad:
         given = f" day_first={day_first} was given." if day_first is not None else ""
         raise row_error(path, dialect, bad.row, bad.reason, f"Correct the line.{given}") from bad
+
+
+def _refuse_short_years(fields: Fields) -> None:
+    """Raise `BadStamp` for a year of two digits: its century, and which number is the year, would be a guess."""
+    short = [layout.short_year for layout in fields.layouts]
+    if any(short):
+        row = int(np.argmax(np.array(short)[fields.layout]))
+        raise BadStamp(row, "the year has two digits, so that neither its century nor its place is certain")
 
 
 def _decide(path: Path, fields: Fields, readings: Sequence[Ordered], question: Question) -> tuple[Ordered, Placed]:

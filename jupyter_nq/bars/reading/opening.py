@@ -1,0 +1,136 @@
+"""Opening a file of text, compressed or not: what is read from it is the text, and not more than was promised.
+
+What a compressed file becomes is known only by expanding it, so a file of a few kilobytes can fill a disk. Nothing
+is expanded ahead of its reading, and reading stops where a file has grown beyond `MOST_TIMES` times its size.
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow as pa
+
+from jupyter_nq.errors import SourceNotFound, UnreadableSource
+
+MOST_TIMES = 1000
+"""How many times its size a compressed file may have; tables of bars have five to twenty times."""
+_ALWAYS = 64 << 20  # 64 MiB: what any compressed file may become
+
+MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}
+"""First bytes of compressed files."""
+
+
+def check_file(path: Path) -> None:
+    """Raise unless `path` is a file that can be read to its end: no directory, pipe, socket or device."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as exc:
+        raise SourceNotFound(f"{path} does not exist.") from exc
+    except OSError as exc:
+        raise UnreadableSource(f"{path} cannot be read: {exc.strerror}. Check its permissions.") from exc
+    except ValueError as exc:
+        raise SourceNotFound(f"{str(path)!r} is not the name of a file: {exc}.") from exc
+    if stat.S_ISDIR(mode):
+        raise UnreadableSource(f"{path} is a directory. Pass a file, or a symbol and data_dir=.")
+    if not stat.S_ISREG(mode):
+        raise UnreadableSource(f"{path} is a pipe, socket or device, which may never end. Save it as a file.")
+
+
+def compression(path: Path) -> str | None:
+    """Return how a file is compressed by its first bytes: `gzip`, `bz2`, `zstd`, `xz`, or None."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
+
+
+class Bounded:
+    """A stream of expanded bytes that ends in an error when there are too many. Used by one thread."""
+
+    def __init__(self, path: Path, raw: Any, limit: int) -> None:
+        self._path, self._raw, self._limit = path, raw, limit
+        self._read = 0
+        self.closed = False
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes, nothing at the end; raises `UnreadableSource`."""
+        try:
+            data: bytes = self._raw.read(size if size >= 0 else self._limit + 1)
+        except (lzma.LZMAError, EOFError, OSError) as exc:
+            raise UnreadableSource(
+                f"{self._path}: the compressed data are damaged or cut off ({exc}). Get the file again."
+            ) from exc
+        self._read += len(data)
+        if self._read > self._limit:
+            raise UnreadableSource(
+                f"{self._path} expands to more than {self._limit:,} bytes, {MOST_TIMES} times its size, which no table "
+                "of bars does. Expand it yourself if you trust it, and pass the result."
+            )
+        return data
+
+    def tell(self) -> int:
+        """Return how many bytes of text were read; Arrow asks."""
+        return self._read
+
+    def readable(self) -> bool:
+        """Say that this is for reading; Arrow asks."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that there is no way back; Arrow asks."""
+        return False
+
+    def close(self) -> None:
+        """Let go of the file; a second call does nothing."""
+        if not self.closed:
+            self.closed = True
+            self._raw.close()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """Open the bytes of a file's text, expanded when the file is compressed; `read(size)` gives them."""
+    kind = compression(path)
+    if kind is None:
+        with path.open("rb") as file:
+            yield file
+        return
+    limit = max(path.stat().st_size * MOST_TIMES, _ALWAYS)
+    if kind == "xz":
+        with lzma.open(path) as expanded:
+            yield Bounded(path, expanded, limit)
+        return
+    with pa.OSFile(os.fspath(path), "rb") as packed, pa.CompressedInputStream(packed, kind) as stream:
+        yield Bounded(path, stream, limit)
+
+
+@contextmanager
+def arrow_file(path: Path) -> Iterator[pa.NativeFile]:
+    """Open a file's text for Arrow, expanded when the file is compressed."""
+    if compression(path) is None:
+        with pa.OSFile(os.fspath(path), "rb") as file:
+            yield file
+        return
+    with opened(path) as stream, pa.PythonFile(stream, "r") as file:
+        yield file
+
+
+def lines(path: Path, block_bytes: int = 1 << 20) -> Iterator[bytes]:
+    """Yield the lines of a file's text with their ends."""
+    with opened(path) as file:
+        if not isinstance(file, Bounded):
+            yield from cast(Iterator[bytes], file)
+            return
+        rest = b""
+        while block := file.read(block_bytes):
+            *whole, rest = (rest + block).splitlines(keepends=True)
+            if rest.endswith(b"\n"):
+                whole, rest = [*whole, rest], b""
+            yield from whole
+        if rest:
+            yield rest
