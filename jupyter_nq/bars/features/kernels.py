@@ -363,3 +363,25 @@ def vwap(price: Column, volume: Column, session: Column, out: Column, s: Column,
     s[0] = current
     s[1] = traded
     s[2] = volumes
+
+
+@kernel
+def seen(x: Column, centre: Column, spread: Column, s: Column, lo: int, hi: int, first: int) -> None:
+    """Mean and standard deviation (divisor their number) of all values before each row, NaN left out (Welford).
+
+    NaN before two values. State: their number, their mean, the sum of the squared deviations from it.
+    """
+    count = s[0]
+    mean_ = s[1]
+    squares = s[2]
+    for i in range(lo, hi):
+        centre[i - lo] = mean_ if count >= 2.0 else math.nan
+        spread[i - lo] = math.sqrt(squares / count) if count >= 2.0 else math.nan
+        if x[i] == x[i]:
+            count += 1.0
+            d = x[i] - mean_
+            mean_ += d / count
+            squares += d * (x[i] - mean_)
+    s[0] = count
+    s[1] = mean_
+    s[2] = squares

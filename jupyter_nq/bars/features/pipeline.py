@@ -24,7 +24,7 @@ from jupyter_nq.errors import ConfigError, InvalidArgument, nearest
 
 UserStep = Callable[[pa.Table], pa.Table]
 
-_SMALL = 8_000_000  # rows times kernels: what Python works through while a compiler starts
+SMALL = 8_000_000  # rows times kernels: what Python works through while a compiler starts
 _STATE_VERSION = 1
 _NOTHING = -(1 << 63)
 
@@ -39,6 +39,7 @@ def _practise(twin: Any) -> None:
     twin.atr(x, x, x, a, np.zeros(1), 3, 0, 64, 0)
     twin.macd(x, a, b, c, np.zeros(3), 3, 5, 2, 0, 64, 0)
     twin.vwap(x, x, x, a, np.zeros(3), 0, 64, 0)
+    twin.seen(x, a, b, np.zeros(3), 0, 64, 0)
     twin.stochastic(x, a, b, c, np.empty(64), np.zeros(4), 3, 2, 2, 0, 64, 0)
 
 
@@ -175,8 +176,8 @@ class Features:
 
     def _work(self, series: Mapping[str, Floats], rows: int) -> Work:
         shift = min(self.rows, self._depth) if self._inputs else 0
-        kernels = KERNELS.for_rows(rows * self._loops, _SMALL)
-        if kernels is KERNELS.plain and (self._added + rows) * self._loops > _SMALL:
+        kernels = KERNELS.for_rows(rows * self._loops, SMALL)
+        if kernels is KERNELS.plain and (self._added + rows) * self._loops > SMALL:
             kernels = KERNELS.ready() or kernels
         columns = {name: np.empty(rows) for feature in self._steps for name in feature.columns}
         return Work(kernels, kernels is KERNELS.plain, shift, shift - self.rows, series, columns)

@@ -164,7 +164,7 @@ def test_many_small_batches_start_a_compiler(monkeypatch: pytest.MonkeyPatch) ->
     pytest.importorskip("numba")
     given = bars(300)
     with engine("plain"):
-        monkeypatch.setattr(pipeline, "_SMALL", 150)
+        monkeypatch.setattr(pipeline, "SMALL", 150)
         features = Features(["sma(20)"])
         parts = [features.add(given.slice(a, 100)) for a in (0, 100)]
         assert "compil" in repr(pipeline.KERNELS)
