@@ -41,6 +41,17 @@ class Sniffed:
     candidates: tuple[Candidate, ...]
     """The readings in UTC that leave no bar in closed hours; the first is the profile's. Empty when not searched."""
 
+    def text(self, path: str | os.PathLike[str]) -> str:
+        """Return the evidence, a line each, and the two lines that load the file at `path` with this zone and edge."""
+        source, profile = os.fspath(path), self.profile
+        return "\n".join(
+            [
+                *self.evidence,
+                f"load it with: %nq_load {source!r} as bars",
+                f"         or: nq.load({source!r}, tz={profile.tz!r}, edge={profile.edge!r})",
+            ]
+        )
+
 
 def sniff(
     path: str | os.PathLike[str],
@@ -212,7 +223,10 @@ def _form(dialect: Dialect) -> str:
     kind = "with a header" if dialect.header else "without a header"
     delimiter = {"\t": "tab"}.get(dialect.delimiter, repr(dialect.delimiter))
     decimal = f", decimal mark {dialect.decimal!r}" if dialect.decimal != "." else ""
-    return f"table: {delimiter} between columns, {kind}{decimal}" + (f"; {columns}" if columns else "")
+    used = {name for names in dialect.columns.values() for name in names}
+    others = ", ".join(name for name in dialect.names if name not in used)
+    unused = f"; not used: {others}" if others else ""
+    return f"table: {delimiter} between columns, {kind}{decimal}" + (f"; {columns}" if columns else "") + unused
 
 
 def _labels(fields: Fields, ordered: Ordered) -> tuple[str, ...]:

@@ -307,3 +307,18 @@ def test_errors_of_the_file_are_told_as_such(make_file: MakeFile, monkeypatch: p
     monkeypatch.setattr("jupyter_nq.bars.reading.blocks.pa.OSFile", refuse)  # a failing disk cannot be made in a test
     with pytest.raises(UnreadableSource, match=r"cannot be read: .*Input/output error"):
         load_bars(path)
+
+
+def test_a_finding_is_told_with_the_lines_that_load_it(make_file: MakeFile) -> None:
+    """The text has the evidence, columns that are not used included, and how to load the file."""
+    path = make_file(
+        written(session_starts("2024-02-20", 45), "UTC"),
+        header="Timestamp,Open,High,Llow,Close,Volume,VWAP",
+        row="100,101,99,100.25,7,100",
+    )
+    found = sniff(path)
+    *evidence, magic, call = found.text(path).splitlines()
+    assert tuple(evidence) == found.evidence
+    assert evidence[0].endswith("low=Llow; not used: VWAP")
+    assert magic == f"load it with: %nq_load {str(path)!r} as bars"
+    assert call.endswith(f"nq.load({str(path)!r}, tz='UTC', edge='start')")
