@@ -51,7 +51,7 @@ def read_head(path: Path) -> str:
     check_file(path)
     try:
         with opened(path) as file:
-            head = file.read(HEAD_BYTES + 1)
+            head: bytes = file.read(HEAD_BYTES + 1)
             whole, head = len(head) <= HEAD_BYTES, head[:HEAD_BYTES]
     except FileNotFoundError as exc:
         raise SourceNotFound(f"{path} does not exist.") from exc
@@ -127,8 +127,12 @@ def _delimiter(path: Path, lines: Sequence[str]) -> str:
 def _by_names(path: Path, names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     plain = [name.strip().strip("<>\"'").lower() for name in names]
 
+    bar = _end_of_bar(plain)
+
     def find(*aliases: str) -> str | None:
         for alias in aliases:
+            if alias in plain[:bar] and plain.count(alias) - plain[:bar].count(alias):
+                return names[plain.index(alias)]  # the second is a study's, as Sierra Chart exports it
             if plain.count(alias) > 1:
                 raise UnreadableSource(f"{path}: the header names {alias!r} twice. Rename the one that is not meant.")
             if alias in plain:
@@ -150,6 +154,14 @@ def _by_names(path: Path, names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
             f"understood are {', '.join('/'.join(ALIASES[role][:3]) for role in missing)}."
         )
     return {role: found[role] for role in ALIASES}
+
+
+def _end_of_bar(plain: Sequence[str]) -> int:
+    """Return the columns up to the first volume, when all prices stand among them and no name does twice, else 0."""
+    volume = next((i for i, name in enumerate(plain) if name in ALIASES["volume"]), -1)
+    first = plain[: volume + 1]
+    whole = all(any(name in ALIASES[role] for name in first) for role in ("open", "high", "low", "close"))
+    return volume + 1 if whole and len(set(first)) == len(first) else 0
 
 
 def _by_position(path: Path, names: tuple[str, ...], line: str) -> dict[str, tuple[str, ...]]:

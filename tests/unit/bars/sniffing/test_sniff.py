@@ -322,3 +322,16 @@ def test_a_finding_is_told_with_the_lines_that_load_it(make_file: MakeFile) -> N
     assert evidence[0].endswith("low=Llow; not used: VWAP")
     assert magic == f"load it with: %nq_load {str(path)!r} as bars"
     assert call.endswith(f"nq.load({str(path)!r}, tz='UTC', edge='start')")
+
+
+def test_a_studys_columns_may_repeat_the_names_of_a_bar(make_file: MakeFile) -> None:
+    """Names that come again behind a whole bar, as Sierra Chart exports a study, are the study's."""
+    path = make_file(
+        written(session_starts("2024-02-20", 45), "UTC", "%Y/%-m/%-d, %H:%M:%S"),
+        header="Date, Time, Open, High, Low, Last, Volume, NumberOfTrades, BidVolume, AskVolume, Open, High",
+        row=" 100, 101, 99, 100.25, 7, 3, 4, 3, 1, 2",
+    )
+    bars = load_bars(path)
+    assert bars.table.slice(0, 1).to_pylist()[0]["open"] == 100.0
+    assert bars.profile.columns["close"] == ("Last",)
+    assert starts_of(path) == seconds(session_starts("2024-02-20", 45))
