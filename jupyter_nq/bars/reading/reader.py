@@ -8,6 +8,8 @@ sorted, dropped or repaired: a row that cannot be read exactly stops the reading
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -45,11 +47,13 @@ def read_bars(
     *,
     block_bytes: int = BLOCK_BYTES,
     progress: Progress | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> pa.Table:
     """Read a file as its profile says, and return a table of `BAR_SCHEMA`.
 
     The profile's `delimiter`, `columns`, `tz`, `edge`, `layouts` decide; nothing is detected. Memory is
-    that of the table and one block. `progress` may raise to cancel.
+    that of the table and a few blocks. `progress` may raise to cancel. A large file is read by the fast path,
+    where it can; the table and every error are the same. `settings` are those of `fast.scan`.
 
     Raises
     ------
@@ -58,6 +62,16 @@ def read_bars(
         not have, or not after the row before it. The message names file, line and text.
     """
     path = Path(path)
+    from jupyter_nq.bars.reading import fast  # it is built on this module
+
+    scan = fast.scan(path, profile, progress=progress, **(settings or {}))
+    if scan is not None:
+        with suppress(UnreadableSource):  # the general path says it, as if it had been alone
+            return _whole(path, profile, scan.fields, scan.columns)
+    return _read_generally(path, profile, block_bytes, progress)
+
+
+def _read_generally(path: Path, profile: Profile, block_bytes: int, progress: Progress | None) -> pa.Table:
     scanner = StampScanner()
     parts: list[list[npt.NDArray[Any]]] = [[] for _ in range(5)]
     stamp_columns = len(profile.columns["timestamp"])
@@ -71,8 +85,15 @@ def read_bars(
             collected.append(column)
     if not scanner.rows:
         raise UnreadableSource(f"{path} has no rows. Export it again.")
-    columns = [np.concatenate(collected) for collected in parts]
-    return _table(_timestamps(path, profile, scanner.fields()), columns, flags_of(columns[:4], columns[4], profile))
+    try:
+        fields = scanner.fields()
+    except BadStamp as bad:
+        raise row_error(path, profile, bad.row, bad.reason) from bad
+    return _whole(path, profile, fields, [np.concatenate(collected) for collected in parts])
+
+
+def _whole(path: Path, profile: Profile, fields: Fields, columns: list[npt.NDArray[Any]]) -> pa.Table:
+    return _table(_timestamps(path, profile, fields), columns, flags_of(columns[:4], columns[4], profile))
 
 
 def _stamp_error(path: Path, profile: Profile, first_row: int, bad: BadStamp) -> UnreadableSource:
@@ -83,21 +104,25 @@ def _stamp_error(path: Path, profile: Profile, first_row: int, bad: BadStamp) ->
 
 def _numbers(path: Path, profile: Profile, batch: pa.RecordBatch, before: int) -> list[npt.NDArray[Any]]:
     """Return open, high, low, close, volume of a block."""
-    first = len(profile.columns["timestamp"])
+    numbers = numbers_of(batch, len(profile.columns["timestamp"]))
+    if numbers is not None:
+        return numbers
+    found = fault(path, profile, before, ROLES)
+    raise found or UnreadableSource(f"{path}: up and down volume of a row do not fit into 64 bits. Correct the file.")
+
+
+def numbers_of(batch: pa.RecordBatch, first: int) -> list[npt.NDArray[Any]] | None:
+    """Return open, high, low, close, volume of a block, which begin at its column `first`; None if one is none."""
     columns = batch.columns[first : first + 4]
     prices = [values_of(column, np.float64) for column in columns]
     parts = [whole_numbers(column) for column in batch.columns[first + 4 :]]
-    if (
-        all(column.null_count == 0 for column in columns)
-        and all(np.isfinite(price).all() for price in prices)
-        and all(part is not None for part in parts)
-    ):
-        volumes = [values_of(part, np.int64) for part in parts]
-        volume = volumes[0] if len(volumes) == 1 else volumes[0] + volumes[1]
-        if (volume >= 0).all():  # the sum of two may be too large
-            return [*prices, volume]
-    found = fault(path, profile, before, ROLES)
-    raise found or UnreadableSource(f"{path}: up and down volume of a row do not fit into 64 bits. Correct the file.")
+    volumes = [values_of(part, np.int64) for part in parts if part is not None]
+    if len(volumes) < len(parts) or any(column.null_count for column in columns):
+        return None
+    volume = volumes[0] if len(volumes) == 1 else volumes[0] + volumes[1]
+    if not (volume >= 0).all() or not all(np.isfinite(price).all() for price in prices):
+        return None  # the sum of two may be too large
+    return [*prices, volume]
 
 
 def values_of(column: pa.Array, dtype: type[np.generic]) -> npt.NDArray[Any]:
