@@ -296,8 +296,15 @@ def _from_before(function: Callable[[Floats, Floats], Floats]) -> Callable[[Mapp
     return make
 
 
+def _typical(series: Mapping[str, Floats]) -> Floats:
+    total: Floats = series["high"] + series["low"]
+    total += series["close"]
+    total /= 3.0
+    return total
+
+
 _DERIVED: Mapping[str, Callable[[Mapping[str, Floats]], Floats]] = {
-    "typical": lambda series: (series["high"] + series["low"] + series["close"]) / 3.0,
+    "typical": _typical,
     "range": lambda series: series["high"] - series["low"],
     "returns": _from_before(lambda now, then: growth(now, then) - 1.0),
     "log_returns": _from_before(log_growth),
