@@ -15,6 +15,8 @@ from jupyter_nq.bars.features.pipeline import KERNELS, Features
 from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.sample import sample_bars
 
+talib = pytest.importorskip("talib")
+
 Columns = dict[str, np.ndarray]
 
 pytestmark = pytest.mark.performance
@@ -95,7 +97,6 @@ def _with_pandas(frame: pd.DataFrame) -> list[pd.Series]:
 
 def test_features_against_talib_and_pandas() -> None:
     """Twelve columns from one table, against the usual ways; the values are compared before the clock starts."""
-    talib = pytest.importorskip("talib")
     pytest.importorskip("numba")
     KERNELS.wait()
     given = sample_bars("1min", rows=ROWS)
