@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "DataPreprocessor": "jupyter_nq.bars.features.preprocess",
     "DataValidator": "jupyter_nq.bars.validation.validator",
+    "Features": "jupyter_nq.bars.features.pipeline",
+    **dict.fromkeys(["MinMax", "Robust", "Scaler", "ZScore"], "jupyter_nq.bars.features.scalers"),
     "NQError": "jupyter_nq.errors",
     "Session": "jupyter_nq.client.session",
     "UnifiedDataLoader": "jupyter_nq.client.loader",
@@ -19,14 +22,20 @@ _HOMES = {
         ["append", "connect", "disconnect", "drop", "get", "load", "ls", "notebooks", "put", "status"],
         "jupyter_nq.client.api",
     ),
-    **dict.fromkeys(["asof", "iterate", "resample", "rolls", "validate"], "jupyter_nq.client.bars_api"),
+    **dict.fromkeys(["asof", "iterate", "resample", "rolls", "sniff", "validate"], "jupyter_nq.client.bars_api"),
 }
 
 __all__ = [
+    "DataPreprocessor",
     "DataValidator",
+    "Features",
+    "MinMax",
     "NQError",
+    "Robust",
+    "Scaler",
     "Session",
     "UnifiedDataLoader",
+    "ZScore",
     "__version__",
     "append",
     "asof",
@@ -42,6 +51,7 @@ __all__ = [
     "put",
     "resample",
     "rolls",
+    "sniff",
     "status",
     "unload_ipython_extension",
     "validate",
@@ -50,9 +60,12 @@ __all__ = [
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from jupyter_nq.bars.features.pipeline import Features
+    from jupyter_nq.bars.features.preprocess import DataPreprocessor
+    from jupyter_nq.bars.features.scalers import MinMax, Robust, Scaler, ZScore
     from jupyter_nq.bars.validation.validator import DataValidator
     from jupyter_nq.client.api import append, connect, disconnect, drop, get, load, ls, notebooks, put, status
-    from jupyter_nq.client.bars_api import asof, iterate, resample, rolls, validate
+    from jupyter_nq.client.bars_api import asof, iterate, resample, rolls, sniff, validate
     from jupyter_nq.client.loader import UnifiedDataLoader
     from jupyter_nq.client.session import Session
     from jupyter_nq.errors import NQError

@@ -19,6 +19,8 @@ from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.errors import AmbiguousSource, SourceNotFound, UnknownTimeframe, UnreadableSource
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".dat")
+COMPRESSED = (".gz", ".bz2", ".zst", ".xz")
+"""What may stand behind a suffix: `NQ_30min.csv.gz`."""
 
 _NAME = re.compile(r"@?(?P<symbol>[A-Za-z0-9]{1,8})[\s_-]+(?P<length>\d{1,5}[\s_-]?[A-Za-z]+)(?P<rest>[\s_-].*)?")
 _GAPS = re.compile(r"[\s_-]+")
@@ -40,8 +42,9 @@ class Found:
 def parse_name(path: str | os.PathLike[str]) -> Found | None:
     """Return what the name of a file says about it, or None when it does not look like a bar file."""
     path = Path(path)
-    match = _NAME.fullmatch(_COPY.sub(" ", path.stem).strip())
-    if match is None or path.suffix.lower() not in SUFFIXES:
+    plain = uncompressed(path)
+    match = _NAME.fullmatch(_COPY.sub(" ", plain.stem).strip())
+    if match is None or plain.suffix.lower() not in SUFFIXES:
         return None
     words = [word for word in _GAPS.split(match["rest"] or "") if word and word.upper() != "ETH"]
     length = _GAPS.sub("", match["length"])
@@ -50,6 +53,16 @@ def parse_name(path: str | os.PathLike[str]) -> Found | None:
     except UnknownTimeframe:
         return None
     return Found(path, match["symbol"].upper(), timeframe.label)
+
+
+def uncompressed(path: str | os.PathLike[str]) -> Path:
+    """Return a path without the suffix of compression, if it has one.
+
+    >>> uncompressed("NQ_30min.csv.gz").name, uncompressed("NQ_30min.csv").name
+    ('NQ_30min.csv', 'NQ_30min.csv')
+    """
+    path = Path(path)
+    return path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
 
 
 def available(data_dir: str | os.PathLike[str]) -> list[Found]:

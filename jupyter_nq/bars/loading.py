@@ -17,8 +17,10 @@ from jupyter_nq.bars.reading.opening import compression
 from jupyter_nq.bars.reading.reader import read_bars, values_of
 from jupyter_nq.bars.sniffing.sniff import known_instrument, sniff
 from jupyter_nq.bars.validation.findings import findings
+from jupyter_nq.errors import UnreadableSource
 
 _SNIFF_SHARE = 0.3  # of the time of a load
+_SCALED = 1e8
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,20 @@ def load_bars(
         progress=_scaled(progress, 0.0, _SNIFF_SHARE),
     )
     table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(progress, _SNIFF_SHARE, 1.0))
+    _refuse_scaled(path, table)
     broken = findings(path, found.profile, values_of(table["flags"].chunk(0), np.uint32))
     evidence = (*found.evidence, *broken, *_open_end(path))
     return Bars(table, found.profile, evidence, known_instrument(path, symbol))
+
+
+def _refuse_scaled(path: Path, table: pa.Table) -> None:
+    """Refuse prices in billionths, as Databento writes them unless told otherwise: no future costs so much."""
+    lowest = float(values_of(table["low"].chunk(0), np.float64).min())
+    if lowest >= _SCALED:
+        raise UnreadableSource(
+            f"{path}: the lowest price is {lowest:,.0f}; these are prices in whole billionths, or of another scale. "
+            "Export the file with prices in points (Databento: pretty_px=True)."
+        )
 
 
 def _open_end(path: Path) -> tuple[str, ...]:

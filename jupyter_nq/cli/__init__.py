@@ -20,6 +20,7 @@ _HOMES = {
     "status": "report",
     "ls": "report",
     "doctor": "doctor.run",
+    "warmup": "warmup",
     "clean": "clean",
 }
 

@@ -1,15 +1,20 @@
-"""`validate` and `rolls` for what a notebook has at hand: files, names of datasets, frames and tables."""
+"""`validate`, `sniff` and `rolls` for what a notebook has at hand: files, names of datasets, frames and tables."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
 
+from jupyter_nq.bars.discovery import parse_name
+from jupyter_nq.bars.instruments import INSTRUMENTS
+from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.sessions.rolls import Roll, roll_evidence
+from jupyter_nq.bars.sniffing.sniff import sniff as sniff_file
 from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.bars.validation.report import Report
 from jupyter_nq.bars.validation.validator import CustomRule, validate_file, validate_table
@@ -92,6 +97,56 @@ def validate(
     name = source if isinstance(source, str) else origin.dataset if origin else "bars"
     table = pa.Table.from_pandas(data, preserve_index=False) if isinstance(data, pd.DataFrame) else data
     return validate_table(table, name, minutes=minutes, symbol=symbol or (origin.symbol if origin else None), **wanted)
+
+
+def sniff(
+    session: Session,
+    source: str | os.PathLike[str],
+    timeframe: str | None = None,
+    *,
+    symbol: str | None = None,
+    tz: str | None = None,
+    edge: str | None = None,
+    day_first: bool | None = None,
+) -> Evidence:
+    """Return how a file would be read, and why, without loading it; printed, it ends with the lines that load it.
+
+    Parameters are those of `load`, and so are the errors.
+
+    Returns
+    -------
+    Evidence
+        `profile` (delimiter, columns, layouts, day order, zone, edge, bar length), `sentences`, `text`.
+    """
+    reading = Reading(tz, edge, day_first)
+    request = resolve(
+        source,
+        timeframe,
+        symbol=symbol,
+        data_dir=session.data_dir,
+        default_symbol=session.settings.default_symbol,
+        reading=reading,
+    )
+    found = sniff_file(
+        request.path, timeframe=request.timeframe, symbol=request.symbol, tz=tz, edge=edge, day_first=day_first
+    )
+    named = parse_name(request.path)
+    told = (None, None) if named and named.symbol in INSTRUMENTS else (request.timeframe, request.symbol)
+    return Evidence(found.profile, found.evidence, found.text(request.path, *told))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How a file would be read, and why."""
+
+    profile: Profile
+    sentences: tuple[str, ...]
+    """Why each was decided."""
+    text: str
+    """The sentences, and the lines that load the file."""
+
+    def __repr__(self) -> str:
+        return self.text
 
 
 def rolls(session: Session, source: Any, *, timeframe: str | None = None, symbol: str | None = None) -> list[Roll]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jupyter_nq.bars.discovery import SUFFIXES, available, find_source, parse_name
+from jupyter_nq.bars.discovery import SUFFIXES, available, find_source, parse_name, uncompressed
 from jupyter_nq.bars.instruments import instrument
 from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.bars.zones import find_zone
@@ -86,7 +86,7 @@ def is_path(source: str | os.PathLike[str]) -> bool:
     """Tell a path from a symbol or a name."""
     if isinstance(source, os.PathLike):
         return True
-    return os.sep in source or Path(source).suffix.lower() in SUFFIXES
+    return os.sep in source or uncompressed(source).suffix.lower() in SUFFIXES
 
 
 def _is_timeframe(word: str) -> bool:

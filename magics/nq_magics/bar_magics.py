@@ -20,6 +20,7 @@ from nq_magics.wanted import wanted_bars
 
 if TYPE_CHECKING:
     from jupyter_nq.bars.validation.report import Report
+    from jupyter_nq.client.checks import Evidence
     from jupyter_nq.client.session import Session
 
 
@@ -123,6 +124,28 @@ class BarMagics(InSession):
         if args.report is not None:
             _write(report, args.report)
         return self._deliver(report, args.variable)
+
+    @line_magic
+    @magic_arguments()
+    @kwds(usage="nq_sniff PATH|SYMBOL [TIMEFRAME] [options]")
+    @argument("words", nargs="+", metavar="SOURCE", help="A file, or a symbol and timeframe to look up.")
+    @reading_options
+    @argument("--symbol", help="Instrument, where the file name does not tell.")
+    @usage_errors()
+    def nq_sniff(self, line: str) -> Evidence:
+        """Show how a file would be read, and why, without loading it; the last lines load it.
+
+        %nq_sniff "NQ - 30 min - ETH.csv"
+        %nq_sniff export.txt NQ 5min
+        """
+        from jupyter_nq.client.checks import sniff
+
+        args = parse(self.nq_sniff, line)
+        wanted = wanted_bars(args.words, args.symbol)
+        answers: dict[str, Any] = dict(reading_of(args).given())
+        with usage_errors(wanted.example()), interruptible("nothing was read in"):
+            source = wanted.source or wanted.timeframe or ""
+            return sniff(self._session(), source, wanted.timeframe, symbol=wanted.symbol, **answers)
 
     @line_magic
     @needs_local_scope

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from IPython.core.error import UsageError
 
+from jupyter_nq.bars.discovery import COMPRESSED, SUFFIXES
 from jupyter_nq.errors import NQError, UnknownTimeframe
 from nq_magics.arguments import INTO, quoted, surplus
 
-FILE_ENDINGS = (".csv", ".txt", ".tsv", ".dat")
+FILE_ENDINGS = tuple(kind + packed for kind in SUFFIXES for packed in ("", *COMPRESSED))
 _SERIES = frozenset({"extended", "ext", "eth", "rth", "regular"})
 
 

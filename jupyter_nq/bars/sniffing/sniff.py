@@ -41,14 +41,20 @@ class Sniffed:
     candidates: tuple[Candidate, ...]
     """The readings in UTC that leave no bar in closed hours; the first is the profile's. Empty when not searched."""
 
-    def text(self, path: str | os.PathLike[str]) -> str:
-        """Return the evidence, a line each, and the two lines that load the file at `path` with this zone and edge."""
+    def text(self, path: str | os.PathLike[str], timeframe: str | None = None, symbol: str | None = None) -> str:
+        """Return the evidence, a line each, and the two lines that load the file at `path` in this reading.
+
+        `timeframe` and `symbol` are in the lines where the name of the file does not tell them.
+        """
         source, profile = os.fspath(path), self.profile
+        words = " ".join(filter(None, [timeframe, f"--symbol {symbol}" if symbol else None, "as bars"]))
+        given = [repr(source), *([repr(timeframe)] if timeframe else []), *([f"symbol={symbol!r}"] if symbol else [])]
+        given += [f"tz={profile.tz!r}", f"edge={profile.edge!r}"]
         return "\n".join(
             [
                 *self.evidence,
-                f"load it with: %nq_load {source!r} as bars",
-                f"         or: nq.load({source!r}, tz={profile.tz!r}, edge={profile.edge!r})",
+                f'load it with: %nq_load "{source}" {words}',
+                f"or, decided for good: nq.load({', '.join(given)})",
             ]
         )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import jupyter_nq as nq
 from tests.unit.magics.conftest import Shell
 
 
@@ -133,3 +135,38 @@ def test_a_dirty_file_is_cleaned_on_request(shell: Shell, tmp_path: Path) -> Non
     assert shell.run("%nq_get clean_bars").value["volume"].max() != 7777
     for wrong in ("--action duplicate", "--action duplicte=drop", "--action duplicate=remove"):
         assert shell.run(f"%nq_validate dirty.csv NQ 30min {wrong}").failed
+
+
+def test_sniff(shell: Shell, tmp_path: Path) -> None:
+    """The evidence is shown, nothing is loaded, and the line at the end loads the file as it says."""
+    ran = shell.run("%nq_sniff NQ 30min")
+    text = repr(ran.value)
+    assert "zone: " in text
+    assert "Asia/Jerusalem" in text
+    assert shell.stored() == set()
+    line = next(line for line in text.splitlines() if "%nq_load" in line).partition(": ")[2]
+    assert "parsed" in shell.run(line).out
+    assert len(shell.ip.user_ns["bars"]) == shell.rows
+    path = next(path for path in shell.data.iterdir() if "30 min" in path.name)
+    (tmp_path / "export.csv").write_bytes(path.read_bytes())
+    text = repr(shell.run("%nq_sniff export.csv NQ 30min").value)
+    line = next(line for line in text.splitlines() if "%nq_load" in line).partition(": ")[2]
+    assert "as bars" in line
+    assert not shell.run(line.replace("as bars", "as other")).failed
+    call = next(line for line in text.splitlines() if "nq.load(" in line).partition(": ")[2]
+    assert len(shell.run(f"import jupyter_nq as nq\n{call}").value) == shell.rows
+    assert shell.run("%nq_sniff nothing.csv").failed
+
+
+def test_a_compressed_file_is_found_by_its_name(shell: Shell, tmp_path: Path) -> None:
+    """`NQ_30min.csv.gz` is loaded by path and looked up by symbol, with the bars of the plain file."""
+    path = next(path for path in shell.data.iterdir() if "30 min" in path.name)
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    (packed / "NQ_30min.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
+    plain = shell.run("%nq_load NQ 30min").value
+    found = shell.run("%nq_load NQ 30min --data-dir packed").value
+    pd.testing.assert_frame_equal(found, plain)
+    assert not shell.run('%nq_load "packed/NQ_30min.csv.gz" as again').failed
+    batches = list(nq.iterate(packed / "NQ_30min.csv.gz", rows=700, start=plain["timestamp"].iloc[900].isoformat()))
+    assert sum(batch.num_rows for batch in batches) == shell.rows - 900

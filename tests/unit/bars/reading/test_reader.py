@@ -289,3 +289,13 @@ def test_a_file_that_may_be_unfinished_is_named(make_file: MakeFile) -> None:
     loaded = load_bars(path)
     assert loaded.table.num_rows == len(STAMPS)
     assert any("still being written" in line for line in loaded.evidence)
+
+
+def test_prices_in_billionths_are_refused(make_file: MakeFile) -> None:
+    """They would be bars a billion times too dear; the message says how to export points."""
+    path = make_file(
+        ["2024-06-12 10:00:00", "2024-06-12 10:30:00"],
+        row="15000000000000,15001000000000,14999000000000,15000250000000,7",
+    )
+    with pytest.raises(UnreadableSource, match=r"lowest price is 14,999,000,000,000; .*pretty_px"):
+        load_bars(path, tz="America/New_York", edge="start")
