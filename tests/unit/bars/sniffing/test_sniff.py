@@ -320,8 +320,11 @@ def test_a_finding_is_told_with_the_lines_that_load_it(make_file: MakeFile) -> N
     *evidence, magic, call = found.text(path).splitlines()
     assert tuple(evidence) == found.evidence
     assert evidence[0].endswith("low=Llow; not used: VWAP")
-    assert magic == f"load it with: %nq_load {str(path)!r} as bars"
+    assert magic == f'load it with: %nq_load "{path}" as bars'
     assert call.endswith(f"nq.load({str(path)!r}, tz='UTC', edge='start')")
+    magic, call = found.text("export.txt", "30min", "NQ").splitlines()[-2:]
+    assert magic == 'load it with: %nq_load "export.txt" 30min --symbol NQ as bars'
+    assert call.endswith("nq.load('export.txt', '30min', symbol='NQ', tz='UTC', edge='start')")
 
 
 def test_a_studys_columns_may_repeat_the_names_of_a_bar(make_file: MakeFile) -> None:
