@@ -19,7 +19,7 @@ from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.bars.validation.report import Report
 from jupyter_nq.bars.validation.validator import CustomRule, validate_file, validate_table
 from jupyter_nq.client.origin import origin_of
-from jupyter_nq.client.request import Reading, is_path, resolve
+from jupyter_nq.client.request import Reading, asked, is_path
 from jupyter_nq.client.timeframes import bars_of, whole
 from jupyter_nq.errors import InvalidArgument, UnsupportedData
 
@@ -75,14 +75,7 @@ def validate(
     reading = Reading(tz, edge, day_first)
     wanted: dict[str, Any] = {"rules": rules, "actions": actions, "quarantine": quarantine, "adjusted": adjusted}
     if isinstance(source, (str, os.PathLike)) and _is_file(session, source):
-        request = resolve(
-            source,
-            timeframe,
-            symbol=symbol,
-            data_dir=session.data_dir,
-            default_symbol=session.settings.default_symbol,
-            reading=reading,
-        )
+        request = asked(session, source, timeframe, symbol=symbol, reading=reading)
         told: dict[str, Any] = {"symbol": request.symbol, "timeframe": request.timeframe, **reading.given()}
         return validate_file(request.path, **told, **wanted)
     if reading.given():
@@ -119,14 +112,7 @@ def sniff(
         `profile` (delimiter, columns, layouts, day order, zone, edge, bar length), `sentences`, `text`.
     """
     reading = Reading(tz, edge, day_first)
-    request = resolve(
-        source,
-        timeframe,
-        symbol=symbol,
-        data_dir=session.data_dir,
-        default_symbol=session.settings.default_symbol,
-        reading=reading,
-    )
+    request = asked(session, source, timeframe, symbol=symbol, reading=reading)
     found = sniff_file(
         request.path, timeframe=request.timeframe, symbol=request.symbol, tz=tz, edge=edge, day_first=day_first
     )

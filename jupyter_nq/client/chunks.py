@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from jupyter_nq.bars.reading.chunks import iterate as iterate_file
 from jupyter_nq.bars.sniffing.sniff import sniff
-from jupyter_nq.client.request import Reading, resolve
+from jupyter_nq.client.request import Reading, asked
 from jupyter_nq.client.selection import Stamp, span_ns
 
 if TYPE_CHECKING:
@@ -56,15 +56,7 @@ def iterate(
     InvalidArgument
         What is wrong with a row is raised when the iterator comes to it.
     """
-    reading = Reading(tz, edge, day_first)
-    request = resolve(
-        source,
-        timeframe,
-        symbol=symbol,
-        data_dir=data_dir or session.data_dir,
-        default_symbol=session.settings.default_symbol,
-        reading=reading,
-    )
+    request = asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=Reading(tz, edge, day_first))
     first = None if start is None else span_ns(start, "start")[0]
     last = None if end is None else span_ns(end, "end")[1]
     found = sniff(

@@ -7,12 +7,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jupyter_nq.bars.discovery import SUFFIXES, available, find_source, parse_name, uncompressed
 from jupyter_nq.bars.instruments import instrument
 from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.bars.zones import find_zone
 from jupyter_nq.errors import AmbiguousSource, SourceNotFound, UnknownTimeframe, UnreadableSource
+
+if TYPE_CHECKING:
+    from jupyter_nq.client.session import Session
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._]")
 
@@ -80,6 +84,26 @@ def resolve(
     timeframe = timeframe or _only_timeframe(directory, symbol)
     label = _label(timeframe)
     return Request(find_source(directory, symbol, label).resolve(), symbol, label, reading)
+
+
+def asked(
+    session: Session,
+    source: str | os.PathLike[str] | None,
+    timeframe: str | None,
+    *,
+    symbol: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    reading: Reading | None = None,
+) -> Request:
+    """Return the one file that a call with these arguments means, with the session's settings for what is left out."""
+    return resolve(
+        source,
+        timeframe,
+        symbol=symbol,
+        data_dir=data_dir or session.data_dir,
+        default_symbol=session.settings.default_symbol,
+        reading=reading or Reading(),
+    )
 
 
 def is_path(source: str | os.PathLike[str]) -> bool:

@@ -21,7 +21,7 @@ from jupyter_nq.client.featured import Wanted, featured
 from jupyter_nq.client.loading import Mapped, Progress, load
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
-from jupyter_nq.client.request import Reading, resolve, source_of
+from jupyter_nq.client.request import Reading, asked, source_of
 from jupyter_nq.client.selection import Stamp, checked_form, row_range, visible
 from jupyter_nq.config import Settings, default_store_dir, environment, load_settings
 from jupyter_nq.errors import (
@@ -176,14 +176,7 @@ class Session:
         progress: Progress | None = None,
     ) -> Mapped:
         """Do what `load` does, up to the mapped object: with how it was read, how long it took, and a notice."""
-        request = resolve(
-            source,
-            timeframe,
-            symbol=symbol,
-            data_dir=data_dir or self.data_dir,
-            default_symbol=self.settings.default_symbol,
-            reading=reading or Reading(),
-        )
+        request = asked(self, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading)
         with self._reporting():
             mapped = load(self, request, progress)
             return mapped if features is None else featured(self, mapped, features, progress)

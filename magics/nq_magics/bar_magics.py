@@ -65,7 +65,8 @@ class BarMagics(InSession):
         sides = [self._bars(session, word, local_ns or {}) for word in (args.left, args.right)]
         joined = asof(session, *sides, at=args.at, suffix=args.suffix, tolerance_minutes=args.tolerance)
         ages = [name for name in joined.columns if name.startswith("age")]
-        print(f"{len(joined):,} bars, {int(joined[ages[-1]].isna().sum()):,} of them before the first that had closed")
+        alone = int(joined[ages[-1]].isna().sum())
+        print(f"{len(joined):,} bars, {alone:,} of them without one that had closed{_within(args.tolerance)}")
         return self._deliver(joined, args.variable)
 
     @line_magic
@@ -182,6 +183,10 @@ class BarMagics(InSession):
         if wanted.source is None:
             return wanted.timeframe, None, wanted.symbol
         return wanted.source, wanted.timeframe, wanted.symbol
+
+
+def _within(minutes: int | None) -> str:
+    return "" if minutes is None else f" at most {minutes} minutes before"
 
 
 def _write(report: Report, path: str) -> None:

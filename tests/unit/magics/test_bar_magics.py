@@ -26,10 +26,14 @@ def test_join(bars: Shell) -> None:
     ran = bars.run("%nq_join NQ.30min slow as both")
     frame = bars.ip.user_ns["both"]
     missing = frame["close_3h"].isna().sum()
-    assert ran.out.strip() == f"{len(frame):,} bars, {missing:,} of them before the first that had closed"
+    assert ran.out.strip() == f"{len(frame):,} bars, {missing:,} of them without one that had closed"
     assert isinstance(bars.run("%nq_join bars slow --suffix _s --at open").value, pd.DataFrame)
     assert "close_s" in bars.run("%nq_join bars slow --suffix _s").value
-    assert bars.run("%nq_join bars slow --tolerance 0").value["close_3h"].isna().sum() > missing
+    strict = bars.run("%nq_join bars slow --tolerance 0")
+    alone = strict.value["close_3h"].isna().sum()
+    assert alone > missing
+    line = strict.out.splitlines()[0]
+    assert line == f"{len(frame):,} bars, {alone:,} of them without one that had closed at most 0 minutes before"
 
 
 def test_validate(bars: Shell, tmp_path: Path) -> None:
