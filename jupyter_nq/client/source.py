@@ -1,0 +1,100 @@
+"""What a load reads: the file of a request, fingerprinted no more than needed.
+
+A source knows which dataset is its own, whether that still holds what it holds itself, and how to parse itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_nq.bars.fingerprint import CODE_VERSION, Fingerprint, fingerprint, quick
+from jupyter_nq.buffers import Handle
+from jupyter_nq.client.request import Request, source_of
+from jupyter_nq.errors import UnreadableSource
+
+if TYPE_CHECKING:
+    from jupyter_nq.bars import Bars
+    from jupyter_nq.bars.reading.blocks import Progress
+
+
+class FileSource:
+    """The file of a request, fingerprinted no more than needed."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.quick = quick(request.path)
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return str(self.request.path)
+
+    @property
+    def key(self) -> str:
+        """What its table depends on: the content, the answers of the user, the reader."""
+        reading = sorted(self.request.reading.given().items())
+        return f"{self._fingerprint().digest}\0{reading}\0{CODE_VERSION}"
+
+    def may_own(self, handle: Handle) -> bool:
+        """Is the dataset this file's, in this or an older state?"""
+        known = source_of(handle.info.meta)
+        return known.get("path") == self.label or self._same_content(known)
+
+    def is_same(self, handle: Handle) -> bool:
+        """Does the dataset hold exactly what the file holds now, read in the same way?"""
+        known = source_of(handle.info.meta)
+        if known.get("code") != CODE_VERSION or known.get("reading") != self.request.reading.given():
+            return False
+        if known.get("rows") != handle.rows:  # somebody appended to it: no longer the file
+            return False
+        if known.get("path") == self.label and tuple(known.get("quick", ())) == self.quick:  # type: ignore[arg-type]
+            return True
+        return self._same_content(known)
+
+    def parse(self, block_bytes: int, progress: Progress) -> Bars:
+        """Read the file; raises when it changed meanwhile, besides what `load_bars` raises."""
+        from jupyter_nq.bars import load_bars  # the CSV machinery is not needed by a warm load
+
+        request = self.request
+        before = self._fingerprint()
+        bars = load_bars(
+            request.path,
+            timeframe=request.timeframe,
+            symbol=request.symbol,
+            block_bytes=block_bytes,
+            progress=progress,
+            **request.reading.given(),  # type: ignore[arg-type]
+        )
+        if quick(request.path) != before.quick:
+            raise UnreadableSource(f"{self.label} changed while it was read. Load it again when it is complete.")
+        return bars
+
+    def record(self, bars: Bars) -> dict[str, Any]:
+        """Return what the dataset remembers of this file, JSON-able."""
+        return {
+            "path": self.label,
+            "quick": list(self.quick),
+            "digest": self._fingerprint().digest,
+            "reading": self.request.reading.given(),
+            "code": CODE_VERSION,
+            "symbol": self.request.symbol,
+            "timeframe": self.request.timeframe,
+            "rows": bars.table.num_rows,
+            "profile": bars.profile.to_dict(),
+            "evidence": list(bars.evidence),
+        }
+
+    def _fingerprint(self) -> Fingerprint:
+        return _digested(self.request.path, self.quick)
+
+    def _same_content(self, known: Mapping[str, object]) -> bool:
+        return known.get("digest") == self._fingerprint().digest
+
+
+@lru_cache(maxsize=64)
+def _digested(path: Path, _as_it_is: tuple[int, int, int]) -> Fingerprint:
+    """Digest a file once for each state of it that this process meets."""
+    return fingerprint(path)
