@@ -44,8 +44,7 @@ def featured(session: Session, bars: Mapped, wanted: Wanted, progress: Progress 
     name = (
         f"{info.name}-features" if usual else f"{info.name}-features-{xxhash.xxh32_hexdigest(repr(named).encode())[:6]}"
     )
-    ready = _open(session, name, key)
-    computed = False
+    ready, how = _open(session, name, key), bars.how
     if ready is None:
         with session.store.lock(key, waiting=lambda share: progress(share or 0.0) if progress else None) as building:
             ready = _open(session, name, key)
@@ -53,11 +52,10 @@ def featured(session: Session, bars: Mapped, wanted: Wanted, progress: Progress 
                 building.write_progress(0.0)
                 whole = session.view(bars.handle, "arrow", columns=info.schema.names if info.schema else None)
                 meta = {"bars": dict(source_of(info.meta)), "features": {"key": key}}
-                ready, computed = session.publish(name, features.compute(whole), meta=meta), True
+                ready = session.publish(name, features.compute(whole), meta=meta)
+                how = "computed" if bars.how == "mapped" else f"{bars.how} and computed"
     bars.handle.close()
-    return replace(
-        bars, handle=ready, parsed=bars.parsed or computed, seconds=bars.seconds + time.perf_counter() - start
-    )
+    return replace(bars, handle=ready, how=how, seconds=bars.seconds + time.perf_counter() - start)
 
 
 def _key(meta: Any, features: list[str]) -> str:

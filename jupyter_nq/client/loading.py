@@ -33,13 +33,18 @@ class Mapped:
     """The outcome of a load, before it is turned into a frame."""
 
     handle: Handle
-    parsed: bool
-    """True when this process parsed the file."""
+    how: str
+    """`mapped` when it was there, else what this process did: `parsed` the file, `computed` the features of its bars."""
     seconds: float
     evidence: tuple[str, ...]
     """How the file was read, one sentence per decision."""
     notice: str | None
     """Something that the user should know, None when there is nothing."""
+
+    @property
+    def parsed(self) -> bool:
+        """Whether this process parsed the file, on the way to its features too."""
+        return "parsed" in self.how
 
 
 def load(session: Session, request: Request, progress: Progress | None = None) -> Mapped:
@@ -48,11 +53,11 @@ def load(session: Session, request: Request, progress: Progress | None = None) -
     source = FileSource(request)
     name, notice, ready = _claim(session, source)
     if ready is not None and source.is_same(ready):
-        return _mapped(ready, parsed=False, start=start, notice=notice)
+        return _mapped(ready, how="mapped", start=start, notice=notice)
     if ready is not None:
         ready.close()
-    handle, parsed = _build_once(session, name, source, progress)
-    return _mapped(handle, parsed=parsed, start=start, notice=notice)
+    handle, how = _build_once(session, name, source, progress)
+    return _mapped(handle, how=how, start=start, notice=notice)
 
 
 def _claim(session: Session, source: FileSource) -> tuple[str, str | None, Handle | None]:
@@ -78,13 +83,13 @@ def _open(session: Session, name: str) -> Handle | None:
         return None
 
 
-def _mapped(handle: Handle, *, parsed: bool, start: float, notice: str | None) -> Mapped:
+def _mapped(handle: Handle, *, how: str, start: float, notice: str | None) -> Mapped:
     evidence = source_of(handle.info.meta).get("evidence", ())
-    return Mapped(handle, parsed, time.perf_counter() - start, tuple(evidence), notice)  # type: ignore[arg-type]
+    return Mapped(handle, how, time.perf_counter() - start, tuple(evidence), notice)  # type: ignore[arg-type]
 
 
-def _build_once(session: Session, name: str, source: FileSource, progress: Progress | None) -> tuple[Handle, bool]:
-    """Be the one process that parses, or wait for it; the second value tells which it was."""
+def _build_once(session: Session, name: str, source: FileSource, progress: Progress | None) -> tuple[Handle, str]:
+    """Be the one process that parses, or wait for it; the second value tells how it was had."""
     content = f"{name}\0{source.key}"
 
     def waiting(fraction: float | None) -> None:
@@ -94,10 +99,10 @@ def _build_once(session: Session, name: str, source: FileSource, progress: Progr
     with session.store.lock(xxhash.xxh3_128_hexdigest(content.encode()), waiting=waiting) as building:
         ready = _open(session, name)
         if ready is not None and source.is_same(ready):
-            return ready, False
+            return ready, "mapped"
         if ready is not None:
             ready.close()
-        return _parse(session, name, source, building.write_progress, progress), True
+        return _parse(session, name, source, building.write_progress, progress), "parsed"
 
 
 def _parse(session: Session, name: str, source: FileSource, *listeners: Progress | None) -> Handle:

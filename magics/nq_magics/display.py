@@ -136,7 +136,7 @@ def load_lines(mapped: Mapped, stamps: Any) -> list[str]:
     info, shown, rows = mapped.handle.info, len(stamps), mapped.handle.rows
     bars = f"{shown:,} bars" if shown == rows else f"{shown:,} of {rows:,} bars"
     span = f", {stamp(stamps[0])} to {stamp(stamps[-1])} UTC" if shown else ""
-    how = f"{'parsed' if mapped.parsed else 'mapped'} in {duration(mapped.seconds)}"
+    how = f"{mapped.how} in {duration(mapped.seconds)}"
     evidence = [line for line in mapped.evidence if mapped.parsed and line.startswith(_DECISIONS)]
     notice = [mapped.notice] if mapped.notice else []
     return [

@@ -48,9 +48,10 @@ def test_they_are_computed_once() -> None:
     session = nq.connect()
     first = session.map("NQ", "30min", features=["ema(10)"])
     again = session.map("NQ", "30min", features="ema(10)")
-    assert (first.parsed, again.parsed) == (True, False)
+    assert (first.how, again.how) == ("parsed and computed", "mapped")
     assert first.handle.info.id == again.handle.info.id
     other = session.map("NQ", "30min", features=["ema(11)"])
+    assert other.how == "computed"
     usual = session.map("NQ", "30min", features=True)
     names = {dataset.name for dataset in nq.ls()}
     assert {"NQ.30min", "NQ.30min-features", first.handle.info.name, other.handle.info.name} == names
