@@ -34,7 +34,7 @@ class Mapped:
 
     handle: Handle
     how: str
-    """`mapped` when it was there, else what this process did: `parsed` the file, `computed` the features of its bars."""
+    """`mapped` when it was there, else what this process did: `parsed` the file, `computed` features of its bars."""
     seconds: float
     evidence: tuple[str, ...]
     """How the file was read, one sentence per decision."""
