@@ -135,6 +135,7 @@ def _dark(page: Page) -> None:
     page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Theme$")).hover()
     page.locator(".lm-Menu-itemLabel", has_text=re.compile("^JupyterLab Dark$")).click()
     expect(page.locator("body")).to_have_attribute("data-jp-theme-light", "false", timeout=20 * SECONDS)
+    expect(page.locator("#jupyterlab-splash")).to_have_count(0, timeout=20 * SECONDS)  # it covers a change of theme
 
 
 def _picture(page: Page, name: str) -> None:
