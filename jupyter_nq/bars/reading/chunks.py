@@ -85,13 +85,13 @@ def iterate(
         raise InvalidArgument(f"rows={rows}: a chunk has at least one row.")
     if start_ns is not None and end_ns is not None and end_ns < start_ns:
         raise InvalidArgument("the end of the span lies before its start. Exchange them.")
-    return _batches(_Source(Path(path), profile, block_bytes, start_ns, end_ns), rows)
+    return batches(_Source(Path(path), profile, block_bytes, start_ns, end_ns).blocks(), rows)
 
 
-def _batches(source: _Source, rows: int) -> Iterator[pa.RecordBatch]:
-    """Cut blocks of any size into batches of `rows` rows."""
+def batches(blocks: Iterator[Columns], rows: int) -> Iterator[pa.RecordBatch]:
+    """Cut blocks of any size, each the columns of `BAR_SCHEMA`, into batches of `rows` rows; the last has the rest."""
     rest: Columns = []
-    for block in source.blocks():
+    for block in blocks:
         columns = [np.concatenate(both) for both in zip(rest, block, strict=True)] if rest else block
         batch = _record_batch(columns)
         whole = batch.num_rows - batch.num_rows % rows

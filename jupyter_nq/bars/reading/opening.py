@@ -24,6 +24,8 @@ _ALWAYS = 64 << 20  # 64 MiB: what any compressed file may become
 
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}
 """First bytes of compressed files."""
+COLUMNAR = (b"PAR1", b"PARE", b"ARROW1", b"FEA1", b"\xff\xff\xff\xff")
+"""First bytes of Parquet (also encrypted), of Arrow files, of the first Feather files, and of Arrow streams."""
 
 
 def check_file(path: Path) -> None:
@@ -40,6 +42,12 @@ def check_file(path: Path) -> None:
         raise UnreadableSource(f"{path} is a directory. Pass a file, or a symbol and data_dir=.")
     if not stat.S_ISREG(mode):
         raise UnreadableSource(f"{path} is a pipe, socket or device, which may never end. Save it as a file.")
+
+
+def is_columnar(path: Path) -> bool:
+    """Tell by its first bytes whether a file is Parquet or Arrow data, whatever its name says."""
+    with path.open("rb") as file:
+        return file.read(8).startswith(COLUMNAR)
 
 
 def compression(path: Path) -> str | None:

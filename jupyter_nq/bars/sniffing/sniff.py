@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,11 +73,39 @@ def sniff(
 ) -> Sniffed:
     """Return the profile of a file, with the evidence for it; parameters and errors are those of `load_bars`."""
     path = Path(path)
+    told: dict[str, Any] = {"timeframe": timeframe, "symbol": symbol, "tz": tz, "edge": edge}
     if tz is not None:
         find_zone(tz)
-    known = known_instrument(path, symbol)
+    known_instrument(path, symbol)
     dialect = detect_dialect(path)
     fields, readings = _stamps(path, dialect, day_first, block_bytes, progress)
+    return decided(path, dialect, _form(dialect), fields, readings, **told)
+
+
+def decided(
+    path: Path,
+    dialect: Dialect,
+    form: str,
+    fields: Fields,
+    readings: list[Ordered],
+    *,
+    timeframe: str | None,
+    symbol: str | None,
+    tz: str | None,
+    edge: str | None,
+) -> Sniffed:
+    """Return what all stamps of a table say.
+
+    Parameters
+    ----------
+    path
+        The file; of what is no file, the name that messages give it.
+    form
+        The sentence about the form of the table.
+    readings
+        The day orders that the stamps allow, see `orders_of`.
+    """
+    known = known_instrument(path, symbol)
     minutes, length = _length(path, timeframe, readings[0].local)
     question = Question(
         name=path.name,
@@ -87,7 +116,7 @@ def sniff(
         carries_offset=bool(len(fields.offset)),
     )
     ordered, placed = _decide(path, fields, readings, question)
-    evidence = (_form(dialect), _layouts(fields, ordered), *_day_order(ordered), length, *placed.evidence)
+    evidence = (form, _layouts(fields, ordered), *_day_order(ordered), length, *placed.evidence)
     profile = Profile(
         **vars(dialect),
         layouts=_labels(fields, ordered),
@@ -127,11 +156,16 @@ def _stamps(
         fields = scanner.fields()
         if not scanner.rows:
             raise UnreadableSource(f"{path} has no rows. Export it again.")
-        _refuse_short_years(fields)
-        return fields, possible_orders(fields, day_first)
+        return fields, orders_of(fields, day_first)
     except BadStamp as bad:
         given = f" day_first={day_first} was given." if day_first is not None else ""
         raise row_error(path, dialect, bad.row, bad.reason, f"Correct the line.{given}") from bad
+
+
+def orders_of(fields: Fields, day_first: bool | None) -> list[Ordered]:
+    """Return the day orders that stamps allow; raises `BadStamp`, see `possible_orders`."""
+    _refuse_short_years(fields)
+    return possible_orders(fields, day_first)
 
 
 def _refuse_short_years(fields: Fields) -> None:
