@@ -19,6 +19,8 @@ RATES = "CBOT Globex Rates"
 GRAINS = "CBOT Globex Grains"
 CRYPTO = "CME Globex Crypto"
 
+_NEW_YORK, _CHICAGO = "America/New_York", "America/Chicago"
+
 
 @dataclass(frozen=True)
 class Instrument:
@@ -35,6 +37,11 @@ class Instrument:
     """Name of the trading calendar; `closed.KNOWN` lists those whose closed hours are known."""
     negative_prices: bool = False
     """Whether a price of zero or below can be real."""
+
+    @property
+    def zone(self) -> str:
+        """The clock of its exchange: NYMEX and COMEX are in New York, CME and CBOT in Chicago."""
+        return _NEW_YORK if self.calendar == ENERGY_METALS else _CHICAGO
 
 
 _TABLE = (

@@ -8,7 +8,7 @@ finds one and says why, in the sentences of `evidence`; a user may override any 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast
 
 from jupyter_nq.errors import ConfigError
@@ -32,9 +32,14 @@ class Dialect:
     names: tuple[str, ...]
     """Every column of the file in its order, by the header's names, or `column 1 ...` without a header."""
     columns: Mapping[str, tuple[str, ...]]
-    """Canonical column -> the file's columns: two for a separate date and time, or for up and down volume."""
+    """Canonical column -> the file's columns: two for a separate date and time, or for up and down volume; and the
+    column `contract`, where there is one."""
     decimal: str
     """The decimal mark, `.` or `,`."""
+    price_scale: int = field(default=1, kw_only=True)
+    """What the file's prices are divided by: 1, or 10**9 for whole billionths."""
+    contract: str | None = field(default=None, kw_only=True)
+    """The symbol in the file's column `contract` whose rows are read; None reads all rows."""
 
 
 @dataclass(frozen=True)
