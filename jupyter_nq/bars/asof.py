@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from jupyter_nq.bars.columns import starts_of
 from jupyter_nq.bars.reading.stamps import Ints
-from jupyter_nq.bars.resample import starts_of
 from jupyter_nq.bars.sessions.availability import availability
 from jupyter_nq.errors import InvalidArgument
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from jupyter_nq.bars.columns import floats_of, starts_of, values_of
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.schema import BAR_SCHEMA, PRICES
 from jupyter_nq.bars.sessions.calendar import regular_hours, sessions
@@ -152,35 +153,6 @@ class Resampler:
         return pa.concat_tables([self._pending, new.select(self._pending.column_names)])
 
 
-def starts_of(table: pa.Table | pa.RecordBatch) -> Ints:
-    """Return the stamps of a table of bars, ns UTC, without a copy when they lie in one piece.
-
-    Raises
-    ------
-    InvalidArgument
-        There is no such column, or it is not UTC in nanoseconds, has nulls, or does not increase.
-    """
-    kind = BAR_SCHEMA.field("timestamp").type
-    if "timestamp" not in table.schema.names or table.schema.field("timestamp").type != kind:
-        raise InvalidArgument(f"the bars need a column 'timestamp' of type {kind}; they have {_listed(table)}.")
-    starts = column(table, "timestamp", np.int64)
-    back = np.flatnonzero(np.diff(starts) <= 0)
-    if len(back):
-        raise InvalidArgument(f"the stamps do not increase at row {int(back[0]) + 1:,}. Sort the bars by timestamp.")
-    return starts
-
-
-def column(table: pa.Table | pa.RecordBatch, name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """Return a fixed-width column as an array, without a copy when it lies in one piece; nulls are refused."""
-    chunked = table[name] if isinstance(table, pa.Table) else pa.chunked_array([table[name]])
-    if chunked.null_count:
-        raise InvalidArgument(f"the column {name!r} has {chunked.null_count:,} nulls. Remove these rows first.")
-    parts = [np.frombuffer(c.buffers()[1], dtype)[c.offset : c.offset + len(c)] for c in chunked.chunks if len(c)]
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate(parts) if parts else np.empty(0, dtype)
-
-
 def _rule(timeframe: str, minutes: int, calendar: str | None, hours: str, outside: str) -> _Rule:
     wanted = parse_timeframe(timeframe).minutes
     if hours not in HOURS:
@@ -261,12 +233,12 @@ def _aggregated(table: pa.Table, stamps: Ints) -> pa.Table:
         return BAR_SCHEMA.empty_table()
     first = np.concatenate([[0], np.flatnonzero(np.diff(stamps)) + 1])
     last = np.append(first[1:], len(stamps)) - 1
-    open_, high, low, close = (column(table, name, np.float64) for name in PRICES)
-    volume = column(table, "volume", np.int64)
+    open_, high, low, close = (floats_of(table, name) for name in PRICES)
+    volume = values_of(table, "volume", pa.int64(), np.dtype("i8"))
     if int(volume.max()) * len(volume) >= 2**63 and volume.astype(float).sum() >= 2.0**62:
         raise InvalidArgument("the volumes are too large to be added in 64 bits. Correct them.")
     if "flags" in table.column_names:
-        flags = np.bitwise_or.reduceat(column(table, "flags", np.uint32), first)
+        flags = np.bitwise_or.reduceat(values_of(table, "flags", pa.uint32(), np.dtype("u4")), first)
     else:
         flags = np.zeros(len(first), np.uint32)
     columns: Sequence[npt.NDArray[Any]] = (

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from jupyter_nq.bars.closed import EXCHANGE_ZONE
-from jupyter_nq.bars.features.tables import Floats
+from jupyter_nq.bars.columns import Floats
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.sessions.availability import availability
 from jupyter_nq.bars.sessions.calendar import Sessions, regular_hours, sessions

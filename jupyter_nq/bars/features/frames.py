@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from jupyter_nq.bars.features.tables import Floats, array, floats_of, starts_of
+from jupyter_nq.bars.columns import Floats, array, floats_of, starts_of
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.errors import InvalidArgument, UnsupportedData
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from jupyter_nq.bars.columns import Floats, array, floats_of, iso, starts_of
 from jupyter_nq.bars.compiled import Kernels
 from jupyter_nq.bars.features.catalogue import DEFAULT, DEFAULT_SESSION, Feature, parse_all
 from jupyter_nq.bars.features.clock import CLOCK_FEATURES, Clock
 from jupyter_nq.bars.features.steps import BLOCK_ROWS, SESSION, State, Step, Work, growth, log_growth, step_of
-from jupyter_nq.bars.features.tables import Floats, array, floats_of, iso, starts_of
 from jupyter_nq.bars.sessions.calendar import CALENDARS, regular_hours, sessions
 from jupyter_nq.errors import ConfigError, InvalidArgument, nearest
 

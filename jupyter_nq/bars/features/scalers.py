@@ -20,9 +20,9 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
 
+from jupyter_nq.bars.columns import Floats, iso
 from jupyter_nq.bars.features import pipeline
 from jupyter_nq.bars.features.frames import Data, column_of, float_names, names_of, stamps_of, with_columns
-from jupyter_nq.bars.features.tables import Floats, iso
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.errors import InvalidArgument, nearest
 

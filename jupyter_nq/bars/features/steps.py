@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from jupyter_nq.bars.columns import Floats
 from jupyter_nq.bars.features.catalogue import SERIES, Feature
-from jupyter_nq.bars.features.tables import Floats
 
 State = list[float]
 

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from jupyter_nq.bars.columns import starts_of
 from jupyter_nq.bars.reading.stamps import Ints
-from jupyter_nq.bars.resample import starts_of
 from jupyter_nq.bars.schema import BAR_SCHEMA, PRICES
 from jupyter_nq.bars.sessions.contracts import ROLLS_KEY, ContractRoll, described, rolls_of
 from jupyter_nq.errors import InvalidArgument, nearest

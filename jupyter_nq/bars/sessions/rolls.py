@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from jupyter_nq.bars.columns import starts_of
 from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.reading.stamps import Ints
-from jupyter_nq.bars.resample import starts_of
 from jupyter_nq.bars.sessions.calendar import sessions, year_of
 from jupyter_nq.errors import ConfigError
 

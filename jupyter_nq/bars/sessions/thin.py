@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jupyter_nq.bars.resample import starts_of
+from jupyter_nq.bars.columns import starts_of
 from jupyter_nq.bars.sessions.calendar import sessions
 
 COLLAPSED = 0.05

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from jupyter_nq.bars.columns import starts_of
 from jupyter_nq.bars.instruments import instrument
 from jupyter_nq.bars.reading.lenient import Bad
 from jupyter_nq.bars.reading.stamps import Ints
-from jupyter_nq.bars.resample import starts_of
 from jupyter_nq.bars.rules import BACKWARDS, MISSING_STAMP, NOT_FINITE, RULES, VOLUME, Action
 from jupyter_nq.bars.schema import BAR_SCHEMA, PRICES
 from jupyter_nq.bars.sessions.calendar import CALENDARS

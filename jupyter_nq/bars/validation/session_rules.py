@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from jupyter_nq.bars.columns import starts_of
 from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.reading.stamps import Ints
-from jupyter_nq.bars.resample import starts_of
 from jupyter_nq.bars.rules import CLOSED_HOURS, GAP, ROLL_JUMP, WRONG_CONTRACT
 from jupyter_nq.bars.sessions.completeness import Completeness
 from jupyter_nq.bars.sessions.rolls import Roll, roll_evidence

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_nq.bars import load_bars
+from jupyter_nq.bars.columns import floats_of, starts_of
 from jupyter_nq.bars.instruments import EQUITY, FX
-from jupyter_nq.bars.resample import Resampler, column, resample, starts_of
+from jupyter_nq.bars.resample import Resampler, resample
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.sessions.calendar import sessions
 from jupyter_nq.errors import ConfigError, InvalidArgument
@@ -168,7 +169,7 @@ def test_the_sign_of_zero_does_not_depend_on_batches() -> None:
         zeros = pa.array(random.choice([0.0, -0.0], table.num_rows))
         table = table.set_column(table.schema.get_field_index(name), BAR_SCHEMA.field(name), zeros)
     found = resample(table, "4h", minutes=1, calendar=EQUITY)
-    assert not np.signbit(np.concatenate([column(found, name, np.float64) for name in ("high", "low")])).any()
+    assert not np.signbit(np.concatenate([floats_of(found, name) for name in ("high", "low")])).any()
 
 
 def test_regular_hours() -> None:
@@ -220,7 +221,7 @@ def test_refusals() -> None:
         resample(table, "1h", minutes=30, calendar=FX, hours="rth")
     with pytest.raises(InvalidArgument, match="no column volume; they have"):
         resample(table.drop_columns(["volume"]), "1h", minutes=30, calendar=EQUITY)
-    with pytest.raises(InvalidArgument, match=r"need a column 'timestamp' of type timestamp\[ns, tz=UTC\]"):
+    with pytest.raises(InvalidArgument, match="no column 'timestamp'; they have open"):
         starts_of(table.drop_columns(["timestamp"]))
     sunday = bars_at(np.array([ns(2024, 11, 3, 12), ns(2024, 11, 3, 12, 30)]))
     with pytest.raises(InvalidArgument, match=r"2 of 2 bars start outside .* row 0 \(2024-11-03 17:00:00 UTC\), row 1"):

@@ -31,10 +31,10 @@ def floats_of(table: pa.Table, name: str) -> Floats:
     InvalidArgument
         There is no such column, it has nulls, or values that float64 cannot hold.
     """
-    return _values(table, name, pa.float64(), np.dtype("f8"))
+    return values_of(table, name, pa.float64(), np.dtype("f8"))
 
 
-def starts_of(table: pa.Table) -> Ints:
+def starts_of(table: pa.Table | pa.RecordBatch) -> Ints:
     """Return the starts of bars, ns UTC.
 
     Raises
@@ -48,7 +48,7 @@ def starts_of(table: pa.Table) -> Ints:
         raise InvalidArgument(
             f"column 'timestamp' is {kind}, not a time with a zone. Localise it, for example to 'UTC'."
         )
-    starts: Ints = _values(table, "timestamp", _STAMP, np.dtype("i8"))
+    starts: Ints = values_of(table, "timestamp", _STAMP, np.dtype("i8"))
     wrong = np.flatnonzero(starts[1:] <= starts[:-1])
     if len(wrong):
         row = int(wrong[0]) + 1
@@ -69,10 +69,17 @@ def iso(nanos: np.int64 | int) -> str:
     return datetime.fromtimestamp(int(nanos) // _NS, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _values(table: pa.Table, name: str, kind: pa.DataType, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    if name not in table.column_names:
-        raise InvalidArgument(f"the bars have no column {name!r}; they have {', '.join(table.column_names)}.")
-    column = table[name]
+def values_of(table: pa.Table | pa.RecordBatch, name: str, kind: pa.DataType, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return a column in a type of fixed width; a view when it is of that type already and one piece.
+
+    Raises
+    ------
+    InvalidArgument
+        There is no such column, it has nulls, or values that the type cannot hold.
+    """
+    if name not in table.schema.names:
+        raise InvalidArgument(f"the bars have no column {name!r}; they have {', '.join(table.schema.names)}.")
+    column = table[name] if isinstance(table, pa.Table) else pa.chunked_array([table[name]])
     if column.null_count:
         raise InvalidArgument(f"column {name!r} has {column.null_count:,} nulls. Fill or remove them first.")
     try:
