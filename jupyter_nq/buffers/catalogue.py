@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jupyter_nq.buffers import layout, platform
-from jupyter_nq.buffers.directory import open_directory
+from jupyter_nq.buffers.directory import NOTES, open_directory
 from jupyter_nq.buffers.locks import is_current, try_flock
 from jupyter_nq.buffers.names import check_name, is_object_id
 from jupyter_nq.buffers.objects import Damaged, ObjectInfo, header_words, open_object, read_info
@@ -34,6 +34,7 @@ class Catalogue:
         self.path = Path(os.path.abspath(path))
         self.epoch = open_directory(self.path, create=create).epoch
         self._obj, self._tmp, self._names = (self.path / part for part in ("obj", "tmp", "names"))
+        self._notes = self.path / NOTES
         self._in_memory = platform.is_in_memory(os.stat(self.path).st_dev)
 
     def __repr__(self) -> str:
@@ -147,20 +148,37 @@ class Catalogue:
     def collect(self, object_id: str) -> bool:
         """Remove an object that nobody maps and give its memory back; False while somebody holds it.
 
-        An object that is not there counts as removed.
+        An object that is not there counts as removed. Its note goes with it.
         """
-        return _remove_if_free(self._object_path(object_id)) is not False
+        gone = _remove_if_free(self._object_path(object_id)) is not False
+        if gone:
+            self._forget(object_id)
+        return gone
 
     def sweep(self) -> list[Path]:
         """Remove what dead processes left, and return it.
 
         That is: files in `tmp/` that nobody has locked, links there that another process did not get into place,
-        and objects that were sealed but not published by a process that is gone. Only the coordinator (or whoever
-        knows that there is none) may call it.
+        objects that were sealed but not published by a process that is gone, and notes of objects that are. Only the
+        coordinator (or whoever knows that there is none) may call it.
         """
         removed = [path for path in _entries(self._tmp) if _remove_orphan(path)]
         unpublished = [i for i in self.scan() if i.version == 0 and not platform.process_is_alive(i.owner_pid)]
-        return removed + [self._object_path(i.id) for i in unpublished if self.collect(i.id)]
+        removed += [self._object_path(i.id) for i in unpublished if self.collect(i.id)]
+        return removed + self.sweep_notes()
+
+    def sweep_notes(self) -> list[Path]:
+        """Remove the notes of objects that are gone, and return them."""
+        notes = _entries(self._notes) if self._notes.is_dir() else []
+        orphans = [path for path in notes if not self.exists(path.name)]
+        for path in orphans:
+            self._forget(path.name)
+        return orphans
+
+    def _forget(self, object_id: str) -> None:
+        path = self._notes / object_id
+        with refused(path):
+            path.unlink(missing_ok=True)
 
     # -- files -----------------------------------------------------------------------------------
     def _object_path(self, object_id: str) -> Path:

@@ -18,6 +18,7 @@ from jupyter_nq.errors import StoreError
 
 MARKER = "store.json"
 SOCKET = "ctl.sock"
+NOTES = "notes"
 MAGIC = "jupyter-nq"
 _PARTS = ("tmp", "obj", "names")
 _SOCKET_PATH_BYTES = 107  # AF_UNIX keeps the path in 108 bytes, the last one zero

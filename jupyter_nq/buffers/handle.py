@@ -130,6 +130,10 @@ class Handle:
         """
         return self._store.verify(self.info.id)
 
+    def note(self) -> bytes | None:
+        """Return the note of the object as it is now, None when it has none: see `Store.annotate`."""
+        return self._store.annotation(self.info.id)
+
     def on_release(self, callback: Callable[[], object]) -> weakref.finalize[Any, Any]:
         """Call `callback` when the handle and the last view are gone, and with them the lease."""
         finalizer = weakref.finalize(self.mapping(), callback)

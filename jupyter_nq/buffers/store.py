@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jupyter_nq.buffers import digests, layout, locks, soundness
+from jupyter_nq.buffers import digests, layout, locks, notes, soundness
 from jupyter_nq.buffers.appending import append_rows, chain, conform, mapped_lanes
 from jupyter_nq.buffers.catalogue import Catalogue
 from jupyter_nq.buffers.handle import Handle, MappedFile, map_locked
@@ -162,7 +162,25 @@ class Store(Catalogue):
             with refused(path):
                 return digests.verify_object(fd, static, changing)
 
+    def annotate(self, object_id: str, note: bytes) -> None:
+        """Replace the note of an object: what is to be known of its newest rows, beside what its header says.
+
+        Raises
+        ------
+        UnknownDataset
+            There is no such object.
+        StoreFull, UnsupportedData
+            There is no room, or the note is longer than 1 MiB; the note before stays.
+        """
+        if not self.exists(object_id):
+            raise self._dropped(object_id)
+        notes.write_note(self._notes, self._tmp, object_id, note)
+
     # -- reading ---------------------------------------------------------------------------------
+    def annotation(self, object_id: str) -> bytes | None:
+        """Return the note of an object, None when it has none; a damaged one is none."""
+        return notes.read_note(self._notes, self._object_path(object_id).name)
+
     def open(self, name: str, *, version: int | None = None, private: bool = False) -> Handle:
         """Map the newest object of a dataset and hold it until the last view is gone.
 

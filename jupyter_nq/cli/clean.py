@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jupyter_nq.buffers import Store
-from jupyter_nq.buffers.directory import MARKER, SOCKET
+from jupyter_nq.buffers.directory import MARKER, NOTES, SOCKET
 from jupyter_nq.buffers.locks import try_flock
 from jupyter_nq.buffers.names import is_object_id
 from jupyter_nq.buffers.platform import process_is_alive
@@ -36,7 +36,7 @@ from jupyter_nq.coordinator.drops import DROPS_NAME, Drops
 from jupyter_nq.errors import StoreError
 from jupyter_nq.sizes import size
 
-_PARTS = ("tmp", "obj", "names", DROPS_NAME)
+_PARTS = ("tmp", "obj", "names", NOTES, DROPS_NAME)
 _OWN = frozenset({*_PARTS, MARKER, SOCKET, LOCK_NAME, POLICY_NAME, f".{POLICY_NAME}"})
 
 
@@ -207,6 +207,7 @@ def _directory(store: Store, outcome: Outcome, really: bool, keep: bool) -> None
         return
     for name in store.names():
         store.unlink(name)
+    store.sweep_notes()
     try:
         for record in Drops(path).read().items():
             Drops(path).forget(*record)
