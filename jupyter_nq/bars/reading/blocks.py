@@ -70,10 +70,10 @@ def _blocks(
     path: Path, table: Dialect, roles: Sequence[str], block_bytes: int
 ) -> Iterator[tuple[pa.RecordBatch, float]]:
     """Yield (block, share of the file read); apart from `read_blocks` so that only the file's errors are caught."""
-    types = {name: _TYPES.get(role, pa.float64()) for role in roles for name in _ids(table, role)}
+    types = column_types(table, roles)
     rows = 0
     try:
-        with reading(path), arrow_file(path) as file, _open(file, table, types, block_bytes) as batches:
+        with reading(path), arrow_file(path) as file, open_table(file, table, types, block_bytes) as batches:
             size = None if isinstance(file, pa.PythonFile) else max(file.size(), 1)
             for batch in batches:
                 yield batch, min(file.tell() / size, 1.0) if size else 1.0
@@ -85,14 +85,20 @@ def _blocks(
 _TYPES = {"timestamp": pa.string(), "volume": pa.string()}
 
 
-def _ids(table: Dialect, role: str) -> list[str]:
-    """The names that columns have inside Arrow: by place, because a header may repeat a name."""
-    return [f"c{table.names.index(name)}" for name in table.columns[role]]
+def column_types(table: Dialect, roles: Sequence[str]) -> dict[str, pa.DataType]:
+    """Return the type in which Arrow reads each column of some roles, by the column's name inside Arrow.
+
+    These names say the place, because a header may repeat a name.
+    """
+    return {
+        f"c{table.names.index(name)}": _TYPES.get(role, pa.float64()) for role in roles for name in table.columns[role]
+    }
 
 
-def _open(
+def open_table(
     file: pa.NativeFile, table: Dialect, types: Mapping[str, pa.DataType], block_bytes: int
 ) -> pa.RecordBatchReader:
+    """Open the lines of a table, behind its header, as blocks of the columns in `types`, in that order."""
     return pacsv.open_csv(
         file,
         read_options=pacsv.ReadOptions(

@@ -21,10 +21,9 @@ import pyarrow as pa
 from jupyter_nq.bars.closed import cut_short, phases
 from jupyter_nq.bars.profile import ROLES, Profile
 from jupyter_nq.bars.reading.blocks import (
-    _TYPES,
-    _ids,
-    _open,
+    column_types,
     fault,
+    open_table,
     read_blocks,
     reading,
     row_error,
@@ -33,7 +32,7 @@ from jupyter_nq.bars.reading.blocks import (
 from jupyter_nq.bars.reading.carried import Columns, Placer, UnknownLayout, scanned
 from jupyter_nq.bars.reading.disorder import Disorder
 from jupyter_nq.bars.reading.ranges import MARGIN_SECONDS, Part, part_of, rows_before, sampled_readings
-from jupyter_nq.bars.reading.reader import _array, _numbers, _stamp_error
+from jupyter_nq.bars.reading.reader import array_of, checked_numbers, stamp_error
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints
 from jupyter_nq.bars.rules import flags_of
 from jupyter_nq.bars.schema import BAR_SCHEMA
@@ -103,7 +102,7 @@ def batches(blocks: Iterator[Columns], rows: int) -> Iterator[pa.RecordBatch]:
 
 
 def _record_batch(columns: Columns) -> pa.RecordBatch:
-    arrays = [_array(column, field.type) for column, field in zip(columns, BAR_SCHEMA, strict=True)]
+    arrays = [array_of(column, field.type) for column, field in zip(columns, BAR_SCHEMA, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=BAR_SCHEMA)
 
 
@@ -158,13 +157,13 @@ class _Source:
             yield from read_blocks(self.path, self.profile, ROLES, block_bytes=self.block_bytes)
             return
         first, stop = self.part.first, self.part.stop
-        types = {name: _TYPES.get(role, pa.float64()) for role in ROLES for name in _ids(self.profile, role)}
+        types = column_types(self.profile, ROLES)
         part = replace(self.profile, skip_lines=0)
         try:
             with (
                 reading(self.path),
                 pa.OSFile(os.fspath(self.path), "rb") as file,
-                _open(file.get_stream(first, stop - first), part, types, self.block_bytes) as batches,
+                open_table(file.get_stream(first, stop - first), part, types, self.block_bytes) as batches,
             ):
                 yield from batches
         except pa.ArrowInvalid as exc:
@@ -181,15 +180,15 @@ class _Source:
             return scanned(stamps_of(batch, len(self.profile.columns["timestamp"])))
         except BadStamp as bad:
             found = BadStamp(self._row(before + bad.row), bad.reason)
-            raise _stamp_error(self.path, self.profile, self._row(before), found) from bad
+            raise stamp_error(self.path, self.profile, self._row(before), found) from bad
 
     def _numbers(self, batch: pa.RecordBatch, before: int) -> list[Any]:
         try:
-            return _numbers(self.path, self.profile, batch, before)
+            return checked_numbers(self.path, self.profile, batch, before)
         except UnreadableSource:
             if self.part is None:
                 raise
-            return _numbers(self.path, self.profile, batch, self._row(before))
+            return checked_numbers(self.path, self.profile, batch, self._row(before))
 
     def _placed(self, placer: Placer, fields: Fields, numbers: Columns) -> tuple[Ints, Columns]:
         try:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.blocks import data_lines, lines_of
-from jupyter_nq.bars.reading.reader import _iso
+from jupyter_nq.bars.reading.reader import iso
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.errors import UnreadableSource
 
@@ -52,8 +52,8 @@ class Disorder:
         """Return the error; `first_row` is the number in the file of the first row looked at."""
         numbered = lines_of(path, profile, [first_row + row for row, _, _ in self._named])
         named = [
-            f"line {number} ({_iso(after)}) {'repeats' if before == after else 'goes back behind'} the line before it "
-            f"({_iso(before)}): {text[:80]!r}"
+            f"line {number} ({iso(after)}) {'repeats' if before == after else 'goes back behind'} the line before it "
+            f"({iso(before)}): {text[:80]!r}"
             for (_, before, after), (number, text) in zip(self._named, numbered, strict=True)
         ]
         return UnreadableSource(

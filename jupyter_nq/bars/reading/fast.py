@@ -29,7 +29,7 @@ import pyarrow as pa
 from jupyter_nq.bars.compiled import Kernels, installed
 from jupyter_nq.bars.profile import ROLES, Dialect
 from jupyter_nq.bars.reading import kernels as codes
-from jupyter_nq.bars.reading.blocks import _TYPES, Progress, _ids, _open, stamps_of
+from jupyter_nq.bars.reading.blocks import Progress, column_types, open_table, stamps_of
 from jupyter_nq.bars.reading.reader import numbers_of
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Layout, StampScanner
 
@@ -194,10 +194,10 @@ class _Reader:
         text = scratch.bytes[:length]
         if (text == ord('"')).any() or (start and text[:3].tobytes() == _BOM):
             raise _Unsuitable  # a cell may go on in the next block; Arrow drops such bytes at a beginning
-        types = {name: _TYPES.get(role, pa.float64()) for role in self._roles for name in _ids(self._table, role)}
+        types = column_types(self._table, self._roles)
         try:
             source = pa.BufferReader(pa.py_buffer(text))
-            with _open(source, replace(self._table, skip_lines=0), types, length + 1) as batches:
+            with open_table(source, replace(self._table, skip_lines=0), types, length + 1) as batches:
                 batch = batches.read_all().combine_chunks().to_batches()
             return scratch.take(batch, self._table, self._roles)
         except (pa.ArrowException, BadStamp) as exc:

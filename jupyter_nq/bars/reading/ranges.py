@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.bars.profile import Profile
-from jupyter_nq.bars.reading.blocks import _open, reading, stamps_of
+from jupyter_nq.bars.reading.blocks import open_table, reading, stamps_of
 from jupyter_nq.bars.reading.carried import clock_seconds, scanned
 from jupyter_nq.bars.reading.stamps import BadStamp, Ints, Layout
 
@@ -156,7 +156,7 @@ def _readings(lines: bytes, profile: Profile) -> Ints:
     names = profile.columns["timestamp"]
     types = {f"c{profile.names.index(name)}": pa.string() for name in names}
     try:
-        with _open(pa.BufferReader(lines), replace(profile, skip_lines=0), types, len(lines) + 1) as batches:
+        with open_table(pa.BufferReader(lines), replace(profile, skip_lines=0), types, len(lines) + 1) as batches:
             batch = batches.read_all().combine_chunks().to_batches()[0]
         fields = scanned(stamps_of(batch, len(names)))
         local = clock_seconds(profile, fields)

@@ -80,8 +80,8 @@ def _read_generally(path: Path, profile: Profile, block_bytes: int, progress: Pr
         try:
             scanner.add(stamps_of(batch, stamp_columns))
         except BadStamp as bad:
-            raise _stamp_error(path, profile, before, bad) from bad
-        for collected, column in zip(parts, _numbers(path, profile, batch, before), strict=True):
+            raise stamp_error(path, profile, before, bad) from bad
+        for collected, column in zip(parts, checked_numbers(path, profile, batch, before), strict=True):
             collected.append(column)
     if not scanner.rows:
         raise UnreadableSource(f"{path} has no rows. Export it again.")
@@ -96,13 +96,13 @@ def _whole(path: Path, profile: Profile, fields: Fields, columns: list[npt.NDArr
     return _table(_timestamps(path, profile, fields), columns, flags_of(columns[:4], columns[4], profile))
 
 
-def _stamp_error(path: Path, profile: Profile, first_row: int, bad: BadStamp) -> UnreadableSource:
+def stamp_error(path: Path, profile: Profile, first_row: int, bad: BadStamp) -> UnreadableSource:
     """Return the error of a bad stamp, or of a bad number above it in the same block."""
     number = fault(path, profile, first_row, ROLES, stop_row=bad.row)
     return number or row_error(path, profile, bad.row, bad.reason)
 
 
-def _numbers(path: Path, profile: Profile, batch: pa.RecordBatch, before: int) -> list[npt.NDArray[Any]]:
+def checked_numbers(path: Path, profile: Profile, batch: pa.RecordBatch, before: int) -> list[npt.NDArray[Any]]:
     """Return open, high, low, close, volume of a block."""
     numbers = numbers_of(batch, len(profile.columns["timestamp"]))
     if numbers is not None:
@@ -172,7 +172,7 @@ def _check_increasing(path: Path, profile: Profile, starts: Ints) -> None:
     for row, (number, text) in zip(shown, lines_of(path, profile, [row + 1 for row in shown]), strict=True):
         what = "repeats" if starts[row + 1] == starts[row] else "goes back behind"
         named.append(
-            f"line {number} ({_iso(starts[row + 1])}) {what} the line before it ({_iso(starts[row])}): {text[:80]!r}"
+            f"line {number} ({iso(starts[row + 1])}) {what} the line before it ({iso(starts[row])}): {text[:80]!r}"
         )
     raise UnreadableSource(
         f"{path}: the stamps do not strictly increase in {len(wrong):,} of {len(starts):,} rows. {'; '.join(named)}. "
@@ -189,16 +189,17 @@ def _remedy(path: Path, profile: Profile, starts: Ints, wrong: Ints) -> str:
     return "Sort the file and remove what is there twice, or pass day_first=, tz= if the reading is wrong."
 
 
-def _iso(nanos: np.int64) -> str:
+def iso(nanos: np.int64) -> str:
+    """Return an instant, ns since the epoch, to the second."""
     return datetime.fromtimestamp(int(nanos) // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _table(starts: Ints, columns: list[npt.NDArray[Any]], flags: npt.NDArray[np.uint32]) -> pa.Table:
     values = zip([starts, *columns, flags], BAR_SCHEMA, strict=True)
-    arrays = [_array(column, field.type) for column, field in values]
+    arrays = [array_of(column, field.type) for column, field in values]
     return pa.Table.from_arrays(arrays, schema=BAR_SCHEMA)
 
 
-def _array(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
+def array_of(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
     """Return a column over the same memory; `pa.array` would import pandas for it."""
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
