@@ -162,4 +162,4 @@ def _has_form(known: Vendor, table: Dialect) -> bool:
     if table.header:
         return known.header is not False and known.marks <= {name.strip("<>\"' ").lower() for name in table.names}
     places = known.by_place.get(len(table.names), ())
-    return known.header is not True and places.count("timestamp") == len(table.columns["timestamp"])
+    return places.count("timestamp") == len(table.columns["timestamp"])

@@ -1,33 +1,22 @@
-"""The table's form, from the first 64 KiB: delimiter, header, decimal mark, which column is what.
-
-Vendors misspell and rename columns (`Llow`, `Last`), split the stamp into Date and Time, and split
-the volume into Up and Down. The first alias that fits wins, and a name that fits twice is refused.
-"""
+"""The table's form, from the first 64 KiB: delimiter, header, columns, decimal mark, scale of prices."""
 
 from __future__ import annotations
 
 import csv
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from jupyter_nq.bars.profile import Dialect
+from jupyter_nq.bars.answers import Answers
+from jupyter_nq.bars.profile import ROLES, Dialect
 from jupyter_nq.bars.reading.opening import check_file, opened
-from jupyter_nq.errors import SourceNotFound, UnreadableSource
+from jupyter_nq.bars.sniffing.columns import by_name, by_place, contract_column
+from jupyter_nq.bars.vendors import VENDORS, lookalikes
+from jupyter_nq.errors import InvalidArgument, SourceNotFound, UnreadableSource
 
 HEAD_BYTES = 64 << 10  # 64 KiB
 DELIMITERS = (",", ";", "\t", "|")
-
-ALIASES: Mapping[str, tuple[str, ...]] = {
-    "timestamp": ("timestamp", "datetime", "date time", "date_time", "dateandtime", "ts", "ts_event", "bar time"),
-    "open": ("open", "o", "open price"),
-    "high": ("high", "h", "hi", "high price"),
-    "low": ("low", "llow", "l", "lo", "low price"),
-    "close": ("close", "last", "c", "close price"),
-    "volume": ("volume", "vol", "v", "vol.", "total volume"),
-}
-_DATE, _TIME = ("date", "day"), ("time", "hour")
-_UP, _DOWN = "up", "down"
 
 _MAGIC = {
     b"PK\x03\x04": "a zip archive or a spreadsheet",
@@ -38,6 +27,9 @@ _MAGIC = {
 }
 _STAMP_START = re.compile(r"\s*(\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}|\d{8}( \d{3,6})?\s*$|\d{9,19}\s*$)")
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
+_WHOLE = re.compile(r"[+-]?\d+")
+_LEAST_SCALED = 10**8  # a tenth of a point in billionths, and more than any future costs
+_FEWEST = 5  # columns: a stamp and four prices
 
 
 def read_head(path: Path) -> str:
@@ -78,30 +70,57 @@ def read_head(path: Path) -> str:
         raise UnreadableSource(f"{path}, line {line}: the text is not UTF-8. Save the file as UTF-8.") from exc
 
 
-def detect_dialect(path: Path) -> Dialect:
-    """Return the form of the table in `path`.
+def detect_dialect(path: Path, said: Answers | None = None) -> Dialect:
+    """Return the form of the table in `path`; what `said` answers is taken for given.
 
     Raises
     ------
     SourceNotFound, UnreadableSource
         As `read_head`; or no delimiter splits the lines, or a needed column is missing or doubtful.
+    InvalidArgument
+        The file contradicts an answer.
     """
+    said = said or Answers()
     lines = [(number, line) for number, line in enumerate(read_head(path).splitlines()) if line]
-    delimiter = _delimiter(path, [line for _, line in lines[:50]])
+    delimiter = said.delimiter or _delimiter(path, [line for _, line in lines[:50]])
+    _check_delimiter(path, delimiter, lines[0][1], said)
     number, first = lines[0]
     cells = [cell.strip() for cell in _split(first, delimiter)]
-    header = not any(_STAMP_START.match(cell) for cell in cells)
-    if header:
-        names = tuple(cells)
-        columns = _by_names(path, names)
-    else:
-        names = tuple(f"column {i}" for i in range(1, len(cells) + 1))
-        columns = _by_position(path, names, first)
+    header = not any(_STAMP_START.match(cell) for cell in cells) if said.header is None else said.header
     if header and len(lines) < 2:
         raise UnreadableSource(f"{path} has a header and no rows. Export it again.")
-    sample = [_split(line, delimiter) for _, line in (lines[1:51] if header else lines[:50])]
-    decimal = _decimal(sample, names, columns) if delimiter != "," else "."
-    return Dialect(delimiter, header, number + 1 if header else number, names, columns, decimal)
+    rows = [_split(line, delimiter) for _, line in (lines[1:51] if header else lines[:50])]
+    names = tuple(cells) if header else tuple(f"column {i}" for i in range(1, len(cells) + 1))
+    columns = (by_name if header else by_place)(path, names, rows, said)
+    columns |= contract_column(path, names, said)
+    decimal = said.decimal or (_decimal(rows, names, columns) if delimiter != "," else ".")
+    table = Dialect(delimiter, header, number + 1 if header else number, names, columns, decimal)
+    return replace(table, price_scale=said.price_scale or _price_scale(table, rows, said))
+
+
+def _check_delimiter(path: Path, delimiter: str, line: str, said: Answers) -> None:
+    """Refuse answers that the first line contradicts."""
+    if said.delimiter and len(_split(line, delimiter)) < _FEWEST:
+        raise InvalidArgument(
+            f"{path}, line 1: {line[:80]!r} is not a row with {delimiter!r} between columns, as {said.called} says."
+        )
+    if not said.delimiter and said.vendor and delimiter not in said.vendor.delimiters:
+        raise InvalidArgument(
+            f"{path} has {delimiter!r} between columns; files of {said.vendor.title} have "
+            f"{' or '.join(map(repr, said.vendor.delimiters))}. {said.called} does not fit the file."
+        )
+
+
+def _price_scale(table: Dialect, rows: Sequence[Sequence[str]], said: Answers) -> int:
+    """Return 10**9 for whole-numbered prices of Databento, which writes billionths unless told otherwise."""
+    databento = VENDORS["databento"]
+    if said.vendor not in (None, databento):
+        return said.vendor.price_scale if said.vendor else 1
+    if said.vendor is None and databento not in lookalikes(table, ()):
+        return 1
+    cells = _prices(rows, table.names, table.columns)
+    whole = all(_WHOLE.fullmatch(cell.strip()) for cell in cells)
+    return databento.price_scale if whole and max(map(abs, map(int, cells)), default=0) >= _LEAST_SCALED else 1
 
 
 def _split(line: str, delimiter: str) -> list[str]:
@@ -116,7 +135,7 @@ def _delimiter(path: Path, lines: Sequence[str]) -> str:
         usual = max(set(widths), key=widths.count)
         if usual > most and widths.count(usual) * 2 > len(widths):
             best, most = candidate, usual
-    if most < 5:
+    if most < _FEWEST:
         raise UnreadableSource(
             f"{path}, line 1: {lines[0][:80]!r} is not a row of a table of bars. It needs at least a stamp and four "
             "prices, separated by a comma, semicolon, tab or bar."
@@ -124,57 +143,11 @@ def _delimiter(path: Path, lines: Sequence[str]) -> str:
     return best
 
 
-def _by_names(path: Path, names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    plain = [name.strip().strip("<>\"'").lower() for name in names]
-
-    bar = _end_of_bar(plain)
-
-    def find(*aliases: str) -> str | None:
-        for alias in aliases:
-            if alias in plain[:bar] and plain.count(alias) - plain[:bar].count(alias):
-                return names[plain.index(alias)]  # the second is a study's, as Sierra Chart exports it
-            if plain.count(alias) > 1:
-                raise UnreadableSource(f"{path}: the header names {alias!r} twice. Rename the one that is not meant.")
-            if alias in plain:
-                return names[plain.index(alias)]
-        return None
-
-    found: dict[str, tuple[str, ...]] = {
-        role: (name,) for role, aliases in ALIASES.items() if (name := find(*aliases)) is not None
-    }
-    if "timestamp" not in found:
-        parts = tuple(name for name in (find(*_DATE), find(*_TIME)) if name is not None)
-        found |= {"timestamp": parts} if parts else {}
-    if "volume" not in found and (up := find(_UP)) and (down := find(_DOWN)):
-        found["volume"] = (up, down)
-    missing = [role for role in ALIASES if role not in found]
-    if missing:
-        raise UnreadableSource(
-            f"{path}: the header {', '.join(names)!r} has no column for {' and '.join(missing)}. Rename the columns; "
-            f"understood are {', '.join('/'.join(ALIASES[role][:3]) for role in missing)}."
-        )
-    return {role: found[role] for role in ALIASES}
-
-
-def _end_of_bar(plain: Sequence[str]) -> int:
-    """Return the columns up to the first volume, when all prices stand among them and no name does twice, else 0."""
-    volume = next((i for i, name in enumerate(plain) if name in ALIASES["volume"]), -1)
-    first = plain[: volume + 1]
-    whole = all(any(name in ALIASES[role] for name in first) for role in ("open", "high", "low", "close"))
-    return volume + 1 if whole and len(set(first)) == len(first) else 0
-
-
-def _by_position(path: Path, names: tuple[str, ...], line: str) -> dict[str, tuple[str, ...]]:
-    if len(names) not in (6, 7):
-        raise UnreadableSource(
-            f"{path}, line 1: {line[:80]!r} has no header and {len(names)} columns. Without a header a row is stamp, "
-            "open, high, low, close, volume (the stamp in one column or two): add a header."
-        )
-    stamp, rest = names[:-5], names[-5:]
-    return {"timestamp": stamp} | {role: (name,) for role, name in zip(list(ALIASES)[1:], rest, strict=True)}
-
-
-def _decimal(sample: Sequence[Sequence[str]], names: Sequence[str], columns: Mapping[str, tuple[str, ...]]) -> str:
-    prices = [names.index(columns[role][0]) for role in ("open", "high", "low", "close")]
-    cells = [row[i] for row in sample for i in prices if i < len(row)]
+def _decimal(rows: Sequence[Sequence[str]], names: Sequence[str], columns: Mapping[str, tuple[str, ...]]) -> str:
+    cells = _prices(rows, names, columns)
     return "," if any(_COMMA_NUMBER.fullmatch(cell.strip()) for cell in cells) else "."
+
+
+def _prices(rows: Sequence[Sequence[str]], names: Sequence[str], columns: Mapping[str, tuple[str, ...]]) -> list[str]:
+    places = [names.index(columns[role][0]) for role in ROLES[1:5]]
+    return [row[place] for row in rows for place in places if place < len(row)]
