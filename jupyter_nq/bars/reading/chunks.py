@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,12 @@ from jupyter_nq.bars.reading.blocks import (
     open_table,
     read_blocks,
     reading,
-    row_error,
     stamps_of,
 )
-from jupyter_nq.bars.reading.carried import Columns, Placer, UnknownLayout, scanned
+from jupyter_nq.bars.reading.carried import Columns, Placer, scanned
 from jupyter_nq.bars.reading.disorder import Disorder
 from jupyter_nq.bars.reading.ranges import MARGIN_SECONDS, Part, part_of, rows_before, sampled_readings
-from jupyter_nq.bars.reading.reader import array_of, checked_numbers, stamp_error
+from jupyter_nq.bars.reading.reader import array_of, checked_numbers, misplaced, stamp_error
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints
 from jupyter_nq.bars.rules import flags_of
 from jupyter_nq.bars.schema import BAR_SCHEMA
@@ -120,7 +119,7 @@ class _Source:
     def blocks(self) -> Iterator[Columns]:
         """Yield the columns of `BAR_SCHEMA`, block by block, of the rows in the span."""
         profile = self.profile
-        phase = _phase(self) if cut_short(profile.edge, profile.minutes, profile.calendar) else None
+        phase = _grid(self).phase if cut_short(profile.edge, profile.minutes, profile.calendar) else None
         placer, order = self._placer(phase), Disorder()
         for batch in self._read():
             before = placer.rows
@@ -206,10 +205,7 @@ class _Source:
             raise self._misplaced(bad) from bad
 
     def _misplaced(self, bad: BadStamp) -> UnreadableSource:
-        remedy = "Correct the line, or pass the tz= of the clock that wrote it."
-        if isinstance(bad, UnknownLayout):
-            remedy = "Detect the profile again."
-        return row_error(self.path, self.profile, self._row(bad.row), bad.reason, remedy)
+        return misplaced(self.path, self.profile, self._row(bad.row), bad)
 
     def _in_span(self, starts: Ints, columns: Columns) -> Iterator[Columns]:
         """Yield the rows in the span, if any."""
@@ -220,21 +216,38 @@ class _Source:
             yield [*found, flags_of(found[1:5], found[5], self.profile)]
 
 
-def _phase(source: _Source) -> int:
-    """Return where the grid of the bars lies that most stamps of a file are on, as `closed.phases` counts it.
+@dataclass(frozen=True)
+class Grid:
+    """Where the grid of the bars lies that most stamps of a file are on."""
+
+    phase: int
+    """As `closed.phases` counts it."""
+    lead: float
+    """By what share of all stamps it has more of them than the next one."""
+
+
+def grid_of(path: Path, profile: Profile, block_bytes: int = CHUNK_BLOCK_BYTES) -> Grid:
+    """Return the grid of a file of end stamps.
 
     All stamps are counted, or of a large file some from all over it, when they leave no doubt.
     """
+    return _grid(_Source(path, profile, block_bytes, None, None))
+
+
+def _grid(source: _Source) -> Grid:
     minutes, tz = source.profile.minutes, source.profile.tz
     counts: Counter[int] = Counter()
     for local in sampled_readings(source.path, source.profile):
         zone = steps(tz, int(local.min()), int(local.max()))
         counts.update(phases(local - zone.at_utc(local), minutes).tolist())
-    if counts and max(counts.values()) >= _CLEAR * counts.total():
-        return counts.most_common(1)[0][0]
-    counts.clear()
-    for utc in source.readings():
-        if len(utc):
-            values, times = np.unique(phases(utc, minutes), return_counts=True)
-            counts.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
-    return min(counts, key=lambda phase: (-counts[phase], phase), default=0)
+    if not counts or max(counts.values()) < _CLEAR * counts.total():
+        counts.clear()
+        for utc in source.readings():
+            if len(utc):
+                values, times = np.unique(phases(utc, minutes), return_counts=True)
+                counts.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
+    ranked = sorted(counts, key=lambda phase: (-counts[phase], phase))
+    if not ranked:
+        return Grid(0, 0.0)
+    second = counts[ranked[1]] if len(ranked) > 1 else 0
+    return Grid(ranked[0], (counts[ranked[0]] - second) / counts.total())

@@ -28,7 +28,7 @@ _PLACES = 64  # where stamps of a large file are sampled
 _SAMPLE = 64 << 10  # 64 KiB
 
 
-class _Unsearchable(Exception):
+class Unsearchable(Exception):
     """A line whose stamp cannot be read."""
 
 
@@ -52,32 +52,32 @@ def part_of(path: Path, profile: Profile, start_ns: int | None, end_ns: int | No
     The stamps of the file are taken to increase. None is also the answer for a file that cannot be searched: a
     probe met a line that is no row, the file is not plain text, or its rows need more than to be parsed.
     """
-    if _worked_on(profile):
+    if worked_on(profile):
         return None
     with reading(path), path.open("rb", buffering=4096) as file:
-        low, size = _data_start(file, profile), file.seek(0, 2)
+        low, size = data_start(file, profile), file.seek(0, 2)
         margin = 2 * MARGIN_SECONDS  # twice, so that an hour that a clock repeats is whole or far from the span
         first, stop = low, size
         try:
-            head = _row_at(file, profile, low, low)
+            head = row_at(file, profile, low, low)
             if start_ns is not None:
                 bound = start_ns // _NS - margin
                 first, _ = _boundary(file, profile, low, size, lambda seconds: seconds < bound)
             if end_ns is not None:
                 limit = end_ns // _NS + margin
                 _, stop = _boundary(file, profile, first, size, lambda seconds: seconds <= limit)
-        except _Unsearchable:
+        except Unsearchable:
             return None
     return None if head is None or (first, stop) == (low, size) else Part(first, stop, first > low, head[1])
 
 
-def _worked_on(profile: Profile) -> bool:
+def worked_on(profile: Profile) -> bool:
     """Tell whether rows are chosen, or prices scaled, behind the parser: only `read_blocks` does that."""
     chosen = getattr(profile, "contract", None) is not None
     return chosen or getattr(profile, "price_scale", 1) != 1
 
 
-def _data_start(file: BinaryIO, profile: Profile) -> int:
+def data_start(file: BinaryIO, profile: Profile) -> int:
     """Return the byte at which the first line behind the header begins."""
     file.seek(0)
     for _ in range(profile.skip_lines):
@@ -93,7 +93,7 @@ def sampled_readings(path: Path, profile: Profile) -> list[Ints]:
     if any(Layout.parse(layout).offset for layout in profile.layouts):
         return []
     with reading(path), path.open("rb", buffering=4096) as file:
-        low, size = _data_start(file, profile), file.seek(0, 2)
+        low, size = data_start(file, profile), file.seek(0, 2)
         if size < 2 * _PLACES * _SAMPLE:
             return []
         blocks = []
@@ -103,7 +103,7 @@ def sampled_readings(path: Path, profile: Profile) -> list[Ints]:
             lines = file.read(_SAMPLE)
             try:
                 blocks.append(_readings(lines[: lines.rfind(b"\n") + 1], profile))
-            except _Unsearchable:
+            except Unsearchable:
                 return []
     return blocks
 
@@ -125,7 +125,7 @@ def _boundary(file: BinaryIO, profile: Profile, low: int, size: int, before: Cal
     after = high = size
     while high - low > _NARROW:
         middle = (low + high) // 2
-        found = _row_at(file, profile, middle, low)
+        found = row_at(file, profile, middle, low)
         if found is None or found[0] >= after:
             high = middle
         elif before(found[1]):
@@ -135,7 +135,7 @@ def _boundary(file: BinaryIO, profile: Profile, low: int, size: int, before: Cal
     return low, after
 
 
-def _row_at(file: BinaryIO, profile: Profile, position: int, low: int) -> tuple[int, int] | None:
+def row_at(file: BinaryIO, profile: Profile, position: int, low: int) -> tuple[int, int] | None:
     """Return start and clock reading of the first row that begins at or behind a position, None at the end."""
     if position > low:
         file.seek(position - 1)
@@ -162,4 +162,4 @@ def _readings(lines: bytes, profile: Profile) -> Ints:
         local = clock_seconds(profile, fields)
         return local - fields.offset if len(fields.offset) else local
     except (pa.ArrowInvalid, BadStamp, IndexError) as exc:
-        raise _Unsearchable from exc
+        raise Unsearchable from exc

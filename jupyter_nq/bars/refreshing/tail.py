@@ -1,0 +1,192 @@
+"""The rows that were appended to a text file, read from its end, bit for bit as a reading of the whole gives them.
+
+Reading begins some lines before the old end, so that nothing needs to be remembered: those lines give the hour that
+a clock repeats its order, the last of them may not have been whole, and they must come out as the rows that are
+known. What the rows say about the file's reading is left to `evidence`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from jupyter_nq.bars.closed import cut_short, phases
+from jupyter_nq.bars.profile import ROLES, Profile
+from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, column_types, open_table, reading, stamps_of
+from jupyter_nq.bars.reading.carried import Columns, Placer, clock_seconds, scanned
+from jupyter_nq.bars.reading.chunks import Grid, grid_of
+from jupyter_nq.bars.reading.ranges import Unsearchable, data_start, row_at, worked_on
+from jupyter_nq.bars.reading.reader import numbers_of
+from jupyter_nq.bars.reading.stamps import BadStamp, Ints
+from jupyter_nq.bars.rules import flags_of
+from jupyter_nq.bars.schema import BAR_SCHEMA
+
+Progress = Callable[[float], None]
+
+WINDOW_BYTES = 64 << 10  # 64 KiB of known lines are read again
+_NS = 1_000_000_000
+
+
+class NotAppended(Exception):
+    """The source is not what it was plus rows in the same form; the text says why, as the end of a sentence."""
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The rows behind the known ones."""
+
+    table: pa.Table
+    """`BAR_SCHEMA`, one chunk per column."""
+    clock: Ints
+    """Clock reading of each row's stamp and, before them, of the last known row: seconds, shape (rows + 1,)."""
+    utc: Ints
+    """The same stamps in seconds UTC, before they are turned into starts of bars."""
+    grid: Grid | None
+    """Where the bars' grid lies, for a file of end stamps whose bars may be cut short."""
+
+
+def read_tail(
+    path: Path,
+    profile: Profile,
+    bars: pa.Table,
+    size: int,
+    stop: int,
+    *,
+    grid: Grid | None = None,
+    block_bytes: int = BLOCK_BYTES,
+    progress: Progress | None = None,
+) -> Tail:
+    """Return the rows of a text file behind those that are known.
+
+    Parameters
+    ----------
+    bars
+        The known rows, columns of `BAR_SCHEMA`: those of the first `size` bytes, which are unchanged.
+    size, stop
+        Bytes of the file when these rows were read, and bytes to read now.
+    grid
+        As the last tail had it; None looks for it in the whole file, where it is needed.
+    progress
+        Called with the share that is read; what it raises stops the reading.
+
+    Raises
+    ------
+    NotAppended
+        Something in these lines is not as a reading of the whole file by this profile would have it.
+    """
+    if worked_on(profile):
+        raise NotAppended("its rows are chosen or scaled after they are read")
+    if cut_short(profile.edge, profile.minutes, profile.calendar):
+        grid = grid or grid_of(path, profile)
+    window = WINDOW_BYTES
+    while True:
+        rows = _Rows(path, profile, max(size - window, 0), stop, grid)
+        try:
+            rows.read(block_bytes, progress)
+        except (BadStamp, pa.ArrowInvalid, Unsearchable) as exc:
+            raise NotAppended(f"one of its last lines cannot be read as the others ({exc})") from exc
+        known = int(np.searchsorted(rows.starts, _starts(bars)[-1], side="right"))
+        if known or not rows.inside:
+            return _behind(rows, known, bars)
+        window *= 4  # all of these rows lie in an hour that the clock repeats
+
+
+class _Rows:
+    """Some rows at the end of a file, from the first line that begins at or behind a byte."""
+
+    def __init__(self, path: Path, profile: Profile, first: int, stop: int, grid: Grid | None) -> None:
+        self.path, self.profile, self.grid = path, profile, grid
+        self._stop = stop
+        with path.open("rb", buffering=4096) as file:
+            low = data_start(file, profile)
+            head = row_at(file, profile, low, low)
+            found = row_at(file, profile, first, low) if first > low else head
+        if head is None or found is None or found[0] >= stop:
+            raise NotAppended("it has no rows any more")
+        self._first, self._reading = found[0], head[1]
+        self.inside = found[0] > head[0]
+        """Whether the file has rows before these."""
+        self.starts = self.clock = self.utc = np.empty(0, np.int64)
+        self.columns: Columns = []
+
+    def read(self, block_bytes: int, progress: Progress | None) -> None:
+        """Read the rows; those at the beginning that lie in a repeated hour are left out."""
+        profile = self.profile
+        placer = Placer(profile, self.grid.phase if self.grid else None, inside=self.inside, first=self._reading)
+        stamps = Placer(replace(profile, edge="start"), inside=self.inside, first=self._reading)
+        parts: list[Columns] = []
+        plain: list[Ints] = []
+        length, part = self._stop - self._first, replace(profile, skip_lines=0)
+        with (
+            reading(self.path),
+            pa.OSFile(os.fspath(self.path), "rb") as file,
+            open_table(file.get_stream(self._first, length), part, column_types(part, ROLES), block_bytes) as data,
+        ):
+            for batch in data:
+                count = len(profile.columns["timestamp"])
+                fields = scanned(stamps_of(batch, count))
+                numbers = numbers_of(batch, count)
+                if numbers is None:
+                    raise NotAppended("one of its last lines has a cell that is not the number it should be")
+                clock = clock_seconds(profile, fields)
+                parts.append(_joined(placer.add(fields, [*numbers, clock])))
+                plain.append(stamps.add(fields, [])[0] // _NS)
+                if progress is not None:
+                    progress(min((file.tell() - self._first) / length, 1.0))
+        parts.append(_joined(placer.finish()))
+        plain.append(stamps.finish()[0] // _NS)
+        whole = [np.concatenate(column) for column in zip(*filter(None, parts), strict=True)]
+        if whole:
+            self.starts, *self.columns, self.clock = whole
+            self.utc = np.concatenate(plain)
+
+
+def _joined(placed: tuple[Ints, Columns]) -> Columns:
+    starts, columns = placed
+    return [starts, *columns] if columns else []
+
+
+def _behind(rows: _Rows, known: int, bars: pa.Table) -> Tail:
+    """Return what lies behind the known rows, after comparing those that were read again."""
+    if not known or known > bars.num_rows:
+        raise NotAppended("its last line is another one now")
+    if (np.diff(rows.starts[known - 1 :]) <= 0).any():
+        raise NotAppended("the stamps of its new rows do not increase")
+    values = [rows.starts, *rows.columns]
+    values.append(flags_of(rows.columns[:4], rows.columns[4], rows.profile))
+    columns = dict(zip(BAR_SCHEMA.names, values, strict=True))
+    for name, column in columns.items():
+        before = np.frombuffer(bars[name].chunk(0).buffers()[1], column.dtype)
+        chunk = bars[name].chunk(0)
+        old = before[chunk.offset + bars.num_rows - known : chunk.offset + bars.num_rows]
+        if old.tobytes() != column[:known].tobytes():
+            raise NotAppended("its last line was not whole, and is another one now")
+    arrays = [
+        pa.Array.from_buffers(field.type, len(column) - known, [None, pa.py_buffer(column[known:])])
+        for field, column in zip(BAR_SCHEMA, columns.values(), strict=True)
+    ]
+    table = pa.Table.from_arrays(arrays, schema=BAR_SCHEMA)
+    return Tail(table, rows.clock[known - 1 :], rows.utc[known - 1 :], _moved(rows, known, bars.num_rows))
+
+
+def _moved(rows: _Rows, known: int, before: int) -> Grid | None:
+    """Return the grid with what the new rows do to its lead; `NotAppended` when it may not be the usual one now."""
+    grid = rows.grid
+    if grid is None or known == len(rows.utc):
+        return grid
+    other = int(np.count_nonzero(phases(rows.utc[known:], rows.profile.minutes) != grid.phase))
+    total = before + len(rows.utc) - known
+    lead = (int(grid.lead * before) - other) / total
+    if lead <= 0:
+        raise NotAppended("its new rows leave open where the grid of its bars lies")
+    return Grid(grid.phase, lead)
+
+
+def _starts(bars: pa.Table) -> Ints:
+    chunk = bars["timestamp"].chunk(0)
+    return np.frombuffer(chunk.buffers()[1], np.int64)[chunk.offset : chunk.offset + len(chunk)]
