@@ -38,6 +38,10 @@ FAMILIAR = (
 """The zones named first when several give one reading."""
 
 
+Nanos = npt.NDArray[np.int64] | npt.NDArray[np.int32]
+_WHOLE: Nanos = np.empty(0, np.int64)  # stamps of whole seconds
+
+
 @lru_cache(maxsize=1024)
 def find_zone(name: str) -> tzinfo:
     """Return the zone of an IANA name, `UTC`, or a fixed offset such as `UTC+3` or `-05:00`.
@@ -114,8 +118,8 @@ class Steps:
         forward = (after > before)[change]
         return inside & forward, inside & ~forward
 
-    def to_utc(self, local: Ints) -> Ints:
-        """Return the instants of clock readings, in row order.
+    def to_utc(self, local: Ints, nanos: Nanos = _WHOLE) -> Ints:
+        """Return the instants of clock readings, in row order; `nanos` is the rest of each reading, empty for none.
 
         Raises
         ------
@@ -129,13 +133,13 @@ class Steps:
         first_pass = self.offsets[np.searchsorted(self.local_breaks(), local, side="right")]
         utc = local - first_pass
         if twice.any():
-            self._second_pass(local, utc, np.flatnonzero(twice))
+            self._second_pass(local, nanos, utc, np.flatnonzero(twice))
         return utc
 
-    def _second_pass(self, local: Ints, utc: Ints, rows: Ints) -> None:
+    def _second_pass(self, local: Ints, nanos: Nanos, utc: Ints, rows: Ints) -> None:
         """Move the rows after the jump back into the second pass of the repeated hour, in place."""
         for hour in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
-            back = np.flatnonzero(np.diff(local[hour]) <= 0)
+            back = np.flatnonzero(goes_back(local[hour], nanos[hour] if len(nanos) else nanos))
             if not len(back):
                 raise BadStamp(
                     int(hour[0]),
@@ -145,6 +149,12 @@ class Steps:
             later = hour[back[0] + 1 :]
             change = int(np.searchsorted(self.local_breaks(), local[later[0]], side="right"))
             utc[later] = local[later] - self.offsets[change + 1]
+
+
+def goes_back(local: Ints, nanos: Nanos) -> npt.NDArray[np.bool_]:
+    """Return which clock readings, from the second on, are not behind the one before; `nanos` may be empty."""
+    step = np.diff(local)
+    return (step < 0) | ((step == 0) & (np.diff(nanos) <= 0)) if len(nanos) else step <= 0
 
 
 def steps(name: str, first: int, last: int) -> Steps:

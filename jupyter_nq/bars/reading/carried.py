@@ -2,8 +2,8 @@
 
 Only one thing needs more than the row itself: the hour that a clock repeats, whose rows are told apart by
 their order. Rows of such an hour are held back until it is over or the clock has been seen to jump back;
-they strictly increase, so there are no more of them than the hour has seconds. After the jump the two rows
-around it are kept and put before the next block, so that its rows are found to lie behind it.
+they strictly increase, so that with stamps of whole seconds there are no more of them than the hour has seconds. After
+the jump the two rows around it are kept and put before the next block, so that its rows are found to lie behind it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow as pa
 from jupyter_nq.bars.closed import bar_starts
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, Layout, StampScanner, local_seconds
-from jupyter_nq.bars.zones import Steps, steps
+from jupyter_nq.bars.zones import Steps, goes_back, steps
 
 Columns = list[npt.NDArray[Any]]
 
@@ -77,6 +77,7 @@ class Placer:
         self._until = 0
         self._offsets: bool | None = None
         self._context = self._local = _NONE
+        self._context_nanos = _NONE
         self._held: Columns = []
         self.rows = 0
         """Rows taken."""
@@ -127,14 +128,14 @@ class Placer:
         if self._skipping:
             local, columns = self._behind(zone, local, columns)
         before = len(self._context)
-        whole = np.concatenate([self._context, local])
-        context, held = (_NONE, 0) if last else _undecided(zone, whole)
+        whole, nanos = np.concatenate([self._context, local]), np.concatenate([self._context_nanos, columns[0]])
+        context, held = (slice(0), 0) if last else _undecided(zone, whole, nanos)
         sure = len(local) - held
         try:
-            utc = zone.to_utc(whole[: before + sure])[before:]
+            utc = zone.to_utc(whole[: before + sure], nanos[: before + sure])[before:]
         except BadStamp as bad:
             raise BadStamp(self.placed + bad.row - before, bad.reason) from bad
-        self._context = context
+        self._context, self._context_nanos = whole[context].copy(), nanos[context].copy()
         self._local, self._held = local[sure:].copy(), [column[sure:].copy() for column in columns] if held else []
         return self._given(utc, [column[:sure] for column in columns])
 
@@ -161,14 +162,14 @@ class Placer:
         return self._zone or steps(self._profile.tz, 0, 0)
 
 
-def _undecided(zone: Steps, local: Ints) -> tuple[Ints, int]:
+def _undecided(zone: Steps, local: Ints, nanos: Ints) -> tuple[slice, int]:
     """Return the two rows around a jump back in the hour that the last rows lie in, or how many rows to hold back."""
     _, twice = zone.doubtful(local)
     if not len(local) or not twice[-1]:
-        return _NONE, 0
-    run = local[len(local) - _trailing(twice) :]
-    back = np.flatnonzero(np.diff(run) <= 0)
-    return (run[back[0] : back[0] + 2].copy(), 0) if len(back) else (_NONE, len(run))
+        return slice(0), 0
+    run = len(local) - _trailing(twice)
+    back = run + np.flatnonzero(goes_back(local[run:], nanos[run:]))
+    return (slice(back[0], back[0] + 2), 0) if len(back) else (slice(0), len(local) - run)
 
 
 def _trailing(mask: Sequence[bool] | npt.NDArray[np.bool_]) -> int:

@@ -274,7 +274,7 @@ class _Reader:
         good = good[~skipped]
         while True:
             try:
-                return zone.to_utc(local[good]), good
+                return zone.to_utc(local[good], rows["nanos"][good]), good
             except BadStamp as bad:
                 same_hour = np.abs(local[good] - local[good[bad.row]]) < 3600
                 twice = zone.doubtful(local[good])[1] & same_hour

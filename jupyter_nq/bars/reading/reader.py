@@ -32,10 +32,11 @@ from jupyter_nq.bars.reading.blocks import (
     stamps_of,
     whole_numbers,
 )
-from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, Layout, StampScanner, local_seconds
+from jupyter_nq.bars.reading.carried import UnknownLayout, clock_seconds
+from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, StampScanner
 from jupyter_nq.bars.rules import flags_of
 from jupyter_nq.bars.schema import BAR_SCHEMA
-from jupyter_nq.bars.zones import steps
+from jupyter_nq.bars.zones import Nanos, steps
 from jupyter_nq.errors import UnreadableSource
 
 _MOST_NAMED = 3
@@ -133,11 +134,10 @@ def values_of(column: pa.Array, dtype: type[np.generic]) -> npt.NDArray[Any]:
 def _timestamps(path: Path, profile: Profile, fields: Fields) -> Ints:
     """Return the starts of the bars, ns since the epoch, strictly increasing."""
     try:
-        local = local_seconds(fields, _orders(path, profile, fields))
-        utc = local - fields.offset if len(fields.offset) else _to_utc(profile.tz, local)
+        local = clock_seconds(profile, fields)
+        utc = local - fields.offset if len(fields.offset) else _to_utc(profile.tz, local, fields.nanos)
     except BadStamp as bad:
-        remedy = "Correct the line, or pass the tz= of the clock that wrote it."
-        raise row_error(path, profile, bad.row, bad.reason, remedy) from bad
+        raise misplaced(path, profile, bad.row, bad) from bad
     starts = bar_starts(utc, profile.edge, profile.minutes, profile.calendar) * 1_000_000_000
     if len(fields.nanos):
         starts += fields.nanos
@@ -145,22 +145,16 @@ def _timestamps(path: Path, profile: Profile, fields: Fields) -> Ints:
     return starts
 
 
-def _to_utc(tz: str, local: Ints) -> Ints:
-    return steps(tz, int(local.min()), int(local.max())).to_utc(local)
+def _to_utc(tz: str, local: Ints, nanos: Nanos) -> Ints:
+    return steps(tz, int(local.min()), int(local.max())).to_utc(local, nanos)
 
 
-def _orders(path: Path, profile: Profile, fields: Fields) -> list[str]:
-    """Return the profile's day order for each layout that the file has."""
-    known = {layout.unordered: layout.order for layout in map(Layout.parse, profile.layouts)}
-    orders = []
-    for index, layout in enumerate(fields.layouts):
-        order = known.get(layout.unordered)
-        if order is None:
-            row = int(np.argmax(fields.layout == index))
-            reason = f"the stamp is in none of the profile's layouts {', '.join(profile.layouts)}"
-            raise row_error(path, profile, row, reason, "Detect the profile again.")
-        orders.append(order)
-    return orders
+def misplaced(path: Path, profile: Profile, row: int, bad: BadStamp) -> UnreadableSource:
+    """Return the error of a stamp that has no place on the clock of the profile; `row` is its row in the file."""
+    remedy = "Correct the line, or pass the tz= of the clock that wrote it."
+    if isinstance(bad, UnknownLayout):
+        remedy = "Detect the profile again."
+    return row_error(path, profile, row, bad.reason, remedy)
 
 
 def _check_increasing(path: Path, profile: Profile, starts: Ints) -> None:

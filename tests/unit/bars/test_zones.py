@@ -59,6 +59,23 @@ def test_a_repeated_hour_is_read_by_order() -> None:
     assert np.diff(utc).tolist() == [1800] * 5
 
 
+def test_rows_of_one_second_of_a_repeated_hour_are_in_one_pass() -> None:
+    """The rest of a second tells that rows of one second go on, and do not begin the second pass."""
+    local = clock(*(["2024-11-03T01:10"] * 3), "2024-11-03T01:50", *(["2024-11-03T01:10"] * 2), "2024-11-03T01:59")
+    nanos = np.array([0, 250_000_000, 500_000_000, 0, 0, 1, 7])
+    utc = steps("America/New_York", int(local.min()), int(local.max())).to_utc(local, nanos)
+    offsets = (local - utc) // 3600
+    assert offsets.tolist() == [-4] * 4 + [-5] * 3
+
+
+def test_the_same_instant_of_a_repeated_hour_twice_is_its_second_pass() -> None:
+    """Equal readings are the same reading of both passes, with a rest of a second too."""
+    local = clock("2024-11-03T01:10", "2024-11-03T01:10")
+    for nanos in (np.empty(0, np.int64), np.array([5, 5])):
+        utc = steps("America/New_York", int(local.min()), int(local.max())).to_utc(local, nanos)
+        assert np.diff(utc).tolist() == [3600]
+
+
 def test_a_repeated_hour_without_order_is_refused() -> None:
     """One pass through a repeated hour could be either, so it is refused with its row."""
     local = clock("2024-11-03T00:30", "2024-11-03T01:00", "2024-11-03T02:30")

@@ -116,6 +116,19 @@ def test_pieces_equal_the_whole_where_a_clock_repeats_an_hour(data: st.DataObjec
         assert outcome(lambda: whole(iterate(path, profile, rows=rows, block_bytes=block_bytes))) == expected
 
 
+@pytest.mark.parametrize("block_bytes", [150, 1000, 64 << 10])
+def test_rows_within_seconds_of_a_repeated_hour(tmp_path: Path, block_bytes: int) -> None:
+    """Several rows in one second of a repeated hour stay in their pass, in pieces too."""
+    starts = [
+        REPEATED["America/New_York"] + timedelta(milliseconds=160_000 * (i // 2) + 300 * (i % 2)) for i in range(90)
+    ]
+    path = write(tmp_path / "bars.csv", written(sorted(starts), "America/New_York", f"{SECONDS}.%f"))
+    profile = replace(profile_of("America/New_York"), layouts=("YYYY-MM-DD HH:MM:SS.f",))
+    expected = [nanos(start) + start.microsecond * 1000 for start in sorted(starts)]
+    for table in (read_bars(path, profile), whole(iterate(path, profile, rows=7, block_bytes=block_bytes))):
+        assert table["timestamp"].cast("int64").to_pylist() == expected
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_ends_of_bars_that_a_session_cuts_short(data: st.DataObject) -> None:
