@@ -47,6 +47,12 @@ def kernel(function: _F) -> _F:
     return function if jit is None else jit(function)
 
 
+def inlined(function: _F) -> _F:
+    """Mark a small kernel whose code is put in the place of every call: a call costs more than it does."""
+    jit = getattr(_local, "inlined", None)
+    return function if jit is None else jit(function)
+
+
 class Kernels:
     """The kernels of one module, plain and compiled.
 
@@ -170,10 +176,11 @@ def _twin_of(module: str) -> ModuleType:
         settings: Any = numba.config
         usual, settings.CACHE_DIR = settings.CACHE_DIR, str(cache_dir())
         sys.modules[name] = twin
-        _local.jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+        options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+        _local.jit, _local.inlined = numba.njit(**options), numba.njit(**options, forceinline=True)
         try:
             spec.loader.exec_module(twin)
         finally:
-            _local.jit = None
+            _local.jit = _local.inlined = None
             settings.CACHE_DIR = usual
     return twin

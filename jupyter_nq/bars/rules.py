@@ -121,12 +121,17 @@ _Floats = npt.NDArray[np.float64]
 
 def flags_of(prices: Sequence[_Floats], volume: npt.NDArray[np.int64], profile: Profile) -> npt.NDArray[np.uint32]:
     """Return the flags of bars; `prices` are open, high, low, close, each of shape (rows,)."""
+    return plain_flags(prices, volume, positive=profile.positive_prices)
+
+
+def plain_flags(prices: Sequence[_Floats], volume: npt.NDArray[np.int64], *, positive: bool) -> npt.NDArray[np.uint32]:
+    """Return the same; `positive` says whether a price of zero or below cannot be real."""
     open_, high, low, close = prices
     flags: npt.NDArray[np.uint32] = (volume == 0) * np.uint32(ZERO_VOLUME)
     flags |= ((high == open_) & (low == open_) & (close == open_)) * np.uint32(FLAT)
     outside = (high < np.maximum(open_, close)) | (low > np.minimum(open_, close))
     flags |= outside * np.uint32(OHLC_ORDER)
-    if profile.positive_prices:
+    if positive:
         lowest = np.minimum(np.minimum(open_, close), np.minimum(high, low))
         flags |= (lowest <= 0) * np.uint32(NOT_POSITIVE)
     return flags

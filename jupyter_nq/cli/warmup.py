@@ -13,6 +13,7 @@ from jupyter_nq.bars.compiled import Kernels, cache_dir, installed, warm_up
 _EVERY = (
     ("jupyter_nq.bars.features.pipeline", "KERNELS"),
     ("jupyter_nq.bars.reading.fast", "KERNELS"),
+    ("jupyter_nq.bars.reading.starts", "CLOCKS"),
     ("jupyter_nq.bars.validation.rows", "KERNELS"),
 )
 """Module and name of every `Kernels` object."""

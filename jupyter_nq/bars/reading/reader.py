@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -63,12 +62,12 @@ def read_bars(
         not have, or not after the row before it. The message names file, line and text.
     """
     path = Path(path)
-    from jupyter_nq.bars.reading import fast  # it is built on this module
+    from jupyter_nq.bars.reading import fast, starts  # they are built on this module
 
     scan = fast.scan(path, profile, progress=progress, **(settings or {}))
-    if scan is not None:
-        with suppress(UnreadableSource):  # the general path says it, as if it had been alone
-            return _whole(path, profile, scan.fields, scan.columns)
+    columns = None if scan is None else starts.columns_of(scan, profile)
+    if columns is not None:
+        return _table(columns)
     return _read_generally(path, profile, block_bytes, progress)
 
 
@@ -94,7 +93,7 @@ def _read_generally(path: Path, profile: Profile, block_bytes: int, progress: Pr
 
 
 def _whole(path: Path, profile: Profile, fields: Fields, columns: list[npt.NDArray[Any]]) -> pa.Table:
-    return _table(_timestamps(path, profile, fields), columns, flags_of(columns[:4], columns[4], profile))
+    return _table([_timestamps(path, profile, fields), *columns, flags_of(columns[:4], columns[4], profile)])
 
 
 def stamp_error(path: Path, profile: Profile, first_row: int, bad: BadStamp) -> UnreadableSource:
@@ -188,8 +187,8 @@ def iso(nanos: np.int64) -> str:
     return datetime.fromtimestamp(int(nanos) // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _table(starts: Ints, columns: list[npt.NDArray[Any]], flags: npt.NDArray[np.uint32]) -> pa.Table:
-    values = zip([starts, *columns, flags], BAR_SCHEMA, strict=True)
+def _table(columns: list[npt.NDArray[Any]]) -> pa.Table:
+    values = zip(columns, BAR_SCHEMA, strict=True)
     arrays = [array_of(column, field.type) for column, field in values]
     return pa.Table.from_arrays(arrays, schema=BAR_SCHEMA)
 
