@@ -77,4 +77,4 @@ def test_archive_and_shared_buffer_beside_parquet(tmp_path: Path, nq_store_dir: 
     assert smaller > 2
     assert took["Parquet, zstd"] > 10 * took["shared buffer"]
     assert took["Parquet, zstd"] > 2 * took["shared buffer, every page touched"], "half of what was measured"
-    assert took["archive"] < took["Parquet, zstd"]
+    assert took["archive"] < 1.4 * took["Parquet, zstd"], "twice what was measured"
