@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from jupyter_nq.bars.profile import Dialect
+from jupyter_nq.bars.profile import ROLES, Dialect
+from jupyter_nq.bars.reading.chosen import in_points, is_of_contract, of_contract, scale_reason
 from jupyter_nq.bars.reading.opening import arrow_file, lines
 from jupyter_nq.errors import SourceNotFound, UnreadableSource
 
@@ -52,8 +54,8 @@ def read_blocks(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the columns of some roles, block by block, in the order of `roles`.
 
-    Stamps and volumes are strings, prices float64. `progress` is called with the share of the file
-    that is read; what it raises stops the reading and passes unchanged.
+    Stamps and volumes are strings, prices float64 in points; rows are those of the table's contract. `progress` is
+    called with the share of the file that is read; what it raises stops the reading and passes unchanged.
 
     Raises
     ------
@@ -70,19 +72,34 @@ def _blocks(
     path: Path, table: Dialect, roles: Sequence[str], block_bytes: int
 ) -> Iterator[tuple[pa.RecordBatch, float]]:
     """Yield (block, share of the file read); apart from `read_blocks` so that only the file's errors are caught."""
-    types = column_types(table, roles)
+    kept = roles if table.contract is None else [*roles, "contract"]
+    types = column_types(table, kept)
     rows = 0
     try:
         with reading(path), arrow_file(path) as file, open_table(file, table, types, block_bytes) as batches:
             size = None if isinstance(file, pa.PythonFile) else max(file.size(), 1)
-            for batch in batches:
+            for whole in batches:
+                batch = _chosen(path, table, roles, whole, rows)
                 yield batch, min(file.tell() / size, 1.0) if size else 1.0
                 rows += batch.num_rows
     except pa.ArrowInvalid as exc:
-        raise fault(path, table, rows, roles) or UnreadableSource(f"{path} is not a readable table: {exc}") from exc
+        found = fault(path, table, rows, roles) or fault(path, replace(table, contract=None), 0, roles)
+        raise found or UnreadableSource(f"{path} is not a readable table: {exc}") from exc
 
 
-_TYPES = {"timestamp": pa.string(), "volume": pa.string()}
+def _chosen(path: Path, table: Dialect, roles: Sequence[str], batch: pa.RecordBatch, before: int) -> pa.RecordBatch:
+    """Return the rows of the table's contract, with prices in points."""
+    if table.contract is not None:
+        batch = of_contract(batch, table)
+    if table.price_scale == 1 or ROLES[1] not in roles:
+        return batch
+    scaled = in_points(batch, table, sum(len(table.columns[role]) for role in roles[: roles.index(ROLES[1])]))
+    if scaled is None:
+        raise fault(path, table, before, roles) or UnreadableSource(f"{path}: a price is not whole. Correct the file.")
+    return scaled
+
+
+_TYPES = {"timestamp": pa.string(), "volume": pa.string(), "contract": pa.string()}
 
 
 def column_types(table: Dialect, roles: Sequence[str]) -> dict[str, pa.DataType]:
@@ -140,12 +157,14 @@ def whole_numbers(texts: pa.Array) -> pa.Array | None:
 
 # -- faults -----------------------------------------------------------------------------------------
 def data_lines(path: Path, table: Dialect) -> Iterator[tuple[int, str]]:
-    """Yield (line number, text) of every row; lines count from 1 and empty ones are passed over."""
+    """Yield (line number, text) of every row of the table's contract; every line counts, from 1."""
     with reading(path):
         for number, line in enumerate(lines(path), 1):
             text = line.rstrip(b"\r\n")
             if number > table.skip_lines and text:
-                yield number, text.decode("utf-8", "replace")
+                row = text.decode("utf-8", "replace")
+                if table.contract is None or is_of_contract(row, table):
+                    yield number, row
 
 
 def lines_of(path: Path, table: Dialect, rows: Sequence[int]) -> list[tuple[int, str]]:
@@ -181,7 +200,9 @@ def _reason(text: str, table: Dialect, roles: Sequence[str]) -> str | None:
     for role in roles:
         for name in table.columns[role]:
             cell = cells[table.names.index(name)]
-            reason = _number_reason(role, cell, table.decimal) if role != "timestamp" else None
+            reason = _number_reason(role, cell, table.decimal) if role in ROLES[1:] else None
+            if not reason and role in ROLES[1:5]:
+                reason = scale_reason(cell, table)
             if reason:
                 return f"{name} {reason}"
     return None

@@ -23,6 +23,7 @@ from jupyter_nq.bars.closed import bar_starts
 from jupyter_nq.bars.profile import Dialect, Profile
 from jupyter_nq.bars.reading import cells
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, lines_of, reading
+from jupyter_nq.bars.reading.chosen import MOST_EXACT, is_of_contract
 from jupyter_nq.bars.reading.shapes import GOOD, NO_DATE, Stamps
 from jupyter_nq.bars.reading.stamps import BadStamp, Ints
 from jupyter_nq.bars.rules import flags_of
@@ -191,11 +192,13 @@ class _Reader:
         kept = [
             (number, text)
             for number, line in enumerate(lines, first)
-            if number > self._profile.skip_lines and (text := line.rstrip(b"\r"))
+            if number > self._profile.skip_lines
+            and (text := line.rstrip(b"\r").decode("utf-8", "replace"))
+            and is_of_contract(text, self._profile)
         ]
         if not kept:
             return
-        texts = [text.decode("utf-8", "replace") for _, text in kept]
+        texts = [text for _, text in kept]
         numbers = np.array([number for number, _ in kept], np.int64)
         rows = self._read(texts)
         rows.columns |= {"row": self._row + rows.places, "line": numbers[rows.places]}
@@ -217,7 +220,7 @@ class _Reader:
         self._read_stamps(rows)
         for role in (*PRICES, "volume"):
             for name in self._profile.columns[role]:
-                _read_numbers(rows, role, name, self._profile.decimal)
+                _read_numbers(rows, role, name, self._profile)
         return rows
 
     def _read_stamps(self, rows: _Rows) -> None:
@@ -290,10 +293,10 @@ class _Reader:
             self._refuse(Bad(int(rows["row"][at]), line, texts.get(line, ""), rule, reason))
 
 
-def _read_numbers(rows: _Rows, role: str, name: str, decimal: str) -> None:
+def _read_numbers(rows: _Rows, role: str, name: str, table: Dialect) -> None:
     """Turn a column of cells into numbers; of two columns for one role, up and down volume, the sum is taken."""
     texts = rows.columns[f"cell {name}"]
-    values, codes = cells.counts(texts) if role == "volume" else cells.prices(texts, decimal)
+    values, codes = cells.counts(texts) if role == "volume" else _prices(texts, table)
     before = rows.columns.get(role)
     if before is not None:
         values = values + before
@@ -304,6 +307,16 @@ def _read_numbers(rows: _Rows, role: str, name: str, decimal: str) -> None:
         lambda at: (cells.RULES[codes[at]], cells.reason(name, int(codes[at]), texts[at].as_py())),
     )
     del rows.columns[f"cell {name}"]
+
+
+def _prices(texts: pa.Array, table: Dialect) -> tuple[npt.NDArray[np.float64], cells.Codes]:
+    """Return prices in points; one that is no whole number of parts of the table's scale is none."""
+    values, codes = cells.prices(texts, table.decimal)
+    if table.price_scale != 1:
+        broken = (codes == cells.GOOD) & ~((values == np.floor(values)) & (np.abs(values) <= MOST_EXACT))
+        codes[broken] = cells.TEXT
+        values = np.where(broken, 0.0, values / table.price_scale)
+    return values, codes
 
 
 def _mask(array: pa.Array) -> Mask:

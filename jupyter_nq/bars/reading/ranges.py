@@ -88,9 +88,10 @@ def data_start(file: BinaryIO, profile: Profile) -> int:
 def sampled_readings(path: Path, profile: Profile) -> list[Ints]:
     """Return clock readings of blocks of rows from places all over a large file.
 
-    None of a small file, of one whose stamps carry an offset, and when some cannot be read.
+    None of a small file, of one whose stamps carry an offset, of one whose rows are chosen, and when some cannot be
+    read.
     """
-    if any(Layout.parse(layout).offset for layout in profile.layouts):
+    if worked_on(profile) or any(Layout.parse(layout).offset for layout in profile.layouts):
         return []
     with reading(path), path.open("rb", buffering=4096) as file:
         low, size = data_start(file, profile), file.seek(0, 2)
