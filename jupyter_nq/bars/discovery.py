@@ -18,7 +18,8 @@ from jupyter_nq.bars.instruments import INSTRUMENTS, instrument
 from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.errors import AmbiguousSource, SourceNotFound, UnknownTimeframe, UnreadableSource
 
-SUFFIXES = (".csv", ".txt", ".tsv", ".dat")
+COLUMNAR = (".parquet", ".arrow", ".feather", ".ipc")
+SUFFIXES = (".csv", ".txt", ".tsv", ".dat", *COLUMNAR)
 COMPRESSED = (".gz", ".bz2", ".zst", ".xz")
 """What may stand behind a suffix: `NQ_30min.csv.gz`."""
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, reading
-from jupyter_nq.bars.reading.opening import compression
+from jupyter_nq.bars.reading.opening import compression, is_columnar
 from jupyter_nq.bars.reading.reader import read_bars, values_of
 from jupyter_nq.bars.sniffing.sniff import known_instrument, sniff
 from jupyter_nq.bars.validation.findings import findings
@@ -52,7 +52,7 @@ def load_bars(
     Parameters
     ----------
     path
-        A text table with a stamp, four prices and a volume per row.
+        A table with a stamp, four prices and a volume per row: text, Parquet or Arrow data.
     timeframe, symbol
         What the bars are; None takes them from the file's name, then the length from the stamps.
     tz, edge, day_first
@@ -72,6 +72,11 @@ def load_bars(
         A word that is none.
     """
     path = Path(path)
+    if is_columnar(path):
+        from jupyter_nq.bars.columnar.loading import load_columnar  # it is built on this module
+
+        told = {"timeframe": timeframe, "symbol": symbol, "tz": tz, "edge": edge, "day_first": day_first}
+        return load_columnar(path, progress=progress, **told)
     found = sniff(
         path,
         timeframe=timeframe,

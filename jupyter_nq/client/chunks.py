@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from jupyter_nq.bars.reading.chunks import iterate as iterate_file
+from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.sniffing.sniff import sniff
-from jupyter_nq.client.request import Reading, asked
+from jupyter_nq.client.request import Reading, Request, asked
 from jupyter_nq.client.selection import Stamp, span_ns
 
 if TYPE_CHECKING:
@@ -59,7 +60,17 @@ def iterate(
     request = asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=Reading(tz, edge, day_first))
     first = None if start is None else span_ns(start, "start")[0]
     last = None if end is None else span_ns(end, "end")[1]
+    if is_columnar(request.path):
+        return _columnar(request, rows, first, last)
     found = sniff(
         request.path, timeframe=request.timeframe, symbol=request.symbol, tz=tz, edge=edge, day_first=day_first
     )
     return iterate_file(request.path, found.profile, rows=rows, start_ns=first, end_ns=last)
+
+
+def _columnar(request: Request, rows: int, first: int | None, last: int | None) -> Iterator[pa.RecordBatch]:
+    from jupyter_nq.bars.columnar.loading import iterate_columnar
+    from jupyter_nq.bars.columnar.sheets import sheet_of
+
+    told: dict[str, Any] = {"timeframe": request.timeframe, "symbol": request.symbol, **request.reading.given()}
+    return iterate_columnar(sheet_of(request.path), request.path, rows=rows, start_ns=first, end_ns=last, **told)

@@ -48,6 +48,11 @@ class Disorder:
         self._last = starts[-1:].copy()
         return not self.wrong
 
+    @property
+    def named(self) -> list[tuple[int, np.int64, np.int64]]:
+        """The first rows that are wrong: the row, the start of the bar before it, and its own (ns UTC)."""
+        return self._named
+
     def error(self, path: Path, profile: Profile, first_row: int) -> UnreadableSource:
         """Return the error; `first_row` is the number in the file of the first row looked at."""
         numbered = lines_of(path, profile, [first_row + row for row, _, _ in self._named])

@@ -45,9 +45,16 @@ def check_file(path: Path) -> None:
 
 
 def is_columnar(path: Path) -> bool:
-    """Tell by its first bytes whether a file is Parquet or Arrow data, whatever its name says."""
-    with path.open("rb") as file:
-        return file.read(8).startswith(COLUMNAR)
+    """Tell by its first bytes whether a file is Parquet or Arrow data, whatever its name says.
+
+    What is no file that can be read is not; opening it says why.
+    """
+    try:
+        check_file(path)
+        with path.open("rb") as file:
+            return file.read(8).startswith(COLUMNAR)
+    except (OSError, ValueError):  # the package's own errors are these, too
+        return False
 
 
 def compression(path: Path) -> str | None:

@@ -20,6 +20,7 @@ from jupyter_nq.bars.discovery import parse_name
 from jupyter_nq.bars.instruments import INSTRUMENTS, Instrument, instrument
 from jupyter_nq.bars.profile import Dialect, Profile, check_edge
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, read_blocks, row_error, stamps_of
+from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, StampScanner
 from jupyter_nq.bars.sniffing.dayorder import Ordered, narrowed, possible_orders
 from jupyter_nq.bars.sniffing.dialect import detect_dialect
@@ -74,6 +75,10 @@ def sniff(
     """Return the profile of a file, with the evidence for it; parameters and errors are those of `load_bars`."""
     path = Path(path)
     told: dict[str, Any] = {"timeframe": timeframe, "symbol": symbol, "tz": tz, "edge": edge}
+    if is_columnar(path):
+        from jupyter_nq.bars.columnar.loading import sniff_file  # it is built on this module
+
+        return sniff_file(path, day_first=day_first, **told)
     if tz is not None:
         find_zone(tz)
     known_instrument(path, symbol)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,20 @@ _MOST_LINES = 3
 
 def findings(path: Path, profile: Profile, flags: npt.NDArray[Any]) -> tuple[str, ...]:
     """Return a sentence for every rule that bars break and no real bar can: how many, and in which lines."""
+    return findings_in(flags, lambda rows: [number for number, _ in lines_of(path, profile, rows)], "line")
+
+
+def findings_in(flags: npt.NDArray[Any], places: Callable[[list[int]], list[int]], what: str) -> tuple[str, ...]:
+    """Do what `findings` does; `places` gives the numbers of rows in a source that counts in `what`: line or row."""
     found = []
-    for flag, what in _IMPOSSIBLE.items():
+    for flag, broken in _IMPOSSIBLE.items():
         rows = np.flatnonzero(flags & flag)
         if len(rows):
-            numbers = [f"{number}" for number, _ in lines_of(path, profile, rows[:_MOST_LINES].tolist())]
+            numbers = [f"{number}" for number in places(rows[:_MOST_LINES].tolist())]
             bars = f"{len(rows):,} bars have" if len(rows) > 1 else "1 bar has"
-            first = "first in lines" if len(rows) > len(numbers) else "in lines" if len(rows) > 1 else "in line"
-            found.append(f"rows: {bars} {what}, {first} {_listed(numbers)}; flag {flag}")
+            more = len(rows) > len(numbers)
+            first = f"first in {what}s" if more else f"in {what}s" if len(rows) > 1 else f"in {what}"
+            found.append(f"rows: {bars} {broken}, {first} {_listed(numbers)}; flag {flag}")
     return tuple(found)
 
 
