@@ -31,6 +31,8 @@ def touch(directory: Path, *names: str) -> None:
         ("6E_1h.csv", "6E", "1h"),
         ("NQ_30min (1).csv", "NQ", "30min"),
         ("NQ_30_min.csv", "NQ", "30min"),
+        ("NQ_30min.parquet", "NQ", "30min"),
+        ("NQ_30min.feather", "NQ", "30min"),
     ],
 )
 def test_vendor_names_are_understood(name: str, symbol: str, timeframe: str) -> None:
@@ -39,7 +41,7 @@ def test_vendor_names_are_understood(name: str, symbol: str, timeframe: str) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "NQ.csv", "notes 2024.csv", "NQ_30min.parquet", "NQ_30sec.csv", "prices.csv"]
+    "name", ["README.md", "NQ.csv", "notes 2024.csv", "NQ_30min.xlsx", "NQ_30sec.csv", "prices.csv"]
 )
 def test_other_names_are_no_bar_files(name: str) -> None:
     """A name that does not fit is passed over."""
