@@ -157,7 +157,7 @@ def lookalikes(table: Dialect, layouts: Sequence[str]) -> list[Vendor]:
 
 
 def _has_form(known: Vendor, table: Dialect) -> bool:
-    if table.delimiter not in known.delimiters:
+    if not table.delimiter or table.delimiter not in known.delimiters:
         return False
     if table.header:
         return known.header is not False and known.marks <= {name.strip("<>\"' ").lower() for name in table.names}

@@ -1,7 +1,8 @@
 """Zone and edge of one file: one reading in UTC, with its evidence, or the question to ask.
 
 What the user says wins. What the stamps say themselves (`Z`, `+02:00`) comes next. Then the closed hours
-decide, for the calendars whose closed hours are known and for bars shorter than a day.
+decide, for the calendars whose closed hours are known and for bars shorter than a day. Where they leave several
+readings, the habit of the only vendor whose files have this form chooses among them.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Edge
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.sniffing.readings import Candidate, fewest_closed, on_grid, search
+from jupyter_nq.bars.vendors import Vendor
 from jupyter_nq.bars.zones import zone_names
-from jupyter_nq.errors import AmbiguousStamps
+from jupyter_nq.errors import AmbiguousStamps, InvalidArgument
 
 _EDGES = ("start", "end")
 _MOST_SHOWN = 8
@@ -39,6 +41,25 @@ class Question:
     """The edge as given, None to find it."""
     carries_offset: bool
     """Whether the stamps themselves say their distance from UTC, and so are UTC already."""
+    profile: str = ""
+    """How messages name the profile that gave zone or edge; what it says must fit the bars. Empty without one."""
+    lookalikes: tuple[Vendor, ...] = ()
+    """The vendors whose files have the form of this one."""
+    origin: str = "as given"
+    """Where the zone comes from."""
+
+    @property
+    def vendor(self) -> Vendor | None:
+        """The only vendor whose files have this form."""
+        return self.lookalikes[0] if len(self.lookalikes) == 1 else None
+
+    @property
+    def as_vendor(self) -> Question:
+        """The question with the answers of the vendor where the user gave none."""
+        if self.vendor is None:
+            return self
+        tz, edge = self.tz or self.vendor.zone(self.instrument), self.edge or self.vendor.edge
+        return replace(self, tz=tz, edge=edge, origin=self.origin if self.tz else f"as {self.vendor.title} writes it")
 
     @property
     def zone(self) -> str | None:
@@ -93,7 +114,11 @@ def place(local: Ints, question: Question) -> Placed:
     ------
     AmbiguousStamps
         Several readings are possible, or none can be tested and the user did not say.
+    InvalidArgument
+        What a profile says puts bars into closed hours.
     """
+    if question.profile and question.testable and not question.fits(local):
+        raise _contradiction(local, question)
     if question.zone and question.edge:
         return _given(local, question, question.edge, "as given")
     if not question.testable:
@@ -105,6 +130,9 @@ def place(local: Ints, question: Question) -> Placed:
         return _edge_of_pattern(local, question)
     if question.carries_offset:
         return _default_edge(local, question, found)
+    chosen = _as_vendor(local, question, found)
+    if chosen is not None:
+        return chosen
     raise AmbiguousStamps(_several(question, found) if found else _none(local, question))
 
 
@@ -123,7 +151,7 @@ def _given(local: Ints, question: Question, edge: Edge, why: str, fitting: Seque
 
 def _origin(question: Question) -> str:
     if not question.carries_offset:
-        return "as given"
+        return question.origin
     unused = f", so tz={question.tz!r} is not used" if question.tz else ""
     return f"the stamps carry their offset{unused}"
 
@@ -181,13 +209,15 @@ def _found(local: Ints, question: Question, found: Sequence[Candidate]) -> Place
 def _untested(local: Ints, question: Question) -> Placed:
     """Closed hours cannot help: the user must say what the stamps do not."""
     if question.carries_offset:
-        return _given(local, question, question.edge or "start", "assumed: no closed hours are known to test it with")
+        edge, why = _assumed(question)
+        return _given(local, question, question.edge or edge, f"{why}: no closed hours are known to test it with")
     missing = [name for name, value in (("tz", question.tz), ("edge", question.edge)) if value is None]
     examples = {"tz": "tz='America/New_York'", "edge": "edge='start' (or 'end')"}
     symbol = "symbol='NQ', or " if question.instrument is None else ""
     raise AmbiguousStamps(
         f"{question.name}: {' and '.join(missing)} of the stamps cannot be found out, "
-        f"because {_why_untested(question)}. Pass {symbol}{' and '.join(examples[name] for name in missing)}."
+        f"because {_why_untested(question)}. Pass {symbol}{' and '.join(examples[name] for name in missing)}"
+        f"{_or_profile(question)}."
     )
 
 
@@ -211,8 +241,29 @@ def _common_edge(found: Sequence[Candidate]) -> Edge | None:
 
 def _default_edge(local: Ints, question: Question, found: Sequence[Candidate]) -> Placed:
     """Stamps that carry their offset, when the closed hours permit both edges."""
-    why = "the default for stamps with an offset; closed hours permit both edges"
-    return replace(_given(local, question, "start", why), candidates=tuple(found))
+    edge, why = _assumed(question)
+    why = f"{why if question.vendor else 'the default for stamps with an offset'}; closed hours permit both edges"
+    return replace(_given(local, question, edge, why), candidates=tuple(found))
+
+
+def _assumed(question: Question) -> tuple[Edge, str]:
+    """Return the edge of stamps that carry their offset where bars do not tell, and why."""
+    vendor = question.vendor
+    if vendor is None or vendor.edge is None:
+        return "start", "assumed"
+    return vendor.edge, f"as {vendor.title} writes it"
+
+
+def _as_vendor(local: Ints, question: Question, found: Sequence[Candidate]) -> Placed | None:
+    """Return the one of several open readings that is the habit of the vendor, None when none is."""
+    told, vendor = question.as_vendor, question.vendor
+    if vendor is None or told.zone is None or told.edge is None or len(found) < 2:
+        return None
+    fitting = told.candidates(local)
+    if len(fitting) != 1 or fitting[0].first_start not in {candidate.first_start for candidate in found}:
+        return None
+    why = "as given" if question.edge else f"as {vendor.title} writes it; the bars leave {len(found)} readings open"
+    return replace(_given(local, told, told.edge, why), candidates=tuple(found))
 
 
 def _edge_of_pattern(local: Ints, question: Question) -> Placed:
@@ -233,14 +284,33 @@ def _edge_of_pattern(local: Ints, question: Question) -> Placed:
 
 
 # -- questions ----------------------------------------------------------------------------------------
+def _or_profile(question: Question) -> str:
+    """Return how the vendor may be named, when the form of the file is that of some."""
+    named = [f"profile={vendor.name!r}" for vendor in question.lookalikes if vendor.edge and vendor.tz]
+    return f", or {' or '.join(named)}" if named else ""
+
+
+def _contradiction(local: Ints, question: Question) -> InvalidArgument:
+    """Return the error of a profile that puts bars into hours when the exchange is closed."""
+    zone = f"tz={question.zone!r}" if question.zone else "any zone"
+    edges = f" and edge={question.edge!r}" if question.edge else ""
+    count = fewest_closed(local, question.edges, [question.zone] if question.zone else zone_names())[0][0]
+    return InvalidArgument(
+        f"{question.name}: {question.profile} does not fit the bars: with {zone}{edges}, {count:,} of {len(local):,} "
+        f"lie in hours when {question.calendar} is closed; {_would_fit(_in_any_zone(local, question), question.tz)}. "
+        "Leave the profile out, or pass tz= and edge= to read the file so nevertheless."
+    )
+
+
 def _several(question: Question, found: Sequence[Candidate]) -> str:
     rows = [("tz", "edge", "offset", "first bar starts (UTC)")]
     rows += [(f"{c.tz!r}", f"{c.edge!r}", c.label, _utc(c.first_start)) for c in found[:_MOST_SHOWN]]
     more = f"\n  and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
     ask = "edge=" if question.zone else "tz=" if question.edge else "tz= and edge="
+    hint = f" Or pass the vendor{_or_profile(question).removeprefix(', or')}." if question.lookalikes else ""
     return (
         f"{question.name}: {len(found)} readings in UTC leave no bar in hours when {question.calendar} is closed, and "
-        f"the file does not tell which is right:\n  {_aligned(rows)}{more}\nPass {ask}."
+        f"the file does not tell which is right:\n  {_aligned(rows)}{more}\nPass {ask}.{hint}"
     )
 
 

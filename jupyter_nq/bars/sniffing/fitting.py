@@ -1,0 +1,83 @@
+"""Whether a file is what was said of it, and whose files it looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jupyter_nq.bars.answers import Answers
+from jupyter_nq.bars.profile import Dialect
+from jupyter_nq.bars.reading.blocks import lines_of
+from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Layout, local_seconds
+from jupyter_nq.bars.sniffing.columns import misspelt
+from jupyter_nq.bars.sniffing.dayorder import Ordered, possible_orders
+from jupyter_nq.bars.vendors import Vendor
+from jupyter_nq.errors import InvalidArgument
+
+
+def orders_said(fields: Fields, day_first: bool | None, said: Answers) -> list[Ordered]:
+    """Return the day orders that stamps and answers allow; raises `BadStamp`, see `possible_orders`."""
+    _refuse_short_years(fields, said)
+    if not said.layouts or day_first is not None:
+        return possible_orders(fields, said.day_first_said if day_first is None else day_first)
+    known = {layout.unordered: layout.order for layout in map(Layout.parse, said.layouts)}
+    orders = tuple(known[layout.unordered] for layout in fields.layouts)
+    return [Ordered(orders, local_seconds(fields, orders), "as given" if set(orders) != {"ymd"} else "")]
+
+
+def _refuse_short_years(fields: Fields, said: Answers) -> None:
+    """Raise `BadStamp` for a year of two digits: its century, and which number is the year, would be a guess."""
+    short = [layout.short_year for layout in fields.layouts]
+    if any(short) and not said.short_years:
+        row = int(np.argmax(np.array(short)[fields.layout]))
+        raise BadStamp(
+            row,
+            "the year has two digits, so that neither its century nor its place is certain (profile={'century': 2000} "
+            "says that it stands last and means 20YY)",
+        )
+
+
+def check_layouts(path: Path, table: Dialect, fields: Fields, said: Answers) -> None:
+    """Raise `InvalidArgument` for the first stamp in a layout that was not said."""
+    labels = said.layouts or (said.vendor.layouts if said.vendor else ())
+    known = {Layout.parse(label).unordered for label in labels}
+    other = np.array([layout.unordered not in known for layout in fields.layouts])
+    if not labels or not other.any():
+        return
+    row = int(np.argmax(other[fields.layout]))
+    [(number, text)] = lines_of(path, table, [row]) or [(0, "")]
+    raise InvalidArgument(
+        f"{path}, line {number}: the stamp is in none of the layouts of {said.called} ({', '.join(labels)}). The line "
+        f"is {text[:120]!r}. Leave the profile out, or say the layouts that the file has."
+    )
+
+
+def sentences(table: Dialect, said: Answers) -> tuple[str, ...]:
+    """Return the evidence about the answers, misspelt columns and scaled prices."""
+    found = []
+    if said.called:
+        found.append(f"profile: {said.vendor.title if said.vendor else said.called.partition('=')[2]}, as given")
+    found += [
+        f"columns: {name!r} is read as {role}, which it is a letter away from"
+        for name, role in misspelt(table, said).items()
+    ]
+    if table.price_scale != 1:
+        origin = "as given" if said.price_scale else "as Databento writes them unless told otherwise"
+        found.append(f"prices: whole numbers, divided by {table.price_scale:,}, {origin}")
+    return tuple(found)
+
+
+def look(found: Sequence[Vendor], *, contradicted: bool) -> tuple[str, ...]:
+    """Return the sentence about whose files a file looks like; none for a form that nobody in particular has.
+
+    `contradicted` says that the bars do not fit what the only one of them does.
+    """
+    named = [vendor.title for vendor in found if vendor.name != "iso"]
+    if not named:
+        return ()
+    if len(found) > 1:
+        return (f"vendor: looks like {' or '.join(vendor.title for vendor in found)}, so nothing is taken from it",)
+    habit = f", whose stamps are {found[0].habit}" if found[0].habit else ""
+    return (f"vendor: looks like {named[0]}{habit}" + ("; the bars show otherwise" if contradicted else ""),)
