@@ -52,6 +52,16 @@ class Settings(HasTraits):
         max=64 << 20,
         help="Size in bytes of the blocks in which a text file is read.",
     ).tag(config=True)
+    cache_dir = Unicode(
+        "",
+        help="Directory of the archives of parsed files. $JUPYTER_NQ_CACHE wins; empty means jupyter-nq/bars in the "
+        "user's cache directory.",
+    ).tag(config=True)
+    cache_bytes = Int(
+        2 << 30,  # 2 GiB: some 400 million bars
+        min=0,
+        help="Byte limit of the archives of parsed files; what was not used for longest goes first. 0 keeps none.",
+    ).tag(config=True)
     feed_hz = Float(
         10.0,
         min=0.1,
@@ -76,6 +86,11 @@ def default_store_dir() -> Path:
     if shared.is_dir():
         return shared / f"nq-{os.getuid()}"
     return Path.home() / ".cache" / "jupyter-nq"
+
+
+def default_cache_dir() -> Path:
+    """Return the directory of archives in the user's cache directory, as XDG_CACHE_HOME names it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jupyter-nq" / "bars"
 
 
 @functools.cache
@@ -156,7 +171,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def environment() -> dict[str, Any]:
     """Return the settings that environment variables name."""
-    names = {"store_dir": "JUPYTER_NQ_STORE", "data_dir": "JUPYTER_NQ_DATA"}
+    names = {"store_dir": "JUPYTER_NQ_STORE", "data_dir": "JUPYTER_NQ_DATA", "cache_dir": "JUPYTER_NQ_CACHE"}
     return {key: value for key, variable in names.items() if (value := os.environ.get(variable))}
 
 

@@ -1,8 +1,17 @@
-"""Fixtures of all tests come from the published plugin; processes that tests start import what is installed."""
+"""Fixtures of all tests come from the published plugin; processes that tests start import what is installed.
+
+Neither they nor the tests leave archives of parsed files in the user's cache.
+"""
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
+
+os.environ["JUPYTER_NQ_CACHE"] = tempfile.mkdtemp(prefix="nqc-")
+atexit.register(shutil.rmtree, os.environ["JUPYTER_NQ_CACHE"], ignore_errors=True)
 
 # Otherwise `python -c` and `python -m` find the checkout in the current directory before the installed package.
 os.environ["PYTHONSAFEPATH"] = "1"

@@ -34,7 +34,8 @@ class Mapped:
 
     handle: Handle
     how: str
-    """`mapped` when it was there, else what this process did: `parsed` the file, `computed` features of its bars."""
+    """`mapped` when it was there, else what this process did: `parsed` the file, `restored` it from its archive,
+    `computed` features of its bars."""
     seconds: float
     evidence: tuple[str, ...]
     """How the file was read, one sentence per decision."""
@@ -102,14 +103,20 @@ def _build_once(session: Session, name: str, source: FileSource, progress: Progr
             return ready, "mapped"
         if ready is not None:
             ready.close()
-        return _parse(session, name, source, building.write_progress, progress), "parsed"
+        return _parse(session, name, source, building.write_progress, progress)
 
 
-def _parse(session: Session, name: str, source: FileSource, *listeners: Progress | None) -> Handle:
+def _parse(session: Session, name: str, source: FileSource, *listeners: Progress | None) -> tuple[Handle, str]:
+    """Publish what the archive of the source holds, else what the source itself does; says which."""
+
     def tell(fraction: float) -> None:
         for listener in listeners:
             if listener is not None:
                 listener(fraction)
 
-    bars = source.parse(session.settings.read_block_bytes, tell)
-    return session.publish(name, bars.table, meta={"bars": source.record(bars)})
+    kept = session.cache.restore(source)
+    bars = kept or source.parse(session.settings.read_block_bytes, tell)
+    handle = session.publish(name, bars.table, meta={"bars": source.record(bars)})
+    if kept is None:
+        session.cache.keep(source, bars)
+    return handle, "parsed" if kept is None else "restored"

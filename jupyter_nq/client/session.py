@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_nq.buffers import Handle, ObjectInfo, Store
+from jupyter_nq.client.cache import Cache
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.featured import Wanted, featured
 from jupyter_nq.client.loading import Mapped, Progress, load
@@ -70,6 +71,7 @@ class Session:
             raise InvalidArgument(f"require={require!r} is neither None nor 'server'.")
         self.settings = settings or load_settings(store_dir=None if where is None else os.fspath(where))
         self.store = Store(self.settings.store_dir or default_store_dir())
+        self.cache = Cache(self.settings)
         self.channel = Channel(self.store, self.settings, role=role, require=require)
 
     def __repr__(self) -> str:
@@ -83,6 +85,7 @@ class Session:
 
     def close(self) -> None:
         """Leave the coordinator; frames that were handed out stay readable. Closing twice is fine."""
+        self.cache.wait()
         self.channel.close()
 
     @property
