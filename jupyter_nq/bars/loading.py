@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.bars.instruments import Instrument
-from jupyter_nq.bars.profile import Profile
+from jupyter_nq.bars.profile import ROLES, Profile
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, reading
 from jupyter_nq.bars.reading.opening import compression, is_columnar
-from jupyter_nq.bars.reading.reader import read_bars, values_of
-from jupyter_nq.bars.sniffing.sniff import known_instrument, sniff
+from jupyter_nq.bars.reading.reader import read_bars, table_of, values_of
+from jupyter_nq.bars.sniffing.sniff import known_instrument, sniff_scanned
 from jupyter_nq.bars.validation.findings import findings
 from jupyter_nq.errors import UnreadableSource
 
@@ -77,17 +77,14 @@ def load_bars(
 
         told = {"timeframe": timeframe, "symbol": symbol, "tz": tz, "edge": edge, "day_first": day_first}
         return load_columnar(path, progress=progress, **told)
-    found = sniff(
-        path,
-        timeframe=timeframe,
-        symbol=symbol,
-        tz=tz,
-        edge=edge,
-        day_first=day_first,
-        block_bytes=block_bytes,
-        progress=_scaled(progress, 0.0, _SNIFF_SHARE),
-    )
-    table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(progress, _SNIFF_SHARE, 1.0))
+    told = {"timeframe": timeframe, "symbol": symbol, "tz": tz, "edge": edge}
+    report = _rising(progress)
+    found, scan = sniff_scanned(path, ROLES, day_first, block_bytes, _scaled(report, 0.0, _SNIFF_SHARE), **told)
+    table = None if scan is None else table_of(scan, found.profile)
+    if table is None:
+        table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(report, _SNIFF_SHARE, 1.0))
+    elif report is not None:
+        report(1.0)
     _refuse_scaled(path, table)
     broken = findings(path, found.profile, values_of(table["flags"].chunk(0), np.uint32))
     evidence = (*found.evidence, *broken, *_open_end(path))
@@ -110,6 +107,20 @@ def _open_end(path: Path) -> tuple[str, ...]:
         file.seek(-1, os.SEEK_END)
         whole = file.read(1) in b"\r\n" or compression(path) is not None
     return () if whole else ("end: the last line has no line break; if the file is still being written, load it again",)
+
+
+def _rising(progress: Progress | None) -> Progress | None:
+    """Return the same without steps back, when a file is read again from its beginning."""
+    if progress is None:
+        return None
+    shown = 0.0
+
+    def report(share: float) -> None:
+        nonlocal shown
+        shown = max(shown, share)
+        progress(shown)
+
+    return report
 
 
 def _scaled(progress: Progress | None, low: float, high: float) -> Callable[[float], None] | None:

@@ -82,7 +82,7 @@ def scan(
     roles: Sequence[str] = ROLES,
     *,
     progress: Progress | None = None,
-    small_bytes: int = SMALL_BYTES,
+    small_bytes: int | None = None,
     part_bytes: int = PART_BYTES,
     threads: int | None = None,
     module: Any = None,
@@ -96,7 +96,8 @@ def scan(
     progress
         Called with the share that is read, in the caller's thread; what it raises stops the reading.
     small_bytes, part_bytes, threads
-        A file smaller than this is left to the general path; bytes of a block; workers, None for one per core.
+        A file smaller than this (None: `SMALL_BYTES`) is left to the general path; bytes of a block; workers, None for
+        one per core.
     module
         The kernels to use, None for the compiled ones as soon as they are there.
 
@@ -109,7 +110,7 @@ def scan(
     try:
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
-            if size < small_bytes:
+            if size < (SMALL_BYTES if small_bytes is None else small_bytes):
                 return None
             reader = _Reader(file.fileno(), size, table, roles, part_bytes, module)
             return reader.read(threads or processors(), progress)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,9 @@ from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.zones import Nanos, steps
 from jupyter_nq.errors import UnreadableSource
 
+if TYPE_CHECKING:
+    from jupyter_nq.bars.reading.fast import Scan
+
 _MOST_NAMED = 3
 
 
@@ -62,13 +65,22 @@ def read_bars(
         not have, or not after the row before it. The message names file, line and text.
     """
     path = Path(path)
-    from jupyter_nq.bars.reading import fast, starts  # they are built on this module
+    from jupyter_nq.bars.reading import fast  # it is built on this module
 
     scan = fast.scan(path, profile, progress=progress, **(settings or {}))
-    columns = None if scan is None else starts.columns_of(scan, profile)
-    if columns is not None:
-        return _table(columns)
-    return _read_generally(path, profile, block_bytes, progress)
+    table = None if scan is None else table_of(scan, profile)
+    return _read_generally(path, profile, block_bytes, progress) if table is None else table
+
+
+def table_of(scan: Scan, profile: Profile) -> pa.Table | None:
+    """Return the table of rows that the fast path has read, None when the general path has to look at them.
+
+    The table takes the memory of the scan, which cannot be used again.
+    """
+    from jupyter_nq.bars.reading import starts  # it is built on this module
+
+    columns = starts.columns_of(scan, profile)
+    return None if columns is None else _table(columns)
 
 
 def _read_generally(path: Path, profile: Profile, block_bytes: int, progress: Progress | None) -> pa.Table:

@@ -212,13 +212,24 @@ class StampScanner:
         if offsets and not all(carrying):
             by_row = np.array(carrying)[join("layout").astype(np.intp)]
             raise BadStamp(int(np.argmax(by_row != by_row[0])), "some stamps carry an offset from UTC, others do not")
-        always = {name: join(name) for name in ("layout", "first", "second", "year", "time")}
+        always = {name: join(name) for name in ("first", "second", "year", "time")}
+        layouts, layout = self._by_first_row(join("layout"))
         return Fields(
-            tuple(self._layouts),
+            layouts,
+            layout,  # type: ignore[arg-type]
             nanos=join("nanos", wanted=fractions),  # type: ignore[arg-type]
             offset=join("offset", wanted=offsets),  # type: ignore[arg-type]
             **always,  # type: ignore[arg-type]
         )
+
+    def _by_first_row(self, layout: npt.NDArray[np.generic]) -> tuple[tuple[Layout, ...], npt.NDArray[np.generic]]:
+        """Return the layouts in the order of their first rows, and their places: however the rows were read."""
+        if len(self._layouts) < 2:
+            return tuple(self._layouts), layout
+        order = np.argsort([int(np.argmax(layout == index)) for index in range(len(self._layouts))], kind="stable")
+        places = np.empty(len(order), np.uint8)
+        places[order] = range(len(order))
+        return tuple(self._layouts[index] for index in order), places[layout.astype(np.intp)]
 
     def _add_length(self, rows: Ints, chars: _Bytes, block: dict[str, npt.NDArray[np.generic]]) -> None:
         if not 0 < chars.shape[1] <= _LONGEST:

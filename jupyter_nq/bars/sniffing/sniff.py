@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ import numpy as np
 
 from jupyter_nq.bars.discovery import parse_name
 from jupyter_nq.bars.instruments import INSTRUMENTS, Instrument, instrument
-from jupyter_nq.bars.profile import Dialect, Profile, check_edge
+from jupyter_nq.bars.profile import ROLES, Dialect, Profile, check_edge
+from jupyter_nq.bars.reading import fast, starts
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, read_blocks, row_error, stamps_of
+from jupyter_nq.bars.reading.fast import Scan
 from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, StampScanner
 from jupyter_nq.bars.sniffing.dayorder import Ordered, narrowed, possible_orders
@@ -79,12 +82,31 @@ def sniff(
         from jupyter_nq.bars.columnar.loading import sniff_file  # it is built on this module
 
         return sniff_file(path, day_first=day_first, **told)
-    if tz is not None:
-        find_zone(tz)
-    known_instrument(path, symbol)
+    return sniff_scanned(path, ROLES[:1], day_first, block_bytes, progress, **told)[0]
+
+
+def sniff_scanned(
+    path: Path,
+    roles: Sequence[str],
+    day_first: bool | None,
+    block_bytes: int,
+    progress: Progress | None,
+    **told: Any,
+) -> tuple[Sniffed, Scan | None]:
+    """Return what was found out about a file of text, and its rows where the fast path has read them.
+
+    `roles` are the columns that it reads then, `told` the answers that `decided` takes.
+    """
+    if told["tz"] is not None:
+        find_zone(told["tz"])
+    known_instrument(path, told["symbol"])
     dialect = detect_dialect(path)
-    fields, readings = _stamps(path, dialect, day_first, block_bytes, progress)
-    return decided(path, dialect, _form(dialect), fields, readings, **told)
+    scan = fast.scan(path, dialect, roles, progress=progress)
+    found = _scanned_stamps(scan, day_first)
+    fields, readings = found or _stamps(path, dialect, day_first, block_bytes, progress)
+    sniffed = decided(path, dialect, _form(dialect), fields, readings, **told)
+    as_scanned = all(getattr(sniffed.profile, name) == value for name, value in vars(dialect).items())
+    return sniffed, scan if as_scanned else None
 
 
 def decided(
@@ -165,6 +187,14 @@ def _stamps(
     except BadStamp as bad:
         given = f" day_first={day_first} was given." if day_first is not None else ""
         raise row_error(path, dialect, bad.row, bad.reason, f"Correct the line.{given}") from bad
+
+
+def _scanned_stamps(scan: Scan | None, day_first: bool | None) -> tuple[Fields, list[Ordered]] | None:
+    """Return the stamps that the fast path has read, None when there are none or the general path has to say why."""
+    fields = None if scan is None else starts.fields_of(scan)
+    with suppress(BadStamp):
+        return None if fields is None else (fields, orders_of(fields, day_first))
+    return None
 
 
 def orders_of(fields: Fields, day_first: bool | None) -> list[Ordered]:

@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jupyter_nq.bars import compiled
+from jupyter_nq.bars.loading import load_bars
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading import fast, kernels, starts
 from jupyter_nq.bars.reading.codes import code_of, layout_of
 from jupyter_nq.bars.reading.reader import read_bars
 from jupyter_nq.bars.reading.stamps import Layout
+from jupyter_nq.bars.sniffing.sniff import sniff
 from jupyter_nq.errors import NQError
 
 NAMES = ("Timestamp", "Open", "High", "Low", "Close", "Volume")
@@ -198,10 +200,41 @@ def test_before_the_kernels_are_there(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(answers) < 10_000
 
 
+@pytest.mark.parametrize("first", [0, 1, 2, 3])
+def test_a_file_is_understood_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    """Profile, evidence and bars are the same whether stamps were read by kernels or not, and read once or twice."""
+    path = tmp_path / "NQ_1min.csv"
+    stamps = [stamp(15_000 + minute, (first + minute // 50) % 3) for minute in range(200)]
+    path.write_text("\n".join([",".join(NAMES), *(f"{each},1,2,1,1,5" for each in stamps)]) + "\n")
+
+    def load() -> Any:
+        bars = load_bars(path, tz="UTC", edge="start")
+        return bars.profile, bars.evidence, bars.table
+
+    general = load()
+    monkeypatch.setattr(fast, "SMALL_BYTES", 0)
+    shares: list[float] = []
+    assert load_bars(path, tz="UTC", edge="start", progress=shares.append).table.equals(general[2])
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert load() == general
+    assert sniff(path, tz="UTC", edge="start").profile == general[0]
+
+
+def test_an_error_of_a_load_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A date that does not exist is found by the kernels and worded by the general path."""
+    path = tmp_path / "NQ_1min.csv"
+    path.write_text("\n".join([",".join(NAMES), "15/2/2020 10:00,1,2,1,1,5", "31/2/2020 10:01,1,2,1,1,5"]) + "\n")
+    with pytest.raises(NQError) as general:
+        load_bars(path, tz="UTC", edge="start", timeframe="1min")
+    monkeypatch.setattr(fast, "SMALL_BYTES", 0)
+    with pytest.raises(NQError) as kernels_too:
+        load_bars(path, tz="UTC", edge="start", timeframe="1min")
+    assert str(kernels_too.value) == str(general.value)
+
+
 def test_real_file(real_file: Path) -> None:
     """The real file gives the identical table on both paths."""
-    from jupyter_nq.bars.sniffing.sniff import sniff
-
     profile = sniff(real_file).profile
     found, expected = both(real_file, profile, TWINS[1], 64 << 10)
     assert found == expected
