@@ -1,7 +1,8 @@
 """Bars with their features as a shared dataset of their own, computed once like a file is parsed once.
 
 The dataset holds the bars and the features side by side, so that one mapping shows both. It is keyed by what the
-bars were parsed from and how, and by the features in full, so a changed file gives a new version.
+bars were parsed from and how, and by the features in full, so a changed file gives a new version. What the features
+carry from bar to bar is kept in the object's note, so that those of bars that were appended are appended.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import xxhash
 
+from jupyter_nq.buffers.notes import NOTE_BYTES
 from jupyter_nq.client.request import source_of
+from jupyter_nq.client.state import Record, later_of, note_with, record_of
 from jupyter_nq.errors import InvalidArgument, UnknownDataset
 
 if TYPE_CHECKING:
+    from jupyter_nq.bars.features.pipeline import Features
     from jupyter_nq.buffers import Handle
     from jupyter_nq.client.loading import Mapped, Progress
     from jupyter_nq.client.session import Session
@@ -40,7 +44,7 @@ def featured(session: Session, bars: Mapped, wanted: Wanted, progress: Progress 
         raise InvalidArgument(f"features={wanted!r} names no feature. Leave it out, or pass True for the usual ones.")
     features = Features(None if usual else wanted, calendar=profile["calendar"], minutes=profile["minutes"])  # type: ignore[arg-type]
     named = [str(feature) for feature in features.features]
-    key = _key(info.meta, named)
+    key = _key(record_of(bars.handle), named)
     name = (
         f"{info.name}-features" if usual else f"{info.name}-features-{xxhash.xxh32_hexdigest(repr(named).encode())[:6]}"
     )
@@ -50,17 +54,79 @@ def featured(session: Session, bars: Mapped, wanted: Wanted, progress: Progress 
             ready = _open(session, name, key)
             if ready is None:
                 building.write_progress(0.0)
-                whole = session.view(bars.handle, "arrow", columns=info.schema.names if info.schema else None)
-                meta = {"bars": dict(source_of(info.meta)), "features": {"key": key}}
-                ready = session.publish(name, features.compute(whole), meta=meta)
+                ready = _carried_on(session, name, bars.handle, named, key) or _computed(
+                    session, name, bars.handle, features, key
+                )
                 how = "computed" if bars.how == "mapped" else f"{bars.how} and computed"
     bars.handle.close()
     return replace(bars, handle=ready, how=how, seconds=bars.seconds + time.perf_counter() - start)
 
 
-def _key(meta: Any, features: list[str]) -> str:
+def refresh_features(session: Session, bars: Handle, progress: Progress | None = None) -> list[str]:
+    """Bring all features of a dataset of bars up to it, and say so in a sentence each."""
+    from jupyter_nq.client.loading import Mapped
+
+    told = []
+    for name in [name for name in session.store.names() if name.startswith(f"{bars.info.name}-features")]:
+        with session.open(name) as old:
+            before, rows, wanted = old.version, old.rows, later_of(old).get("state", {}).get("features")
+        usual = name == f"{bars.info.name}-features"
+        if not usual and wanted is None:
+            continue  # which they are is not known any more: the load that wants them computes them
+        mapped = Mapped(session.open(bars.info.name), "mapped", 0.0, (), None)
+        with featured(session, mapped, True if usual else wanted, progress).handle as new:
+            if new.version != before:
+                how = "carried on" if new.rows >= rows and new.info.first_version <= before else "computed anew"
+                told.append(f"{name} v{before} -> v{new.version}: {how}")
+    return told
+
+
+def _computed(session: Session, name: str, bars: Handle, features: Features, key: str) -> Handle:
+    """Compute the features of all bars, as a new object, and keep what is needed to carry them on."""
+    meta = {"bars": dict(source_of(bars.info.meta)), "features": {"key": key}}
+    ready = session.publish(name, features.add(bars.arrow()), meta=meta)
+    note = note_with(ready, _record(features, bars, key))
+    if len(note) <= NOTE_BYTES:
+        session.store.annotate(ready.info.id, note)
+    return ready
+
+
+def _carried_on(session: Session, name: str, bars: Handle, named: list[str], key: str) -> Handle | None:
+    """Append the features of the bars that are new since the dataset was computed; None when that cannot be."""
+    from jupyter_nq.bars.features.pipeline import Features
+
+    try:
+        base = session.open(name)
+    except UnknownDataset:
+        return None
+    with base:
+        known = later_of(base)
+        state: Any = known.get("state", {})
+        if state.get("features") != named or base.rows > bars.rows or not _begins(bars, base, known):
+            return None
+        try:
+            features = Features.restore(state)
+        except InvalidArgument:
+            return None  # of another version of this package
+        fresh = features.add(bars.arrow(start=base.rows))
+        note = note_with(base, _record(features, bars, key))
+        return session.extend(name, base, fresh, note) if len(note) <= NOTE_BYTES else None
+
+
+def _record(features: Features, bars: Handle, key: str) -> dict[str, Any]:
+    return {"rows": features.rows, "key": key, "of": bars.info.id, "state": features.state}
+
+
+def _begins(bars: Handle, base: Handle, known: Record) -> bool:
+    """Tell whether the features' bars are the first of these: in one object they are, else they are compared."""
+    if known.get("of") == bars.info.id:
+        return True
+    mine, others = base.numpy(), bars.numpy(stop=base.rows)
+    return all(others[name].tobytes() == mine[name].tobytes() for name in others)
+
+
+def _key(source: Record, features: list[str]) -> str:
     """Return what identifies bars with features: the content of their file, its reading, and the features."""
-    source = source_of(meta)
     content = [VERSION, source.get("digest"), source.get("reading"), source.get("code"), source.get("rows"), features]
     return xxhash.xxh3_128_hexdigest(repr(content).encode())
 
@@ -70,7 +136,7 @@ def _open(session: Session, name: str, key: str) -> Handle | None:
         handle = session.open(name)
     except UnknownDataset:
         return None
-    known: Any = handle.info.meta.get("features", {})
+    known: Any = later_of(handle) or handle.info.meta.get("features", {})
     if isinstance(known, dict) and known.get("key") == key:
         return handle
     handle.close()

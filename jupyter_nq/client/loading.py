@@ -2,8 +2,9 @@
 
 A dataset remembers the file it came from: path, quick fingerprint (size, mtime, inode), content
 digest, reading, reader version. A load is warm when the quick fingerprint still fits; when it does
-not, the content digest decides. So a copied or touched file is the same dataset, a changed one is a
-new version, and another file of the same symbol and timeframe gets a name of its own, with a notice.
+not, the content digest decides. So a copied or touched file is the same dataset, one that has grown
+has its new rows appended (`growing`), a changed one is a new version, and another file of the same
+symbol and timeframe gets a name of its own, with a notice.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from jupyter_nq.buffers import Handle
+from jupyter_nq.client.growing import Growth, grow
 from jupyter_nq.client.request import Request, source_of
 from jupyter_nq.client.source import FileSource
+from jupyter_nq.client.state import record_of
 from jupyter_nq.errors import UnknownDataset
 
 if TYPE_CHECKING:
@@ -57,7 +60,7 @@ def load(session: Session, request: Request, progress: Progress | None = None) -
         return _mapped(ready, how="mapped", start=start, notice=notice)
     if ready is not None:
         ready.close()
-    handle, how = _build_once(session, name, source, progress)
+    handle, how, _ = build_once(session, name, source, progress)
     return _mapped(handle, how=how, start=start, notice=notice)
 
 
@@ -85,12 +88,17 @@ def _open(session: Session, name: str) -> Handle | None:
 
 
 def _mapped(handle: Handle, *, how: str, start: float, notice: str | None) -> Mapped:
-    evidence = source_of(handle.info.meta).get("evidence", ())
+    evidence = (record_of(handle) or source_of(handle.info.meta)).get("evidence", ())
     return Mapped(handle, how, time.perf_counter() - start, tuple(evidence), notice)  # type: ignore[arg-type]
 
 
-def _build_once(session: Session, name: str, source: FileSource, progress: Progress | None) -> tuple[Handle, str]:
-    """Be the one process that parses, or wait for it; the second value tells how it was had."""
+def build_once(session: Session, name: str, source: FileSource, progress: Progress | None) -> tuple[Handle, str, str]:
+    """Be the one process that reads the source, or wait for it.
+
+    Returns
+    -------
+    The dataset, how it was had (`mapped`, `refreshed`, `parsed`), and why it was not `refreshed`, though there was one.
+    """
     content = f"{name}\0{source.key}"
 
     def waiting(fraction: float | None) -> None:
@@ -100,10 +108,15 @@ def _build_once(session: Session, name: str, source: FileSource, progress: Progr
     with session.store.lock(xxhash.xxh3_128_hexdigest(content.encode()), waiting=waiting) as building:
         ready = _open(session, name)
         if ready is not None and source.is_same(ready):
-            return ready, "mapped"
+            return ready, "mapped", ""
+        why = ""
         if ready is not None:
-            ready.close()
-        return _parse(session, name, source, building.write_progress, progress)
+            with ready:
+                grown = grow(session, name, source, ready, progress) if source.may_own(ready) else Growth(None)
+            if grown.handle is not None:
+                return grown.handle, "refreshed", ""
+            why = grown.why
+        return *_parse(session, name, source, building.write_progress, progress), why
 
 
 def _parse(session: Session, name: str, source: FileSource, *listeners: Progress | None) -> tuple[Handle, str]:

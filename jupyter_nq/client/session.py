@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.buffers import Handle, ObjectInfo, Store
 from jupyter_nq.client.cache import Cache
@@ -35,6 +35,9 @@ from jupyter_nq.errors import (
     UnreadableSource,
     UnsupportedData,
 )
+
+if TYPE_CHECKING:
+    from jupyter_nq.client.refresh import Refreshed
 
 _FOR_THE_DESK = (AmbiguousStamps, ChecksumError, StoreFull, UnreadableSource)
 _DESK_CHARACTERS = 300
@@ -273,15 +276,55 @@ class Session:
         """
         with self.store.writing(name):
             current = self._find(name, None)
-            self._refuse_parsed(name, "Add the rows to the file and load it again")
-            try:
-                with self._reserved(name, self.store.plan(rows).nbytes) as ticket:
-                    info = self.store.append(current, rows)
-                    # Committed: from here on it is a fact, which the coordinator is told and would find itself.
-                    self.channel.note("appended", id=info.id, ticket=ticket)
-                    return Stored(name, info.version, info.rows, info.nbytes)
-            except CapacityFull:
-                return self._grow(name, current, rows)
+            self._refuse_parsed(name, "Add the rows to the file and refresh it")
+            return self._add(name, current, rows)
+
+    def extend(self, name: str, base: Handle, rows: Any, note: bytes) -> Handle | None:
+        """Append rows of its source to a dataset that was parsed or computed, and replace its note; returns it, held.
+
+        None, and nothing is done, when `base` is not its newest version any more. The note is there before the rows
+        are, so that they are never seen without it. Without rows only the note is replaced.
+        """
+        with self.store.writing(name):
+            current = self._find(name, None)
+            if (current, self.store.info(current).rows) != (base.info.id, base.rows):
+                return None
+            if len(rows):
+                self._add(name, current, rows, note)
+            else:
+                self.store.annotate(current, note)
+            return self.open(name)
+
+    def refresh(self, name: str, *, progress: Progress | None = None) -> Refreshed:
+        """Bring a dataset up to its file: what was appended is parsed and appended, by one process for all.
+
+        A history that was rewritten, or new rows that show the file in another light, make a full new version. Views
+        that exist stay as they are; `load` and `get` show the new version. Features beside the bars are carried on.
+
+        Parameters
+        ----------
+        name
+            The dataset, as `ls` names it: "NQ.30min".
+        progress
+            Called with 0 to 1 while the file is read; may raise to give up.
+
+        Returns
+        -------
+        Refreshed
+            Versions before and after, rows added, changed and removed, and who is still on an older version;
+            `text()` says it in a line.
+
+        Raises
+        ------
+        UnknownDataset, UnsupportedData
+            No such dataset; it was not read from a file.
+        SourceNotFound, UnreadableSource, AmbiguousStamps, StoreFull
+            As `load`; the version that was there stays.
+        """
+        from jupyter_nq.client.refresh import refresh  # it is built on this module
+
+        with self._reporting():
+            return refresh(self, name, progress)
 
     def open(self, name: str, version: int | None = None) -> Handle:
         """Map a shared object; the lease lasts as long as any view of it.
@@ -336,11 +379,27 @@ class Session:
         found: dict[str, Any] = self.channel.request("find", name=name, version=version)
         return str(found["id"])
 
-    def _grow(self, name: str, current: str, rows: Any) -> Stored:
+    def _add(self, name: str, current: str, rows: Any, note: bytes | None = None) -> Stored:
+        """Append to the newest object of a name, whose only writer this process is."""
+        try:
+            with self._reserved(name, self.store.plan(rows).nbytes) as ticket:
+                if note is not None:
+                    self.store.annotate(current, note)
+                info = self.store.append(current, rows)
+                # Committed: from here on it is a fact, which the coordinator is told and would find itself.
+                self.channel.note("appended", id=info.id, ticket=ticket)
+                return Stored(name, info.version, info.rows, info.nbytes)
+        except CapacityFull:
+            return self._grow(name, current, rows, note)
+
+    def _grow(self, name: str, current: str, rows: Any, note: bytes | None = None) -> Stored:
         """Append to a copy of the object with twice its capacity."""
         room = self.store.info(current).nbytes + self.store.plan(rows).nbytes
         with self._reserved(name, room) as ticket:
-            grown = self._published(self.store.grow(current, rows), ticket)
+            larger = self.store.grow(current, rows)
+            if note is not None:
+                self.store.annotate(larger.id, note)
+            grown = self._published(larger, ticket)
         with grown:
             return Stored(name, grown.version, grown.rows, grown.info.nbytes)
 

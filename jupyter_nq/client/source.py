@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_nq.bars.fingerprint import CODE_VERSION, Fingerprint, fingerprint, quick
 from jupyter_nq.buffers import Handle
 from jupyter_nq.client.request import Request, source_of
+from jupyter_nq.client.state import record_of
 from jupyter_nq.errors import UnreadableSource
 
 if TYPE_CHECKING:
@@ -36,21 +37,19 @@ class FileSource:
     def key(self) -> str:
         """What its table depends on: the content, the answers of the user, the reader."""
         reading = sorted(self.request.reading.given().items())
-        return f"{self._fingerprint().digest}\0{reading}\0{CODE_VERSION}"
+        return f"{self.fingerprint().digest}\0{reading}\0{CODE_VERSION}"
 
     def may_own(self, handle: Handle) -> bool:
         """Is the dataset this file's, in this or an older state?"""
-        known = source_of(handle.info.meta)
-        return known.get("path") == self.label or self._same_content(known)
+        first, known = source_of(handle.info.meta), record_of(handle)
+        return first.get("path") == self.label or self._same_content(known)
 
     def is_same(self, handle: Handle) -> bool:
         """Does the dataset hold exactly what the file holds now, read in the same way?"""
-        known = source_of(handle.info.meta)
+        known = record_of(handle)
         if known.get("code") != CODE_VERSION or known.get("reading") != self.request.reading.given():
             return False
-        if known.get("rows") != handle.rows:  # somebody appended to it: no longer the file
-            return False
-        if known.get("path") == self.label and tuple(known.get("quick", ())) == self.quick:  # type: ignore[arg-type]
+        if known.get("path") == self.label and tuple(known.get("quick", ())) == self.quick:
             return True
         return self._same_content(known)
 
@@ -59,7 +58,7 @@ class FileSource:
         from jupyter_nq.bars import load_bars  # the CSV machinery is not needed by a warm load
 
         request = self.request
-        before = self._fingerprint()
+        before = self.fingerprint()
         bars = load_bars(
             request.path,
             timeframe=request.timeframe,
@@ -77,7 +76,7 @@ class FileSource:
         return {
             "path": self.label,
             "quick": list(self.quick),
-            "digest": self._fingerprint().digest,
+            "digest": self.fingerprint().digest,
             "reading": self.request.reading.given(),
             "code": CODE_VERSION,
             "symbol": self.request.symbol,
@@ -87,11 +86,12 @@ class FileSource:
             "evidence": list(bars.evidence),
         }
 
-    def _fingerprint(self) -> Fingerprint:
+    def fingerprint(self) -> Fingerprint:
+        """Return the fingerprint of the file in the state in which this source met it."""
         return _digested(self.request.path, self.quick)
 
     def _same_content(self, known: Mapping[str, object]) -> bool:
-        return known.get("digest") == self._fingerprint().digest
+        return known.get("digest") == self.fingerprint().digest
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,1 @@
+"""What became of a source since it was read."""
