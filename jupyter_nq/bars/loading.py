@@ -6,16 +6,18 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from jupyter_nq.bars.answers import Given
 from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import ROLES, Profile
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, reading
 from jupyter_nq.bars.reading.opening import compression, is_columnar
 from jupyter_nq.bars.reading.reader import read_bars, table_of, values_of
-from jupyter_nq.bars.sniffing.sniff import known_instrument, sniff_scanned
+from jupyter_nq.bars.sniffing.sniff import known_instrument, sniff_scanned, told_of_columns
 from jupyter_nq.bars.validation.findings import findings
 from jupyter_nq.errors import UnreadableSource
 
@@ -44,6 +46,8 @@ def load_bars(
     tz: str | None = None,
     edge: str | None = None,
     day_first: bool | None = None,
+    profile: Given | None = None,
+    contract: str | None = None,
     block_bytes: int = BLOCK_BYTES,
     progress: Progress | None = None,
 ) -> Bars:
@@ -56,7 +60,13 @@ def load_bars(
     timeframe, symbol
         What the bars are; None takes them from the file's name, then the length from the stamps.
     tz, edge, day_first
-        Answers that win over what is detected.
+        Answers that win over what is detected, and over the profile.
+    profile
+        What the file is: a vendor's name ("tradestation", "ninjatrader", "sierrachart", "tradingview",
+        "firstratedata", "kibot", "databento", "yahoo", "histdata", "iso"), a `Profile`, or single answers such as
+        `{"edge": "end", "columns": {"close": "Settle"}}`, by the names of `answers.FIELDS`.
+    contract
+        The symbol whose rows are read, of a text table that mixes several.
     block_bytes
         Size of the blocks in which the file is read; the result does not depend on it.
     progress
@@ -70,14 +80,24 @@ def load_bars(
         Several readings in UTC are possible; the message shows them and the argument to pass.
     UnknownInstrument, UnknownTimeframe, UnknownZone
         A word that is none.
+    ConfigError, InvalidArgument
+        A profile that is none, or that the file contradicts.
+    AmbiguousSource
+        The file holds several contracts; the message lists them.
     """
     path = Path(path)
     if is_columnar(path):
         from jupyter_nq.bars.columnar.loading import load_columnar  # it is built on this module
 
-        told = {"timeframe": timeframe, "symbol": symbol, "tz": tz, "edge": edge, "day_first": day_first}
-        return load_columnar(path, progress=progress, **told)
-    told = {"timeframe": timeframe, "symbol": symbol, "tz": tz, "edge": edge}
+        told: dict[str, Any] = {
+            "timeframe": timeframe,
+            "symbol": symbol,
+            "tz": tz,
+            "edge": edge,
+            "day_first": day_first,
+        }
+        return load_columnar(path, progress=progress, **told_of_columns(path, told, profile, contract))
+    told = {"timeframe": timeframe, "symbol": symbol, "tz": tz, "edge": edge, "profile": profile, "contract": contract}
     report = _rising(progress)
     found, scan = sniff_scanned(path, ROLES, day_first, block_bytes, _scaled(report, 0.0, _SNIFF_SHARE), **told)
     table = None if scan is None else table_of(scan, found.profile)

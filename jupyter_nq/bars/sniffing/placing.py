@@ -81,6 +81,11 @@ class Question:
         """The calendar's name, for messages."""
         return self.instrument.calendar if self.instrument else "the exchange"
 
+    def contradicts_vendor(self, local: Ints) -> bool:
+        """Return whether the habit of the only vendor of this form puts bars into closed hours."""
+        habit = replace(self, tz=None, edge=None, profile="").as_vendor
+        return self.vendor is not None and habit.edge is not None and not habit.fits(local)
+
     def fits(self, local: Ints) -> bool:
         """Return whether some allowed zone and edge leave no bar in closed hours."""
         return not self.testable or bool(self.candidates(local))

@@ -8,15 +8,17 @@ reading in UTC remains it is taken, when several remain they are shown side by s
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jupyter_nq.bars.answers import Answers, Given, answers, plain, timeframe_said
 from jupyter_nq.bars.discovery import parse_name
 from jupyter_nq.bars.instruments import INSTRUMENTS, Instrument, instrument
 from jupyter_nq.bars.profile import ROLES, Dialect, Profile, check_edge
@@ -25,13 +27,16 @@ from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, read_blocks, r
 from jupyter_nq.bars.reading.fast import Scan
 from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, StampScanner
-from jupyter_nq.bars.sniffing.dayorder import Ordered, narrowed, possible_orders
+from jupyter_nq.bars.sniffing.contracts import of_contract
+from jupyter_nq.bars.sniffing.dayorder import Ordered, narrowed
 from jupyter_nq.bars.sniffing.dialect import detect_dialect
+from jupyter_nq.bars.sniffing.fitting import check_layouts, look, orders_said, sentences
 from jupyter_nq.bars.sniffing.placing import Placed, Question, place
 from jupyter_nq.bars.sniffing.readings import Candidate
 from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
+from jupyter_nq.bars.vendors import lookalikes
 from jupyter_nq.bars.zones import find_zone
-from jupyter_nq.errors import AmbiguousStamps, UnknownTimeframe, UnreadableSource
+from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, UnknownTimeframe, UnreadableSource
 
 _SAMPLES = 4
 
@@ -45,6 +50,8 @@ class Sniffed:
     """The same as the profile's."""
     candidates: tuple[Candidate, ...]
     """The readings in UTC that leave no bar in closed hours; the first is the profile's. Empty when not searched."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """What the caller answered, by the names of `load_bars`."""
 
     def text(self, path: str | os.PathLike[str], timeframe: str | None = None, symbol: str | None = None) -> str:
         """Return the evidence, a line each, and the two lines that load the file at `path` in this reading.
@@ -52,9 +59,12 @@ class Sniffed:
         `timeframe` and `symbol` are in the lines where the name of the file does not tell them.
         """
         source, profile = os.fspath(path), self.profile
-        words = " ".join(filter(None, [timeframe, f"--symbol {symbol}" if symbol else None, "as bars"]))
-        given = [repr(source), *([repr(timeframe)] if timeframe else []), *([f"symbol={symbol!r}"] if symbol else [])]
-        given += [f"tz={profile.tz!r}", f"edge={profile.edge!r}"]
+        said = {"symbol": symbol, **self.given}
+        options = [_option(name, value) for name, value in said.items() if value is not None]
+        words = " ".join([*([timeframe] if timeframe else []), *options, "as bars"])
+        given = [repr(source), *([repr(timeframe)] if timeframe else [])]
+        said |= {"tz": profile.tz, "edge": profile.edge}
+        given += [f"{name}={value!r}" for name, value in said.items() if value is not None]
         return "\n".join(
             [
                 *self.evidence,
@@ -72,6 +82,8 @@ def sniff(
     tz: str | None = None,
     edge: str | None = None,
     day_first: bool | None = None,
+    profile: Given | None = None,
+    contract: str | None = None,
     block_bytes: int = BLOCK_BYTES,
     progress: Progress | None = None,
 ) -> Sniffed:
@@ -81,7 +93,8 @@ def sniff(
     if is_columnar(path):
         from jupyter_nq.bars.columnar.loading import sniff_file  # it is built on this module
 
-        return sniff_file(path, day_first=day_first, **told)
+        return sniff_file(path, **told_of_columns(path, told | {"day_first": day_first}, profile, contract))
+    told |= {"profile": profile, "contract": contract}
     return sniff_scanned(path, ROLES[:1], day_first, block_bytes, progress, **told)[0]
 
 
@@ -95,24 +108,55 @@ def sniff_scanned(
 ) -> tuple[Sniffed, Scan | None]:
     """Return what was found out about a file of text, and its rows where the fast path has read them.
 
-    `roles` are the columns that it reads then, `told` the answers that `decided` takes.
+    `roles` are the columns that it reads then, `told` the answers that `decided` takes, and `profile` and `contract`.
     """
+    profile, contract = told.pop("profile", None), told.pop("contract", None)
+    said = answers(profile)
     if told["tz"] is not None:
         find_zone(told["tz"])
     known_instrument(path, told["symbol"])
-    dialect = detect_dialect(path)
+    told["timeframe"] = timeframe_said(said, told["timeframe"])
+    dialect, chosen = of_contract(path, detect_dialect(path, said), contract, block_bytes)
+    evidence = (_form(dialect), *sentences(dialect, said), *chosen)
     scan = fast.scan(path, dialect, roles, progress=progress)
-    found = _scanned_stamps(scan, day_first)
-    fields, readings = found or _stamps(path, dialect, day_first, block_bytes, progress)
-    sniffed = decided(path, dialect, _form(dialect), fields, readings, **told)
+    found = _scanned_stamps(path, dialect, scan, day_first, said)
+    fields, readings = found or _stamps(path, dialect, day_first, said, block_bytes, progress)
+    sniffed = decided(path, dialect, evidence, fields, readings, said=said, **told)
+    given = {"tz": told["tz"], "edge": told["edge"], "day_first": day_first, "contract": contract}
+    given |= {"profile": None if profile is None else plain(profile)}
     as_scanned = all(getattr(sniffed.profile, name) == value for name, value in vars(dialect).items())
-    return sniffed, scan if as_scanned else None
+    given = {name: value for name, value in given.items() if value is not None}
+    return replace(sniffed, given=given), scan if as_scanned else None
+
+
+def told_of_columns(
+    path: Path, told: Mapping[str, Any], profile: Given | None, contract: str | None
+) -> Mapping[str, Any]:
+    """Return the answers about a file of Parquet or Arrow data, whose columns say themselves what they are."""
+    if contract is not None:
+        raise InvalidArgument(f"{path}: contract= chooses rows of a text table. Keep one contract in a columnar file.")
+    said, known = answers(profile), known_instrument(path, told["symbol"])
+    return {
+        **told,
+        "timeframe": timeframe_said(said, told["timeframe"]),
+        "tz": told["tz"] or said.tz_said(known),
+        "edge": told["edge"] or said.edge_said,
+        "day_first": said.day_first_said if told["day_first"] is None else told["day_first"],
+    }
+
+
+def _option(name: str, value: Any) -> str:
+    """Return an answer as `%nq_load` takes it."""
+    if name == "day_first":
+        return "--day-first" if value else "--month-first"
+    text = value if isinstance(value, str) else f"'{json.dumps(value)}'"
+    return f"--{name} {text}"
 
 
 def decided(
     path: Path,
     dialect: Dialect,
-    form: str,
+    form: str | Sequence[str],
     fields: Fields,
     readings: list[Ordered],
     *,
@@ -120,6 +164,7 @@ def decided(
     symbol: str | None,
     tz: str | None,
     edge: str | None,
+    said: Answers | None = None,
 ) -> Sniffed:
     """Return what all stamps of a table say.
 
@@ -128,9 +173,11 @@ def decided(
     path
         The file; of what is no file, the name that messages give it.
     form
-        The sentence about the form of the table.
+        The sentence about the form of the table, or several.
     readings
         The day orders that the stamps allow, see `orders_of`.
+    said
+        What a profile answers, where `tz` and `edge` do not.
     """
     known = known_instrument(path, symbol)
     minutes, length = _length(path, timeframe, readings[0].local)
@@ -142,8 +189,15 @@ def decided(
         edge=None if edge is None else check_edge(edge),
         carries_offset=bool(len(fields.offset)),
     )
+    if said is not None:
+        question = _with_profile(question, said)
+    if said is None or said.vendor is None:
+        found = tuple(lookalikes(dialect, [layout.label for layout in fields.layouts]))
+        question = replace(question, lookalikes=found)
     ordered, placed = _decide(path, fields, readings, question)
-    evidence = (form, _layouts(fields, ordered), *_day_order(ordered), length, *placed.evidence)
+    vendor = look(question.lookalikes, contradicted=question.contradicts_vendor(_utc_or_local(fields, ordered)))
+    form = ((form,) if isinstance(form, str) else tuple(form)) + vendor
+    evidence = (*form, _layouts(fields, ordered), *_day_order(ordered), length, *placed.evidence)
     profile = Profile(
         **vars(dialect),
         layouts=_labels(fields, ordered),
@@ -159,6 +213,14 @@ def decided(
     return Sniffed(profile, evidence, placed.candidates)
 
 
+def _with_profile(question: Question, said: Answers) -> Question:
+    """Fill in zone and edge of a profile, which the bars then have to fit."""
+    tz, edge = said.tz_said(question.instrument), said.edge_said
+    used = (question.tz is None and tz) or (question.edge is None and edge)
+    called = said.called if used else ""
+    return replace(question, tz=question.tz or tz, edge=question.edge or edge, profile=called)
+
+
 def known_instrument(path: str | os.PathLike[str], symbol: str | None = None) -> Instrument | None:
     """Return the instrument that the caller or the file's name says, None when neither says a known one.
 
@@ -172,7 +234,12 @@ def known_instrument(path: str | os.PathLike[str], symbol: str | None = None) ->
 
 # -- stamps -----------------------------------------------------------------------------------------
 def _stamps(
-    path: Path, dialect: Dialect, day_first: bool | None, block_bytes: int, progress: Progress | None
+    path: Path,
+    dialect: Dialect,
+    day_first: bool | None,
+    said: Answers,
+    block_bytes: int,
+    progress: Progress | None,
 ) -> tuple[Fields, list[Ordered]]:
     """Read the whole stamp column, and return it with the day orders that it allows."""
     scanner = StampScanner()
@@ -183,32 +250,31 @@ def _stamps(
         fields = scanner.fields()
         if not scanner.rows:
             raise UnreadableSource(f"{path} has no rows. Export it again.")
-        return fields, orders_of(fields, day_first)
+        check_layouts(path, dialect, fields, said)
+        return fields, orders_said(fields, day_first, said)
     except BadStamp as bad:
         given = f" day_first={day_first} was given." if day_first is not None else ""
+        if day_first is None and said.called:
+            given = f" {said.called} was given."
         raise row_error(path, dialect, bad.row, bad.reason, f"Correct the line.{given}") from bad
 
 
-def _scanned_stamps(scan: Scan | None, day_first: bool | None) -> tuple[Fields, list[Ordered]] | None:
+def _scanned_stamps(
+    path: Path, dialect: Dialect, scan: Scan | None, day_first: bool | None, said: Answers
+) -> tuple[Fields, list[Ordered]] | None:
     """Return the stamps that the fast path has read, None when there are none or the general path has to say why."""
     fields = None if scan is None else starts.fields_of(scan)
+    if fields is None:
+        return None
+    check_layouts(path, dialect, fields, said)
     with suppress(BadStamp):
-        return None if fields is None else (fields, orders_of(fields, day_first))
+        return fields, orders_said(fields, day_first, said)
     return None
 
 
 def orders_of(fields: Fields, day_first: bool | None) -> list[Ordered]:
     """Return the day orders that stamps allow; raises `BadStamp`, see `possible_orders`."""
-    _refuse_short_years(fields)
-    return possible_orders(fields, day_first)
-
-
-def _refuse_short_years(fields: Fields) -> None:
-    """Raise `BadStamp` for a year of two digits: its century, and which number is the year, would be a guess."""
-    short = [layout.short_year for layout in fields.layouts]
-    if any(short):
-        row = int(np.argmax(np.array(short)[fields.layout]))
-        raise BadStamp(row, "the year has two digits, so that neither its century nor its place is certain")
+    return orders_said(fields, day_first, Answers())
 
 
 def _decide(path: Path, fields: Fields, readings: Sequence[Ordered], question: Question) -> tuple[Ordered, Placed]:
@@ -221,6 +287,10 @@ def _decide(path: Path, fields: Fields, readings: Sequence[Ordered], question: Q
         if len(open_) == 1:
             readings = [replace(open_[0], why="with the other day order bars lie in hours when the exchange is closed")]
     readings = narrowed(readings)
+    vendor = question.vendor
+    if len(readings) > 1 and vendor is not None and vendor.day_first is not None:
+        why = f"as {vendor.title} writes it; the file itself leaves it open"
+        readings = [replace(reading, why=why) for reading in readings if reading.day_first is vendor.day_first]
     if len(readings) > 1:
         raise _order_question(path, fields, readings, "both are possible")
     return readings[0], place(_utc_or_local(fields, readings[0]), question)
