@@ -64,19 +64,17 @@ class Weeks:
     def __init__(self, local: Ints, edge: str) -> None:
         self.local = local
         self.edge = edge
-        instants = closed.witness(local, edge)
-        week = (instants - WEEK_START) // WEEK_SECONDS
-        self._first = int(week.min())
-        count = int(week.max()) - self._first + 1
-        slot = (instants - WEEK_START) % WEEK_SECONDS // SLOT_SECONDS
-        cells = np.bincount((week - self._first) * SLOTS + slot, minlength=count * SLOTS)
-        hits = cells.reshape(count, SLOTS)
-        # The rows of each week, for the weeks that need a look at rows; stamps are sorted but for repeated hours.
-        self._week = week - self._first
-        starts = (np.arange(count + 1) + self._first) * WEEK_SECONDS + WEEK_START
-        self._clock = [_EPOCH + timedelta(seconds=int(start)) for start in starts]
+        self._instants = closed.witness(local, edge)
+        self._sorted = bool((np.diff(self._instants) >= 0).all())
+        quarters = (self._instants - WEEK_START) // SLOT_SECONDS
+        first = int(quarters.min()) // SLOTS
+        count = int(quarters.max()) // SLOTS - first + 1
+        quarters -= first * SLOTS
+        hits = np.bincount(quarters, minlength=count * SLOTS).reshape(count, SLOTS)
+        self._starts = (np.arange(count + 1) + first) * WEEK_SECONDS + WEEK_START
+        self._clock = [_EPOCH + timedelta(seconds=int(start)) for start in self._starts]
         self._used = np.flatnonzero(hits.any(axis=1))
-        self._closed = _closed_by_offset(hits[self._used], starts[self._used])
+        self._closed = _closed_by_offset(hits[self._used], self._starts[self._used])
 
     def fits(self, name: str) -> bool:
         """Return whether the zone leaves no bar in closed hours and no stamp in a skipped hour."""
@@ -98,8 +96,15 @@ class Weeks:
                 break
         return total
 
+    def _rows(self, week: int) -> slice | npt.NDArray[np.bool_]:
+        """Return where the rows of a week are; stamps are sorted but for repeated hours."""
+        start, end = self._starts[week : week + 2]
+        if not self._sorted:
+            return (self._instants >= start) & (self._instants < end)
+        return slice(*np.searchsorted(self._instants, [start, end]).tolist())
+
     def _count_rows(self, name: str, week: int) -> int:
-        local = self.local[self._week == week]
+        local = self.local[self._rows(week)]
         zone = steps(name, int(local.min()), int(local.max()))
         skipped, _ = zone.doubtful(local)
         utc = local - zone.offsets[np.searchsorted(zone.local_breaks(), local, side="right")]
