@@ -63,7 +63,7 @@ def grow(
 
 def _unlike(source: Any, ready: Handle, known: Record) -> str:
     """Return why the file cannot be what the dataset holds and more, nothing when it may be."""
-    from jupyter_nq.bars.reading.opening import compression
+    from jupyter_nq.bars.reading.opening import compression, is_columnar
 
     if not isinstance(source, FileSource):
         return "only a single file of text can be read from its middle"
@@ -77,6 +77,8 @@ def _unlike(source: Any, ready: Handle, known: Record) -> str:
     packed = compression(path)
     if packed is not None:
         return f"it is {packed}, which cannot be read from its middle"
+    if is_columnar(path):
+        return "it is no text, whose end could be read alone"
     found = source.fingerprint()
     size = int(known["quick"][0])
     if size >= found.size:

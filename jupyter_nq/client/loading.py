@@ -19,8 +19,8 @@ import xxhash
 
 from jupyter_nq.buffers import Handle
 from jupyter_nq.client.growing import Growth, grow
-from jupyter_nq.client.request import Request, source_of
-from jupyter_nq.client.source import FileSource
+from jupyter_nq.client.request import is_gone, read_from, source_of
+from jupyter_nq.client.sources import Source
 from jupyter_nq.client.state import record_of
 from jupyter_nq.errors import UnknownDataset
 
@@ -51,10 +51,9 @@ class Mapped:
         return "parsed" in self.how
 
 
-def load(session: Session, request: Request, progress: Progress | None = None) -> Mapped:
-    """Map the dataset of `request`, parsing it first if nobody has."""
+def load(session: Session, source: Source, progress: Progress | None = None) -> Mapped:
+    """Map the dataset of a source, parsing it first if nobody has."""
     start = time.perf_counter()
-    source = FileSource(request)
     name, notice, ready = _claim(session, source)
     if ready is not None and source.is_same(ready):
         return _mapped(ready, how="mapped", start=start, notice=notice)
@@ -64,14 +63,15 @@ def load(session: Session, request: Request, progress: Progress | None = None) -
     return _mapped(handle, how=how, start=start, notice=notice)
 
 
-def _claim(session: Session, source: FileSource) -> tuple[str, str | None, Handle | None]:
+def _claim(session: Session, source: Source) -> tuple[str, str | None, Handle | None]:
     """Return a name for a dataset, a notice when it is not the plain one or was another's, and what it holds."""
     name = source.request.name
     taken = _open(session, name)
     if taken is None or source.may_own(taken):
         return name, None, taken
-    other = source_of(taken.info.meta).get("path")
-    if other is not None and not os.path.exists(str(other)):
+    known = source_of(taken.info.meta)
+    other = read_from(known)
+    if is_gone(known):
         return name, f"{name} was the dataset of {other}, which is gone; it is {source.label}'s from now on.", taken
     taken.close()
     own = f"{name}-{xxhash.xxh32_hexdigest(os.fsencode(source.label))[:6]}"
@@ -92,7 +92,7 @@ def _mapped(handle: Handle, *, how: str, start: float, notice: str | None) -> Ma
     return Mapped(handle, how, time.perf_counter() - start, tuple(evidence), notice)  # type: ignore[arg-type]
 
 
-def build_once(session: Session, name: str, source: FileSource, progress: Progress | None) -> tuple[Handle, str, str]:
+def build_once(session: Session, name: str, source: Source, progress: Progress | None) -> tuple[Handle, str, str]:
     """Be the one process that reads the source, or wait for it.
 
     Returns
@@ -119,7 +119,7 @@ def build_once(session: Session, name: str, source: FileSource, progress: Progre
         return *_parse(session, name, source, building.write_progress, progress), why
 
 
-def _parse(session: Session, name: str, source: FileSource, *listeners: Progress | None) -> tuple[Handle, str]:
+def _parse(session: Session, name: str, source: Source, *listeners: Progress | None) -> tuple[Handle, str]:
     """Publish what the archive of the source holds, else what the source itself does; says which."""
 
     def tell(fraction: float) -> None:
@@ -127,9 +127,9 @@ def _parse(session: Session, name: str, source: FileSource, *listeners: Progress
             if listener is not None:
                 listener(fraction)
 
-    kept = session.cache.restore(source)
+    kept = session.cache.restore(source) if source.archived else None
     bars = kept or source.parse(session.settings.read_block_bytes, tell)
     handle = session.publish(name, bars.table, meta={"bars": source.record(bars)})
-    if kept is None:
+    if kept is None and source.archived:
         session.cache.keep(source, bars)
     return handle, "parsed" if kept is None else "restored"

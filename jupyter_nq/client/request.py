@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.bars.discovery import SUFFIXES, available, find_source, parse_name, uncompressed
 from jupyter_nq.bars.instruments import instrument
@@ -161,3 +161,18 @@ def source_of(meta: Mapping[str, object]) -> Mapping[str, object]:
     """Return what an object's metadata says of the file it was parsed from, empty when it was not parsed."""
     found = meta.get("bars", {})
     return found if isinstance(found, Mapping) else {}
+
+
+def read_from(known: Mapping[str, Any]) -> str | None:
+    """Return what a dataset was read from, by the record of `source_of`: a path, an address, the files of a series.
+
+    None when it was not read from anything that has a name: a table in memory, or a frame that somebody put.
+    """
+    found = known.get("path") or known.get("series")
+    return None if found is None else str(found)
+
+
+def is_gone(known: Mapping[str, Any]) -> bool:
+    """Tell whether a dataset was read from files of this machine of which none exists any more."""
+    paths = [file["path"] for file in known.get("files", ())] + [path for path in [known.get("path")] if path]
+    return bool(paths) and not any("://" in path or os.path.exists(path) for path in paths)

@@ -22,8 +22,9 @@ from jupyter_nq.client.featured import Wanted, featured
 from jupyter_nq.client.loading import Mapped, Progress, load
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
-from jupyter_nq.client.request import Reading, asked, source_of
+from jupyter_nq.client.request import Reading, source_of
 from jupyter_nq.client.selection import Stamp, checked_form, row_range, visible
+from jupyter_nq.client.sources import Given, source_for
 from jupyter_nq.config import Settings, default_store_dir, environment, load_settings
 from jupyter_nq.errors import (
     AmbiguousStamps,
@@ -101,7 +102,7 @@ class Session:
     # -- bars ------------------------------------------------------------------------------------
     def load(
         self,
-        source: str | os.PathLike[str] | None = None,
+        source: Given = None,
         timeframe: str | None = None,
         *,
         symbol: str | None = None,
@@ -121,7 +122,8 @@ class Session:
         Parameters
         ----------
         source
-            Path of a bar file, or a symbol ("NQ"), or a timeframe ("30min": the default symbol).
+            Path of a bar file, or a symbol ("NQ"), or a timeframe ("30min": the default symbol). Or a table in memory:
+            a frame of pandas or polars, a relation of DuckDB, an Arrow table or stream.
         timeframe
             For example "30min", "5min", "5min_extended", "1h".
         symbol, data_dir
@@ -172,7 +174,7 @@ class Session:
 
     def map(
         self,
-        source: str | os.PathLike[str] | None = None,
+        source: Given = None,
         timeframe: str | None = None,
         *,
         symbol: str | None = None,
@@ -182,9 +184,9 @@ class Session:
         progress: Progress | None = None,
     ) -> Mapped:
         """Do what `load` does, up to the mapped object: with how it was read, how long it took, and a notice."""
-        request = asked(self, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading)
+        wanted = source_for(self, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading)
         with self._reporting():
-            mapped = load(self, request, progress)
+            mapped = load(self, wanted, progress)
             return mapped if features is None else featured(self, mapped, features, progress)
 
     def view(

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 class FileSource:
     """The file of a request, fingerprinted no more than needed."""
 
+    archived = True
+    """Whether its bars are kept in the archive."""
+
     def __init__(self, request: Request) -> None:
         self.request = request
         self.quick = quick(request.path)

@@ -1,0 +1,63 @@
+"""Which source a load means: a file, several files of one series, a file elsewhere, or a table in memory."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jupyter_nq.buffers import Handle
+from jupyter_nq.client.request import Reading, Request, asked
+from jupyter_nq.client.source import FileSource
+from jupyter_nq.client.source_object import ObjectSource, is_table
+
+if TYPE_CHECKING:
+    from jupyter_nq.bars import Bars
+    from jupyter_nq.bars.reading.blocks import Progress
+    from jupyter_nq.client.session import Session
+
+Given = Any
+"""What `source=` takes: a path, symbol or timeframe; several paths, or a pattern; an address; a table in memory."""
+
+
+class Source(Protocol):
+    """What a load reads: it knows which dataset is its own, and how to parse itself."""
+
+    archived: bool
+    """Whether its bars are kept in the archive."""
+    request: Request
+    """What was asked for; its path is the file, or the name that messages give to what is none."""
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+
+    @property
+    def key(self) -> str:
+        """What its table depends on: the content, the answers of the user, the reader."""
+
+    def may_own(self, handle: Handle) -> bool:
+        """Is the dataset this source's, in this or an older state?"""
+
+    def is_same(self, handle: Handle) -> bool:
+        """Does the dataset hold exactly what the source holds now, read in the same way?"""
+
+    def parse(self, block_bytes: int, progress: Progress) -> Bars:
+        """Read it."""
+
+    def record(self, bars: Bars) -> dict[str, Any]:
+        """Return what the dataset remembers of it, JSON-able."""
+
+
+def source_for(
+    session: Session,
+    source: Given,
+    timeframe: str | None,
+    *,
+    symbol: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    reading: Reading | None = None,
+) -> Source:
+    """Return the source that a call with these arguments means; errors are those of `load`."""
+    if is_table(source):
+        return ObjectSource(source, timeframe, symbol, reading or Reading())
+    return FileSource(asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading))
