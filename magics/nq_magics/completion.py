@@ -108,11 +108,11 @@ def _positional(shell: InteractiveShell, name: str, words: list[str], *, assigne
         return [*_symbols(), *_timeframes(None), *then_as] if is_path(words[0]) else [*_timeframes(words[0]), *then_as]
     if name == "nq_drop":
         return [known for known in _dataset_names() if known not in words]
-    if name in ("nq_get", "nq_put") and not words:
+    if name in ("nq_get", "nq_put", "nq_refresh") and not words:
         return _dataset_names()
     if name == "nq_put" and len(words) == 1:
         return [variable for variable in shell.user_ns if not variable.startswith("_")]
-    return then_as if name == "nq_get" else ()
+    return then_as if name in ("nq_get", "nq_refresh") else ()
 
 
 def _option(parser: ArgumentParser, word: str) -> Action | None:
