@@ -17,7 +17,7 @@ from jupyter_nq.bars.profile import ROLES, Profile
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, reading
 from jupyter_nq.bars.reading.opening import compression, is_columnar
 from jupyter_nq.bars.reading.reader import read_bars, table_of, values_of
-from jupyter_nq.bars.sniffing.sniff import known_instrument, sniff_scanned, told_of_columns
+from jupyter_nq.bars.sniffing.sniff import known_instrument, sniff_scanned
 from jupyter_nq.bars.validation.findings import findings
 from jupyter_nq.errors import UnreadableSource
 
@@ -96,7 +96,7 @@ def load_bars(
             "edge": edge,
             "day_first": day_first,
         }
-        return load_columnar(path, progress=progress, **told_of_columns(path, told, profile, contract))
+        return load_columnar(path, progress=progress, profile=profile, contract=contract, **told)
     told = {"timeframe": timeframe, "symbol": symbol, "tz": tz, "edge": edge, "profile": profile, "contract": contract}
     report = _rising(progress)
     found, scan = sniff_scanned(path, ROLES, day_first, block_bytes, _scaled(report, 0.0, _SNIFF_SHARE), **told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from jupyter_nq.bars.zones import find_zone
 from jupyter_nq.errors import AmbiguousSource, SourceNotFound, UnknownTimeframe, UnreadableSource
 
 if TYPE_CHECKING:
+    from jupyter_nq.bars.answers import Given
     from jupyter_nq.client.session import Session
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._]")
@@ -28,11 +30,34 @@ class Reading:
     tz: str | None = None
     edge: str | None = None
     day_first: bool | None = None
+    profile: Given | None = None
+    """As given; kept as a vendor's name, or as a mapping of JSON-able answers."""
+    contract: str | None = None
 
-    def given(self) -> dict[str, str | bool]:
-        """Return only what was given."""
-        answers = {"tz": self.tz, "edge": self.edge, "day_first": self.day_first}
-        return {key: value for key, value in answers.items() if value is not None}
+    def __post_init__(self) -> None:
+        if self.profile is not None:
+            from jupyter_nq.bars.answers import plain  # few loads need it
+
+            object.__setattr__(self, "profile", plain(self.profile))
+
+    def given(self) -> dict[str, Any]:
+        """Return only what was given, JSON-able."""
+        return {key: value for key, value in vars(self).items() if value is not None}
+
+    @property
+    def label(self) -> str:
+        """What the answers add to a dataset's name: `UTC-end`; empty when there are none."""
+        order = {None: "", True: "dayfirst", False: "monthfirst"}[self.day_first]
+        profile = self.profile or ""
+        if not isinstance(profile, str):
+            profile = f"profile_{hashlib.sha256(repr(profile).encode()).hexdigest()[:6]}"
+        parts = [_in_name(self.tz), self.edge or "", order, profile, _in_name(self.contract)]
+        return "-".join(part for part in parts if part)
+
+
+def _in_name(text: str | None) -> str:
+    """Spell out + and -, so that UTC+3 and UTC-3 do not meet in one name."""
+    return _NOT_IN_NAMES.sub("_", (text or "").replace("+", "plus").replace("-", "minus"))
 
 
 @dataclass(frozen=True)
@@ -47,11 +72,8 @@ class Request:
     @property
     def name(self) -> str:
         """`NQ.30min`; explicit answers about the reading give another name: `NQ.30min-UTC-end`."""
-        order = {None: "", True: "dayfirst", False: "monthfirst"}[self.reading.day_first]
-        # + and - are spelt out: UTC+3 and UTC-3 must not meet in one name.
-        zone = _NOT_IN_NAMES.sub("_", (self.reading.tz or "").replace("+", "plus").replace("-", "minus"))
-        parts = [f"{self.symbol}.{self.timeframe}", zone, self.reading.edge or "", order]
-        return "-".join(part for part in parts if part)
+        label = self.reading.label
+        return f"{self.symbol}.{self.timeframe}" + (f"-{label}" if label else "")
 
 
 def resolve(

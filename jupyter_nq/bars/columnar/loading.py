@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from jupyter_nq.bars.answers import Given
 from jupyter_nq.bars.closed import cut_short
 from jupyter_nq.bars.columnar.names import dialect_of
 from jupyter_nq.bars.columnar.reading import (
@@ -30,6 +31,7 @@ from jupyter_nq.bars.reading.chunks import batches
 from jupyter_nq.bars.reading.reader import values_of
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields
 from jupyter_nq.bars.schema import BAR_SCHEMA
+from jupyter_nq.bars.sniffing.fitting import told_of_columns
 from jupyter_nq.bars.sniffing.sniff import Sniffed, decided, known_instrument, orders_of
 from jupyter_nq.bars.validation.findings import findings_in
 from jupyter_nq.bars.zones import find_zone, steps
@@ -79,7 +81,7 @@ def load_sheet(sheet: Sheet, path: Path, *, progress: Progress | None = None, **
     path
         The file, or the name that messages give to what is none.
     told
-        `timeframe`, `symbol`, `tz`, `edge`, `day_first`, as for `load_bars`.
+        `timeframe`, `symbol`, `tz`, `edge`, `day_first`, `profile`, as for `load_bars`.
 
     Raises
     ------
@@ -114,11 +116,15 @@ def sniff_sheet(
     tz: str | None = None,
     edge: str | None = None,
     day_first: bool | None = None,
+    profile: Given | None = None,
+    contract: str | None = None,
 ) -> Known:
     """Return how a sheet is to be read, by its whole stamp column; parameters and errors as for `load_sheet`."""
     if tz is not None:
         find_zone(tz)
-    known_instrument(path, symbol)
+    told: dict[str, Any] = {"timeframe": timeframe, "tz": tz, "edge": edge, "day_first": day_first}
+    told = told_of_columns(path, told, known_instrument(path, symbol), profile, contract)
+    day_first = told.pop("day_first")
     dialect = dialect_of(sheet)
     check_types(sheet, dialect)
     fields = all_stamps(sheet, dialect)
@@ -126,8 +132,7 @@ def sniff_sheet(
         readings = orders_of(fields, day_first)
     except BadStamp as bad:
         raise row_error(sheet, bad.row, bad.reason) from bad
-    told: dict[str, Any] = {"timeframe": timeframe, "symbol": symbol, "tz": tz, "edge": edge}
-    found = decided(path, dialect, _form(sheet, dialect), fields, readings, **told)
+    found = decided(path, dialect, _form(sheet, dialect), fields, readings, symbol=symbol, **told)
     return Known(found, _phase(sheet, found.profile, fields))
 
 

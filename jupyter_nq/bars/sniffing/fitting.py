@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from jupyter_nq.bars.answers import Answers
+from jupyter_nq.bars.answers import Answers, Given, answers, timeframe_said
+from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Dialect
 from jupyter_nq.bars.reading.blocks import lines_of
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Layout, local_seconds
@@ -52,6 +54,25 @@ def check_layouts(path: Path, table: Dialect, fields: Fields, said: Answers) -> 
         f"{path}, line {number}: the stamp is in none of the layouts of {said.called} ({', '.join(labels)}). The line "
         f"is {text[:120]!r}. Leave the profile out, or say the layouts that the file has."
     )
+
+
+def told_of_columns(
+    path: Path, told: Mapping[str, Any], known: Instrument | None, profile: Given | None, contract: str | None
+) -> dict[str, Any]:
+    """Return the answers about a table whose columns say themselves what they are: those about its stamps.
+
+    `told` has those of `sniff`, which win over the profile's.
+    """
+    if contract is not None:
+        raise InvalidArgument(f"{path}: contract= chooses rows of a text table. Keep the rows of one contract here.")
+    said = answers(profile)
+    return {
+        **told,
+        "timeframe": timeframe_said(said, told["timeframe"]),
+        "tz": told["tz"] or said.tz_said(known),
+        "edge": told["edge"] or said.edge_said,
+        "day_first": said.day_first_said if told["day_first"] is None else told["day_first"],
+    }
 
 
 def sentences(table: Dialect, said: Answers) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ from jupyter_nq.bars.sniffing.readings import Candidate
 from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
 from jupyter_nq.bars.vendors import lookalikes
 from jupyter_nq.bars.zones import find_zone
-from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, UnknownTimeframe, UnreadableSource
+from jupyter_nq.errors import AmbiguousStamps, UnknownTimeframe, UnreadableSource
 
 _SAMPLES = 4
 
@@ -93,7 +93,7 @@ def sniff(
     if is_columnar(path):
         from jupyter_nq.bars.columnar.loading import sniff_file  # it is built on this module
 
-        return sniff_file(path, **told_of_columns(path, told | {"day_first": day_first}, profile, contract))
+        return sniff_file(path, day_first=day_first, profile=profile, contract=contract, **told)
     told |= {"profile": profile, "contract": contract}
     return sniff_scanned(path, ROLES[:1], day_first, block_bytes, progress, **told)[0]
 
@@ -127,22 +127,6 @@ def sniff_scanned(
     as_scanned = all(getattr(sniffed.profile, name) == value for name, value in vars(dialect).items())
     given = {name: value for name, value in given.items() if value is not None}
     return replace(sniffed, given=given), scan if as_scanned else None
-
-
-def told_of_columns(
-    path: Path, told: Mapping[str, Any], profile: Given | None, contract: str | None
-) -> Mapping[str, Any]:
-    """Return the answers about a file of Parquet or Arrow data, whose columns say themselves what they are."""
-    if contract is not None:
-        raise InvalidArgument(f"{path}: contract= chooses rows of a text table. Keep one contract in a columnar file.")
-    said, known = answers(profile), known_instrument(path, told["symbol"])
-    return {
-        **told,
-        "timeframe": timeframe_said(said, told["timeframe"]),
-        "tz": told["tz"] or said.tz_said(known),
-        "edge": told["edge"] or said.edge_said,
-        "day_first": said.day_first_said if told["day_first"] is None else told["day_first"],
-    }
 
 
 def _option(name: str, value: Any) -> str:
