@@ -55,9 +55,9 @@ def demo(arguments: Namespace) -> int:
 def _run(arguments: Namespace, signals: Signals, stack: ExitStack) -> None:
     place = _prepare(arguments, stack)
     notebooks = copy_notebooks(place.work, place.fine)
-    server = JupyterServer(
-        place.work / "jupyter", place.work, {"JUPYTER_NQ_STORE": str(place.store), "JUPYTER_NQ_DATA": str(place.data)}
-    )
+    where = {"STORE": place.store, "DATA": place.data, "CACHE": place.work / "archives"}
+    variables = {f"JUPYTER_NQ_{name}": str(path) for name, path in where.items()}
+    server = JupyterServer(place.work / "jupyter", place.work, variables)
     stack.callback(server.stop)
     with _step("Jupyter server") as step:
         server.start()
