@@ -7,7 +7,7 @@ however many write it and whoever is killed. What is read is checked against its
 removed, and the file is parsed. Nothing here can make a load fail.
 
 Reading an archive renews its modification time. When the archives take more than `cache_bytes`, those with the oldest
-go. Few rows are not kept: they are parsed as fast as they are restored.
+go. Few rows are not kept.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import re
 import stat
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from jupyter_nq.bars import Bars
     from jupyter_nq.client.request import Request
 
-FEW_ROWS = 100_000
-"""Fewer are not kept: as text they are some 5 MB, which takes no longer to parse than to restore."""
+FEW_ROWS = 50_000
+"""Fewer are not kept: as text they are under 3 MB, and restoring them saves less than a tenth of a second."""
 
 _ARCHIVE = re.compile(r"[0-9a-f]{32}\.parquet")
 _DRAFT = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{16}")
@@ -72,20 +72,30 @@ class Cache:
     ----------
     settings
         `cache_dir` and `cache_bytes`; $JUPYTER_NQ_CACHE, as it is now, wins over the first.
+    told
+        Gives what the coordinator's host says of these, which counts where this process says nothing itself.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, told: Callable[[], Mapping[str, Any]] = dict) -> None:
         self._settings = settings
+        self._told = told
         self._lock = threading.Lock()
         self._writers: list[threading.Thread] = []  # guarded by `_lock`
 
     def __repr__(self) -> str:
-        return f"<Cache {self.path}, at most {size(self._settings.cache_bytes)}>"
+        return f"<Cache {self.path}, at most {size(self.limit)}>"
 
     @property
     def path(self) -> Path:
         """Directory of the archives; it need not exist."""
-        return Path(environment().get("cache_dir") or self._settings.cache_dir or default_cache_dir())
+        now = environment().get("cache_dir")
+        return Path(now or self._settings.cache_dir or self._told().get("cache_dir") or default_cache_dir())
+
+    @property
+    def limit(self) -> int:
+        """Bytes that the archives may take; 0 switches the cache off."""
+        own = self._settings.cache_bytes
+        return own if own != Settings.cache_bytes.default_value else int(self._told().get("cache_bytes", own))
 
     def restore(self, source: Source) -> Bars | None:
         """Return the bars of an unchanged source from its archive; None when there is none, or it cannot be used.
@@ -95,7 +105,7 @@ class Cache:
         UserWarning
             An archive was damaged; it is removed.
         """
-        if not self._settings.cache_bytes:
+        if not self.limit:
             return None
         key = _key(source)
         path = self.path / _name(key)
@@ -122,7 +132,7 @@ class Cache:
         UserWarning
             From the thread: the archive could not be written.
         """
-        if not self._settings.cache_bytes or bars.table.num_rows < FEW_ROWS:
+        if not self.limit or bars.table.num_rows < FEW_ROWS:
             return
         key = _key(source)  # here, because a source is not made for threads
         tick = instrument(source.request.symbol).tick
@@ -188,8 +198,8 @@ class Cache:
                 write_archive(bars.table, file, tick, record)
                 file.flush()
                 taken = os.fstat(descriptor).st_size
-                if taken > self._settings.cache_bytes:
-                    raise StoreError(f"they take {size(taken)}, cache_bytes is {self._settings.cache_bytes:,}")
+                if taken > self.limit:
+                    raise StoreError(f"they take {size(taken)}, cache_bytes is {self.limit:,}")
                 os.replace(draft, path)
         finally:
             draft.unlink(missing_ok=True)
@@ -199,7 +209,7 @@ class Cache:
         found = sorted(self._archives(), key=lambda each: each[1].st_mtime_ns)
         total = sum(each.st_size for _, each in found)
         for path, each in found:
-            if total <= self._settings.cache_bytes:
+            if total <= self.limit:
                 return
             total -= _remove(path, each.st_size)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_nq.bars.profile import Profile
 from jupyter_nq.buffers import Handle, ObjectInfo, Store
 from jupyter_nq.client.cache import Cache
 from jupyter_nq.client.channel import Channel
@@ -75,7 +76,7 @@ class Session:
             raise InvalidArgument(f"require={require!r} is neither None nor 'server'.")
         self.settings = settings or load_settings(store_dir=None if where is None else os.fspath(where))
         self.store = Store(self.settings.store_dir or default_store_dir())
-        self.cache = Cache(self.settings)
+        self.cache = Cache(self.settings, lambda: self.channel.peer_info.get("settings", {}))
         self.channel = Channel(self.store, self.settings, role=role, require=require)
 
     def __repr__(self) -> str:
@@ -110,6 +111,8 @@ class Session:
         tz: str | None = None,
         edge: str | None = None,
         day_first: bool | None = None,
+        profile: Profile | str | Mapping[str, Any] | None = None,
+        contract: str | None = None,
         start: Stamp | None = None,
         end: Stamp | None = None,
         columns: Sequence[str] | None = None,
@@ -131,6 +134,12 @@ class Session:
         tz, edge, day_first
             Zone of the stamps (IANA name), "start" or "end" of bar, day before month. None finds it out
             and fails when the file does not tell. A given answer makes a dataset of its own.
+        profile
+            What the file is: a vendor's name ("tradestation", "kibot", "databento", ...), a profile as `sniff` finds
+            it, or single answers: {"delimiter": ";", "columns": {"close": "Settle"}, "layouts": ["DD/MM/YYYY HH:MM"]}.
+            The answers above win over it, and a file that contradicts it is an error.
+        contract
+            The symbol whose rows are meant, of a file that mixes several.
         start, end
             First and last bar by its start, both inclusive: "2024-06-12 14:30" (UTC unless it has a zone), or a
             whole day, month or year ("2024-06"), or a date or datetime.
@@ -164,7 +173,7 @@ class Session:
             timeframe,
             symbol=symbol,
             data_dir=data_dir,
-            reading=Reading(tz, edge, day_first),
+            reading=Reading(tz, edge, day_first, profile, contract),
             features=features,
             progress=progress,
         )

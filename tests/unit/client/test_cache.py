@@ -282,3 +282,12 @@ def test_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache.Cache(Settings()).path == default_cache_dir() == tmp_path / "jupyter-nq" / "bars"
     assert cache.Cache(Settings(cache_dir="/somewhere")).path == Path("/somewhere")
     assert repr(cache.Cache(Settings(cache_dir="/somewhere"))) == "<Cache /somewhere, at most 2.0 GiB>"
+
+
+def test_the_server_s_settings_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the host of the coordinator says counts, unless this process says something itself."""
+    monkeypatch.delenv("JUPYTER_NQ_CACHE")
+    told = {"cache_dir": "/of/the/server", "cache_bytes": 0}
+    assert repr(cache.Cache(Settings(), lambda: told)) == "<Cache /of/the/server, at most 0 B>"
+    own = Settings(cache_dir="/mine", cache_bytes=1 << 20)
+    assert repr(cache.Cache(own, lambda: told)) == "<Cache /mine, at most 1.0 MiB>"
