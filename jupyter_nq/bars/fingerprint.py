@@ -22,7 +22,7 @@ CODE_VERSION = "bars-3"
 """Changes whenever the reader gives another table for the same file and profile; part of every cache key."""
 
 PIECE_BYTES = 4 << 20  # 4 MiB
-_CHUNK_BYTES = 1 << 20  # 1 MiB: stays in a processor's second cache between reading and digesting
+_CHUNK_BYTES = 1 << 20  # 1 MiB: stays in a processor's cache between reading and digesting
 _MOST_THREADS = 4
 
 
@@ -110,25 +110,29 @@ def _digests(file: int, spans: list[tuple[int, int]]) -> list[bytes]:
     """Return the digest of each span of bytes of an open file."""
     threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS, len(spans))
     if threads < 2:
-        return [_digest(file, *span) for span in spans]
+        return _some_digests(file, spans)
     pool = ThreadPoolExecutor(threads, "jupyter-nq-digest")
     try:
-        return list(pool.map(lambda span: _digest(file, *span), spans))
+        shares = [pool.submit(_some_digests, file, spans[first::threads]) for first in range(threads)]
+        found = [share.result() for share in shares]
     finally:
         pool.shutdown(cancel_futures=True)
+    return [found[i % threads][i // threads] for i in range(len(spans))]
 
 
-def _digest(file: int, start: int, stop: int) -> bytes:
+def _some_digests(file: int, spans: list[tuple[int, int]]) -> list[bytes]:
     import xxhash
 
-    digest, buffer = xxhash.xxh3_128(), memoryview(bytearray(min(_CHUNK_BYTES, stop - start)))
-    while start < stop:
-        read = os.preadv(file, [buffer[: stop - start]], start)
-        if not read:
-            break  # it has become shorter, which its size tells
-        digest.update(buffer[:read])
-        start += read
-    return digest.digest()
+    longest = max((stop - start for start, stop in spans), default=0)
+    buffer = memoryview(bytearray(min(_CHUNK_BYTES, longest)))  # one for all: fresh memory costs as much as reading
+    found = []
+    for start, stop in spans:
+        digest = xxhash.xxh3_128()
+        while start < stop and (read := os.preadv(file, [buffer[: stop - start]], start)):
+            digest.update(buffer[:read])
+            start += read  # nothing read: it has become shorter, which its size tells
+        found.append(digest.digest())
+    return found
 
 
 def _root(size: int, pieces: tuple[bytes, ...]) -> str:

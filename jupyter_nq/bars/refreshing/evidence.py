@@ -8,8 +8,9 @@ exclude it, the whole file is sniffed again, and its reading must come out the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,7 @@ def _placed_alike(profile: Profile, tail: Tail, bars: pa.Table, known: Instrumen
     if zone:
         return not is_closed(_witnesses(bars, profile)).any()
     first, last = int(tail.utc[0]), int(tail.utc[-1])
-    begun = _second(bars, 0)
-    others = [] if edge else _read_alike(profile, (begun, first))
+    others = [] if edge else _read_alike(profile, _second(bars, 0), first)
     return all(_same_clock(profile.tz, name, first, last, apart) for name, apart in _names(profile) + others)
 
 
@@ -105,16 +105,22 @@ def _names(profile: Profile) -> list[tuple[str, int]]:
     return [(name, 0) for name in profile.zone_names]
 
 
-def _read_alike(profile: Profile, at: Sequence[int]) -> list[tuple[str, int]]:
+def _read_alike(profile: Profile, begun: int, last: int) -> list[tuple[str, int]]:
     """Return the zones that may give the same reading with the other edge, and by how many seconds they differ."""
     apart = profile.minutes * 60 if profile.edge == "end" else -profile.minutes * 60
-    moments = [datetime.fromtimestamp(second, UTC) for second in at]
-    mine = [_offset(profile.tz, moment) + apart for moment in moments]
-    return [(name, apart) for name in zone_names() if [_offset(name, moment) for moment in moments] == mine]
+    names = _ahead(profile.tz, apart, begun)
+    return [(name, apart) for name in names if _offset(name, last) == _offset(profile.tz, last) + apart]
 
 
-def _offset(name: str, moment: datetime) -> float:
-    found = moment.astimezone(find_zone(name)).utcoffset()
+@lru_cache(maxsize=64)
+def _ahead(tz: str, apart: int, at: int) -> tuple[str, ...]:
+    """Return the zones whose clocks are this many seconds ahead of another at an instant."""
+    wanted = _offset(tz, at) + apart
+    return tuple(name for name in zone_names() if _offset(name, at) == wanted)
+
+
+def _offset(name: str, at: int) -> float:
+    found = datetime.fromtimestamp(at, find_zone(name)).utcoffset()
     return found.total_seconds() if found is not None else 0.0
 
 

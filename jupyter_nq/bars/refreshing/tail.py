@@ -105,11 +105,14 @@ class _Rows:
         with path.open("rb", buffering=4096) as file:
             low = data_start(file, profile)
             head = row_at(file, profile, low, low)
-            found = row_at(file, profile, first, low) if first > low else head
-        if head is None or found is None or found[0] >= stop:
+            if first > low:
+                file.seek(first - 1)
+                file.readline()  # the rest of the line before
+            self._first = file.tell() if first > low else low
+        if head is None or self._first >= stop:
             raise NotAppended("it has no rows any more")
-        self._first, self._reading = found[0], head[1]
-        self.inside = found[0] > head[0]
+        self._reading = head[1]
+        self.inside = self._first > head[0]
         """Whether the file has rows before these."""
         self.starts = self.clock = self.utc = np.empty(0, np.int64)
         self.columns: Columns = []
@@ -118,7 +121,8 @@ class _Rows:
         """Read the rows; those at the beginning that lie in a repeated hour are left out."""
         profile = self.profile
         placer = Placer(profile, self.grid.phase if self.grid else None, inside=self.inside, first=self._reading)
-        stamps = Placer(replace(profile, edge="start"), inside=self.inside, first=self._reading)
+        ends = Placer(replace(profile, edge="start"), inside=self.inside, first=self._reading)
+        apart = profile.edge == "end"
         parts: list[Columns] = []
         plain: list[Ints] = []
         length, part = self._stop - self._first, replace(profile, skip_lines=0)
@@ -134,21 +138,18 @@ class _Rows:
                 if numbers is None:
                     raise NotAppended("one of its last lines has a cell that is not the number it should be")
                 clock = clock_seconds(profile, fields)
-                parts.append(_joined(placer.add(fields, [*numbers, clock])))
-                plain.append(stamps.add(fields, [])[0] // _NS)
+                starts, columns = placer.add(fields, [*numbers, clock])
+                parts.append([starts, *columns])
+                plain.append((ends.add(fields, [])[0] if apart else parts[-1][0]) // _NS)
                 if progress is not None:
                     progress(min((file.tell() - self._first) / length, 1.0))
-        parts.append(_joined(placer.finish()))
-        plain.append(stamps.finish()[0] // _NS)
-        whole = [np.concatenate(column) for column in zip(*filter(None, parts), strict=True)]
-        if whole:
-            self.starts, *self.columns, self.clock = whole
+        starts, columns = placer.finish()
+        if columns:
+            parts.append([starts, *columns])
+            plain.append((ends.finish()[0] if apart else starts) // _NS)
+        if parts:
+            self.starts, *self.columns, self.clock = (np.concatenate(column) for column in zip(*parts, strict=True))
             self.utc = np.concatenate(plain)
-
-
-def _joined(placed: tuple[Ints, Columns]) -> Columns:
-    starts, columns = placed
-    return [starts, *columns] if columns else []
 
 
 def _behind(rows: _Rows, known: int, bars: pa.Table) -> Tail:
