@@ -1,10 +1,11 @@
-"""`jupyter nq clean`: list and remove what the package left in a store, and nothing else.
+"""`jupyter nq clean`: list and remove what the package left in a store and its cache, and nothing else.
 
 What a process holds stays: the exclusive lock on an object cannot be had while anybody maps it. With a
 coordinator running, datasets that nobody holds are dropped through it. Without one this command takes
 the coordinator's lock itself, so that none can start meanwhile, and removes the objects, dead temporary
-files, names, the socket and, when nothing is left, the directory. Files that the package does not know
-are never touched, and a directory without the store's marker is refused.
+files, names, the socket and, when nothing is left, the directory. Archives of parsed files go with them: they are
+parsed again. Files that the package does not know are never touched, and a directory without the store's marker is
+refused.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from jupyter_nq.buffers.platform import process_is_alive
 from jupyter_nq.cli.doctor.checks import read_marker
 from jupyter_nq.cli.doctor.findings import Failed
 from jupyter_nq.cli.view import holders, reach, store_path
+from jupyter_nq.client.cache import Cache
 from jupyter_nq.client.hosting import LOCK_NAME, give_back, take_lock
 from jupyter_nq.client.listing import who
 from jupyter_nq.client.policy import POLICY_NAME
@@ -52,15 +54,21 @@ def clean(arguments: Namespace) -> int:
     """List what was left; remove it when the user says so. 1 when something was refused."""
     settings = load_settings(store_dir=arguments.store)
     path = store_path(settings)
-    if not os.path.lexists(path):
+    cache = Cache(settings)
+    planned = Outcome()
+    if os.path.lexists(path):
+        check_ours(path)
+        planned = sweep(path, settings, really=False)
+    elif not cache.usage().archives:
         print(f"{path} is not there: nothing was left.")
         return 0
-    check_ours(path)
-    planned = sweep(path, settings, really=False)
+    _archives(cache, planned)
     _print(planned)
     if not planned.removed or not (arguments.yes or _agrees()):
         return 1 if planned.refused else 0
-    done = sweep(path, settings, really=True)
+    done = sweep(path, settings, really=True) if os.path.lexists(path) else Outcome()
+    _archives(cache, done)
+    cache.clear()
     for line in done.refused:
         if line not in planned.refused:
             print(f"refused   {line}")
@@ -106,6 +114,13 @@ def sweep(path: Path, settings: Settings, *, really: bool) -> Outcome:
         status = Status.from_wire(wire.call("status", {}))
         outcome.refused.append(f"{path} itself: its coordinator runs in {status.host} ({status.host_pid})")
         return outcome
+
+
+def _archives(cache: Cache, outcome: Outcome) -> None:
+    found = cache.usage()
+    if found.archives:
+        named = "archive" if found.archives == 1 else "archives"
+        outcome.removed.append(f"{found.archives:,} {named} of parsed files in {cache.path} ({size(found.bytes)})")
 
 
 # -- without a coordinator -----------------------------------------------------------------------

@@ -202,3 +202,22 @@ def test_what_hosts_left_beside_the_objects_goes_too(run: Run, store: Store) -> 
     assert {"drops", "policy.json"} <= set(os.listdir(store.path))
     assert run("clean", "--yes", "--store", store.path)[0] == 0
     assert not store.path.exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_archives_go_too(run: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    """Archives of parsed files are listed with their place and removed; other files there stay, without a store too."""
+    place = tmp_path / "archives"
+    place.mkdir(mode=0o700)
+    monkeypatch.setenv("JUPYTER_NQ_CACHE", str(place))
+    archive, other = place / f"{'a' * 32}.parquet", place / "mine.parquet"
+    archive.write_bytes(b"x" * 2048)
+    other.write_text("mine")
+    where = store.path if there else tmp_path / "store"
+    listed = f"not held  1 archive of parsed files in {place} (2.0 KiB)"
+    assert listed in run("clean", "--store", where)[1].splitlines()
+    assert archive.exists()
+    code, said, _ = run("clean", "--yes", "--store", where)
+    assert (code, listed in said) == (0, True)
+    assert said.endswith(f"Removed {4 if there else 1} of {4 if there else 1}.\n")
+    assert list(place.iterdir()) == [other]
