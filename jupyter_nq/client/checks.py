@@ -36,6 +36,8 @@ def validate(
     tz: str | None = None,
     edge: str | None = None,
     day_first: bool | None = None,
+    profile: Profile | str | Mapping[str, Any] | None = None,
+    contract: str | None = None,
     rules: Mapping[str, CustomRule] | None = None,
     actions: Mapping[str, str] | None = None,
     quarantine: str | os.PathLike[str] | None = None,
@@ -49,7 +51,7 @@ def validate(
         Path of a bar file, name of a dataset, symbol (with its timeframe), or a frame or table of bars.
     timeframe, symbol
         What the bars are, where they do not say so themselves.
-    tz, edge, day_first
+    tz, edge, day_first, profile, contract
         As for `load`; only for a file.
     rules
         Rules of your own by name: an expression such as "high - low > 50 and volume < 10", or a function from
@@ -72,14 +74,15 @@ def validate(
     ------
     SourceNotFound, UnknownDataset, InvalidArgument, UnknownInstrument, UnknownTimeframe
     """
-    reading = Reading(tz, edge, day_first)
+    reading = Reading(tz, edge, day_first, profile, contract)
     wanted: dict[str, Any] = {"rules": rules, "actions": actions, "quarantine": quarantine, "adjusted": adjusted}
     if isinstance(source, (str, os.PathLike)) and _is_file(session, source):
         request = asked(session, source, timeframe, symbol=symbol, reading=reading)
         told: dict[str, Any] = {"symbol": request.symbol, "timeframe": request.timeframe, **reading.given()}
         return validate_file(request.path, **told, **wanted)
     if reading.given():
-        raise InvalidArgument("tz=, edge= and day_first= say how a file is read; these bars have been read.")
+        named = "=, ".join(reading.given())
+        raise InvalidArgument(f"{named}= says how a file is read; these bars have been read.")
     data = whole(session, source) if isinstance(source, str) else source
     if not isinstance(data, (pd.DataFrame, pa.Table)):
         raise UnsupportedData(
@@ -101,6 +104,8 @@ def sniff(
     tz: str | None = None,
     edge: str | None = None,
     day_first: bool | None = None,
+    profile: Profile | str | Mapping[str, Any] | None = None,
+    contract: str | None = None,
 ) -> Evidence:
     """Return how a file would be read, and why, without loading it; printed, it ends with the lines that load it.
 
@@ -111,11 +116,9 @@ def sniff(
     Evidence
         `profile` (delimiter, columns, layouts, day order, zone, edge, bar length), `sentences`, `text`.
     """
-    reading = Reading(tz, edge, day_first)
+    reading = Reading(tz, edge, day_first, profile, contract)
     request = asked(session, source, timeframe, symbol=symbol, reading=reading)
-    found = sniff_file(
-        request.path, timeframe=request.timeframe, symbol=request.symbol, tz=tz, edge=edge, day_first=day_first
-    )
+    found = sniff_file(request.path, timeframe=request.timeframe, symbol=request.symbol, **reading.given())
     named = parse_name(request.path)
     told = (None, None) if named and named.symbol in INSTRUMENTS else (request.timeframe, request.symbol)
     return Evidence(found.profile, found.evidence, found.text(request.path, *told))

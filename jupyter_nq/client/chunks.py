@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.chunks import iterate as iterate_file
 from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.sniffing.sniff import sniff
@@ -29,6 +30,8 @@ def iterate(
     tz: str | None = None,
     edge: str | None = None,
     day_first: bool | None = None,
+    profile: Profile | str | Mapping[str, Any] | None = None,
+    contract: str | None = None,
     start: Stamp | None = None,
     end: Stamp | None = None,
 ) -> Iterator[pa.RecordBatch]:
@@ -39,7 +42,7 @@ def iterate(
 
     Parameters
     ----------
-    source, timeframe, symbol, data_dir, tz, edge, day_first
+    source, timeframe, symbol, data_dir, tz, edge, day_first, profile, contract
         As for `load`.
     rows
         Rows of every batch but the last, which has those that are left.
@@ -57,14 +60,13 @@ def iterate(
     InvalidArgument
         What is wrong with a row is raised when the iterator comes to it.
     """
-    request = asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=Reading(tz, edge, day_first))
+    reading = Reading(tz, edge, day_first, profile, contract)
+    request = asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading)
     first = None if start is None else span_ns(start, "start")[0]
     last = None if end is None else span_ns(end, "end")[1]
     if is_columnar(request.path):
         return _columnar(request, rows, first, last)
-    found = sniff(
-        request.path, timeframe=request.timeframe, symbol=request.symbol, tz=tz, edge=edge, day_first=day_first
-    )
+    found = sniff(request.path, timeframe=request.timeframe, symbol=request.symbol, **reading.given())
     return iterate_file(request.path, found.profile, rows=rows, start_ns=first, end_ns=last)
 
 

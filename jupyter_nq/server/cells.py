@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_READING = ("tz", "edge", "day_first")
+_READING = ("tz", "edge", "day_first", "profile", "contract")
 
 
 def load_cell(name: str, source: Mapping[str, Any] | None = None) -> str:

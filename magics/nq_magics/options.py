@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from IPython.core.error import UsageError
@@ -36,6 +36,14 @@ _READING = (
     ),
     argument("--day-first", dest="day_first", action="store_const", const=True, help="03/04 is the 3rd of April."),
     argument("--month-first", dest="day_first", action="store_const", const=False, help="03/04 is March the 4th."),
+    argument(
+        "--profile",
+        action="append",
+        metavar="VENDOR|FIELD=VALUE",
+        help="What the file is: kibot, tradestation and so on; or single answers, such as delimiter=; or "
+        "columns.close=Settle. May be repeated.",
+    ),
+    argument("--contract", help="Symbol whose rows are meant, of a file that mixes several."),
 )
 
 
@@ -50,4 +58,31 @@ def reading_of(args: argparse.Namespace) -> Reading:
     """Return what a line says of its file; `UsageError` when it says two things."""
     if {"--day-first", "--month-first"} <= set(args.typed):
         raise UsageError("--day-first and --month-first exclude each other; give one of them.")
-    return Reading(args.tz, args.edge, args.day_first)
+    return Reading(args.tz, args.edge, args.day_first, profile_of(args.profile or ()), args.contract)
+
+
+def profile_of(words: Sequence[str]) -> str | dict[str, Any] | None:
+    """Return what the values of `--profile` say, as `profile=` takes it.
+
+    >>> profile_of(["kibot"]), profile_of(["minutes=5", "columns.close=Last", "layouts=DD/MM/YYYY HH:MM|D/M/YYYY H:MM"])
+    ('kibot', {'minutes': 5, 'columns': {'close': ['Last']}, 'layouts': ['DD/MM/YYYY HH:MM', 'D/M/YYYY H:MM']})
+    """
+    said: dict[str, Any] = {}
+    for word in words:
+        field, equals, value = word.partition("=")
+        if not equals:
+            field, value = "vendor", word
+        group, dot, role = field.partition(".")
+        if dot:
+            said.setdefault(group, {})[role] = [_number(part) for part in value.split("+")]
+        elif field == "layouts":
+            said[field] = value.split("|")
+        elif field in ("header", "day_first"):
+            said[field] = {"true": True, "yes": True, "false": False, "no": False}.get(value.lower(), value)
+        else:
+            said[field] = _number(value)
+    return said.get("vendor") if set(said) == {"vendor"} else said or None
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdigit() else text

@@ -26,6 +26,8 @@ _OPTIONS = {
     "day_first=": "--day-first or --month-first",
     "data_dir=": "--data-dir",
     "symbol=": "--symbol",
+    "profile=": "--profile",
+    "contract=": "--contract",
     "edge=": "--edge",
     "tz=": "--tz",
 }
@@ -36,6 +38,7 @@ _PHRASES = {
     "or set data_dir": "or give --data-dir",
     "leave require out": "leave --require out",
 }
+_ANSWER = re.compile(r"profile=\{'(\w+)': (?:\{'(\w+)': ([^{}]*)\}|([^{}]*))\}")
 _BOTH = re.compile(r"symbol='NQ', timeframe='30min'")
 _PHRASE = re.compile("|".join(map(re.escape, _PHRASES)))
 _KEYWORD = re.compile(rf"\b({'|'.join(_OPTIONS)})('[^'\"\\]*'|['\"]|  +)?")
@@ -78,8 +81,16 @@ def as_typed(line: str, example: str = _EXAMPLE) -> str:
     'Pass --tz UTC or --edge.'
     """
     line = _BOTH.sub(lambda _: f"`{example}`", line)
+    line = _ANSWER.sub(_answer, line)
     line = _PHRASE.sub(lambda match: _PHRASES[match[0]], line)
     return _KEYWORD.sub(_option, line)
+
+
+def _answer(match: re.Match[str]) -> str:
+    """Return one answer of a profile as `--profile` takes it: `--profile columns.volume=7`."""
+    field, role, inner, value = match.groups()
+    name = f"{field}.{role}" if role else field
+    return f"--profile {name}={(inner or value or '').strip(chr(39))}"
 
 
 def _option(match: re.Match[str]) -> str:

@@ -8,7 +8,6 @@ reading in UTC remains it is taken, when several remain they are shown side by s
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -133,8 +132,14 @@ def _option(name: str, value: Any) -> str:
     """Return an answer as `%nq_load` takes it."""
     if name == "day_first":
         return "--day-first" if value else "--month-first"
-    text = value if isinstance(value, str) else f"'{json.dumps(value)}'"
-    return f"--{name} {text}"
+    if not isinstance(value, Mapping):
+        return f"--{name} {value}"
+    words = []
+    for field_, answer in value.items():
+        roles = answer.items() if isinstance(answer, Mapping) else ()
+        words += [f"{field_}.{role}={'+'.join(map(str, names))}" for role, names in roles]
+        words += [] if roles else [f"{field_}={'|'.join(answer) if isinstance(answer, list) else answer}"]
+    return " ".join(f'--{name} "{word}"' for word in words)
 
 
 def decided(

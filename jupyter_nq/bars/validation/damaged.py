@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from jupyter_nq.bars.answers import answers
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.lenient import sound_lines
 from jupyter_nq.bars.sniffing.dialect import detect_dialect
@@ -29,7 +30,7 @@ def profile_of_damaged(path: Path, **reading: Any) -> Profile:
     try:
         return sniff(path, **reading).profile
     except UnreadableSource:
-        dialect = detect_dialect(path)
+        dialect = detect_dialect(path, answers(reading.get("profile")))
     with tempfile.TemporaryDirectory(prefix="jupyter-nq-") as place:
         copy = Path(place) / path.name
         with copy.open("wb") as file:

@@ -41,6 +41,8 @@ def validate(
     tz: str | None = None,
     edge: str | None = None,
     day_first: bool | None = None,
+    profile: Profile | str | Mapping[str, Any] | None = None,
+    contract: str | None = None,
     rules: Mapping[str, CustomRule] | None = None,
     actions: Mapping[str, str] | None = None,
     quarantine: str | os.PathLike[str] | None = None,
@@ -55,7 +57,7 @@ def validate(
         stream. Stamps of a frame are starts of bars, UTC unless they have a zone.
     symbol, timeframe
         What the bars are, where the name of the file does not say so.
-    tz, edge, day_first
+    tz, edge, day_first, profile, contract
         How a file is to be read, as for `load_bars`.
     rules
         Rules of one's own by name: an expression such as "high - low > 50 and volume < 10", or a function from the
@@ -75,6 +77,7 @@ def validate(
         No table of bars; a rule or action that cannot be understood; an argument for files with a table.
     """
     reading: dict[str, Any] = {"tz": tz, "edge": edge, "day_first": day_first}
+    reading |= {"profile": profile, "contract": contract}
     wanted: dict[str, Any] = {"rules": rules, "actions": actions, "quarantine": quarantine, "adjusted": adjusted}
     if isinstance(source, (str, os.PathLike)):
         return validate_file(source, timeframe=timeframe, symbol=symbol, **reading, **wanted)
@@ -101,7 +104,8 @@ def validate_file(
     Parameters
     ----------
     path
-        As for `load_bars`, whose other arguments may follow: `timeframe`, `symbol`, `tz`, `edge`, `day_first`.
+        As for `load_bars`, whose other arguments may follow: `timeframe`, `symbol`, `tz`, `edge`, `day_first`,
+        `profile`, `contract`.
     rules, actions, quarantine, adjusted
         As for `validate`.
 
