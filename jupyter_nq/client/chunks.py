@@ -14,6 +14,7 @@ from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.sniffing.sniff import sniff
 from jupyter_nq.client.request import Reading, Request, asked
 from jupyter_nq.client.selection import Stamp, span_ns
+from jupyter_nq.client.source_series import is_series, paths_of, series_request
 
 if TYPE_CHECKING:
     from jupyter_nq.client.session import Session
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def iterate(
     session: Session,
-    source: str | os.PathLike[str] | None = None,
+    source: Any = None,
     timeframe: str | None = None,
     *,
     rows: int = 10_000,
@@ -35,7 +36,7 @@ def iterate(
     start: Stamp | None = None,
     end: Stamp | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Return an iterator over the bars of a file in record batches of exactly `rows` rows; nothing is shared.
+    """Return an iterator over the bars of a file or a series in record batches of exactly `rows` rows; shares nothing.
 
     Put together the batches are the table of a `load`, bit for bit, whatever `rows` is. What the file is, is found out
     before from its whole column of stamps; then memory is that of a batch and a few blocks, whatever the file's size.
@@ -43,7 +44,7 @@ def iterate(
     Parameters
     ----------
     source, timeframe, symbol, data_dir, tz, edge, day_first, profile, contract
-        As for `load`.
+        As for `load`; no table in memory.
     rows
         Rows of every batch but the last, which has those that are left.
     start, end
@@ -61,13 +62,26 @@ def iterate(
         What is wrong with a row is raised when the iterator comes to it.
     """
     reading = Reading(tz, edge, day_first, profile, contract)
-    request = asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading)
     first = None if start is None else span_ns(start, "start")[0]
     last = None if end is None else span_ns(end, "end")[1]
+    if is_series(source):
+        return _series(source, timeframe, symbol, reading, rows=rows, start_ns=first, end_ns=last)
+    request = asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading)
     if is_columnar(request.path):
         return _columnar(request, rows, first, last)
     found = sniff(request.path, timeframe=request.timeframe, symbol=request.symbol, **reading.given())
     return iterate_file(request.path, found.profile, rows=rows, start_ns=first, end_ns=last)
+
+
+def _series(
+    source: Any, timeframe: str | None, symbol: str | None, reading: Reading, **wanted: Any
+) -> Iterator[pa.RecordBatch]:
+    from jupyter_nq.bars.series import iterate_series
+
+    label, paths = paths_of(source)
+    request = series_request(label, paths, timeframe, symbol, reading)
+    told: dict[str, Any] = {"timeframe": request.timeframe, "symbol": request.symbol, **reading.given()}
+    return iterate_series(paths, **told, **wanted)
 
 
 def _columnar(request: Request, rows: int, first: int | None, last: int | None) -> Iterator[pa.RecordBatch]:

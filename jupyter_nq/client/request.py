@@ -14,7 +14,7 @@ from jupyter_nq.bars.discovery import SUFFIXES, available, find_source, parse_na
 from jupyter_nq.bars.instruments import instrument
 from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.bars.zones import find_zone
-from jupyter_nq.errors import AmbiguousSource, SourceNotFound, UnknownTimeframe, UnreadableSource
+from jupyter_nq.errors import AmbiguousSource, InvalidArgument, SourceNotFound, UnknownTimeframe, UnreadableSource
 
 if TYPE_CHECKING:
     from jupyter_nq.bars.answers import Given
@@ -96,6 +96,11 @@ def resolve(
     """
     if reading.tz is not None:
         find_zone(reading.tz)
+    if source is not None and not isinstance(source, (str, os.PathLike)):
+        what = type(source).__name__
+        raise InvalidArgument(f"{what} is neither a path nor a symbol. Name one file; `load` takes several, and tables.")
+            f"{type(source).__name__} is neither a path nor a symbol. Name one file; `load` takes more."
+        )
     if source is not None and is_path(source):
         return _from_path(Path(source).expanduser(), timeframe, symbol, reading)
     word = None if source is None else os.fspath(source)

@@ -23,7 +23,7 @@ from jupyter_nq.client.featured import Wanted, featured
 from jupyter_nq.client.loading import Mapped, Progress, load
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
-from jupyter_nq.client.request import Reading, source_of
+from jupyter_nq.client.request import Reading, read_from, source_of
 from jupyter_nq.client.selection import Stamp, checked_form, row_range, visible
 from jupyter_nq.client.sources import Given, source_for
 from jupyter_nq.config import Settings, default_store_dir, environment, load_settings
@@ -125,8 +125,9 @@ class Session:
         Parameters
         ----------
         source
-            Path of a bar file, or a symbol ("NQ"), or a timeframe ("30min": the default symbol). Or a table in memory:
-            a frame of pandas or polars, a relation of DuckDB, an Arrow table or stream.
+            Path of a bar file, or a symbol ("NQ"), or a timeframe ("30min": the default symbol). Or several files of
+            one series: a list of paths, or a pattern such as "data/NQ_20*.csv". Or a table in memory: a frame of pandas
+            or polars, a relation of DuckDB, an Arrow table or stream.
         timeframe
             For example "30min", "5min", "5min_extended", "1h".
         symbol, data_dir
@@ -435,7 +436,7 @@ class Session:
         """Keep a dataset that was parsed from a file equal to that file."""
         try:
             with self.store.open(name) as handle:
-                path = source_of(handle.info.meta).get("path")
+                path = read_from(source_of(handle.info.meta))
         except UnknownDataset:
             return
         if path is not None:

@@ -68,7 +68,7 @@ class FileSource:
             symbol=request.symbol,
             block_bytes=block_bytes,
             progress=progress,
-            **request.reading.given(),  # type: ignore[arg-type]
+            **request.reading.given(),
         )
         if quick(request.path) != before.quick:
             raise UnreadableSource(f"{self.label} changed while it was read. Load it again when it is complete.")

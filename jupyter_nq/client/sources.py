@@ -9,6 +9,7 @@ from jupyter_nq.buffers import Handle
 from jupyter_nq.client.request import Reading, Request, asked
 from jupyter_nq.client.source import FileSource
 from jupyter_nq.client.source_object import ObjectSource, is_table
+from jupyter_nq.client.source_series import SeriesSource, is_series, paths_of, series_request
 
 if TYPE_CHECKING:
     from jupyter_nq.bars import Bars
@@ -58,6 +59,10 @@ def source_for(
     reading: Reading | None = None,
 ) -> Source:
     """Return the source that a call with these arguments means; errors are those of `load`."""
+    reading = reading or Reading()
     if is_table(source):
-        return ObjectSource(source, timeframe, symbol, reading or Reading())
+        return ObjectSource(source, timeframe, symbol, reading)
+    if is_series(source):
+        label, paths = paths_of(source)
+        return SeriesSource(label, paths, series_request(label, paths, timeframe, symbol, reading))
     return FileSource(asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading))

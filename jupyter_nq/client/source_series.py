@@ -1,0 +1,184 @@
+"""Several files of one series as what a load reads: a list of paths, or a pattern such as `data/NQ_20*.csv`.
+
+The dataset remembers every file with its fingerprint. A file that changed, or one more, gives the next version; while
+nothing changed a load looks at the files' sizes and times only.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from jupyter_nq.bars.discovery import parse_name
+from jupyter_nq.bars.fingerprint import CODE_VERSION, quick
+from jupyter_nq.bars.instruments import instrument
+from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
+from jupyter_nq.bars.zones import find_zone
+from jupyter_nq.buffers import Handle
+from jupyter_nq.client.request import Reading, Request, source_of
+from jupyter_nq.client.source import FileSource
+from jupyter_nq.client.state import record_of
+from jupyter_nq.errors import InvalidArgument, SourceNotFound, UnreadableSource
+
+if TYPE_CHECKING:
+    from jupyter_nq.bars import Bars
+    from jupyter_nq.bars.reading.blocks import Progress
+
+_WILD = frozenset("*?[")
+_YEAR = re.compile(r"_\d+")
+"""What tells the files of a series apart, and is no part of its name: `5min_2023`."""
+
+
+def is_series(source: Any) -> bool:
+    """Tell whether a source is several files: a list or tuple, or a pattern that is not itself the name of a file."""
+    if isinstance(source, (list, tuple)):
+        return True
+    if not isinstance(source, (str, os.PathLike)):
+        return False
+    text = os.fspath(source)
+    return "://" not in text and not _WILD.isdisjoint(text) and not os.path.exists(os.path.expanduser(text))
+
+
+def paths_of(source: Any) -> tuple[str, list[Path]]:
+    """Return what a series is called, and its files by name, each once.
+
+    Raises
+    ------
+    SourceNotFound
+        No file matches the pattern, or one of the list is not there.
+    InvalidArgument
+        The list is empty, or holds something else than paths.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        pattern = os.path.abspath(os.path.expanduser(os.fspath(source)))
+        found = sorted(Path(name).resolve() for name in glob.glob(pattern))
+        if not found:
+            raise SourceNotFound(f"no file matches {pattern}. Give a pattern of bar files, or a list of them.")
+        return pattern, list(dict.fromkeys(found))
+    wrong = [one for one in source if not isinstance(one, (str, os.PathLike))]
+    if wrong or not source:
+        raise InvalidArgument(
+            f"{wrong[0]!r} in the list of files is not a path." if wrong else "the list of files is empty."
+        )
+    listed = sorted({Path(one).expanduser().resolve() for one in source})
+    for path in listed:
+        if not path.is_file():
+            raise SourceNotFound(f"{path} does not exist, or is no file. Name bar files only.")
+    more = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
+    return f"{listed[0]}{more}", listed
+
+
+def series_request(
+    label: str, paths: Sequence[Path], timeframe: str | None, symbol: str | None, reading: Reading
+) -> Request:
+    """Return what files together are asked for, by their names where the call does not say it.
+
+    Raises
+    ------
+    UnreadableSource
+        A name contradicts the call or another name, or nothing says what the files hold.
+    UnknownInstrument, UnknownTimeframe, UnknownZone
+    """
+    if reading.tz is not None:
+        find_zone(reading.tz)
+    named = {path: found for path in paths if (found := parse_name(path)) is not None}
+    wanted = instrument(symbol).symbol if symbol is not None else None
+    minutes = parse_timeframe(timeframe).minutes if timeframe is not None else None
+    for path, found in named.items():
+        length = parse_timeframe(found.timeframe).minutes
+        wanted, minutes = wanted or found.symbol, minutes or length
+        if (found.symbol, length) != (wanted, minutes):
+            raise UnreadableSource(
+                f"{path.name} holds {found.symbol} {timeframe_of(length).label} by its name, not {wanted} "
+                f"{timeframe_of(minutes).label}. The files of one load are of one instrument and one timeframe."
+            )
+    if wanted is None or minutes is None:
+        raise UnreadableSource(
+            f"{paths[0].name}: the names of the files do not tell which instrument and timeframe they hold. "
+            "Say both, for example symbol='NQ', timeframe='30min'."
+        )
+    labels = {_YEAR.sub("", found.timeframe) for found in named.values()}
+    usual = labels.pop() if len(labels) == 1 else timeframe_of(minutes).label
+    text = parse_timeframe(timeframe or usual).label
+    return Request(Path(label), instrument(wanted).symbol, text, reading)
+
+
+class SeriesSource:
+    """The files of a series, fingerprinted no more than needed. Used by one thread."""
+
+    archived = True
+
+    def __init__(self, label: str, paths: Sequence[Path], request: Request) -> None:
+        self.label = label
+        self.request = request
+        self.files = [FileSource(Request(path, request.symbol, request.timeframe, request.reading)) for path in paths]
+
+    @property
+    def key(self) -> str:
+        """What its table depends on: the content of all files, the answers of the user, the reader."""
+        return f"{self._digest()}\0{sorted(self.request.reading.given().items())}\0{CODE_VERSION}"
+
+    def may_own(self, handle: Handle) -> bool:
+        """Is the dataset this series', in this or an older state, with more or fewer files?"""
+        known = source_of(handle.info.meta)
+        if "series" not in known:
+            return False
+        before = {file["path"] for file in _files(known)}
+        return known["series"] == self.label or not before.isdisjoint(file.label for file in self.files)
+
+    def is_same(self, handle: Handle) -> bool:
+        """Does the dataset hold exactly what the files hold now, read in the same way?"""
+        known = record_of(handle)
+        if known.get("code") != CODE_VERSION or known.get("reading") != self.request.reading.given():
+            return False
+        before = _files(known)
+        if [(file["path"], tuple(file["quick"])) for file in before] == [(f.label, f.quick) for f in self.files]:
+            return True
+        return bool(before) and known.get("digest") == self._digest()
+
+    def parse(self, block_bytes: int, progress: Progress) -> Bars:
+        """Read the files; raises when one changed meanwhile, besides what `load_series` raises."""
+        from jupyter_nq.bars.series import load_series  # no warm load needs it
+
+        before = [file.fingerprint() for file in self.files]
+        request = self.request
+        told: dict[str, Any] = {"timeframe": request.timeframe, "symbol": request.symbol, **request.reading.given()}
+        paths = [file.request.path for file in self.files]
+        bars = load_series(paths, block_bytes=block_bytes, progress=progress, **told)
+        for path, found in zip(paths, before, strict=True):
+            if quick(path) != found.quick:
+                raise UnreadableSource(f"{path} changed while it was read. Load it again when it is complete.")
+        return bars
+
+    def record(self, bars: Bars) -> dict[str, Any]:
+        """Return what the dataset remembers of the files, JSON-able."""
+        return {
+            "series": self.label,
+            "files": [
+                {"path": file.label, "quick": list(file.quick), "digest": file.fingerprint().digest}
+                for file in self.files
+            ],
+            "digest": self._digest(),
+            "reading": self.request.reading.given(),
+            "code": CODE_VERSION,
+            "symbol": self.request.symbol,
+            "timeframe": self.request.timeframe,
+            "rows": bars.table.num_rows,
+            "profile": bars.profile.to_dict(),
+            "evidence": list(bars.evidence),
+        }
+
+    def _digest(self) -> str:
+        """Return a digest of the contents, in no order, because bars are put in order by time."""
+        digests = sorted(str(file.fingerprint().digest) for file in self.files)
+        return xxhash.xxh3_128_hexdigest("\0".join(digests).encode())
+
+
+def _files(known: Mapping[str, Any]) -> list[Any]:
+    return list(known.get("files", ()))
