@@ -20,15 +20,18 @@ from jupyter_nq.bars.profile import ROLES, Profile
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, column_types, open_table, reading, stamps_of
 from jupyter_nq.bars.reading.carried import Columns, Placer, clock_seconds, scanned
 from jupyter_nq.bars.reading.chunks import Grid, grid_of
-from jupyter_nq.bars.reading.ranges import Unsearchable, data_start, row_at, worked_on
+from jupyter_nq.bars.reading.ranges import data_start, worked_on
 from jupyter_nq.bars.reading.reader import numbers_of
 from jupyter_nq.bars.reading.stamps import BadStamp, Ints
 from jupyter_nq.bars.rules import flags_of
 from jupyter_nq.bars.schema import BAR_SCHEMA
+from jupyter_nq.bars.zones import steps
 
 Progress = Callable[[float], None]
 
-WINDOW_BYTES = 64 << 10  # 64 KiB of known lines are read again
+WINDOW_BYTES = 32 << 10  # 32 KiB of known lines are read again
+_SHORTEST = 16  # bytes of a line, at least
+_WEEK = 7 * 86_400
 _NS = 1_000_000_000
 
 
@@ -87,8 +90,8 @@ def read_tail(
     while True:
         rows = _Rows(path, profile, max(size - window, 0), stop, grid)
         try:
-            rows.read(block_bytes, progress)
-        except (BadStamp, pa.ArrowInvalid, Unsearchable) as exc:
+            rows.read(_weeks_before(profile, bars, window), block_bytes, progress)
+        except (BadStamp, pa.ArrowInvalid) as exc:
             raise NotAppended(f"one of its last lines cannot be read as the others ({exc})") from exc
         known = int(np.searchsorted(rows.starts, _starts(bars)[-1], side="right"))
         if known or not rows.inside:
@@ -103,25 +106,26 @@ class _Rows:
         self.path, self.profile, self.grid = path, profile, grid
         self._stop = stop
         with path.open("rb", buffering=4096) as file:
-            low = data_start(file, profile)
-            head = row_at(file, profile, low, low)
+            self._first = low = data_start(file, profile)
             if first > low:
                 file.seek(first - 1)
                 file.readline()  # the rest of the line before
-            self._first = file.tell() if first > low else low
-        if head is None or self._first >= stop:
+                self._first = file.tell()
+        if self._first >= stop:
             raise NotAppended("it has no rows any more")
-        self._reading = head[1]
-        self.inside = self._first > head[0]
+        self.inside = self._first > low
         """Whether the file has rows before these."""
         self.starts = self.clock = self.utc = np.empty(0, np.int64)
         self.columns: Columns = []
 
-    def read(self, block_bytes: int, progress: Progress | None) -> None:
-        """Read the rows; those at the beginning that lie in a repeated hour are left out."""
+    def read(self, since: int, block_bytes: int, progress: Progress | None) -> None:
+        """Read the rows; those at the beginning that lie in a repeated hour are left out.
+
+        The clock's changes are looked for from `since` on, a clock reading in seconds.
+        """
         profile = self.profile
-        placer = Placer(profile, self.grid.phase if self.grid else None, inside=self.inside, first=self._reading)
-        ends = Placer(replace(profile, edge="start"), inside=self.inside, first=self._reading)
+        placer = Placer(profile, self.grid.phase if self.grid else None, inside=self.inside, first=since)
+        ends = Placer(replace(profile, edge="start"), inside=self.inside, first=since)
         apart = profile.edge == "end"
         parts: list[Columns] = []
         plain: list[Ints] = []
@@ -150,6 +154,17 @@ class _Rows:
         if parts:
             self.starts, *self.columns, self.clock = (np.concatenate(column) for column in zip(*parts, strict=True))
             self.utc = np.concatenate(plain)
+
+
+def _weeks_before(profile: Profile, bars: pa.Table, window: int) -> int:
+    """Return a clock reading before the rows of a window, whole weeks behind that of the first row.
+
+    A reading of the whole file looks at the clock once a week from its first row on: this is one of these looks.
+    """
+    starts = _starts(bars)
+    first, near = int(starts[0]) // _NS, int(starts[max(0, len(starts) - window // _SHORTEST)]) // _NS
+    reading = first + int(steps(profile.tz, first, first).at_utc(np.array([first]))[0])
+    return reading + (near - first) // _WEEK * _WEEK
 
 
 def _behind(rows: _Rows, known: int, bars: pa.Table) -> Tail:
