@@ -98,9 +98,7 @@ def resolve(
         find_zone(reading.tz)
     if source is not None and not isinstance(source, (str, os.PathLike)):
         what = type(source).__name__
-        raise InvalidArgument(f"{what} is neither a path nor a symbol. Name one file; `load` takes several, and tables.")
-            f"{type(source).__name__} is neither a path nor a symbol. Name one file; `load` takes more."
-        )
+        raise InvalidArgument(f"{what} is neither a path nor a symbol. Name one file; only `load` takes a table.")
     if source is not None and is_path(source):
         return _from_path(Path(source).expanduser(), timeframe, symbol, reading)
     word = None if source is None else os.fspath(source)
