@@ -100,7 +100,8 @@ class Weeks:
         """Return where the rows of a week are; stamps are sorted but for repeated hours."""
         start, end = self._starts[week : week + 2]
         if not self._sorted:
-            return (self._instants >= start) & (self._instants < end)
+            inside: npt.NDArray[np.bool_] = (self._instants >= start) & (self._instants < end)
+            return inside
         return slice(*np.searchsorted(self._instants, [start, end]).tolist())
 
     def _count_rows(self, name: str, week: int) -> int:

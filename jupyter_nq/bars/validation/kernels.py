@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jupyter_nq.bars.compiled import kernel
+import numpy as np
+
+from jupyter_nq.bars.compiled import inlined, kernel
 
 STATE_FLOATS, STATE_INTS = 7, 7
 OUTLIER_TIMES = 30.0  # about 20 robust standard deviations
@@ -26,6 +28,7 @@ _HOUR_NS, _DAYS_NS = 3_600_000_000_000, 79_200_000_000_000
 _WHOLE = 4503599627370496.0  # 2**52: no float from here on has a fraction
 _TICK_TOLERANCE = 1e-6  # of a tick; float64 prices of five digits are exact to 1e-11
 _LARGEST = 1e300
+_BLOCK_ROWS = 512  # 26 KB
 
 # The same numbers as in `rules`, as this module must compile alone.
 _ZERO_VOLUME, _FLAT, _OHLC_ORDER, _NOT_POSITIVE, _NOT_FINITE, _VOLUME = 1, 2, 4, 8, 16, 32
@@ -34,21 +37,53 @@ _STEP, _SCALE, _JUMP = 4096, 8192, 16384
 
 
 @kernel
-def _off(price: float, tick: float) -> bool:
-    ticks = abs(price) / tick
-    part = ticks % 1.0 if ticks < _WHOLE else 0.0
-    return _TICK_TOLERANCE < part < 1.0 - _TICK_TOLERANCE
+def alone(
+    open_: Any,
+    high: Any,
+    low: Any,
+    close: Any,
+    volume: Any,
+    tick: float,
+    inverse: float,
+    positive: bool,
+    lo: int,
+    hi: int,
+    flags: Any,
+) -> None:
+    """Set `flags` of the rows [lo, hi) by the rules that need nothing but the bar; the processor takes some at once.
+
+    `tick` is 0 when it is not known; `inverse` is 1 / tick where that is exact, else 0.
+    """
+    no_price = _NOT_POSITIVE if positive else 0
+    divisor = tick if tick > 0.0 else 1.0
+    off_tick = _OFF_TICK if tick > 0.0 else 0
+    for i in range(np.uint64(lo), np.uint64(hi)):  # unsigned: no place is counted from the end
+        o, h, l, c, v = open_[i], high[i], low[i], close[i], volume[i]  # noqa: E741
+        finite = (o - o) + (h - h) + (l - l) + (c - c) == 0.0
+        off = _off(_ticks(o, divisor, inverse)) | _off(_ticks(h, divisor, inverse))
+        off = off | _off(_ticks(l, divisor, inverse)) | _off(_ticks(c, divisor, inverse))
+        bits = _FLAT if (h == o) & (l == o) & (c == o) else 0
+        bits |= _OHLC_ORDER if (h < o) | (h < c) | (l > o) | (l > c) else 0
+        bits |= no_price if (o <= 0.0) | (h <= 0.0) | (l <= 0.0) | (c <= 0.0) else 0
+        bits |= off_tick if off else 0
+        bits = bits if finite else _NOT_FINITE
+        bits |= _ZERO_VOLUME if v == 0 else 0
+        bits |= _VOLUME if v < 0 else 0
+        flags[i] = bits
 
 
-@kernel
-def _factor(exceeded: bool, seen: int, settling: int) -> float:
-    """Return what the running median is multiplied by after one more move."""
-    if seen < settling:
-        return _QUICK_UP if exceeded else _QUICK_DOWN
-    return _SLOW_UP if exceeded else _SLOW_DOWN
+@inlined
+def _ticks(price: float, tick: float, inverse: float) -> float:
+    return abs(price) * inverse if inverse > 0.0 else abs(price) / tick
 
 
-@kernel
+@inlined
+def _off(ticks: float) -> bool:
+    """Return whether a number of ticks is not whole; adding 2**52 and taking it away rounds to the nearest one."""
+    return (abs(ticks - ((ticks + _WHOLE) - _WHOLE)) > _TICK_TOLERANCE) & (ticks < _WHOLE)
+
+
+@inlined
 def _out_of_step(step: int, length_ns: int) -> bool:
     """Whether a step is no multiple of the length; over a night or more a clock change is allowed for."""
     if step == length_ns or step % length_ns == 0:
@@ -57,7 +92,7 @@ def _out_of_step(step: int, length_ns: int) -> bool:
 
 
 @kernel
-def check(
+def after(
     starts: Any,
     open_: Any,
     high: Any,
@@ -65,38 +100,29 @@ def check(
     close: Any,
     volume: Any,
     length_ns: int,
-    tick: float,
-    positive: bool,
     floats: Any,
     ints: Any,
+    lo: int,
+    hi: int,
     flags: Any,
 ) -> None:
-    """Set `flags` of rows. `length_ns` and `tick` are 0 when not known; `floats` and `ints` are the carried state."""
+    """Add to `flags` of the rows [lo, hi), which `alone` has set, by the rules that look at the bars above.
+
+    `length_ns` is 0 when it is not known; `floats` and `ints` are the carried state.
+    """
     last_open, last_high, last_low, last_close = floats[0], floats[1], floats[2], floats[3]
     sound_close, usual_move, usual_jump = floats[4], floats[5], floats[6]
     rows, last_start, last_volume, run, moves, jumps, sound = (
         ints[0], ints[1], ints[2], ints[3], ints[4], ints[5], ints[6],
     )  # fmt: skip
-    for i in range(len(starts)):
+    up, down = (_QUICK_UP, _QUICK_DOWN) if moves < _QUICK_MOVES else (_SLOW_UP, _SLOW_DOWN)
+    for i in range(np.uint64(lo), np.uint64(hi)):  # unsigned: no place is counted from the end
         start, o, h, l, c, v = starts[i], open_[i], high[i], low[i], close[i], volume[i]  # noqa: E741
+        single = flags[i]
         bits = 0
-        if v <= 0:
-            bits = _ZERO_VOLUME if v == 0 else _VOLUME
-        finite = (o - o) + (h - h) + (l - l) + (c - c) == 0.0
         step = start - last_start if rows > 0 else 0
         same = (rows > 0) & (o == last_open) & (h == last_high) & (l == last_low) & (c == last_close)
-        if finite:
-            if (h == o) & (l == o) & (c == o):
-                bits |= _FLAT
-            if (h < o) | (h < c) | (l > o) | (l > c):
-                bits |= _OHLC_ORDER
-            if positive and (o <= 0.0) | (h <= 0.0) | (l <= 0.0) | (c <= 0.0):
-                bits |= _NOT_POSITIVE
-            if tick > 0.0 and (_off(o, tick) or _off(h, tick) or _off(l, tick) or _off(c, tick)):
-                bits |= _OFF_TICK
-        else:
-            bits |= _NOT_FINITE
-        if rows > 0:
+        if step != length_ns and rows > 0:
             if step < 0:
                 bits |= _BACKWARDS
             elif step == 0:
@@ -109,36 +135,70 @@ def check(
                 bits |= _STALE
         else:
             run = 1
-        if finite and sound > 0 and sound_close != 0.0:
-            if sound_close > 0.0 and c > 0.0 and (c > 2.0 * sound_close or 2.0 * c < sound_close):
-                bits |= _SCALE
-            base = sound_close
-            if length_ns > 0 and step > length_ns:
-                move, usual = abs(o - base), usual_jump * abs(base)
-                if jumps >= _FEWEST_JUMPS and move > JUMP_TIMES * usual:
-                    bits |= _JUMP
-                if 0.0 < move < _LARGEST:
-                    usual_jump = usual_jump * _factor(move > usual, 0, 1) if jumps > 0 else move / abs(base)
-                    jumps += 1
-                base = o
-            if base != 0.0:
-                move = max(max(abs(h - base), abs(l - base)), max(abs(o - base), abs(c - base)))
-                usual = usual_move * abs(base)
-                if moves >= _FEWEST_MOVES and move > OUTLIER_TIMES * usual:
-                    bits |= _OUTLIER
-                if 0.0 < move < _LARGEST:
-                    usual_move = (
-                        usual_move * _factor(move > usual, moves, _QUICK_MOVES) if moves > 0 else move / abs(base)
-                    )
-                    moves += 1
-        if finite and bits & (_OHLC_ORDER | _NOT_POSITIVE) == 0:
-            sound_close = c
-            sound = 1
+        if single & _NOT_FINITE == 0:
+            if sound > 0 and sound_close != 0.0:
+                base = sound_close
+                if base > 0.0 and c > 0.0 and (c > 2.0 * base or 2.0 * c < base):
+                    bits |= _SCALE
+                if length_ns > 0 and step > length_ns:
+                    size = abs(base)
+                    move, usual = abs(o - base), usual_jump * size
+                    if jumps >= _FEWEST_JUMPS and move > JUMP_TIMES * usual:
+                        bits |= _JUMP
+                    if 0.0 < move < _LARGEST:
+                        if jumps > 0:
+                            usual_jump *= _SLOW_UP if move > usual else _SLOW_DOWN
+                        else:
+                            usual_jump = move / size
+                        jumps += 1
+                    base = o
+                if base != 0.0:
+                    size = abs(base)
+                    move = max(max(abs(h - base), abs(l - base)), max(abs(o - base), abs(c - base)))
+                    usual = usual_move * size
+                    if moves >= _FEWEST_MOVES and move > OUTLIER_TIMES * usual:
+                        bits |= _OUTLIER
+                    if 0.0 < move < _LARGEST:
+                        # Both products before the comparison, whose result no processor can foretell.
+                        more, less = usual_move * up, usual_move * down
+                        usual_move = more if move > usual else less
+                        if moves == 0:
+                            usual_move = move / size
+                        moves += 1
+                        if moves == _QUICK_MOVES:
+                            up, down = _SLOW_UP, _SLOW_DOWN
+            if single & (_OHLC_ORDER | _NOT_POSITIVE) == 0:
+                sound_close = c
+                sound = 1
         last_open, last_high, last_low, last_close = o, h, l, c
         last_start, last_volume = start, v
         rows += 1
-        flags[i] = bits
+        if bits != 0:
+            flags[i] = single | bits
     floats[0], floats[1], floats[2], floats[3] = last_open, last_high, last_low, last_close
     floats[4], floats[5], floats[6] = sound_close, usual_move, usual_jump
     ints[0], ints[1], ints[2], ints[3] = rows, last_start, last_volume, run
     ints[4], ints[5], ints[6] = moves, jumps, sound
+
+
+@kernel
+def check(
+    starts: Any,
+    open_: Any,
+    high: Any,
+    low: Any,
+    close: Any,
+    volume: Any,
+    length_ns: int,
+    tick: float,
+    inverse: float,
+    positive: bool,
+    floats: Any,
+    ints: Any,
+    flags: Any,
+) -> None:
+    """Set `flags` of rows, some hundred at a time, so that they stay in the processor's first cache between passes."""
+    for lo in range(0, len(flags), _BLOCK_ROWS):
+        hi = min(lo + _BLOCK_ROWS, len(flags))
+        alone(open_, high, low, close, volume, tick, inverse, positive, lo, hi, flags)
+        after(starts, open_, high, low, close, volume, length_ns, floats, ints, lo, hi, flags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,12 @@ _COLUMNS = ("timestamp", *PRICES, "volume")
 def _practise(module: Any) -> None:
     stamps, prices = np.zeros(2, np.int64), np.ones(2)
     stamps.flags.writeable = prices.flags.writeable = False
-    module.check(stamps, *[prices] * 4, stamps, 60, 0.25, True, *_state(), np.zeros(2, np.uint32))
+    module.check(stamps, *[prices] * 4, stamps, 60, 0.25, 4.0, True, *_state(), np.zeros(2, np.uint32))
+
+
+def _with_inverse(tick: float) -> tuple[float, float]:
+    """Return a tick and its inverse, 0 where that is not exact: to multiply is then no longer to divide."""
+    return tick, 1.0 / tick if tick > 0.0 and math.frexp(tick)[0] == 0.5 else 0.0
 
 
 def _state() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
@@ -50,7 +56,7 @@ class RowChecks:
 
     def __init__(self, *, minutes: int | None = None, tick: float | None = None, positive: bool = False) -> None:
         self._length_ns = (minutes or 0) * _MINUTE_NS
-        self._tick = float(tick or 0.0)
+        self._ticks = _with_inverse(float(tick or 0.0))
         self._positive = bool(positive)
         self._floats, self._ints = _state()
 
@@ -72,15 +78,15 @@ class RowChecks:
         self, starts: Ints, open_: _Floats, high: _Floats, low: _Floats, close: _Floats, volume: Ints
     ) -> Flags:
         """Do what `add` does, with arrays."""
-        flags = np.zeros(len(starts), np.uint32)
+        flags = np.empty(len(starts), np.uint32)
         columns = [_read_only(column) for column in (starts, open_, high, low, close, volume)]
         module = KERNELS.for_rows(len(flags), SMALL_ROWS)
         if module is not KERNELS.plain:
-            module.check(*columns, self._length_ns, self._tick, self._positive, self._floats, self._ints, flags)
+            module.check(*columns, self._length_ns, *self._ticks, self._positive, self._floats, self._ints, flags)
             return flags
         plain = [column.tolist() for column in columns]
         floats, ints, found = self._floats.tolist(), self._ints.tolist(), [0] * len(flags)
-        module.check(*plain, self._length_ns, self._tick, self._positive, floats, ints, found)
+        module.check(*plain, self._length_ns, *self._ticks, self._positive, floats, ints, found)
         self._floats[:], self._ints[:], flags[:] = floats, ints, found
         return flags
 

@@ -177,7 +177,7 @@ def test_both_twins_have_the_same_bits(table: pa.Table) -> None:
         state = np.zeros(kernels.STATE_FLOATS), np.zeros(kernels.STATE_INTS, np.int64)
         flags = np.zeros(table.num_rows, np.uint32)
         with np.errstate(all="ignore"):
-            module.check(*[c.to_numpy() for c in columns], 30 * MINUTE, 0.25, True, *state, flags)
+            module.check(*[c.to_numpy() for c in columns], 30 * MINUTE, 0.25, 4.0, True, *state, flags)
         results.append((flags.tolist(), state[0].tobytes(), state[1].tolist()))
     assert results[0] == results[1]
 
