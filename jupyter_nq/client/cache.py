@@ -79,6 +79,7 @@ class Cache:
     def __init__(self, settings: Settings, told: Callable[[], Mapping[str, Any]] = dict) -> None:
         self._settings = settings
         self._told = told
+        self._paused = threading.local()
         self._lock = threading.Lock()
         self._writers: list[threading.Thread] = []  # guarded by `_lock`
 
@@ -94,6 +95,8 @@ class Cache:
     @property
     def limit(self) -> int:
         """Bytes that the archives may take; 0 switches the cache off."""
+        if getattr(self._paused, "now", False):
+            return 0
         own = self._settings.cache_bytes
         return own if own != Settings.cache_bytes.default_value else int(self._told().get("cache_bytes", own))
 
@@ -140,6 +143,15 @@ class Cache:
         with self._lock:
             self._writers = [*(other for other in self._writers if other.is_alive()), writer]
         writer.start()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Neither use nor keep archives meanwhile, in this thread."""
+        self._paused.now = True
+        try:
+            yield
+        finally:
+            self._paused.now = False
 
     def wait(self) -> None:
         """Return when every archive that was begun here is written, or given up."""

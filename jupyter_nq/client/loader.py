@@ -1,27 +1,39 @@
-"""`UnifiedDataLoader`: the specification's loader, thin over the process's session."""
+"""`UnifiedDataLoader`: the specification's loader, thin over the process's session.
+
+Its three switches mean what they say: `cache_enabled` the archive of parsed files, `validation_enabled` a report of
+each timeframe that is loaded, `preprocessing_enabled` columns of features beside the bars.
+"""
 
 from __future__ import annotations
 
 import os
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_nq.bars.discovery import timeframes
 from jupyter_nq.client.selection import Stamp
-from jupyter_nq.errors import ConfigError, InvalidArgument, UnknownDataset, nearest
+from jupyter_nq.errors import ConfigError, InvalidArgument, NQError, UnknownDataset, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from jupyter_nq.bars.sessions.completeness import Completeness
-    from jupyter_nq.client.loading import Mapped
+    from jupyter_nq.bars.validation.report import Report
+    from jupyter_nq.buffers import Handle
+    from jupyter_nq.client.loading import Mapped, Progress
     from jupyter_nq.client.session import Session
 
 _SECTION = "data_loading"
-_KEYS = ("data_dir", "chunk_size")
+_SWITCHES = ("cache_enabled", "validation_enabled", "preprocessing_enabled")
+_KEYS = ("data_dir", "chunk_size", *_SWITCHES)
 _CHUNK_ROWS = 10_000
+_SHOWN = 3  # errors in a warning; the report has all
 
 
 class UnifiedDataLoader:
@@ -33,8 +45,15 @@ class UnifiedDataLoader:
         Directory of the bar files; None takes the configured one.
     chunk_size
         Rows of a chunk of `load_chunked_data`; None means 10,000.
+    cache_enabled
+        Restore an unchanged file from its archive, and keep one; None means True.
+    validation_enabled
+        Validate every timeframe that is loaded, keep the report and warn once of its errors; None means True.
+    preprocessing_enabled
+        Show the usual features beside the bars, shared as a dataset of their own; None means True.
     config
-        Mapping with a section `data_loading`, or that section: `data_dir` and `chunk_size`, where they are not given.
+        Mapping with a section `data_loading`, or that section, or the path of a YAML file: what is not given above, by
+        the same names. A section `validation` is for the `DataValidator`.
     symbol
         Instrument that the timeframes belong to; None takes the configured one.
     session
@@ -43,26 +62,40 @@ class UnifiedDataLoader:
     Raises
     ------
     ConfigError
-        The configuration has a key that nothing reads, or a chunk would have no row.
+        The configuration has a key that nothing reads, a switch is neither True nor False, or a chunk would have no
+        row.
     """
 
     def __init__(
         self,
         data_dir: str | os.PathLike[str] | None = None,
         chunk_size: int | None = None,
-        config: Mapping[str, Any] | None = None,
+        cache_enabled: bool | None = None,
+        validation_enabled: bool | None = None,
+        preprocessing_enabled: bool | None = None,
+        config: Mapping[str, Any] | str | os.PathLike[str] | None = None,
         *,
         symbol: str | None = None,
         session: Session | None = None,
     ) -> None:
         from jupyter_nq.client.api import connect
 
-        given = _section(config or {})
+        self._config = _read(config)
+        given = _section(self._config)
+        switches = (cache_enabled, validation_enabled, preprocessing_enabled)
+        self._cached, self._validated, self._preprocessed = (
+            _switch(name, given.get(name) if value is None else value)
+            for name, value in zip(_SWITCHES, switches, strict=True)
+        )
         self._session = session or connect()
         self._data_dir = data_dir or given.get("data_dir") or self._session.data_dir
         self._symbol = symbol or self._session.settings.default_symbol
         self._chunk_rows = _rows(chunk_size or given.get("chunk_size", _CHUNK_ROWS))
-        self._loads: list[tuple[str, bool, float]] = []  # dataset, parsed here, seconds
+        self._loads: list[tuple[str, str, float]] = []  # dataset, how it was had, seconds
+        self._loaded: dict[str, None] = {}  # timeframes and, in `_shared`, names of datasets, in their order
+        self._shared: dict[str, None] = {}
+        self._reports: dict[str, tuple[tuple[str, int], Report]] = {}  # with the object and rows it is about
+        self._warned: list[Report] = []
         self._complete: dict[str, Completeness] = {}
 
     def __repr__(self) -> str:
@@ -77,11 +110,12 @@ class UnifiedDataLoader:
     ) -> pd.DataFrame:
         """Return the bars of one timeframe as a read-only zero-copy frame.
 
-        Columns are `timestamp` (UTC ns, start of bar), `open high low close` (float64) and `volume`
-        (int64); `start_date` and `end_date` are inclusive. Errors are those of `jupyter_nq.load`.
+        Columns are `timestamp` (UTC ns, start of bar), `open high low close` (float64), `volume` (int64) and, unless
+        preprocessing is switched off, the usual features (float64, NaN where too few bars came before);
+        `start_date` and `end_date` are inclusive. Errors are those of `jupyter_nq.load`.
         """
         frame: pd.DataFrame = self._session.view(
-            self._mapped(timeframe).handle, columns=columns, start=start_date, end=end_date
+            self._shown(timeframe), columns=columns, start=start_date, end=end_date
         )
         return frame
 
@@ -127,16 +161,30 @@ class UnifiedDataLoader:
             raise InvalidArgument(f"timeframes={timeframes!r} is one text. Write a list: [{timeframes!r}].")
         if not align_timestamps:
             return {name: self.load_data(name, start_date, end_date) for name in timeframes}
-        return align(self._session, {name: self._mapped(name).handle for name in timeframes}, start_date, end_date)
+        return align(self._session, {name: self._shown(name) for name in timeframes}, start_date, end_date)
 
     def get_available_timeframes(self) -> list[str]:
         """Return the timeframes that the directory holds for the loader's symbol, shortest first."""
         return timeframes(self._data_dir, self._symbol)
 
-    def preload_data(self, timeframes: Sequence[str]) -> None:
-        """Parse and share timeframes now, so that every later load of any notebook only maps them."""
-        for name in timeframes:
-            self._mapped(name)
+    def preload_data(self, timeframes: Sequence[str], progress: Progress | None = None) -> None:
+        """Parse and share timeframes now, so that every later load of any notebook only maps them.
+
+        `progress` is called with the share of all that is done, 0 to 1; it may raise to give up.
+        """
+        if isinstance(timeframes, str):
+            raise InvalidArgument(f"timeframes={timeframes!r} is one text. Write a list: [{timeframes!r}].")
+        for number, name in enumerate(timeframes):
+            self._shown(name, _part(progress, number, len(timeframes)))
+        if progress is not None:
+            progress(1.0)
+
+    def validation_report(self, timeframe: str = "30min") -> Report:
+        """Return what is wrong with the bars of one timeframe, as `jupyter_nq.validate` does for a dataset.
+
+        Rows are counted from 0. A configuration with a section `validation` is that of the `DataValidator`.
+        """
+        return self._report(timeframe, self._mapped(timeframe, validate=False).handle)
 
     def get_data_statistics(self, timeframe: str = "30min") -> dict[str, Any]:
         """Return what one timeframe holds.
@@ -202,30 +250,90 @@ class UnifiedDataLoader:
         }
 
     def get_performance_metrics(self) -> dict[str, float]:
-        """Return how this loader's loads went: `loads`, `parsed`, `mapped`, `seconds` in all, `slowest_seconds`."""
-        parsed = sum(parsed for _, parsed, _ in self._loads)
+        """Return how this loader's loads of bars went.
+
+        Keys: `loads`; of these `mapped`, `restored` from an archive, `refreshed` by what the file has got and
+        `parsed`; `seconds` in all, `slowest_seconds`.
+        """
+        counted = Counter(how for _, how, _ in self._loads)
         seconds = [seconds for _, _, seconds in self._loads]
         return {
             "loads": len(self._loads),
-            "parsed": parsed,
-            "mapped": len(self._loads) - parsed,
+            **{how: counted[how] for how in ("mapped", "restored", "refreshed", "parsed")},
             "seconds": sum(seconds),
             "slowest_seconds": max(seconds, default=0.0),
         }
 
     def clear_cache(self) -> None:
-        """Drop the shared datasets that this loader loaded; the next load parses again, frames stay readable."""
-        for name in dict.fromkeys(name for name, _, _ in self._loads):
-            try:
-                self._session.drop(name)
-            except UnknownDataset:
-                continue  # somebody else dropped it
-        self._loads.clear()
+        """Drop the shared datasets that this loader loaded, and their archives; frames stay readable.
 
-    def _mapped(self, timeframe: str) -> Mapped:
-        mapped = self._session.map(timeframe=timeframe, symbol=self._symbol, data_dir=self._data_dir)
-        self._loads.append((mapped.handle.info.name, mapped.parsed, mapped.seconds))
+        The next load parses again.
+        """
+        from jupyter_nq.client.sources import source_for
+
+        for name in self._shared:
+            with suppress(UnknownDataset):  # somebody else dropped it
+                self._session.drop(name)
+        for timeframe in self._loaded:
+            with suppress(NQError):  # the file is gone, and with it the name of its archive
+                source = source_for(self._session, None, timeframe, symbol=self._symbol, data_dir=self._data_dir)
+                self._session.cache.forget(source)
+        for known in (self._loads, self._loaded, self._shared, self._reports, self._complete):
+            known.clear()
+
+    def _mapped(self, timeframe: str, progress: Progress | None = None, *, validate: bool = True) -> Mapped:
+        """Map the bars of one timeframe."""
+        with nullcontext() if self._cached else self._session.cache.paused():
+            mapped = self._session.map(
+                timeframe=timeframe, symbol=self._symbol, data_dir=self._data_dir, progress=progress
+            )
+        name = mapped.handle.info.name
+        self._loads.append((name, mapped.how, mapped.seconds))
+        self._loaded[timeframe] = self._shared[name] = None
+        if self._validated and validate:
+            self._warn_of(self._report(timeframe, mapped.handle), timeframe)
         return mapped
+
+    def _shown(self, timeframe: str, progress: Progress | None = None) -> Handle:
+        """Map what `load_data` shows: the bars, or the bars with their features."""
+        mapped = self._mapped(timeframe, progress)
+        if self._preprocessed:
+            from jupyter_nq.client.featured import featured
+
+            mapped = featured(self._session, mapped, True)
+            self._shared[mapped.handle.info.name] = None
+        return mapped.handle
+
+    def _report(self, timeframe: str, handle: Handle) -> Report:
+        """Validate the bars once for each version of them."""
+        from jupyter_nq.bars.validation.validator import DataValidator
+
+        what = handle.info.id, handle.rows
+        known = self._reports.get(timeframe)
+        if known is None or known[0] != what:
+            found = DataValidator(self._config).validate_data(self._session.view(handle), handle.info.name)
+            known = self._reports[timeframe] = what, found
+        return known[1]
+
+    def _warn_of(self, report: Report, timeframe: str) -> None:
+        if report.is_valid or report in self._warned:
+            return
+        self._warned.append(report)
+        first = "; ".join(report.errors[:_SHOWN])
+        more = f" and {len(report.errors) - _SHOWN} more" if len(report.errors) > _SHOWN else ""
+        told = f"{report.name} has errors: {first}{more}. validation_report({timeframe!r}) shows all."
+        warnings.warn(told, stacklevel=5)
+
+
+def _read(config: Mapping[str, Any] | str | os.PathLike[str] | None) -> Mapping[str, Any]:
+    if config is None or isinstance(config, Mapping):
+        return config or {}
+    from jupyter_nq.config import read_yaml
+
+    path = Path(config).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"config={str(config)!r} is no file. Pass the path of a YAML file, or a mapping.")
+    return read_yaml(path)
 
 
 def _section(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -235,6 +343,17 @@ def _section(config: Mapping[str, Any]) -> Mapping[str, Any]:
         if key not in _KEYS:
             raise ConfigError(f"{_SECTION} has no key {key!r}.{nearest(str(key), _KEYS)} It has {', '.join(_KEYS)}.")
     return given  # type: ignore[no-any-return]
+
+
+def _switch(name: str, value: Any) -> bool:
+    if value is not None and not isinstance(value, bool):
+        raise ConfigError(f"{name}={value!r} is neither True nor False.")
+    return value is not False
+
+
+def _part(progress: Progress | None, number: int, count: int) -> Progress | None:
+    """Return the progress of one of several in that of all."""
+    return None if progress is None else lambda fraction: progress((number + fraction) / count)
 
 
 def _rows(chunk_size: Any) -> int:

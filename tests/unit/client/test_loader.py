@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from jupyter_nq.bars.sample import write_sample
+from jupyter_nq.client import cache
 from jupyter_nq.client.loader import UnifiedDataLoader
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import ConfigError, InvalidArgument
@@ -110,6 +111,112 @@ def test_completeness(loader: UnifiedDataLoader) -> None:
     assert report["30min"]["missing_sessions"] == []
     assert report["30min"]["missing"] == found.expected - ROWS
     assert found.share > 0.99
+
+
+BARS = ["timestamp", "open", "high", "low", "close", "volume"]
+
+
+def test_features_beside_the_bars(loader: UnifiedDataLoader, tmp_path: Path) -> None:
+    """They are those of `features=True`, in one shared dataset; switched off, the bars are shown alone."""
+    shown = loader.load_data("30min")
+    assert list(shown.columns[:6]) == BARS
+    wanted = loader._session.load("NQ", "30min", data_dir=tmp_path, features=True)
+    pd.testing.assert_frame_equal(shown, wanted)
+    with pytest.raises(ValueError, match="read-only"):
+        shown["rsi_14"].to_numpy()[0] = 0.0
+    assert {dataset.name for dataset in loader._session.ls()} == {"NQ.30min", "NQ.30min-features"}
+    plain = UnifiedDataLoader(tmp_path, preprocessing_enabled=False, session=loader._session)
+    assert list(plain.load_data("30min").columns) == BARS
+    chunk = next(loader.load_chunked_data("30min", 100, columns=["close", "rsi_14"]))
+    assert list(chunk.columns) == ["close", "rsi_14"]
+    longer = loader.load_multiple_timeframes(["5min", "30min"])["30min"]
+    assert list(longer.columns) == list(shown.columns)
+
+
+def test_every_load_is_validated(loader: UnifiedDataLoader, tmp_path: Path) -> None:
+    """Errors are warned of once, the report is kept; a changed file is validated again, switched off nothing is."""
+    assert loader.validation_report("30min").is_valid
+    name = "NQ - 30 min - ETH.csv"
+    lines = (tmp_path / name).read_text().splitlines(keepends=True)
+    stamp, open_, _, low, close, volume = lines[700].split(",")
+    lines[700] = ",".join([stamp, open_, low, low, close, volume])
+    (tmp_path / name).write_text("".join(lines))
+    silent = UnifiedDataLoader(tmp_path, validation_enabled=False, session=loader._session)
+    silent.load_data("30min")
+    with pytest.warns(UserWarning, match=r"NQ.30min has errors: .*validation_report\('30min'\) shows all") as told:
+        first = loader.load_data("30min")
+    assert told[0].filename == __file__
+    pd.testing.assert_frame_equal(loader.load_data("30min"), first)
+    report = loader.validation_report("30min")
+    assert not report.is_valid
+    assert report is loader.validation_report("30min")
+    assert silent.validation_report("30min").errors == report.errors
+
+
+def test_validation_as_configured(loader: UnifiedDataLoader, tmp_path: Path) -> None:
+    """Rules of one's own stand in the section of the validator."""
+    config = {"data_loading": {"data_dir": str(tmp_path)}, "validation": {"rules": {"wide": "high - low > 1"}}}
+    own = UnifiedDataLoader(config=config, session=loader._session)
+    assert "wide" in {finding.rule for finding in own.validation_report("30min").findings}
+
+
+def test_archives(loader: UnifiedDataLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the cache a dropped dataset is restored, without it is parsed; clearing removes the archive too."""
+    monkeypatch.setenv("JUPYTER_NQ_CACHE", str(tmp_path / "archives"))
+    monkeypatch.setattr(cache, "FEW_ROWS", 1)
+    session = loader._session
+    uncached = UnifiedDataLoader(tmp_path, cache_enabled=False, session=session)
+    uncached.preload_data(["30min"])
+    session.cache.wait()
+    assert session.cache.usage().archives == 0
+    session.drop("NQ.30min")
+    loader.preload_data(["30min", "5min"])
+    session.cache.wait()
+    session.drop("NQ.30min")
+    loader.load_data("30min")
+    metrics = loader.get_performance_metrics()
+    assert (metrics["loads"], metrics["parsed"], metrics["restored"]) == (3, 2, 1)
+    session.drop("NQ.30min")
+    uncached.load_data("30min")
+    assert uncached.get_performance_metrics()["parsed"] == 2
+    assert session.cache.usage().archives == 2
+    (tmp_path / "NQ - 5 min - ETH.csv").unlink()
+    loader.clear_cache()
+    assert session.cache.usage().archives == 1, "that of the file which is gone has no name any more"
+    assert session.ls() == []
+
+
+def test_progress_of_preloading(loader: UnifiedDataLoader) -> None:
+    """From 0 to 1 over all timeframes, never backwards; raising gives up."""
+    told: list[float] = []
+    loader.preload_data(["30min", "5min"], told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    assert len(told) > 2
+    with pytest.raises(InvalidArgument, match="Write a list"):
+        loader.preload_data("30min")
+    loader.clear_cache()
+
+    def give_up(fraction: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loader.preload_data(["30min"], give_up)
+
+
+def test_switches(loader: UnifiedDataLoader, tmp_path: Path) -> None:
+    """An argument wins over the configuration, which may be a YAML file; what is no switch is refused."""
+    path = tmp_path / "config.yaml"
+    path.write_text(f'data_loading:\n  data_dir: "{tmp_path}"\n  preprocessing_enabled: false\n')
+    session = loader._session
+    assert list(UnifiedDataLoader(config=path, session=session).load_data().columns) == BARS
+    both = UnifiedDataLoader(config=str(path), preprocessing_enabled=True, session=session)
+    assert "rsi_14" in both.load_data().columns
+    for value in ("yes", 1, "false"):
+        with pytest.raises(ConfigError, match=r"validation_enabled=.* neither True nor False"):
+            UnifiedDataLoader(config={"validation_enabled": value}, session=session)
+    with pytest.raises(ConfigError, match="is no file"):
+        UnifiedDataLoader(config=tmp_path / "none.yaml", session=session)
 
 
 def test_configuration(loader: UnifiedDataLoader, tmp_path: Path) -> None:
