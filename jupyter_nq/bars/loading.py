@@ -117,7 +117,8 @@ def _refuse_scaled(path: Path, table: pa.Table) -> None:
     if lowest >= _SCALED:
         raise UnreadableSource(
             f"{path}: the lowest price is {lowest:,.0f}; these are prices in whole billionths, or of another scale. "
-            "Export the file with prices in points (Databento: pretty_px=True)."
+            "Export the file with prices in points (Databento: pretty_px=True), or say what they are to be divided by: "
+            "profile={'price_scale': 1000000000}."
         )
 
 
