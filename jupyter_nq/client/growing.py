@@ -66,7 +66,7 @@ def _unlike(source: Any, ready: Handle, known: Record) -> str:
     from jupyter_nq.bars.reading.opening import compression, is_columnar
 
     if not isinstance(source, FileSource):
-        return "only a single file of text can be read from its middle"
+        return "of several files, the one that has grown may not be the last"
     path = source.request.path
     if not known:
         return f"what the {ready.rows:,} rows were read from is not known"
@@ -74,6 +74,8 @@ def _unlike(source: Any, ready: Handle, known: Record) -> str:
         return "another version of jupyter-nq read it before"
     if known.get("reading") != source.request.reading.given():
         return "it is to be read in another way than before"
+    if is_columnar(path):
+        return "only text can be read from its middle"
     packed = compression(path)
     if packed is not None:
         return f"it is {packed}, which cannot be read from its middle"

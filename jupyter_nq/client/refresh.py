@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jupyter_nq.bars.refreshing.changes import Change, Changes, compare
 from jupyter_nq.buffers import Handle
 from jupyter_nq.client.featured import refresh_features
 from jupyter_nq.client.loading import Progress, build_once
-from jupyter_nq.client.request import Reading, Request, source_of
-from jupyter_nq.client.source import FileSource
+from jupyter_nq.client.request import read_from, source_of
+from jupyter_nq.client.sources import Source, source_again
 from jupyter_nq.errors import UnsupportedData
 
 if TYPE_CHECKING:
@@ -76,7 +74,7 @@ def refresh(session: Session, name: str, progress: Progress | None = None) -> Re
     with session.open(name) as asked:
         name = _bars_of(name, asked)
     old = session.open(name)
-    source = _source(name, old)
+    source = source_again(source_of(old.info.meta))
     if source.is_same(old):
         return _told(session, source, old, old, _NOTHING, start, ())
     new, how, why = build_once(session, name, source, progress)
@@ -92,21 +90,14 @@ def refresh(session: Session, name: str, progress: Progress | None = None) -> Re
 def _bars_of(name: str, handle: Handle) -> str:
     """Return the dataset of bars that a name means: its own, or that of its features."""
     meta = handle.info.meta
-    if not source_of(meta).get("path"):
+    if read_from(source_of(meta)) is None:
         raise UnsupportedData(f"{name} was not read from a file, so there is nothing to refresh it from. Put it again.")
     return name.partition("-features")[0] if "features" in meta else name
 
 
-def _source(name: str, handle: Handle) -> FileSource:
-    """Return the file of a dataset as it is now."""
-    known: Mapping[str, Any] = source_of(handle.info.meta)
-    request = Request(Path(known["path"]), known["symbol"], known["timeframe"], Reading(**known["reading"]))
-    return FileSource(request)
-
-
 def _told(
     session: Session,
-    source: FileSource,
+    source: Source,
     old: Handle,
     new: Handle,
     changes: Changes,

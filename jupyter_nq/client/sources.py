@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_nq.buffers import Handle
@@ -66,3 +68,19 @@ def source_for(
         label, paths = paths_of(source)
         return SeriesSource(label, paths, series_request(label, paths, timeframe, symbol, reading))
     return FileSource(asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading))
+
+
+def source_again(known: Mapping[str, Any]) -> Source:
+    """Return the source of a dataset as it is now, by the record of `source_of`, read as it was.
+
+    Raises
+    ------
+    SourceNotFound, UnreadableSource
+        It is gone.
+    """
+    reading = Reading(**known["reading"])
+    if "series" in known:
+        pattern = str(known["series"])
+        label, paths = paths_of(pattern) if is_series(pattern) else (pattern, [Path(f["path"]) for f in known["files"]])
+        return SeriesSource(label, paths, Request(Path(label), known["symbol"], known["timeframe"], reading))
+    return FileSource(Request(Path(known["path"]), known["symbol"], known["timeframe"], reading))

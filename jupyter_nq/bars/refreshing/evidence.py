@@ -30,7 +30,7 @@ from jupyter_nq.bars.zones import find_zone, steps, zone_names
 from jupyter_nq.errors import NQError
 
 _SMALL_SHARE = 8  # new rows are few when there are this many times as many known ones
-_FORM = ("delimiter", "header", "skip_lines", "names", "columns", "decimal")
+_FORM = ("delimiter", "header", "skip_lines", "names", "columns", "decimal", "price_scale", "contract")
 _MEANING = ("tz", "edge", "minutes", "calendar", "positive_prices")
 _NS = 1_000_000_000
 

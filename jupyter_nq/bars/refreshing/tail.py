@@ -93,6 +93,8 @@ def read_tail(
             rows.read(_weeks_before(profile, bars, window), block_bytes, progress)
         except (BadStamp, pa.ArrowInvalid) as exc:
             raise NotAppended(f"one of its last lines cannot be read as the others ({exc})") from exc
+        if (np.diff(rows.starts) <= 0).any():
+            raise NotAppended("the stamps of its new rows do not increase")
         known = int(np.searchsorted(rows.starts, _starts(bars)[-1], side="right"))
         if known or not rows.inside:
             return _behind(rows, known, bars)
@@ -171,8 +173,6 @@ def _behind(rows: _Rows, known: int, bars: pa.Table) -> Tail:
     """Return what lies behind the known rows, after comparing those that were read again."""
     if not known or known > bars.num_rows:
         raise NotAppended("its last line is another one now")
-    if (np.diff(rows.starts[known - 1 :]) <= 0).any():
-        raise NotAppended("the stamps of its new rows do not increase")
     values = [rows.starts, *rows.columns]
     values.append(flags_of(rows.columns[:4], rows.columns[4], rows.profile))
     columns = dict(zip(BAR_SCHEMA.names, values, strict=True))

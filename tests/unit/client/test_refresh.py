@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from jupyter_nq.bars import load_bars
@@ -236,6 +237,34 @@ def test_a_compressed_file_is_read_whole(session: Session, source: Source) -> No
     told = session.refresh("NQ.30min")
     assert (told.added, told.changed) == (300, 0)
     assert "it is gzip" in told.remarks[0]
+
+
+def test_a_parquet_file_is_read_whole(session: Session, source: Source) -> None:
+    """It ends with its table of contents, and is another file when it has grown."""
+    table = source.whole().drop_columns(["flags"])
+    path = source.path.with_name("ES - 30 min.parquet")
+    pq.write_table(table.slice(0, 3_000), path)
+    session.load(path, edge="start")
+    pq.write_table(table, path)
+    told = session.refresh("ES.30min-start")
+    assert (told.added, told.changed) == (700, 0)
+    assert "only text can be read from its middle" in told.remarks[0]
+
+
+def test_several_files_are_read_whole(session: Session, source: Source, tmp_path: Path) -> None:
+    """One of them has grown, and one more matches the pattern."""
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    header, rows = source.lines[0], source.lines[1:]
+    for year, (first, stop) in {2021: (0, 1_500), 2022: (1_500, 2_500)}.items():
+        (parts / f"NQ_30min_{year}.csv").write_bytes(header + b"".join(rows[first:stop]))
+    session.load(str(parts / "NQ_30min_20*.csv"))
+    (parts / "NQ_30min_2022.csv").write_bytes(header + b"".join(rows[1_500:3_000]))
+    (parts / "NQ_30min_2023.csv").write_bytes(header + b"".join(rows[3_000:]))
+    told = session.refresh("NQ.30min")
+    assert (told.before, told.after, told.added, told.changed, told.removed) == (1, 2, 1_500, 0, 0)
+    assert "of several files" in told.remarks[0]
+    assert session.refresh("NQ.30min").after == 2
 
 
 def test_who_is_still_on_the_old_version_is_told(session: Session, source: Source) -> None:
