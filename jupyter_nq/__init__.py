@@ -22,7 +22,9 @@ _HOMES = {
         ["append", "connect", "disconnect", "drop", "get", "load", "ls", "notebooks", "put", "status"],
         "jupyter_nq.client.api",
     ),
-    **dict.fromkeys(["asof", "iterate", "resample", "rolls", "sniff", "validate"], "jupyter_nq.client.bars_api"),
+    **dict.fromkeys(
+        ["asof", "forget", "iterate", "resample", "rolls", "sniff", "validate"], "jupyter_nq.client.bars_api"
+    ),
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "connect",
     "disconnect",
     "drop",
+    "forget",
     "get",
     "iterate",
     "load",
@@ -65,7 +68,7 @@ if TYPE_CHECKING:
     from jupyter_nq.bars.features.scalers import MinMax, Robust, Scaler, ZScore
     from jupyter_nq.bars.validation.validator import DataValidator
     from jupyter_nq.client.api import append, connect, disconnect, drop, get, load, ls, notebooks, put, status
-    from jupyter_nq.client.bars_api import asof, iterate, resample, rolls, sniff, validate
+    from jupyter_nq.client.bars_api import asof, forget, iterate, resample, rolls, sniff, validate
     from jupyter_nq.client.loader import UnifiedDataLoader
     from jupyter_nq.client.session import Session
     from jupyter_nq.errors import NQError

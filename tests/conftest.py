@@ -13,6 +13,10 @@ import tempfile
 os.environ["JUPYTER_NQ_CACHE"] = tempfile.mkdtemp(prefix="nqc-")
 atexit.register(shutil.rmtree, os.environ["JUPYTER_NQ_CACHE"], ignore_errors=True)
 
+# Nor what they said of their files among the user's own answers.
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="nqd-")
+atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
+
 # Otherwise `python -c` and `python -m` find the checkout in the current directory before the installed package.
 os.environ["PYTHONSAFEPATH"] = "1"
 

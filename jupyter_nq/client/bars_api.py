@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from jupyter_nq.client import checks, chunks, timeframes
+from jupyter_nq.client import checks, chunks, remembered, timeframes
 from jupyter_nq.client.api import through_session
 
 asof = through_session(timeframes.asof)
+forget = through_session(remembered.forget)
 iterate = through_session(chunks.iterate)
 resample = through_session(timeframes.resample)
 rolls = through_session(checks.rolls)

@@ -20,9 +20,10 @@ from jupyter_nq.buffers import Handle, ObjectInfo, Store
 from jupyter_nq.client.cache import Cache
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.featured import Wanted, featured
-from jupyter_nq.client.loading import Mapped, Progress, load
+from jupyter_nq.client.loading import Mapped, Progress
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
+from jupyter_nq.client.remembered import load_as_said
 from jupyter_nq.client.request import Reading, read_from, source_of
 from jupyter_nq.client.selection import Stamp, checked_form, row_range, visible
 from jupyter_nq.client.sources import Given, source_for
@@ -140,7 +141,8 @@ class Session:
             it, or single answers: {"delimiter": ";", "columns": {"close": "Settle"}, "layouts": ["DD/MM/YYYY HH:MM"]}.
             The answers above win over it, and a file that contradicts it is an error.
         contract
-            The symbol whose rows are meant, of a file that mixes several.
+            The symbol whose rows are meant, of a file that mixes several. What is said of a file with these five is
+            remembered for it, and used when it is loaded without any and leaves a question open.
         start, end
             First and last bar by its start, both inclusive: "2024-06-12 14:30" (UTC unless it has a zone), or a
             whole day, month or year ("2024-06"), or a date or datetime.
@@ -196,7 +198,7 @@ class Session:
         """Do what `load` does, up to the mapped object: with how it was read, how long it took, and a notice."""
         wanted = source_for(self, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading)
         with self._reporting():
-            mapped = load(self, wanted, progress)
+            mapped = load_as_said(self, wanted, progress)
             return mapped if features is None else featured(self, mapped, features, progress)
 
     def view(
