@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.performance
 
 ROWS = 1_000_000
 ROUNDS = 5
+MOST_MEMORY = 40 << 20  # 40 MiB: twice what was measured; the design allows 64
 MINUTE_NS = 60 * 10**9
 
 
@@ -46,6 +49,53 @@ def minutes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a day-first file of a million minutes in two layouts."""
     [path] = write_sample(tmp_path_factory.mktemp("minutes"), rows=ROWS, layouts=["1min"])
     return path
+
+
+_MEMORY = """
+import sys
+from pathlib import Path
+from jupyter_nq.bars import sniff
+from jupyter_nq.bars.reading.chunks import iterate
+
+few, many = sys.argv[1:]
+profile = sniff(few).profile
+
+
+def memory(name):
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name)]
+    return int(line.split()[1]) << 10
+
+
+def rows(path):
+    return sum(batch.num_rows for batch in iterate(path, profile, rows=10_000))
+
+
+rows(few)
+Path("/proc/self/clear_refs").write_text("5")  # the peak begins again
+base = memory("VmRSS")
+print(rows(many), memory("VmHWM") - base)
+"""
+
+
+def test_the_memory_of_chunks(tmp_path: Path) -> None:
+    """The peak of a process that goes through a file of half a gigabyte in chunks, above what it had before."""
+    [few] = write_sample(tmp_path / "few", rows=ROWS // 10, layouts=["1min"])
+    [many] = write_sample(tmp_path, rows=10 * ROWS, layouts=["1min"])
+    try:
+        size = many.stat().st_size
+        start = time.perf_counter()
+        ran = subprocess.run(
+            [sys.executable, "-c", _MEMORY, few, many], check=True, capture_output=True, text=True, timeout=300
+        )
+        seconds = time.perf_counter() - start
+    finally:
+        many.unlink()
+    read, above = map(int, ran.stdout.split())
+    print(
+        f"\n{read:,} rows, {size / 1e6:.0f} MB, in chunks of 10,000: {above / 2**20:.0f} MiB above base, {seconds:.1f} s"
+    )
+    assert read == 10 * ROWS
+    assert above < MOST_MEMORY
 
 
 @pytest.fixture(scope="module")
