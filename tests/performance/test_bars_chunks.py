@@ -91,9 +91,8 @@ def test_the_memory_of_chunks(tmp_path: Path) -> None:
     finally:
         many.unlink()
     read, above = map(int, ran.stdout.split())
-    print(
-        f"\n{read:,} rows, {size / 1e6:.0f} MB, in chunks of 10,000: {above / 2**20:.0f} MiB above base, {seconds:.1f} s"
-    )
+    shown = f"{above / 2**20:.0f} MiB above base, {seconds:.1f} s"
+    print(f"\n{read:,} rows, {size / 1e6:.0f} MB, in chunks of 10,000: {shown}")
     assert read == 10 * ROWS
     assert above < MOST_MEMORY
 
