@@ -107,7 +107,7 @@ def load_bars(
         report(1.0)
     _refuse_scaled(path, table)
     broken = findings(path, found.profile, values_of(table["flags"].chunk(0), np.uint32))
-    evidence = (*found.evidence, *broken, *_open_end(path))
+    evidence = (*found.evidence, *broken, *open_end(path))
     return Bars(table, found.profile, evidence, known_instrument(path, symbol))
 
 
@@ -122,7 +122,7 @@ def _refuse_scaled(path: Path, table: pa.Table) -> None:
         )
 
 
-def _open_end(path: Path) -> tuple[str, ...]:
+def open_end(path: Path) -> tuple[str, ...]:
     """Say so when the last number of a file may have been cut: a line break after it would prove it whole."""
     with reading(path), path.open("rb") as file:
         file.seek(-1, os.SEEK_END)

@@ -30,6 +30,8 @@ class Growth:
     """The dataset with the new rows; None when the file must be read whole."""
     why: str = ""
     """Why it must, as the end of a sentence that begins with `because`."""
+    overtaken: bool = False
+    """Whether another process changed the dataset meanwhile, so that it must be looked at again."""
 
 
 def grow(
@@ -58,7 +60,7 @@ def grow(
     if quick(source.request.path) != found.quick:
         raise UnreadableSource(f"{source.label} changed while it was read. Refresh it again in a moment.")
     grown = session.extend(name, ready, tail.table, note_with(ready, record))
-    return Growth(grown, "" if grown else "another process changed the dataset meanwhile")
+    return Growth(grown, overtaken=grown is None)
 
 
 def _unlike(source: Any, ready: Handle, known: Record) -> str:
@@ -98,7 +100,7 @@ def _tail(
     progress: Callable[[float], None] | None,
 ) -> tuple[Tail, Record]:
     from jupyter_nq.bars.reading.chunks import Grid
-    from jupyter_nq.bars.refreshing.evidence import confirm
+    from jupyter_nq.bars.refreshing.evidence import confirm, retold
     from jupyter_nq.bars.refreshing.tail import read_tail
 
     request, profile, size = source.request, _profile(known["profile"]), int(known["quick"][0])
@@ -115,15 +117,12 @@ def _tail(
         timeframe=request.timeframe,
         given=request.reading.given(),
     )
-    added = tail.table.num_rows
-    sentence = f"refreshed: the last {added:,} rows were read as the others, which they confirm"
-    kept = [line for line in known.get("evidence", ()) if not line.startswith(("refreshed: ", "end: "))]
     record = {
         "path": source.label,
         "quick": list(found.quick),
         "digest": found.digest,
-        "rows": ready.rows + added,
-        "evidence": [*kept, *([sentence] if added else [])],
+        "rows": ready.rows + tail.table.num_rows,
+        "evidence": retold(request.path, profile, tail, bars, known.get("evidence", ())),
         "grid": [tail.grid.phase, tail.grid.lead] if tail.grid else None,
     }
     return tail, record

@@ -106,16 +106,17 @@ def build_once(session: Session, name: str, source: Source, progress: Progress |
             progress(fraction or 0.0)
 
     with session.store.lock(xxhash.xxh3_128_hexdigest(content.encode()), waiting=waiting) as building:
-        ready = _open(session, name)
-        if ready is not None and source.is_same(ready):
-            return ready, "mapped", ""
         why = ""
-        if ready is not None:
+        while (ready := _open(session, name)) is not None:
+            if source.is_same(ready):
+                return ready, "mapped", ""
             with ready:
                 grown = grow(session, name, source, ready, progress) if source.may_own(ready) else Growth(None)
             if grown.handle is not None:
                 return grown.handle, "refreshed", ""
             why = grown.why
+            if not grown.overtaken:
+                break
         return *_parse(session, name, source, building.write_progress, progress), why
 
 

@@ -13,6 +13,7 @@ from jupyter_nq.client.featured import refresh_features
 from jupyter_nq.client.loading import Progress, build_once
 from jupyter_nq.client.request import read_from, source_of
 from jupyter_nq.client.sources import Source, source_again
+from jupyter_nq.client.state import record_of
 from jupyter_nq.errors import UnsupportedData
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def refresh(session: Session, name: str, progress: Progress | None = None) -> Re
         return _told(session, source, old, old, _NOTHING, start, ())
     new, how, why = build_once(session, name, source, progress)
     remarks = [f"the whole file was read, because {why}"] if why else []
+    remarks += _findings(old, new)
     if new.info.id == old.info.id or how == "refreshed":
         changes = Changes(new.rows - old.rows, 0, 0, ())
     else:
@@ -93,6 +95,12 @@ def _bars_of(name: str, handle: Handle) -> str:
     if read_from(source_of(meta)) is None:
         raise UnsupportedData(f"{name} was not read from a file, so there is nothing to refresh it from. Put it again.")
     return name.partition("-features")[0] if "features" in meta else name
+
+
+def _findings(old: Handle, new: Handle) -> list[str]:
+    """Return what the evidence says of bars that cannot be real, where the new version has more of them."""
+    before, after = (record_of(handle).get("evidence", ()) for handle in (old, new))
+    return [line for line in after if line.startswith(("rows: ", "end: ")) and line not in before]
 
 
 def _told(

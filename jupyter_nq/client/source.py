@@ -78,7 +78,7 @@ class FileSource:
         """Return what the dataset remembers of this file, JSON-able."""
         return {
             "path": self.label,
-            "quick": list(self.quick),
+            "quick": list(self.fingerprint().quick),
             "digest": self.fingerprint().digest,
             "reading": self.request.reading.given(),
             "code": CODE_VERSION,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jupyter_nq.client.records import Dataset, Desk, Status, Stored
 
 _DATASETS_SHOWN = 30
+_APPENDED = ("rows", "refreshed", "end")  # the evidence of rows that were appended
 _DECISIONS = ("layout", "day order", "zone", "edge", "rows", "end")  # the evidence that is shown: how it was read
 _EMPTY = "No dataset is shared yet. %nq_load or %nq_put makes one."
 
@@ -137,7 +138,8 @@ def load_lines(mapped: Mapped, stamps: Any) -> list[str]:
     bars = f"{shown:,} bars" if shown == rows else f"{shown:,} of {rows:,} bars"
     span = f", {stamp(stamps[0])} to {stamp(stamps[-1])} UTC" if shown else ""
     how = f"{mapped.how} in {duration(mapped.seconds)}"
-    evidence = [line for line in mapped.evidence if mapped.parsed and line.startswith(_DECISIONS)]
+    decisions = _DECISIONS if mapped.parsed else _APPENDED if "refreshed" in mapped.how else ()
+    evidence = [line for line in mapped.evidence if line.startswith(decisions)]
     notice = [mapped.notice] if mapped.notice else []
     return [
         f"{info.name} v{info.version}: {bars}{span}, {how}",

@@ -8,7 +8,7 @@ exclude it, the whole file is sniffed again, and its reading must come out the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -18,17 +18,23 @@ import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.bars.closed import is_closed, witness
+from jupyter_nq.bars.columns import values_of
 from jupyter_nq.bars.instruments import Instrument, instrument
+from jupyter_nq.bars.loading import open_end
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.stamps import Ints, Layout
 from jupyter_nq.bars.refreshing.tail import NotAppended, Tail
+from jupyter_nq.bars.rules import NOT_POSITIVE, OHLC_ORDER
 from jupyter_nq.bars.sniffing.dayorder import CONTINUOUS_GAP
 from jupyter_nq.bars.sniffing.dialect import HEAD_BYTES
 from jupyter_nq.bars.sniffing.placing import Question
 from jupyter_nq.bars.sniffing.sniff import sniff
+from jupyter_nq.bars.validation.findings import findings
 from jupyter_nq.bars.zones import find_zone, steps, zone_names
 from jupyter_nq.errors import NQError
 
+IMPOSSIBLE = OHLC_ORDER | NOT_POSITIVE
+"""Flags of bars that cannot be real, which the evidence names."""
 _SMALL_SHARE = 8  # new rows are few when there are this many times as many known ones
 _FORM = ("delimiter", "header", "skip_lines", "names", "columns", "decimal", "price_scale", "contract")
 _MEANING = ("tz", "edge", "minutes", "calendar", "positive_prices")
@@ -67,6 +73,18 @@ def confirm(
     if changed:
         told = ", ".join(f"{name} {_shown(profile, name)} -> {_shown(found, name)}" for name in changed)
         raise NotAppended(f"with its new rows the whole file is read in another way: {told}")
+
+
+def retold(path: Path, profile: Profile, tail: Tail, bars: pa.Table, known: Sequence[str]) -> list[str]:
+    """Return the evidence of the known rows and the new ones together; `known` is that of the former."""
+    fresh, before = (values_of(table, "flags", pa.uint32(), np.dtype(np.uint32)) for table in (tail.table, bars))
+    broken = bool((fresh & IMPOSSIBLE).any())
+    kept = [line for line in known if not line.startswith(("refreshed: ", "end: ", *(["rows: "] if broken else [])))]
+    if broken:
+        kept += findings(path, profile, np.concatenate([before, fresh]))
+    if len(fresh):
+        kept.append(f"refreshed: the last {len(fresh):,} rows were read as the others, which they confirm")
+    return [*kept, *open_end(path)]
 
 
 def _plain(

@@ -134,6 +134,24 @@ def test_a_load_of_a_grown_file_takes_the_same_way(session: Session, source: Sou
     assert held(session).equals(source.whole())
 
 
+def test_new_bars_that_cannot_be_real_are_named(session: Session, source: Source) -> None:
+    """With their lines, as a load of the whole names them; and so is a last line that may have been cut."""
+    session.load("NQ", "30min")
+    for row in (ROWS - 20, ROWS - 10):
+        stamp, open_, high, _, *rest = source.lines[row + 1].split(b",")
+        source.lines[row + 1] = b",".join([stamp, open_, high, b"99999", *rest])
+    source.write(ROWS)
+    source.path.write_bytes(source.path.read_bytes().rstrip(b"\n"))
+    broken, end = session.refresh("NQ.30min").remarks
+    assert broken.startswith(
+        f"rows: 2 bars have a high or low that does not contain open and close, in lines {ROWS - 18}"
+    )
+    assert end.startswith("end: the last line has no line break")
+    whole = load_bars(source.path, timeframe="30min", symbol="NQ")
+    assert {broken, end} <= set(whole.evidence)
+    assert set(session.map("NQ", "30min").evidence) >= {broken, end}
+
+
 def test_rewritten_history_is_listed(session: Session, source: Source) -> None:
     """One changed price, one row gone and one more: a full new version, which tells them apart."""
     before = session.load("NQ", "30min")

@@ -46,6 +46,15 @@ def test_new_rows_are_told_and_assigned(shell: Shell, path: Path, lines: list[st
     assert shell.run("%nq_refresh bars").out.startswith("NQ.30min v3: nothing new in ")
 
 
+def test_a_load_says_that_it_refreshed(shell: Shell, path: Path, lines: list[str]) -> None:
+    """How, and how many rows."""
+    path.write_text("".join(lines))
+    first, second = shell.run("%nq_load NQ 30min as bars").out.strip().splitlines()
+    assert first.startswith("NQ.30min v2: 1,500 bars, ")
+    assert ", refreshed in " in first
+    assert second.strip() == "refreshed: the last 10 rows were read as the others, which they confirm"
+
+
 def test_features_of_a_variable(shell: Shell, path: Path, lines: list[str]) -> None:
     """A frame with features moves on with its bars."""
     shell.run("%nq_load NQ 30min as both --features")
