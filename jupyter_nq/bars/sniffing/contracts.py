@@ -1,15 +1,17 @@
 """A file that holds several contracts: which it has, and the one that is wanted.
 
 Vendors put all contracts of a product into one file, spreads among them. Their rows are no series of bars, so one
-of them has to be named, and a file of only one needs no name.
+of them has to be named. A file of only one needs no name, nor one that says for each row which contract a continuous
+series was of.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow.compute as pc
 
 from jupyter_nq.bars.profile import Dialect
@@ -20,15 +22,28 @@ _MOST_LISTED = 12
 _SPREAD_MARKS = "-: "
 
 
-def of_contract(
-    path: Path, table: Dialect, contract: str | None, block_bytes: int = BLOCK_BYTES
-) -> tuple[Dialect, tuple[str, ...]]:
-    """Return the table with its one contract, or the wanted one, and the evidence.
+@dataclass(frozen=True)
+class Chosen:
+    """A table of one contract, or of several that follow each other."""
+
+    table: Dialect
+    evidence: tuple[str, ...] = ()
+    several: str = ""
+    """The question to ask when the stamps go back after all: then the contracts do not follow each other."""
+
+    def check(self, *, ascends: bool) -> None:
+        """Raise `AmbiguousSource` when several contracts were taken for one series and are none."""
+        if self.several and not ascends:
+            raise AmbiguousSource(self.several)
+
+
+def of_contract(path: Path, table: Dialect, contract: str | None, block_bytes: int = BLOCK_BYTES) -> Chosen:
+    """Return the table with its one contract, or the wanted one.
 
     Raises
     ------
     AmbiguousSource
-        There are several and none is wanted; the message lists them.
+        There are several, mixed, and none is wanted; the message lists them.
     InvalidArgument
         The wanted one is not there, or the file does not say contracts.
     """
@@ -38,16 +53,18 @@ def of_contract(
                 f"{path} has no column of contracts, so contract={contract!r} cannot be chosen. Leave it out, or say "
                 "which column it is: profile={'columns': {'contract': ...}}."
             )
-        return table, ()
-    rows = _counted(path, table, block_bytes)
-    alone = {role: names for role, names in table.columns.items() if role != "contract"}
+        return Chosen(table)
+    rows, runs = _counted(path, table, block_bytes)
+    alone = replace(table, columns={role: names for role, names in table.columns.items() if role != "contract"})
     if contract is None and len(rows) > 1:
-        example = next((name for name, _ in rows.most_common() if not _is_spread(name)), next(iter(rows)))
-        raise AmbiguousSource(
-            f"{path} holds {len(rows)} contracts: {_listed(rows)}. Pass the one you mean, contract={example!r}."
-        )
+        question = _question(path, rows)
+        if runs > len(rows):
+            raise AmbiguousSource(question)
+        first, *_, last = rows
+        series = f"contract: {len(rows)} contracts one after the other, {first} to {last}: a continuous series"
+        return Chosen(alone, (series,), question)
     if contract is None or set(rows) == {contract}:
-        return replace(table, columns=alone), tuple(f"contract: {name} in all {n:,} rows" for name, n in rows.items())
+        return Chosen(alone, tuple(f"contract: {name} in all {count:,} rows" for name, count in rows.items()))
     if contract not in rows:
         raise InvalidArgument(
             f"{path} has no contract {contract!r}.{nearest(contract, rows)} It holds {_listed(rows)}."
@@ -57,15 +74,27 @@ def of_contract(
         f"contract: {contract} in {rows[contract]:,} rows, as given; "
         f"not read: {others.total():,} rows of {len(others)} others, {_listed(others)}"
     )
-    return replace(table, contract=contract), (evidence,)
+    return Chosen(replace(table, contract=contract), (evidence,))
 
 
-def _counted(path: Path, table: Dialect, block_bytes: int) -> Counter[str]:
+def _question(path: Path, rows: Counter[str]) -> str:
+    example = next((name for name, _ in rows.most_common() if not _is_spread(name)), next(iter(rows)))
+    return f"{path} holds {len(rows)} contracts: {_listed(rows)}. Pass the one you mean, contract={example!r}."
+
+
+def _counted(path: Path, table: Dialect, block_bytes: int) -> tuple[Counter[str], int]:
+    """Return the rows of each contract, in the order of their first ones, and in how many runs these stand."""
     rows: Counter[str] = Counter()
+    runs, last = 0, None
     for batch in read_blocks(path, table, ["contract"], block_bytes=block_bytes):
-        for count in pc.value_counts(pc.utf8_trim_whitespace(batch.column(0))).to_pylist():
-            rows[count["values"]] += count["counts"]
-    return rows
+        names = pc.utf8_trim_whitespace(batch.column(0)).dictionary_encode()
+        codes = names.indices.to_numpy(zero_copy_only=False)
+        known = names.dictionary.to_pylist()
+        for name, count in zip(known, np.bincount(codes, minlength=len(known)).tolist(), strict=True):
+            rows[name] += count
+        runs += int(np.count_nonzero(np.diff(codes))) + (known[codes[0]] != last)
+        last = known[codes[-1]]
+    return rows, runs
 
 
 def _listed(rows: Counter[str]) -> str:

@@ -115,11 +115,13 @@ def sniff_scanned(
         find_zone(told["tz"])
     known_instrument(path, told["symbol"])
     told["timeframe"] = timeframe_said(said, told["timeframe"])
-    dialect, chosen = of_contract(path, detect_dialect(path, said), contract, block_bytes)
-    evidence = (_form(dialect), *sentences(dialect, said), *chosen)
+    chosen = of_contract(path, detect_dialect(path, said), contract, block_bytes)
+    dialect = chosen.table
+    evidence = (_form(dialect), *sentences(dialect, said), *chosen.evidence)
     scan = fast.scan(path, dialect, roles, progress=progress)
     found = _scanned_stamps(path, dialect, scan, day_first, said)
     fields, readings = found or _stamps(path, dialect, day_first, said, block_bytes, progress)
+    chosen.check(ascends=any(_ascends(fields, reading) for reading in readings))
     sniffed = decided(path, dialect, evidence, fields, readings, said=said, **told)
     given = {"tz": told["tz"], "edge": told["edge"], "day_first": day_first, "contract": contract}
     given |= {"profile": None if profile is None else plain(profile)}
@@ -296,6 +298,11 @@ def _with_true_dates(readings: Sequence[Ordered]) -> list[Ordered]:
 
 def _utc_or_local(fields: Fields, reading: Ordered) -> Ints:
     return reading.local - fields.offset if len(fields.offset) else reading.local
+
+
+def _ascends(fields: Fields, reading: Ordered) -> bool:
+    """Return whether no stamp goes back, and none is there twice where no clock can repeat it."""
+    return reading.ascends and not (len(fields.offset) and (np.diff(_utc_or_local(fields, reading)) == 0).any())
 
 
 def _order_question(path: Path, fields: Fields, readings: Sequence[Ordered], reason: str) -> AmbiguousStamps:
