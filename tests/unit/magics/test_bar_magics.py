@@ -10,6 +10,9 @@ import pandas as pd
 import pytest
 
 import jupyter_nq as nq
+from jupyter_nq.bars.vendor_samples import write_vendor
+from nq_magics.options import profile_of
+from nq_magics.usage import as_typed
 from tests.unit.magics.conftest import Shell
 
 
@@ -174,3 +177,49 @@ def test_a_compressed_file_is_found_by_its_name(shell: Shell, tmp_path: Path) ->
     assert not shell.run('%nq_load "packed/NQ_30min.csv.gz" as again').failed
     batches = list(nq.iterate(packed / "NQ_30min.csv.gz", rows=700, start=plain["timestamp"].iloc[900].isoformat()))
     assert sum(batch.num_rows for batch in batches) == shell.rows - 900
+
+
+def test_profiles_in_a_line(shell: Shell, tmp_path: Path) -> None:
+    """A vendor, single answers and a contract; the lines of the evidence load the file as they say."""
+    path = write_vendor(tmp_path, "databento", rows=900)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, lines[-1].replace("NQU0", "NQZ0")]) + "\n")
+    assert "--contract NQU0" in shell.run(f"%nq_sniff {path.name}").err
+    text = repr(shell.run(f"%nq_sniff {path.name} --contract NQU0 --profile databento").value)
+    assert "profile: Databento, as given" in text
+    line = next(line for line in text.splitlines() if "%nq_load" in line).partition(": ")[2]
+    assert "--profile databento --contract NQU0" in line or "--contract NQU0 --profile databento" in line
+    assert not shell.run(line).failed
+    assert len(shell.ip.user_ns["bars"]) == 900
+    assert shell.run(f"%nq_validate {path.name} --contract NQU0").value.rows == 900
+    raw = write_vendor(tmp_path / "raw", "tradestation", rows=900)
+    raw.write_text(raw.read_text().partition("\n")[2])
+    assert "read in 2 ways" in shell.run(f"%nq_load raw/{raw.name}").err
+    one = shell.run(f'%nq_load raw/{raw.name} --profile columns.volume=7 --profile "layouts=MM/DD/YYYY HH:MM"')
+    both = shell.run(f"%nq_load raw/{raw.name} --profile tradestation")
+    assert (one.value["volume"] <= both.value["volume"]).all()
+    assert "NQ.30min-tradestation" in both.out
+    text = repr(shell.run(f"%nq_sniff raw/{raw.name} --profile columns.volume=7").value)
+    line = next(line for line in text.splitlines() if "%nq_load" in line).partition(": ")[2]
+    assert not shell.run(line).failed
+    wrong = shell.run(f"%nq_load raw/{raw.name} --profile kibott")
+    assert "Did you mean 'kibot'" in wrong.err
+    assert "--profile edge=end" in wrong.err or "profile" in wrong.err
+
+
+def test_answers_of_a_profile_as_they_are_typed() -> None:
+    """Numbers, lists and nested names become what `profile=` takes, and messages name them so."""
+    assert profile_of([]) is None
+    assert profile_of(["kibot"]) == "kibot"
+    assert profile_of(["kibot", "edge=end"]) == {"vendor": "kibot", "edge": "end"}
+    words = ["minutes=5", "header=no", "columns.timestamp=Date+Time", "columns.volume=7", "layouts=epoch s|DD/MM/YYYY"]
+    assert profile_of(words) == {
+        "minutes": 5,
+        "header": False,
+        "columns": {"timestamp": ["Date", "Time"], "volume": [7]},
+        "layouts": ["epoch s", "DD/MM/YYYY"],
+    }
+    assert as_typed("profile={'columns': {'volume': 7}}") == "--profile columns.volume=7"
+    assert as_typed("Pass profile={'century': 2000} or profile='kibot'.") == (
+        "Pass --profile century=2000 or --profile kibot."
+    )
