@@ -84,7 +84,7 @@ def _unlike(source: Any, ready: Handle, known: Record) -> str:
     if is_columnar(path):
         return "it is no text, whose end could be read alone"
     found = source.fingerprint()
-    size = int(known["quick"][0])
+    size = int(known.get("size", 0))
     if size >= found.size:
         return f"it is {'shorter than' if size > found.size else 'as long as'} before, with other content"
     if not begins_with(path, found, size, known["digest"]):
@@ -103,7 +103,7 @@ def _tail(
     from jupyter_nq.bars.refreshing.evidence import confirm, retold
     from jupyter_nq.bars.refreshing.tail import read_tail
 
-    request, profile, size = source.request, _profile(known["profile"]), int(known["quick"][0])
+    request, profile, size = source.request, _profile(known["profile"]), int(known.get("size", 0))
     bars = ready.arrow()
     grid = Grid(*known["grid"]) if known.get("grid") else None
     tail = read_tail(request.path, profile, bars, size, found.size, grid=grid, progress=progress)
@@ -119,7 +119,8 @@ def _tail(
     )
     record = {
         "path": source.label,
-        "quick": list(found.quick),
+        "quick": list(source.quick),
+        "size": found.size,
         "digest": found.digest,
         "rows": ready.rows + tail.table.num_rows,
         "evidence": retold(request.path, profile, tail, bars, known.get("evidence", ())),

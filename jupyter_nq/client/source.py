@@ -78,7 +78,8 @@ class FileSource:
         """Return what the dataset remembers of this file, JSON-able."""
         return {
             "path": self.label,
-            "quick": list(self.fingerprint().quick),
+            "quick": list(self.quick),
+            "size": self.fingerprint().size,
             "digest": self.fingerprint().digest,
             "reading": self.request.reading.given(),
             "code": CODE_VERSION,
