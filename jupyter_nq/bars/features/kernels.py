@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jupyter_nq.bars.compiled import kernel
+from jupyter_nq.bars.compiled import inlined, kernel
 
 Column = Any
 """Values by position: an array of float64 for the compiled twin, a list for the plain one."""
@@ -81,9 +81,26 @@ def mean(x: Column, out: Column, s: Column, n: int, lo: int, hi: int, first: int
     s[1] = peak
 
 
+MOMENTS, BANDS, POSITION, SCORE, SCALED = range(5)
+"""What `around` writes: mean and deviation; the bands `factor` deviations above the mean, the mean and the band below;
+the place of the value between these bands; its distance from the mean in deviations; the deviation times `factor`."""
+
+
 @kernel
-def moments(x: Column, centre: Column, spread: Column, s: Column, n: int, lo: int, hi: int, first: int) -> None:
-    """Mean of the last `n` values, and their standard deviation (divisor `n`), exactly 0 where all are equal.
+def around(
+    x: Column,
+    a: Column,
+    b: Column,
+    c: Column,
+    s: Column,
+    n: int,
+    wanted: int,
+    factor: float,
+    lo: int,
+    hi: int,
+    first: int,
+) -> None:
+    """What `wanted` says of the mean and the deviation (divisor `n`, exactly 0 where all are equal) of `n` values.
 
     State: anchor, sum of the deviations from it, sum of their squares, the largest of these since they were
     fresh, and how many values in a row were equal.
@@ -97,8 +114,11 @@ def moments(x: Column, centre: Column, spread: Column, s: Column, n: int, lo: in
     full = min(max(first + n - 1, lo), hi)
     for i in range(lo, full):
         equal = equal + 1.0 if i > first and x[i] == x[i - 1] else 1.0
-        centre[i - lo] = math.nan
-        spread[i - lo] = math.nan
+        a[i - lo] = math.nan
+        if wanted == MOMENTS or wanted == BANDS:
+            b[i - lo] = math.nan
+        if wanted == BANDS:
+            c[i - lo] = math.nan
     fresh = _next_fresh(full, n, first)
     for i in range(full, hi):
         equal = equal + 1.0 if x[i] == x[i - 1] else 1.0
@@ -109,23 +129,47 @@ def moments(x: Column, centre: Column, spread: Column, s: Column, n: int, lo: in
             squares += (new - old) * (new + old)
             if squares > peak:
                 peak = squares
-        around = squares - total * total * inverse
-        if i == fresh or (equal < n and not around >= _CANCELLED * peak):
+        variance = squares - total * total * inverse
+        if i == fresh or (equal < n and not variance >= _CANCELLED * peak):
             anchor, total, squares = _centred(x, i - n + 1, i + 1)
             peak = squares
-            around = squares - total * total * inverse
+            variance = squares - total * total * inverse
             fresh = _next_fresh(i + 1, n, first)
         if equal >= n:
-            centre[i - lo] = x[i]
-            spread[i - lo] = 0.0
+            centre = x[i]
+            spread = 0.0
         else:
-            centre[i - lo] = anchor + total * inverse
-            spread[i - lo] = math.sqrt(around * inverse) if around > 0.0 else 0.0 * around
+            centre = anchor + total * inverse
+            spread = math.sqrt(variance * inverse) if variance > 0.0 else 0.0 * variance
+        if wanted == MOMENTS:
+            a[i - lo] = centre
+            b[i - lo] = spread
+        elif wanted == BANDS:
+            a[i - lo] = centre + spread * factor
+            b[i - lo] = centre
+            c[i - lo] = centre - spread * factor
+        elif wanted == POSITION:
+            a[i - lo] = _share(x[i] - (centre - spread * factor), spread * factor + spread * factor)
+        elif wanted == SCORE:
+            a[i - lo] = _share(x[i] - centre, spread)
+        else:
+            a[i - lo] = spread * factor
     s[0] = anchor
     s[1] = total
     s[2] = squares
     s[3] = peak
     s[4] = equal
+
+
+@inlined
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole != 0.0 else math.nan
+
+
+@kernel
+def moments(x: Column, centre: Column, spread: Column, s: Column, n: int, lo: int, hi: int, first: int) -> None:
+    """Mean and standard deviation of the last `n` values; state as of `around`."""
+    around(x, centre, spread, spread, s, n, MOMENTS, 0.0, lo, hi, first)
 
 
 @kernel
@@ -273,10 +317,13 @@ def highest(x: Column, out: Column, s: Column, n: int, lo: int, hi: int, first: 
                 for k in range(n - 2, -1, -1):
                     s[k] = s[k + 1] if s[k + 1] > x[i - n + k] else x[i - n + k]
         stop = min(hi, begin + n)
-        for j in range(i, stop):
+        for j in range(i, min(stop, begin + n - 1)):
             best = x[j] if x[j] > best else best
-            earlier = s[min(j - begin + 1, n - 1)]
-            out[j - lo] = earlier if earlier > best and j < begin + n - 1 else best
+            earlier = s[j - begin + 1]
+            out[j - lo] = earlier if earlier > best else best
+        if stop == begin + n:
+            best = x[stop - 1] if x[stop - 1] > best else best
+            out[stop - 1 - lo] = best
         i = stop
     for j in range(lo, full):
         out[j - lo] = math.nan
@@ -300,10 +347,13 @@ def lowest(x: Column, out: Column, s: Column, n: int, lo: int, hi: int, first: i
                 for k in range(n - 2, -1, -1):
                     s[k] = s[k + 1] if s[k + 1] < x[i - n + k] else x[i - n + k]
         stop = min(hi, begin + n)
-        for j in range(i, stop):
+        for j in range(i, min(stop, begin + n - 1)):
             best = x[j] if x[j] < best else best
-            earlier = s[min(j - begin + 1, n - 1)]
-            out[j - lo] = earlier if earlier < best and j < begin + n - 1 else best
+            earlier = s[j - begin + 1]
+            out[j - lo] = earlier if earlier < best else best
+        if stop == begin + n:
+            best = x[stop - 1] if x[stop - 1] < best else best
+            out[stop - 1 - lo] = best
         i = stop
     for j in range(lo, full):
         out[j - lo] = math.nan
@@ -344,8 +394,19 @@ def stochastic(
 
 
 @kernel
-def vwap(price: Column, volume: Column, session: Column, out: Column, s: Column, lo: int, hi: int, first: int) -> None:
-    """Mean price of a session so far, weighted by volume; NaN while it has none, and outside the sessions.
+def vwap(
+    high: Column,
+    low: Column,
+    close: Column,
+    volume: Column,
+    session: Column,
+    out: Column,
+    s: Column,
+    lo: int,
+    hi: int,
+    first: int,
+) -> None:
+    """Mean typical price of a session so far, weighted by volume; NaN while it has none, and outside the sessions.
 
     State: the session, the sum of price times volume in it, and of volume.
     """
@@ -357,7 +418,7 @@ def vwap(price: Column, volume: Column, session: Column, out: Column, s: Column,
             current = session[i]
             traded = 0.0
             volumes = 0.0
-        traded += price[i] * volume[i]
+        traded += (high[i] + low[i] + close[i]) / 3.0 * volume[i]
         volumes += volume[i]
         out[i - lo] = traded / volumes if volumes > 0.0 and current > 0.0 else math.nan
     s[0] = current

@@ -36,9 +36,10 @@ def _practise(twin: Any) -> None:
     for name in ("mean", "ema", "rsi", "highest", "lowest"):
         getattr(twin, name)(x, a, np.zeros(4), 3, 0, 64, 0)
     twin.moments(x, a, b, np.zeros(5), 3, 0, 64, 0)
+    twin.around(x, a, b, c, np.zeros(5), 3, twin.BANDS, 2.0, 0, 64, 0)
     twin.atr(x, x, x, a, np.zeros(1), 3, 0, 64, 0)
     twin.macd(x, a, b, c, np.zeros(3), 3, 5, 2, 0, 64, 0)
-    twin.vwap(x, x, x, a, np.zeros(3), 0, 64, 0)
+    twin.vwap(x, x, x, x, x, a, np.zeros(3), 0, 64, 0)
     twin.seen(x, a, b, np.zeros(3), 0, 64, 0)
     twin.stochastic(x, a, b, c, np.empty(64), np.zeros(4), 3, 2, 2, 0, 64, 0)
 
@@ -160,9 +161,12 @@ class Features:
         work = self._work(series, rows)
         work.series = {**series, **self._derived(series, clock, work.shift)}
         carried = {feature: list(state) for feature, state in self._carried.items()}
+        same = {feature for feature, step in self._steps.items() if step.same}
+        work.columns.update({feature.columns[0]: work.series[feature.name][work.shift :] for feature in same})
+        run = {feature: step for feature, step in self._steps.items() if feature not in same}
         for lo in range(work.shift, work.shift + rows, BLOCK_ROWS):
             hi = min(lo + BLOCK_ROWS, work.shift + rows)
-            for feature, step in self._steps.items():
+            for feature, step in run.items():
                 step.run(work, carried[feature], lo, hi)
         for feature in self.features:
             if feature.name in CLOCK_FEATURES:
@@ -179,7 +183,8 @@ class Features:
         kernels = KERNELS.for_rows(rows * self._loops, SMALL)
         if kernels is KERNELS.plain and (self._added + rows) * self._loops > SMALL:
             kernels = KERNELS.ready() or kernels
-        columns = {name: np.empty(rows) for feature in self._steps for name in feature.columns}
+        made = [feature for feature, step in self._steps.items() if not step.same]
+        columns = {name: np.empty(rows) for feature in made for name in feature.columns}
         return Work(kernels, kernels is KERNELS.plain, shift, shift - self.rows, series, columns)
 
     def _derived(self, series: Mapping[str, Floats], clock: Clock, shift: int) -> dict[str, Floats]:
@@ -284,13 +289,14 @@ def _inputs(steps: Iterable[Step]) -> tuple[str, ...]:
     return tuple(name for name in _BASE if name in used)
 
 
-def _from_before(function: Callable[[Floats, Floats], Floats]) -> Callable[[Mapping[str, Floats]], Floats]:
+def _from_before(function: Callable[[Floats, Floats, Floats], Any]) -> Callable[[Mapping[str, Floats]], Floats]:
     def make(series: Mapping[str, Floats]) -> Floats:
         close = series["close"]
-        found = np.full(len(close), np.nan)
+        found = np.empty(len(close))
+        found[:1] = np.nan
         for lo in range(1, len(close), BLOCK_ROWS):
             hi = min(lo + BLOCK_ROWS, len(close))
-            found[lo:hi] = function(close[lo:hi], close[lo - 1 : hi - 1])
+            function(close[lo:hi], close[lo - 1 : hi - 1], found[lo:hi])
         return found
 
     return make
@@ -306,7 +312,7 @@ def _typical(series: Mapping[str, Floats]) -> Floats:
 _DERIVED: Mapping[str, Callable[[Mapping[str, Floats]], Floats]] = {
     "typical": _typical,
     "range": lambda series: series["high"] - series["low"],
-    "returns": _from_before(lambda now, then: growth(now, then) - 1.0),
+    "returns": _from_before(lambda now, then, out: np.subtract(growth(now, then, out), 1.0, out=out)),
     "log_returns": _from_before(log_growth),
 }
 """Series that are made of the columns of the bars, with their history."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from jupyter_nq.bars.columns import Floats
 from jupyter_nq.bars.features.catalogue import SERIES, Feature
+from jupyter_nq.bars.features.kernels import BANDS, POSITION, SCALED, SCORE
 
 State = list[float]
 
@@ -57,14 +58,15 @@ class Work:
         kernel: str,
         given: Sequence[str | Floats],
         state: State,
-        parameters: Sequence[int],
+        parameters: Sequence[float],
         span: tuple[int, int],
         outs: Sequence[Floats],
         series_lead: int = 0,
     ) -> None:
         """Let a kernel write `outs` for a span of rows, and carry the state on.
 
-        `given` are series, or values of the span alone; `series_lead` is how many rows the series begin later.
+        `given` are series, or values of the span alone; `series_lead` is how many rows the series begin later. An
+        out of no rows stands for one that the kernel does not write.
         """
         lo, hi = span
         call = getattr(self.kernels, kernel)
@@ -78,7 +80,8 @@ class Work:
         written = [[0.0] * (hi - lo) for _ in outs]
         call(*(self._listed(x) for x in given), *written, state, *parameters, lo, hi, first)
         for out, values in zip(outs, written, strict=True):
-            out[:] = values
+            if len(out):
+                out[:] = values
 
     def _listed(self, given: str | Floats) -> list[float]:
         if not isinstance(given, str):
@@ -105,6 +108,8 @@ class Step:
     """Length of what it carries."""
     loops: int = 0
     """Kernels that it runs: what a row costs without a compiler."""
+    same: bool = False
+    """Whether the feature is the series itself, so that nothing is run."""
 
 
 def step_of(feature: Feature) -> Step:
@@ -124,6 +129,11 @@ def _bar(series: str, function: Callable[..., Floats]) -> Callable[[Feature], St
         return Step(run, names)
 
     return make
+
+
+def _series(feature: Feature) -> Step:
+    """Return the step of a feature that is a series of its own name."""
+    return Step(lambda *_: None, (feature.name,), same=True)
 
 
 def _pair(now: str | None, then: str | None, function: Callable[[Floats, Floats], Floats]) -> Callable[[Feature], Step]:
@@ -150,18 +160,18 @@ def share(part: Floats, whole: Floats) -> Floats:
     return quotient
 
 
-def growth(now: Floats, then: Floats) -> Floats:
+def growth(now: Floats, then: Floats, out: Floats | None = None) -> Floats:
     """Return now / then, NaN unless `then` is positive."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        quotient: Floats = now / then
+        quotient: Floats = np.divide(now, then, out=out)
     if len(then) and not then.min() > 0:
         quotient[~(then > 0)] = np.nan
     return quotient
 
 
-def log_growth(now: Floats, then: Floats) -> Floats:
+def log_growth(now: Floats, then: Floats, out: Floats | None = None) -> Floats:
     """Return ln(now / then), NaN unless both are positive. The logarithm is numpy's, whatever runs the kernels."""
-    quotient = growth(now, then)
+    quotient = growth(now, then, out)
     if len(now) and not now.min() > 0:
         quotient[~(now > 0)] = np.nan
     return np.log(quotient, out=quotient)
@@ -184,44 +194,32 @@ def _recursive(kernel: str, state: Callable[..., int], series: str | None = None
     return make
 
 
-_Finish = Callable[[Sequence[Floats], Floats, Floats, Floats, float], None]
-
-
-def _of_moments(finish: _Finish) -> Callable[[Feature], Step]:
-    """Make a step of the moments of a window; `finish` writes outs from values, means and deviations."""
+def _of_moments(wanted: int, factor: Callable[[Feature], float]) -> Callable[[Feature], Step]:
+    """Make a step of the moments of a window, with what the kernel `around` writes of them."""
 
     def make(feature: Feature) -> Step:
-        name, n = feature.series or "", int(feature.parameters[0])
+        name, n, number = feature.series or "", int(feature.parameters[0]), factor(feature)
 
         def run(work: Work, carried: State, lo: int, hi: int) -> None:
-            centre, spread = np.empty(hi - lo), np.empty(hi - lo)
-            work.run("moments", (name,), carried, [n], (lo, hi), [centre, spread], _lead(feature))
             outs = [work.out(column, lo, hi) for column in feature.columns]
-            finish(outs, work.series[name][lo:hi], centre, spread, feature.parameters[-1])
+            unused = [_NOTHING] * (3 - len(outs))
+            work.run("around", (name,), carried, [n, wanted, number], (lo, hi), [*outs, *unused], _lead(feature))
 
         return Step(run, (name,), n, 5, 1)
 
     return make
 
 
-def _bands(outs: Sequence[Floats], x: Floats, centre: Floats, spread: Floats, deviations: float) -> None:
-    spread *= deviations
-    np.add(centre, spread, out=outs[0])
-    outs[1][:] = centre
-    np.subtract(centre, spread, out=outs[2])
+_NOTHING: Floats = np.empty(0)
 
 
-def _band_position(outs: Sequence[Floats], x: Floats, centre: Floats, spread: Floats, deviations: float) -> None:
-    spread *= deviations
-    outs[0][:] = share(x - (centre - spread), spread + spread)
+def _deviations(feature: Feature) -> float:
+    return float(feature.parameters[1])
 
 
-def _zscore(outs: Sequence[Floats], x: Floats, centre: Floats, spread: Floats, n: float) -> None:
-    outs[0][:] = share(x - centre, spread)
-
-
-def _volatility(outs: Sequence[Floats], x: Floats, centre: Floats, spread: Floats, n: float) -> None:
-    np.multiply(spread, math.sqrt(n / (n - 1)), out=outs[0])
+def _unbiased(feature: Feature) -> float:
+    n = feature.parameters[0]
+    return math.sqrt(n / (n - 1))
 
 
 def _stochastic(feature: Feature) -> Step:
@@ -255,10 +253,10 @@ def _lead(feature: Feature) -> int:
 
 
 _MAKERS: Mapping[str, Callable[[Feature], Step]] = {
-    "returns": _bar("returns", lambda x: x),
-    "log_returns": _bar("log_returns", lambda x: x),
-    "typical": _bar("typical", lambda x: x),
-    "range": _bar("range", lambda x: x),
+    "returns": _series,
+    "log_returns": _series,
+    "typical": _series,
+    "range": _series,
     "body": _bar("close open", np.subtract),
     "upper_wick": _bar("high open close", lambda high, open_, close: high - np.maximum(open_, close)),
     "lower_wick": _bar("low open close", lambda low, open_, close: np.minimum(open_, close) - low),
@@ -274,11 +272,11 @@ _MAKERS: Mapping[str, Callable[[Feature], Step]] = {
     "rsi": _recursive("rsi", lambda n: 2),
     "atr": _recursive("atr", lambda n: 1, "high low close"),
     "macd": _recursive("macd", lambda fast, slow, signal: 3),
-    "vwap": _recursive("vwap", lambda: 3, f"typical volume {SESSION}"),
-    "bollinger": _of_moments(_bands),
-    "bollinger_position": _of_moments(_band_position),
-    "zscore": _of_moments(_zscore),
-    "volatility": _of_moments(_volatility),
+    "vwap": _recursive("vwap", lambda: 3, f"high low close volume {SESSION}"),
+    "bollinger": _of_moments(BANDS, _deviations),
+    "bollinger_position": _of_moments(POSITION, _deviations),
+    "zscore": _of_moments(SCORE, lambda _: 0.0),
+    "volatility": _of_moments(SCALED, _unbiased),
     "stochastic": _stochastic,
     "relative_volume": _relative_volume,
 }
