@@ -360,11 +360,9 @@ def _key(given: Sequence[_Given], method: str | None) -> str | None:
     """Return what identifies the series of files; None when some bars come from no file."""
     if any(one.source is None for one in given):
         return None
-    content = [
-        VERSION,
-        method,
-        [(one.name, one.source.key, one.source.request.timeframe) for one in given if one.source],
-    ]
+    files = [(one.name, one.source.key, one.source.request.timeframe) for one in given if one.source]
+    ordered = files if any(one.expiry is None for one in given) else sorted(files)
+    content = [VERSION, method, ordered]
     return xxhash.xxh3_128_hexdigest(repr(content).encode())
 
 

@@ -62,11 +62,9 @@ def test_files_become_one_series(session: Session, files: list[Path]) -> None:
     for name in PRICES:
         np.testing.assert_array_equal(frame[name + ADJUSTED], adjusted[name].to_numpy())
     starts = frame["timestamp"].astype("int64")
+    spans = [(0, rolls[0].at_ns), (rolls[0].at_ns, rolls[1].at_ns), (rolls[1].at_ns, 2**62)]
     assert [int((frame["contract"] == place).sum()) for place in range(3)] == [
-        int(((starts >= first) & (starts < last)).sum())
-        for first, last in zip(
-            [0, rolls[0].at_ns, rolls[1].at_ns], [rolls[0].at_ns, rolls[1].at_ns, 2**62], strict=True
-        )
+        int(((starts >= first) & (starts < last)).sum()) for first, last in spans
     ]
     assert rolls_of(table)[0] == rolls == roll_table(session, files, **DECIDED)
     assert frame.attrs["nq_rolls"]["version"] == roll_digest(rolls)
@@ -154,7 +152,7 @@ def test_contracts_that_do_not_fit(session: Session, files: list[Path], tmp_path
         continuous(session, [*files, twice], **DECIDED)
     session.map("NQ", "30min")
     with pytest.raises(InvalidArgument, match="1h of NQZ24, 30min of NQH25"):
-        continuous(session, {"NQZ24": THREE["NQZ24"], "NQH25": "NQ.30min", "NQM25": THREE["NQM25"]}, timeframe=None)
+        continuous(session, {"NQZ24": files[2], "NQH25": "NQ.30min"}, tz="UTC", edge="start")
     with pytest.raises(InvalidArgument, match=r"NQ\.30min holds what .* holds"):
         continuous(session, files, name="NQ.30min", **DECIDED)
     with pytest.raises(InvalidArgument, match="was not made of contracts"):
