@@ -84,6 +84,10 @@ def read_tail(
     """
     if worked_on(profile):
         raise NotAppended("its rows are chosen or scaled after they are read")
+    if "contract" in profile.columns:
+        raise NotAppended(
+            "its rows say of which contract they are, and only all of them tell whether they are one series"
+        )
     if cut_short(profile.edge, profile.minutes, profile.calendar):
         grid = grid or grid_of(path, profile)
     window = WINDOW_BYTES

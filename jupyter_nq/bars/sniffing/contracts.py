@@ -55,16 +55,15 @@ def of_contract(path: Path, table: Dialect, contract: str | None, block_bytes: i
             )
         return Chosen(table)
     rows, runs = _counted(path, table, block_bytes)
-    alone = replace(table, columns={role: names for role, names in table.columns.items() if role != "contract"})
     if contract is None and len(rows) > 1:
         question = _question(path, rows)
         if runs > len(rows):
             raise AmbiguousSource(question)
         first, *_, last = rows
         series = f"contract: {len(rows)} contracts one after the other, {first} to {last}: a continuous series"
-        return Chosen(alone, (series,), question)
+        return Chosen(table, (series,), question)
     if contract is None or set(rows) == {contract}:
-        return Chosen(alone, tuple(f"contract: {name} in all {count:,} rows" for name, count in rows.items()))
+        return Chosen(table, tuple(f"contract: {name} in all {count:,} rows" for name, count in rows.items()))
     if contract not in rows:
         raise InvalidArgument(
             f"{path} has no contract {contract!r}.{nearest(contract, rows)} It holds {_listed(rows)}."

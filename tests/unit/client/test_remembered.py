@@ -101,6 +101,17 @@ def test_a_profile_and_a_contract_are_remembered(session: Session, tmp_path: Pat
     assert session.map(raw).handle.info.id == known.handle.info.id
 
 
+def test_rows_of_another_contract_are_not_appended(session: Session, tmp_path: Path) -> None:
+    """A file of one contract that grows by rows of another is looked at as a whole again."""
+    path = write_vendor(tmp_path, "databento", rows=900)
+    text = path.read_text()
+    assert session.map(path).handle.rows == 900
+    lines = text.splitlines(keepends=True)
+    path.write_text(text + "".join(line.replace("NQU0", "NQZ0") for line in lines[-5:]))
+    with pytest.raises(AmbiguousSource, match="NQU0 900, NQZ0 5"):
+        session.map(path)
+
+
 @pytest.mark.parametrize(
     "text",
     [

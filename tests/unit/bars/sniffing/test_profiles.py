@@ -254,3 +254,14 @@ def test_doubtful_names_are_refused(make_file: MakeFile, header: str, message: s
         load_bars(path)
     assert message in str(caught.value)
     assert "profile={'columns'" in str(caught.value)
+
+
+def test_a_vendors_day_order_is_taken_where_the_file_leaves_it_open(make_file: MakeFile) -> None:
+    """One day of Kibot's has two readings; Kibot writes the month first, and the evidence says that this was used."""
+    starts = [s for s in session_starts("2025-04-03", 1) if s.day == 3 and s.hour >= 5]
+    path = make_file([], name="NQ_30min.txt")
+    stamps = written(starts, "America/New_York", "%m/%d/%Y,%H:%M")
+    path.write_text("".join(f"{stamp},100,101,99,100,7\n" for stamp in stamps))
+    bars = load_bars(path)
+    assert [v // 10**9 for v in bars.table["timestamp"].cast("int64").to_pylist()] == seconds(starts)
+    assert any("month first; as Kibot writes it; the file itself leaves it open" in line for line in bars.evidence)
