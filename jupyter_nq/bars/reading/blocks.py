@@ -6,7 +6,6 @@ a block fails, the file is read again from the last good row on, line by line, u
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +20,8 @@ import pyarrow.csv as pacsv
 
 from jupyter_nq.bars.profile import ROLES, Dialect
 from jupyter_nq.bars.reading.chosen import in_points, is_of_contract, of_contract, scale_reason
-from jupyter_nq.bars.reading.opening import arrow_file, lines
+from jupyter_nq.bars.reading.lines import RowStream, cells_of, lines
+from jupyter_nq.bars.reading.opening import opened
 from jupyter_nq.errors import SourceNotFound, UnreadableSource
 
 BLOCK_BYTES = 512 << 10  # 512 KiB
@@ -30,7 +30,9 @@ Progress = Callable[[float], None]
 # What Arrow takes for a number, less the hexadecimal ones.
 _PRICE = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
 _WHOLE = re.compile(r"[ \t]*-?\d+[ \t]*", re.ASCII)
+NO_CELLS = "a quote is not closed, or text stands behind a closing quote"
 _VOLUME_LIMIT = 1 << 63
+_MOST_DIGITS = len(str(_VOLUME_LIMIT))
 
 
 @contextmanager
@@ -76,15 +78,18 @@ def _blocks(
     types = column_types(table, kept)
     rows = 0
     try:
-        with reading(path), arrow_file(path) as file, open_table(file, table, types, block_bytes) as batches:
-            size = None if isinstance(file, pa.PythonFile) else max(file.size(), 1)
-            for whole in batches:
+        with reading(path), opened(path) as file:
+            stream = RowStream(file, table.delimiter, block_bytes, skip_lines=table.skip_lines)
+            for whole in blocks_of(stream, table, types):
                 batch = _chosen(path, table, roles, whole, rows)
-                yield batch, min(file.tell() / size, 1.0) if size else 1.0
+                yield batch, file.share()
                 rows += batch.num_rows
     except pa.ArrowInvalid as exc:
         found = fault(path, table, rows, roles) or fault(path, replace(table, contract=None), 0, roles)
         raise found or UnreadableSource(f"{path} is not a readable table: {exc}") from exc
+    if stream.cut:
+        found = fault(path, table, rows, roles) or fault(path, replace(table, contract=None), 0, roles)
+        raise found or changed(path)
 
 
 def _chosen(path: Path, table: Dialect, roles: Sequence[str], batch: pa.RecordBatch, before: int) -> pa.RecordBatch:
@@ -115,12 +120,11 @@ def column_types(table: Dialect, roles: Sequence[str]) -> dict[str, pa.DataType]
 def open_table(
     file: pa.NativeFile, table: Dialect, types: Mapping[str, pa.DataType], block_bytes: int
 ) -> pa.RecordBatchReader:
-    """Open the lines of a table, behind its header, as blocks of the columns in `types`, in that order."""
+    """Open rows of a table as blocks of the columns in `types`, in that order."""
     return pacsv.open_csv(
         file,
         read_options=pacsv.ReadOptions(
             block_size=block_bytes,
-            skip_rows=table.skip_lines,
             column_names=[f"c{i}" for i in range(len(table.names))],
         ),
         parse_options=pacsv.ParseOptions(delimiter=table.delimiter),
@@ -132,6 +136,19 @@ def open_table(
             decimal_point=table.decimal,
         ),
     )
+
+
+def blocks_of(stream: RowStream, table: Dialect, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a stream, block by block; none when there are none. Look at `stream.cut` behind them."""
+    with pa.PythonFile(stream, "r") as file:
+        try:
+            batches = open_table(file, table, types, stream.room)
+        except pa.ArrowInvalid:
+            if stream.empty:
+                return
+            raise
+        with batches:
+            yield from (batch for batch in batches if batch.num_rows)
 
 
 def stamps_of(batch: pa.RecordBatch, parts: int) -> pa.Array:
@@ -159,8 +176,7 @@ def whole_numbers(texts: pa.Array) -> pa.Array | None:
 def data_lines(path: Path, table: Dialect) -> Iterator[tuple[int, str]]:
     """Yield (line number, text) of every row of the table's contract; every line counts, from 1."""
     with reading(path):
-        for number, line in enumerate(lines(path), 1):
-            text = line.rstrip(b"\r\n")
+        for number, text in enumerate(lines(path), 1):
             if number > table.skip_lines and text:
                 row = text.decode("utf-8", "replace")
                 if table.contract is None or is_of_contract(row, table):
@@ -171,6 +187,11 @@ def lines_of(path: Path, table: Dialect, rows: Sequence[int]) -> list[tuple[int,
     """Return (line number, text) of some rows, in the file's order; rows count from 0."""
     wanted = set(rows)
     return [found for i, found in enumerate(islice(data_lines(path, table), max(wanted) + 1)) if i in wanted]
+
+
+def changed(path: Path) -> UnreadableSource:
+    """Return the error for a file that is another one by now."""
+    return UnreadableSource(f"{path} changed while it was read. Load it again when its writer has finished.")
 
 
 def row_error(path: Path, table: Dialect, row: int, reason: str, remedy: str = "Correct the line.") -> UnreadableSource:
@@ -190,22 +211,27 @@ def fault(
 
 
 def _reason(text: str, table: Dialect, roles: Sequence[str]) -> str | None:
-    if "\ufffd" in text:
-        return "the text is not UTF-8"
-    if "\0" in text:
-        return "the line has NUL bytes, as after a write that was cut off"
-    cells = next(csv.reader([text], delimiter=table.delimiter))
-    if len(cells) != len(table.names):
-        return f"the row has {len(cells)} columns, not {len(table.names)}"
+    cells = cells_of(text, table.delimiter)
+    if cells is None or len(cells) != len(table.names):
+        count = 0 if cells is None else len(cells)
+        return _text_reason(text) or (f"the row has {count} columns, not {len(table.names)}" if count else NO_CELLS)
     for role in roles:
         for name in table.columns[role]:
             cell = cells[table.names.index(name)]
+            if reason := _text_reason(cell):
+                return reason
             reason = _number_reason(role, cell, table.decimal) if role in ROLES[1:] else None
             if not reason and role in ROLES[1:5]:
                 reason = scale_reason(cell, table)
             if reason:
                 return f"{name} {reason}"
     return None
+
+
+def _text_reason(text: str) -> str | None:
+    if "\ufffd" in text:
+        return "the text is not UTF-8"
+    return "the line has NUL bytes, as after a write that was cut off" if "\0" in text else None
 
 
 def _number_reason(role: str, cell: str, decimal: str) -> str | None:
@@ -222,6 +248,8 @@ def _number_reason(role: str, cell: str, decimal: str) -> str | None:
 def _volume_reason(cell: str) -> str | None:
     if not _WHOLE.fullmatch(cell):
         return f"is {cell!r}, not a whole number"
-    if int(cell) < 0:
-        return f"is {cell.strip()}, negative"
-    return None if int(cell) < _VOLUME_LIMIT else f"is {cell.strip()}, too large for 64 bits"
+    text = cell.strip()
+    if text.startswith("-"):
+        return f"is {text}, negative"
+    fits = len(text.lstrip("0")) <= _MOST_DIGITS and int(text) < _VOLUME_LIMIT
+    return None if fits else f"is {text[:40]}, too large for 64 bits"

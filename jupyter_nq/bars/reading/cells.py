@@ -21,6 +21,7 @@ _PRICE = r"^[ \t]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t]*$"
 _COUNT = r"^[ \t]*[0-9]+[ \t]*$"
 _NO_NUMBER = r"(?i)^[ \t]*[+-]?(nan|inf|infinity|null|na|n/a|#n/a|none)[ \t]*$"
 _LIMIT = 1 << 63
+_MOST_DIGITS = len(str(_LIMIT))
 _SURE_DIGITS = 18  # of a number that certainly fits into 64 bits
 
 Codes = npt.NDArray[np.uint8]
@@ -47,7 +48,8 @@ def counts(cells: pa.Array) -> tuple[npt.NDArray[np.int64], Codes]:
     _code_the_others(codes, cells, whole)
     codes[~whole & _matching(cells, _PRICE)] = NO_COUNT
     for at in np.flatnonzero(whole & (_numpy(pc.utf8_length(digits)) > _SURE_DIGITS)).tolist():
-        if int(digits[at].as_py()) >= _LIMIT:
+        text = digits[at].as_py().lstrip("0")
+        if len(text) > _MOST_DIGITS or int(text or "0") >= _LIMIT:
             whole[at], codes[at] = False, NO_COUNT
     values: npt.NDArray[np.int64] = _numpy(pc.cast(pc.if_else(pa.array(whole), digits, "0"), pa.int64())).copy()
     return values, codes

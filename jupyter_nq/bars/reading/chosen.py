@@ -6,13 +6,12 @@ a power of ten is the double nearest to the decimal price, as long as the number
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jupyter_nq.bars.profile import ROLES, Dialect
+from jupyter_nq.bars.reading.lines import cells_of
 
 MOST_EXACT = 1 << 53
 """The largest whole number up to which every one is a double."""
@@ -28,9 +27,9 @@ def is_of_contract(text: str, table: Dialect) -> bool:
     """Return whether a line is a row of the table's contract; True also for a line that is no row."""
     if table.contract is None:
         return True
-    cells = next(csv.reader([text], delimiter=table.delimiter), [])
+    cells = cells_of(text, table.delimiter)
     place = table.names.index(table.columns["contract"][0])
-    return len(cells) != len(table.names) or cells[place].strip() == table.contract
+    return cells is None or len(cells) != len(table.names) or cells[place].strip() == table.contract
 
 
 def in_points(batch: pa.RecordBatch, table: Dialect, first: int) -> pa.RecordBatch | None:

@@ -21,15 +21,17 @@ import pyarrow as pa
 from jupyter_nq.bars.closed import cut_short, phases
 from jupyter_nq.bars.profile import ROLES, Profile
 from jupyter_nq.bars.reading.blocks import (
+    blocks_of,
+    changed,
     column_types,
     fault,
-    open_table,
     read_blocks,
     reading,
     stamps_of,
 )
 from jupyter_nq.bars.reading.carried import Columns, Placer, scanned
 from jupyter_nq.bars.reading.disorder import Disorder
+from jupyter_nq.bars.reading.lines import RowStream
 from jupyter_nq.bars.reading.ranges import MARGIN_SECONDS, Part, part_of, rows_before, sampled_readings
 from jupyter_nq.bars.reading.reader import array_of, checked_numbers, misplaced, stamp_error
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints
@@ -157,17 +159,16 @@ class _Source:
             return
         first, stop = self.part.first, self.part.stop
         types = column_types(self.profile, ROLES)
-        part = replace(self.profile, skip_lines=0)
         try:
-            with (
-                reading(self.path),
-                pa.OSFile(os.fspath(self.path), "rb") as file,
-                open_table(file.get_stream(first, stop - first), part, types, self.block_bytes) as batches,
-            ):
-                yield from batches
+            with reading(self.path), pa.OSFile(os.fspath(self.path), "rb") as file:
+                span = file.get_stream(first, stop - first)
+                stream = RowStream(span, self.profile.delimiter, self.block_bytes, skip_lines=None)
+                yield from blocks_of(stream, self.profile, types)
         except pa.ArrowInvalid as exc:
             found = fault(self.path, self.profile, self._row(0), ROLES)
             raise found or UnreadableSource(f"{self.path} is not a readable table: {exc}") from exc
+        if stream.cut:
+            raise fault(self.path, self.profile, self._row(0), ROLES) or changed(self.path)
 
     def _row(self, row: int) -> int:
         """Return the number in the file of a row of this pass; for messages, because it counts lines."""

@@ -17,7 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +247,7 @@ class _Reader:
         scratch.seen[:] = 0
         try:
             source = pa.BufferReader(pa.py_buffer(text))
-            with open_table(source, replace(self._table, skip_lines=0), types, length + 1) as batches:
+            with open_table(source, self._table, types, length + 1) as batches:
                 found = batches.read_all().combine_chunks().to_batches()
             if not found:
                 return _Block(row, 0, 0)
@@ -278,12 +278,12 @@ class _Reader:
 
     def _result(self) -> Scan:
         codes = tuple(self._ranks)
-        offsets = [bool(code & bits.OFFSET) for code in codes]
+        layouts = tuple(layout_of(code, padded=not self._seen[code] & bits.UNPADDED) for code in codes)
+        offsets = [layout.offset for layout in layouts]
         if not codes or (any(offsets) and not all(offsets)):
             raise Unsuitable
         columns = self._columns
         columns.close_up(self._spans)
-        layouts = tuple(layout_of(code, padded=not self._seen[code] & bits.UNPADDED) for code in codes)
         none = np.empty(0, np.int32)
         return Scan(
             columns.stamps,

@@ -504,8 +504,10 @@ def _offset(data: Any, at: int) -> tuple[int, int]:
     mark = data[at]
     if mark == 90:
         return at + 1, 0
+    if mark != 43 and mark != 45:
+        return -1, 0  # it may be the last byte
     ahead = _run(data, at + 1)
-    if (mark != 43 and mark != 45) or (ahead != 2 and ahead != 4):
+    if ahead != 2 and ahead != 4:
         return -1, 0
     hours, minutes = _digits(data, at + 1, 2), 0
     at += ahead + 1

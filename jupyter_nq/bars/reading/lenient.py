@@ -22,8 +22,10 @@ import pyarrow.compute as pc
 from jupyter_nq.bars.closed import bar_starts
 from jupyter_nq.bars.profile import Dialect, Profile
 from jupyter_nq.bars.reading import cells
-from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, lines_of, reading
+from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, NO_CELLS, Progress, changed, lines_of, reading
 from jupyter_nq.bars.reading.chosen import MOST_EXACT, is_of_contract
+from jupyter_nq.bars.reading.lines import BOM, LongLine, cells_of, lines, whole_lines
+from jupyter_nq.bars.reading.opening import opened
 from jupyter_nq.bars.reading.shapes import GOOD, NO_DATE, Stamps
 from jupyter_nq.bars.reading.stamps import BadStamp, Ints
 from jupyter_nq.bars.rules import flags_of
@@ -34,6 +36,7 @@ from jupyter_nq.errors import UnreadableSource
 MOST_BAD = 100_000
 """Rows that may be unreadable; a file with more is not what its profile says."""
 
+_NO_TEXT = "the line is not UTF-8 text, or has NUL bytes"
 _NS = 1_000_000_000
 Mask = npt.NDArray[np.bool_]
 
@@ -93,21 +96,17 @@ def read_lenient(
     return found.result()
 
 
-def _blocks(path: Path, block_bytes: int, progress: Progress | None) -> Iterator[bytes]:
-    """Yield a file in blocks of whole lines."""
-    with reading(path), path.open("rb") as file:
-        size, rest = max(os.fstat(file.fileno()).st_size, 1), b""
-        while chunk := file.read(block_bytes):
-            cut = chunk.rfind(b"\n") + 1
-            if cut:
-                yield rest + chunk[:cut]
-                rest = chunk[cut:]
-            else:
-                rest += chunk
-            if progress is not None:
-                progress(min(file.tell() / size, 1.0))
-        if rest:
-            yield rest
+def _blocks(path: Path, block_bytes: int, progress: Progress | None) -> Iterator[list[bytes]]:
+    """Yield the lines of a file's text without their ends, block by block."""
+    with reading(path), opened(path) as file:
+        try:
+            for number, block in enumerate(whole_lines(file, block_bytes)):
+                yield (block if number else block.removeprefix(BOM)).splitlines()
+                if progress is not None:
+                    progress(file.share())
+        except LongLine:
+            list(lines(path))  # says which it is
+            raise changed(path) from None
 
 
 def sound_lines(path: str | os.PathLike[str], dialect: Dialect, *, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
@@ -118,13 +117,12 @@ def sound_lines(path: str | os.PathLike[str], dialect: Dialect, *, block_bytes: 
     """
     stamps, number = Stamps(None), 0
     for block in _blocks(Path(path), block_bytes, None):
-        lines = block.removesuffix(b"\n").split(b"\n")
-        head = lines[: max(dialect.skip_lines - number, 0)]
-        number += len(lines)
-        rows = _rows_of([line.rstrip(b"\r").decode("utf-8", "replace") for line in lines[len(head) :]], dialect)
+        head = block[: max(dialect.skip_lines - number, 0)]
+        number += len(block)
+        rows = _rows_of([line.decode("utf-8", "replace") for line in block[len(head) :]], dialect)
         codes = stamps.read(rows.stamps(dialect))[3]
         kept = rows.places[codes == GOOD].tolist()
-        yield b"".join(line + b"\n" for line in (*head, *(lines[len(head) + place] for place in kept)))
+        yield b"".join(line + b"\n" for line in (*head, *(block[len(head) + place] for place in kept)))
 
 
 @dataclass
@@ -161,18 +159,31 @@ class _Rows:
 def _rows_of(texts: list[str], dialect: Dialect) -> _Rows:
     """Split lines into the cells of the columns that have a meaning."""
     rows = _Rows(np.arange(len(texts)), {"text": pa.array(texts, pa.string())})
-    broken = _mask(pc.match_substring_regex(rows.columns["text"], "\ufffd|\x00"))
-    rows.refuse(broken, lambda _: ("text", "the line is not UTF-8 text, or has NUL bytes"))
-    parts = pc.split_pattern(rows.columns.pop("text"), dialect.delimiter)
-    rows.columns["cells"] = parts
-    lengths, wanted = pc.list_value_length(parts).to_numpy(zero_copy_only=False), len(dialect.names)
-    rows.refuse(lengths != wanted, lambda at: ("columns", f"the row has {lengths[at]} columns, not {wanted}"))
+    rows.columns["cells"] = _split(rows.columns["text"], dialect.delimiter)
+    lengths = pc.fill_null(pc.list_value_length(rows.columns["cells"]), -1).to_numpy(zero_copy_only=False)
+    wanted = len(dialect.names)
+
+    def why(at: int) -> tuple[str, str]:
+        if any(mark in texts[at] for mark in "\ufffd\0"):
+            return "text", _NO_TEXT
+        return "columns", NO_CELLS if lengths[at] < 0 else f"the row has {lengths[at]} columns, not {wanted}"
+
+    rows.refuse(lengths != wanted, why)
     parts = rows.columns.pop("cells")
-    for names in dialect.columns.values():
-        rows.columns |= {
-            f"cell {name}": pc.utf8_trim(pc.list_element(parts, dialect.names.index(name)), '"') for name in names
-        }
+    del rows.columns["text"]
+    names = [name for names in dialect.columns.values() for name in names]
+    rows.columns |= {f"cell {name}": pc.list_element(parts, dialect.names.index(name)) for name in names}
+    for name in names:
+        broken = _mask(pc.match_substring_regex(rows.columns[f"cell {name}"], "\ufffd|\x00"))
+        rows.refuse(broken, lambda _: ("text", _NO_TEXT))
     return rows
+
+
+def _split(texts: pa.Array, delimiter: str) -> pa.Array:
+    """Return the cells of each line, null for a line whose quotes do not make cells."""
+    if not pc.any(pc.match_substring(texts, '"')).as_py():
+        return pc.split_pattern(texts, delimiter)
+    return pa.array([cells_of(text, delimiter) for text in texts.to_pylist()], pa.list_(pa.string()))
 
 
 class _Reader:
@@ -185,15 +196,14 @@ class _Reader:
         self._parts: list[dict[str, npt.NDArray[Any]]] = []
         self._stamps = Stamps(profile.layouts)
 
-    def add(self, data: bytes) -> None:
-        """Take the next block of whole lines."""
-        lines = data.removesuffix(b"\n").split(b"\n")
-        first, self._line = self._line + 1, self._line + len(lines)
+    def add(self, block: list[bytes]) -> None:
+        """Take the next lines."""
+        first, self._line = self._line + 1, self._line + len(block)
         kept = [
             (number, text)
-            for number, line in enumerate(lines, first)
+            for number, line in enumerate(block, first)
             if number > self._profile.skip_lines
-            and (text := line.rstrip(b"\r").decode("utf-8", "replace"))
+            and (text := line.decode("utf-8", "replace"))
             and is_of_contract(text, self._profile)
         ]
         if not kept:

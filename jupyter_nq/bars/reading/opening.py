@@ -9,10 +9,10 @@ from __future__ import annotations
 import lzma
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -64,13 +64,27 @@ def compression(path: Path) -> str | None:
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
 
 
+class Plain:
+    """The bytes of a file as they are. Used by one thread."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read = file.read
+        self._file = file
+        self._size = max(os.fstat(file.fileno()).st_size, 1)
+
+    def share(self) -> float:
+        """Return the share of the file that is read."""
+        return min(self._file.tell() / self._size, 1.0)
+
+
 class Bounded:
     """A stream of expanded bytes that ends in an error when there are too many. Used by one thread."""
 
-    def __init__(self, path: Path, raw: Any, limit: int) -> None:
-        self._path, self._raw, self._limit = path, raw, limit
+    def __init__(self, path: Path, raw: Any, position: Callable[[], int]) -> None:
+        self._path, self._raw, self._position = path, raw, position
+        self._size = path.stat().st_size
+        self._limit = max(self._size * MOST_TIMES, _ALWAYS)
         self._read = 0
-        self.closed = False
 
     def read(self, size: int = -1) -> bytes:
         """Return up to `size` bytes, nothing at the end; raises `UnreadableSource`."""
@@ -88,64 +102,24 @@ class Bounded:
             )
         return data
 
-    def tell(self) -> int:
-        """Return how many bytes of text were read; Arrow asks."""
-        return self._read
-
-    def readable(self) -> bool:
-        """Say that this is for reading; Arrow asks."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say that there is no way back; Arrow asks."""
-        return False
-
-    def close(self) -> None:
-        """Let go of the file; a second call does nothing."""
-        if not self.closed:
-            self.closed = True
-            self._raw.close()
+    def share(self) -> float:
+        """Return the share of the packed file that is read."""
+        return min(self._position() / self._size, 1.0)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """Open the bytes of a file's text, expanded when the file is compressed; `read(size)` gives them."""
+    """Open the bytes of a file's text, expanded when the file is compressed.
+
+    `read(size)` gives them, and `share()` the share of the file that they came from.
+    """
     kind = compression(path)
     if kind is None:
         with path.open("rb") as file:
-            yield file
-        return
-    limit = max(path.stat().st_size * MOST_TIMES, _ALWAYS)
-    if kind == "xz":
-        with lzma.open(path) as expanded:
-            yield Bounded(path, expanded, limit)
-        return
-    with pa.OSFile(os.fspath(path), "rb") as packed, pa.CompressedInputStream(packed, kind) as stream:
-        yield Bounded(path, stream, limit)
-
-
-@contextmanager
-def arrow_file(path: Path) -> Iterator[pa.NativeFile]:
-    """Open a file's text for Arrow, expanded when the file is compressed."""
-    if compression(path) is None:
-        with pa.OSFile(os.fspath(path), "rb") as file:
-            yield file
-        return
-    with opened(path) as stream, pa.PythonFile(stream, "r") as file:
-        yield file
-
-
-def lines(path: Path, block_bytes: int = 1 << 20) -> Iterator[bytes]:
-    """Yield the lines of a file's text with their ends."""
-    with opened(path) as file:
-        if not isinstance(file, Bounded):
-            yield from cast(Iterator[bytes], file)
-            return
-        rest = b""
-        while block := file.read(block_bytes):
-            *whole, rest = (rest + block).splitlines(keepends=True)
-            if rest.endswith(b"\n"):
-                whole, rest = [*whole, rest], b""
-            yield from whole
-        if rest:
-            yield rest
+            yield Plain(file)
+    elif kind == "xz":
+        with path.open("rb") as packed, lzma.open(packed) as expanded:
+            yield Bounded(path, expanded, packed.tell)
+    else:
+        with pa.OSFile(os.fspath(path), "rb") as packed, pa.CompressedInputStream(packed, kind) as stream:
+            yield Bounded(path, stream, packed.tell)

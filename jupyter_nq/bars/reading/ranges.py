@@ -7,7 +7,7 @@ probe cannot be read, nothing is searched: the whole file is the range, and read
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -157,7 +157,7 @@ def _readings(lines: bytes, profile: Profile) -> Ints:
     names = profile.columns["timestamp"]
     types = {f"c{profile.names.index(name)}": pa.string() for name in names}
     try:
-        with open_table(pa.BufferReader(lines), replace(profile, skip_lines=0), types, len(lines) + 1) as batches:
+        with open_table(pa.BufferReader(lines), profile, types, len(lines) + 1) as batches:
             batch = batches.read_all().combine_chunks().to_batches()[0]
         fields = scanned(stamps_of(batch, len(names)))
         local = clock_seconds(profile, fields)

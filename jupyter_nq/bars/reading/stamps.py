@@ -99,7 +99,8 @@ class Layout:
             return f"epoch {self.epoch}"
         places = {"ymd": "YMD", "dmy": "DMY", "mdy": "MDY"}.get(self.order, "??Y")
         year = 2 if self.short_year else 4
-        text = self.separator.join(letter * (year if letter == "Y" else 2 if self.padded else 1) for letter in places)
+        wide = 2 if self.padded or not self.separator else 1
+        text = self.separator.join(letter * (year if letter == "Y" else wide) for letter in places)
         colon = ":" * self.colons
         if self.join:
             text += f"{self.join}{'HH' if self.padded else 'H'}{colon}MM"

@@ -77,6 +77,8 @@ def possible_orders(fields: Fields, day_first: bool | None) -> list[Ordered]:
     if ascending:
         return ascending
     mixed = _mixed(fields, choices, uniform)
+    if not found and not mixed:
+        raise _contradiction(fields, choices)
     return mixed if len(mixed) == 1 else found or mixed
 
 
@@ -103,6 +105,18 @@ def _uniform(choices: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
         if all(one in allowed for one, allowed in zip(orders, choices, strict=True)) and orders not in found:
             found.append(orders)
     return found
+
+
+def _contradiction(fields: Fields, choices: Sequence[tuple[str, ...]]) -> BadStamp:
+    """Return the error for layouts that cannot have the same day order, while their stamps do not ascend with two."""
+    known = [(index, allowed) for index, allowed in enumerate(choices) if "ymd" not in allowed]
+    (one, order), other = known[0], next(index for index, allowed in known if not set(allowed) & set(known[0][1]))
+    first, late = (int(np.argmax(fields.layout == index)) for index in (one, other))
+    return BadStamp(
+        late,
+        f"{fields.text(late)} and {fields.text(first)} are of layouts that cannot have the same order of day and month "
+        f"({order[0]} in the latter), and with two orders the stamps do not ascend",
+    )
 
 
 def _mixed(fields: Fields, choices: Sequence[tuple[str, ...]], tried: Sequence[tuple[str, ...]]) -> list[Ordered]:

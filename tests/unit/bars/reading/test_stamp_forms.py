@@ -83,6 +83,11 @@ def test_other_numbers_are_refused(text: str, reason: str) -> None:
         read([text])
 
 
+def test_dates_without_separators_have_all_digits() -> None:
+    """A time of three digits makes only the hour of the label narrow, so that the label can be read again."""
+    assert Layout.parse(read(["20240708 930"], "ymd")[2][0].label).label == "YYYYMMDD HMM"
+
+
 def test_labels_that_are_none() -> None:
     """A label must name every part."""
     for label in ("epoch", "YYYYMM", "DD/MM/YYYY HH", "epoch min"):

@@ -304,7 +304,7 @@ def test_errors_of_the_file_are_told_as_such(make_file: MakeFile, monkeypatch: p
     def refuse(*args: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("jupyter_nq.bars.reading.blocks.pa.OSFile", refuse)  # a failing disk cannot be made in a test
+    monkeypatch.setattr("jupyter_nq.bars.reading.opening.Plain", refuse)  # a failing disk cannot be made in a test
     with pytest.raises(UnreadableSource, match=r"cannot be read: .*Input/output error"):
         load_bars(path)
 
