@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,7 +13,8 @@ from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.chunks import iterate as iterate_file
 from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.sniffing.sniff import sniff
-from jupyter_nq.client.request import Reading, Request, asked
+from jupyter_nq.client.fetch import is_address, local_path
+from jupyter_nq.client.request import Reading, Request, asked, named_request
 from jupyter_nq.client.selection import Stamp, span_ns
 from jupyter_nq.client.source_series import is_series, paths_of, series_request
 
@@ -66,6 +68,10 @@ def iterate(
     last = None if end is None else span_ns(end, "end")[1]
     if is_series(source):
         return _series(source, timeframe, symbol, reading, rows=rows, start_ns=first, end_ns=last)
+    if (first, last) != (None, None) and is_address(source) and local_path(source) is None:
+        part = _in_place(source, timeframe, symbol, reading, rows=rows, start_ns=first, end_ns=last)
+        if part is not None:
+            return part
     request = asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading)
     if is_columnar(request.path):
         return _columnar(request, rows, first, last)
@@ -82,6 +88,25 @@ def _series(
     request = series_request(label, paths, timeframe, symbol, reading)
     told: dict[str, Any] = {"timeframe": request.timeframe, "symbol": request.symbol, **reading.given()}
     return iterate_series(paths, **told, **wanted)
+
+
+def _in_place(
+    source: str, timeframe: str | None, symbol: str | None, reading: Reading, **wanted: Any
+) -> Iterator[pa.RecordBatch] | None:
+    """Read the row groups of a Parquet file elsewhere where they lie; None when it is none."""
+    from jupyter_nq.bars.columnar.loading import iterate_columnar
+    from jupyter_nq.bars.columnar.sheets import sheet_from
+    from jupyter_nq.client.fetch import Remote, address_of, reaching
+
+    address = address_of(source)
+    request = named_request(Path(address.name), timeframe, symbol, reading)
+    remote = Remote(address)
+    with reaching(address), remote.open() as file:
+        magic = file.read(4)
+    if magic != b"PAR1":
+        return None
+    told: dict[str, Any] = {"timeframe": request.timeframe, "symbol": request.symbol, **reading.given()}
+    return iterate_columnar(sheet_from(address.label, magic, remote.open), request.path, **told, **wanted)
 
 
 def _columnar(request: Request, rows: int, first: int | None, last: int | None) -> Iterator[pa.RecordBatch]:

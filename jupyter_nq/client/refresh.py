@@ -75,7 +75,7 @@ def refresh(session: Session, name: str, progress: Progress | None = None) -> Re
     with session.open(name) as asked:
         name = _bars_of(name, asked)
     old = session.open(name)
-    source = source_again(source_of(old.info.meta))
+    source = source_again(session, source_of(old.info.meta), progress)
     if source.is_same(old):
         return _told(session, source, old, old, _NOTHING, start, ())
     new, how, why = build_once(session, name, source, progress)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +120,14 @@ def asked(
     data_dir: str | os.PathLike[str] | None = None,
     reading: Reading | None = None,
 ) -> Request:
-    """Return the one file that a call with these arguments means, with the session's settings for what is left out."""
+    """Return the one file that a call with these arguments means, with the session's settings for what is left out.
+
+    A file elsewhere is fetched, and its copy is the file.
+    """
+    if isinstance(source, str) and "://" in source:
+        from jupyter_nq.client.fetch import local_copy, local_path  # only addresses need it
+
+        source = local_path(source) or local_copy(source, session.settings).path
     return resolve(
         source,
         timeframe,
@@ -151,6 +158,20 @@ def _from_path(path: Path, timeframe: str | None, symbol: str | None, reading: R
         raise SourceNotFound(f"{path} does not exist. Give the path of a bar file, or a symbol and a timeframe.")
     if not path.is_file():
         raise UnreadableSource(f"{path} is not a regular file. Give the path of one bar file, or pass data_dir=.")
+    return replace(named_request(path, timeframe, symbol, reading), path=path.resolve())
+
+
+def named_request(path: Path, timeframe: str | None, symbol: str | None, reading: Reading) -> Request:
+    """Return what a file is asked for, by its name where the call does not say it; the file itself is not looked at.
+
+    Raises
+    ------
+    UnreadableSource
+        Neither tells the instrument and the timeframe.
+    UnknownInstrument, UnknownTimeframe, UnknownZone
+    """
+    if reading.tz is not None:
+        find_zone(reading.tz)
     found = parse_name(path)
     symbol = symbol or (found.symbol if found else None)
     timeframe = timeframe or (found.timeframe if found else None)
@@ -159,7 +180,7 @@ def _from_path(path: Path, timeframe: str | None, symbol: str | None, reading: R
             f"{path.name}: the file name does not tell which instrument and timeframe it holds. "
             "Say both, for example symbol='NQ', timeframe='30min'."
         )
-    return Request(path.resolve(), instrument(symbol).symbol, _label(timeframe), reading)
+    return Request(path, instrument(symbol).symbol, _label(timeframe), reading)
 
 
 def _label(timeframe: str) -> str:

@@ -127,8 +127,9 @@ class Session:
         ----------
         source
             Path of a bar file, or a symbol ("NQ"), or a timeframe ("30min": the default symbol). Or several files of
-            one series: a list of paths, or a pattern such as "data/NQ_20*.csv". Or a table in memory: a frame of pandas
-            or polars, a relation of DuckDB, an Arrow table or stream.
+            one series: a list of paths, or a pattern such as "data/NQ_20*.csv". Or a file elsewhere, at an address such
+            as "s3://bucket/NQ_5min.parquet" (also gs:// and abfss://), which is fetched once. Or a table in memory: a
+            frame of pandas or polars, a relation of DuckDB, an Arrow table or stream.
         timeframe
             For example "30min", "5min", "5min_extended", "1h".
         symbol, data_dir
@@ -196,7 +197,8 @@ class Session:
         progress: Progress | None = None,
     ) -> Mapped:
         """Do what `load` does, up to the mapped object: with how it was read, how long it took, and a notice."""
-        wanted = source_for(self, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading)
+        told: dict[str, Any] = {"symbol": symbol, "data_dir": data_dir, "reading": reading, "progress": progress}
+        wanted = source_for(self, source, timeframe, **told)
         with self._reporting():
             mapped = load_as_said(self, wanted, progress)
             return mapped if features is None else featured(self, mapped, features, progress)

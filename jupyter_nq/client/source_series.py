@@ -66,6 +66,8 @@ def paths_of(source: Any) -> tuple[str, list[Path]]:
         raise InvalidArgument(
             f"{wrong[0]!r} in the list of files is not a path." if wrong else "the list of files is empty."
         )
+    if any("://" in os.fspath(one) for one in source):
+        raise InvalidArgument("a list holds paths of this machine. Load a file elsewhere alone, by its address.")
     listed = sorted({Path(one).expanduser().resolve() for one in source})
     for path in listed:
         if not path.is_file():

@@ -59,9 +59,21 @@ def source_for(
     symbol: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     reading: Reading | None = None,
+    progress: Progress | None = None,
 ) -> Source:
-    """Return the source that a call with these arguments means; errors are those of `load`."""
+    """Return the source that a call with these arguments means; errors are those of `load`.
+
+    `progress` is told how much of a file elsewhere is fetched.
+    """
     reading = reading or Reading()
+    if isinstance(source, str) and "://" in source:
+        from jupyter_nq.client.fetch import local_path  # only addresses need it
+        from jupyter_nq.client.source_remote import RemoteSource
+
+        path = local_path(source)
+        if path is None:
+            return RemoteSource(source, timeframe, symbol, reading, session.settings, progress)
+        source = path
     if is_table(source):
         return ObjectSource(source, timeframe, symbol, reading)
     if is_series(source):
@@ -70,7 +82,7 @@ def source_for(
     return FileSource(asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading))
 
 
-def source_again(known: Mapping[str, Any]) -> Source:
+def source_again(session: Session, known: Mapping[str, Any], progress: Progress | None = None) -> Source:
     """Return the source of a dataset as it is now, by the record of `source_of`, read as it was.
 
     Raises
@@ -83,4 +95,9 @@ def source_again(known: Mapping[str, Any]) -> Source:
         pattern = str(known["series"])
         label, paths = paths_of(pattern) if is_series(pattern) else (pattern, [Path(f["path"]) for f in known["files"]])
         return SeriesSource(label, paths, Request(Path(label), known["symbol"], known["timeframe"], reading))
+    if "://" in known["path"]:
+        from jupyter_nq.client.source_remote import RemoteSource
+
+        told = known["timeframe"], known["symbol"], reading, session.settings, progress
+        return RemoteSource(known["path"], *told)
     return FileSource(Request(Path(known["path"]), known["symbol"], known["timeframe"], reading))

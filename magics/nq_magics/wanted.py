@@ -99,11 +99,11 @@ def _source(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     for end in range(len(words), 0, -1):
         path = " ".join(words[:end])
         if path.lower().endswith(FILE_ENDINGS):
-            return str(Path(path).expanduser()), words[end:]
+            return os.path.expanduser(path), words[end:]
         if end > 1 and Path(path).expanduser().is_file():
             return str(Path(path).expanduser().absolute()), words[end:]
     if words and os.sep in words[0]:
-        return str(Path(words[0]).expanduser()), words[1:]
+        return os.path.expanduser(words[0]), words[1:]
     if not words or _timeframe_words(words):
         return None, words
     return words[0], words[1:]
