@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,24 +152,45 @@ class BarMagics(InSession):
     @line_magic
     @needs_local_scope
     @magic_arguments()
-    @kwds(usage="nq_roll NAME|VAR [--symbol SYMBOL] [--timeframe TIMEFRAME]")
-    @argument("source", metavar="NAME", help="Dataset, as %%nq_ls names it, or a variable that holds bars.")
+    @kwds(usage="nq_roll NAME|VAR [options]\n  nq_roll FILE FILE [FILE ...] [options]")
+    @argument(
+        "sources",
+        nargs="+",
+        metavar="NAME",
+        help="Dataset, as %%nq_ls names it, or a variable that holds bars; or the files of contracts, whose names say "
+        "which, NQH25.csv, or with it before: NQH25=march.csv.",
+    )
     @argument("--symbol", help="Instrument, where the bars do not say so themselves.")
     @argument("--timeframe", help="Length of the bars, where they do not say so themselves.")
+    @reading_options
     @usage_errors()
     def nq_roll(self, line: str, local_ns: dict[str, Any] | None = None) -> None:
-        """Print the rolls of a continuous series, each with the jump that shows it.
+        """Print the rolls of a continuous series, each with what shows it.
 
         %nq_roll NQ.30min
+        %nq_roll NQZ24.csv NQH25.csv --timeframe 1min
 
-        A series without jumps is adjusted already, or spliced where both contracts had one price.
+        A series without jumps is adjusted already, or spliced where both contracts had one price. Of the files of
+        contracts it is the volume that decides, and the prices of both are there to compare.
         """
         from jupyter_nq.client.checks import rolls
+        from jupyter_nq.client.contracts import roll_table
 
         args = parse(self.nq_roll, line)
-        session = self._session()
-        source = self._bars(session, args.source, local_ns or {})
-        found = rolls(session, source, timeframe=args.timeframe, symbol=args.symbol)
+        session, reading = self._session(), reading_of(args)
+        told = {"timeframe": args.timeframe, "symbol": args.symbol}
+        contracts = contracts_of(args.sources)
+        if contracts is not None:
+            answers = reading.given()
+            if answers.pop("contract", None) is not None:
+                raise UsageError("--contract names one contract, %nq_roll takes several files.")
+            with interruptible("nothing was read in"):
+                table = roll_table(session, contracts, **told, **answers)
+            print("\n".join(map(str, table)) or "No contract has taken over from another.")
+            return
+        if reading.given():
+            raise UsageError("--tz and the like say how a file is read; these bars have been read.")
+        found = rolls(session, self._bars(session, args.sources[0], local_ns or {}), **told)
         print("\n".join(map(str, found)) or "The bars span no roll date.")
 
     def _source(
@@ -183,6 +205,18 @@ class BarMagics(InSession):
         if wanted.source is None:
             return wanted.timeframe, None, wanted.symbol
         return wanted.source, wanted.timeframe, wanted.symbol
+
+
+def contracts_of(words: Sequence[str]) -> dict[str, str] | list[str] | None:
+    """Return the files of contracts that a line names; None when it names one series.
+
+    >>> contracts_of(["NQZ24=a.csv", "NQH25=b.csv"]), contracts_of(["NQZ24.csv", "NQH25.csv"]), contracts_of(["bars"])
+    ({'NQZ24': 'a.csv', 'NQH25': 'b.csv'}, ['NQZ24.csv', 'NQH25.csv'], None)
+    """
+    pairs = [word.partition("=") for word in words]
+    if all(equals and name.isalnum() for name, equals, _ in pairs):
+        return {name: file for name, _, file in pairs}
+    return list(words) if len(words) > 1 else None
 
 
 def _within(minutes: int | None) -> str:

@@ -13,6 +13,8 @@ import jupyter_nq as nq
 from jupyter_nq.bars.vendor_samples import write_vendor
 from nq_magics.options import profile_of
 from nq_magics.usage import as_typed
+from tests.unit.bars.sessions.test_contracts import THREE
+from tests.unit.client.test_contracts import iso
 from tests.unit.magics.conftest import Shell
 
 
@@ -59,9 +61,26 @@ def test_roll(bars: Shell) -> None:
     assert bars.run("few = bars[:10]\n%nq_roll few").out.endswith("The bars span no roll date.\n")
 
 
+def test_rolls_of_contract_files(shell: Shell, tmp_path: Path) -> None:
+    """Files whose names say the contract, or a name before each: the roll table, which shares nothing."""
+    for name, table in THREE.items():
+        iso(table, tmp_path / f"{name}_1h.csv")
+    shell.run("%nq_ls")
+    lines = shell.run("%nq_roll NQM25_1h.csv NQZ24_1h.csv NQH25_1h.csv --tz UTC --edge start").out.splitlines()
+    assert [line.split(": ")[1].split(",")[0] for line in lines] == ["NQZ24 -> NQH25", "NQH25 -> NQM25"]
+    assert "+10.00 points, after more volume (460 and 9,200 contracts" in lines[0]
+    named = shell.run("%nq_roll a=NQZ24_1h.csv b=NQH25_1h.csv --tz UTC --edge start --symbol NQ").out
+    assert named.strip() == lines[0].replace("NQZ24", "a").replace("NQH25", "b")
+    assert nq.ls() == []
+    few = "%nq_roll NQZ24_1h.csv NQM25_1h.csv --tz UTC --edge start --contract NQZ24"
+    assert "takes several files" in shell.run(few).err
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        ("%nq_roll bars --tz UTC", "these bars have been read"),
+        ("%nq_roll a.csv b.csv", "does not say which contract"),
         ("%nq_join bars", "RIGHT"),
         ("%nq_join bars nothing", "nothing"),
         ("%nq_join bars slow --at noon", "noon"),
