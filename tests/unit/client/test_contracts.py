@@ -128,6 +128,20 @@ def test_bars_at_hand(session: Session, files: list[Path]) -> None:
     assert [roll.new for roll in roll_table(session, shuffled, timeframe="1h")] == ["NQH5", "NQM2025"]
 
 
+def test_one_file_of_several_contracts(session: Session, files: list[Path], tmp_path: Path) -> None:
+    """Given for each of them, it is read by its column of contracts."""
+    path = tmp_path / "export.csv"
+    rows = [(row["timestamp"], name, row) for name, table in THREE.items() for row in table.to_pylist()]
+    lines = [
+        f"{at:%Y-%m-%dT%H:%M:%SZ},{row['open']},{row['high']},{row['low']},{row['close']},{row['volume']},{name}\n"
+        for at, name, row in sorted(rows, key=lambda each: each[:2])
+    ]
+    path.write_text("ts_event,open,high,low,close,volume,symbol\n" + "".join(lines))
+    mixed = continuous(session, dict.fromkeys(THREE, path), name="mixed", timeframe="1h")
+    apart = continuous(session, files, **DECIDED)
+    assert mixed.equals(apart)
+
+
 @pytest.mark.parametrize(
     ("contracts", "options", "says"),
     [
