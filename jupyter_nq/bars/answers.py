@@ -116,7 +116,7 @@ def _of_profile(profile: Profile) -> dict[str, Any]:
     scale = {} if profile.price_scale == 1 else {"price_scale": profile.price_scale}
     short = {"century": CENTURY} if any(Layout.parse(label).short_year for label in profile.layouts) else {}
     kept = ("delimiter", "header", "columns", "layouts", "day_first", "tz", "edge", "minutes", "decimal")
-    return {name: told[name] for name in kept} | scale | short
+    return {name: told[name] for name in kept if told[name] != ""} | scale | short
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jupyter_nq.bars.answers import Given
+from jupyter_nq.bars.answers import Given, answers
 from jupyter_nq.bars.closed import cut_short
 from jupyter_nq.bars.columnar.names import dialect_of
 from jupyter_nq.bars.columnar.reading import (
@@ -125,7 +125,7 @@ def sniff_sheet(
     told: dict[str, Any] = {"timeframe": timeframe, "tz": tz, "edge": edge, "day_first": day_first}
     told = told_of_columns(path, told, known_instrument(path, symbol), profile, contract)
     day_first = told.pop("day_first")
-    dialect = dialect_of(sheet)
+    dialect = dialect_of(sheet, answers(profile))
     check_types(sheet, dialect)
     fields = all_stamps(sheet, dialect)
     try:

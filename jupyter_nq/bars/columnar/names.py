@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pyarrow as pa
 
+from jupyter_nq.bars.answers import Answers
 from jupyter_nq.bars.columnar.sheets import Sheet
 from jupyter_nq.bars.profile import ROLES, Dialect
-from jupyter_nq.bars.sniffing.columns import ALIASES
+from jupyter_nq.bars.sniffing.columns import ALIASES, said_columns
 from jupyter_nq.errors import UnreadableSource
 
 _STAMP = "timestamp"
@@ -19,16 +21,19 @@ _ALONE = {_STAMP: ("date", "time", "day")}
 _UNNAMED_INDEX = "__index_level_0__"
 
 
-def dialect_of(sheet: Sheet) -> Dialect:
-    """Return which column is what.
+def dialect_of(sheet: Sheet, said: Answers | None = None) -> Dialect:
+    """Return which column is what; the columns of `said` win.
 
     Raises
     ------
     UnreadableSource
         A column is missing, or there twice.
+    InvalidArgument
+        The answers name a column that is not there.
     """
     names = tuple(str(name) for name in sheet.schema.names)
-    found = {role: columns for role in ROLES if (columns := _find(sheet, names, role))}
+    found = said_columns(Path(sheet.label), names, said or Answers())
+    found |= {role: columns for role in ROLES if role not in found and (columns := _find(sheet, names, role))}
     index = _index_of(sheet.schema)
     if _STAMP not in found and index is not None:
         found[_STAMP] = (index,)

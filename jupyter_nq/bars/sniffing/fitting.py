@@ -59,13 +59,15 @@ def check_layouts(path: Path, table: Dialect, fields: Fields, said: Answers) -> 
 def told_of_columns(
     path: Path, told: Mapping[str, Any], known: Instrument | None, profile: Given | None, contract: str | None
 ) -> dict[str, Any]:
-    """Return the answers about a table whose columns say themselves what they are: those about its stamps.
+    """Return the answers about the stamps of a table that is no text, whose form needs none.
 
     `told` has those of `sniff`, which win over the profile's.
     """
     if contract is not None:
         raise InvalidArgument(f"{path}: contract= chooses rows of a text table. Keep the rows of one contract here.")
     said = answers(profile)
+    if said.price_scale not in (None, 1):
+        raise InvalidArgument(f"{path}: price_scale in a profile is for text tables. Divide the prices of this one.")
     return {
         **told,
         "timeframe": timeframe_said(said, told["timeframe"]),

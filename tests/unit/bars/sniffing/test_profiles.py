@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -265,3 +266,24 @@ def test_a_vendors_day_order_is_taken_where_the_file_leaves_it_open(make_file: M
     bars = load_bars(path)
     assert [v // 10**9 for v in bars.table["timestamp"].cast("int64").to_pylist()] == seconds(starts)
     assert any("month first; as Kibot writes it; the file itself leaves it open" in line for line in bars.evidence)
+
+
+def test_a_profile_for_a_table_of_columns(tmp_path: Path) -> None:
+    """Names of columns, zone and edge can be said of Parquet too, and what was found there reads it again."""
+    bars = vendor_bars(rows=10)
+    stamps = bars["timestamp"].cast("timestamp[us]")
+    table = bars.set_column(0, "timestamp", stamps).rename_columns(["When", "A", "B", "C", "Settle", "Lots"])
+    path = tmp_path / "NQ_30min.parquet"
+    pq.write_table(table, path)
+    columns = {"timestamp": 1, "open": "A", "high": "B", "low": "C", "close": "settle", "volume": "Lots"}
+    said = {"columns": columns, "tz": "UTC", "edge": "start"}
+    assert plain(path, profile=said).equals(bars)
+    assert plain(path, profile=sniff(path, profile=said).profile).equals(bars)
+    with pytest.raises(AmbiguousStamps):
+        load_bars(path, profile={"columns": columns})
+    with pytest.raises(InvalidArgument, match="chooses rows of a text table"):
+        load_bars(path, profile=said, contract="NQU0")
+    with pytest.raises(InvalidArgument, match="Divide the prices"):
+        load_bars(path, profile=said | {"price_scale": 10})
+    with pytest.raises(InvalidArgument, match="names a column 'Last'"):
+        load_bars(path, profile=said | {"columns": {"close": "Last"}})
