@@ -65,7 +65,8 @@ def read_blocks(
         The file is gone, or a row cannot be converted; the message has line, text and reason.
     """
     for batch, share in _blocks(path, table, roles, block_bytes):
-        yield batch
+        if batch.num_rows:  # a block may hold only other contracts
+            yield batch
         if progress is not None:
             progress(share)
 
