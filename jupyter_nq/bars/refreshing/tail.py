@@ -17,10 +17,12 @@ import pyarrow as pa
 
 from jupyter_nq.bars.closed import cut_short, phases
 from jupyter_nq.bars.profile import ROLES, Profile
-from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, column_types, open_table, reading, stamps_of
+from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, NO_CELLS, blocks_of, column_types, reading, stamps_of
 from jupyter_nq.bars.reading.carried import Columns, Placer, clock_seconds, scanned
+from jupyter_nq.bars.reading.chosen import in_points
 from jupyter_nq.bars.reading.chunks import Grid, grid_of
-from jupyter_nq.bars.reading.ranges import data_start, worked_on
+from jupyter_nq.bars.reading.lines import RowStream
+from jupyter_nq.bars.reading.ranges import data_start
 from jupyter_nq.bars.reading.reader import numbers_of
 from jupyter_nq.bars.reading.stamps import BadStamp, Ints
 from jupyter_nq.bars.rules import flags_of
@@ -82,8 +84,6 @@ def read_tail(
     NotAppended
         Something in these lines is not as a reading of the whole file by this profile would have it.
     """
-    if worked_on(profile):
-        raise NotAppended("its rows are chosen or scaled after they are read")
     if "contract" in profile.columns:
         raise NotAppended(
             "its rows say of which contract they are, and only all of them tell whether they are one series"
@@ -135,13 +135,13 @@ class _Rows:
         apart = profile.edge == "end"
         parts: list[Columns] = []
         plain: list[Ints] = []
-        length, part = self._stop - self._first, replace(profile, skip_lines=0)
-        with (
-            reading(self.path),
-            pa.OSFile(os.fspath(self.path), "rb") as file,
-            open_table(file.get_stream(self._first, length), part, column_types(part, ROLES), block_bytes) as data,
-        ):
-            for batch in data:
+        length = self._stop - self._first
+        types = column_types(profile, ROLES)
+        at_top = 0 if self._first == 0 else None  # only there may a byte order mark stand
+        with reading(self.path), pa.OSFile(os.fspath(self.path), "rb") as file:
+            stream = RowStream(file.get_stream(self._first, length), profile.delimiter, block_bytes, skip_lines=at_top)
+            for whole in blocks_of(stream, profile, types):
+                batch = _in_points(profile, whole)
                 count = len(profile.columns["timestamp"])
                 fields = scanned(stamps_of(batch, count))
                 numbers = numbers_of(batch, count)
@@ -153,6 +153,8 @@ class _Rows:
                 plain.append((ends.add(fields, [])[0] if apart else parts[-1][0]) // _NS)
                 if progress is not None:
                     progress(min((file.tell() - self._first) / length, 1.0))
+        if stream.cut:
+            raise NotAppended(f"one of its last lines is too long, or {NO_CELLS}")
         starts, columns = placer.finish()
         if columns:
             parts.append([starts, *columns])
@@ -160,6 +162,15 @@ class _Rows:
         if parts:
             self.starts, *self.columns, self.clock = (np.concatenate(column) for column in zip(*parts, strict=True))
             self.utc = np.concatenate(plain)
+
+
+def _in_points(profile: Profile, batch: pa.RecordBatch) -> pa.RecordBatch:
+    if profile.price_scale == 1:
+        return batch
+    scaled = in_points(batch, profile, len(profile.columns["timestamp"]))
+    if scaled is None:
+        raise NotAppended("one of its last lines has a price that is not whole")
+    return scaled
 
 
 def _weeks_before(profile: Profile, bars: pa.Table, window: int) -> int:

@@ -117,6 +117,7 @@ def test_another_length_of_bars(path: Path) -> None:
         ("2024-02-31 10:00:00,100,101,99,100,7\n", "cannot be read"),
         ("2024-01-03 10:00:00,100,101,99,100,7\n", "do not increase"),
         ("2024-08-13 10:00:00,100,101,99,100,-7\n", "not the number"),
+        ('2024-08-13 10:00:00,100,101,99,100,"7\n2024-08-13 10:30:00,100,101,99,100,7\n', "a quote is not closed"),
     ],
 )
 def test_lines_that_are_no_new_rows(path: Path, line: str, reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -55,10 +56,18 @@ def repeated_hour() -> bytes:
     return priced(written(session_starts("2024-03-25", 14, 5), "Australia/Sydney"))
 
 
-FILES = {
+def billionths() -> bytes:
+    """Prices in whole billionths, as Databento writes them."""
+    rows = [line.split(b",") for line in jerusalem().splitlines()[1:]]
+    scaled = [[stamp, *(b"%d" % round(float(p) * 1e9) for p in prices), volume] for stamp, *prices, volume in rows]
+    return HEADER.encode() + b"\n" + b"".join(b",".join(row) + b"\n" for row in scaled)
+
+
+FILES: dict[str, tuple[bytes, str, dict[str, Any]]] = {
     "jerusalem": (jerusalem(), NAME, {}),
     "ends": (new_york_ends(), "NQ - 240 min - ETH.csv", {"tz": "America/New_York", "edge": "end"}),
     "repeated": (repeated_hour(), "NQ - 5 min - ETH.csv", {}),
+    "billionths": (billionths(), NAME, {"profile": {"price_scale": 10**9}}),
     "given": (repeated_hour(), "NQ - 5 min - ETH.csv", {"tz": "Australia/Sydney"}),
 }
 
@@ -66,11 +75,11 @@ FILES = {
 class Grown:
     """A file that is read, and then refreshed."""
 
-    def __init__(self, path: Path, content: bytes, answers: dict[str, str], cut: int) -> None:
+    def __init__(self, path: Path, content: bytes, answers: dict[str, Any], cut: int) -> None:
         self.path, self.content, self.answers = path, content, answers
         path.write_bytes(content[:cut])
         self.size = cut
-        self.bars: Bars = load_bars(path, **answers)  # type: ignore[arg-type]
+        self.bars: Bars = load_bars(path, **answers)
         self.table: pa.Table = self.bars.table
         self.grid: Grid | None = None
         self.appended = 0
@@ -83,7 +92,7 @@ class Grown:
             label = f"{profile.minutes}min"
             confirm(self.path, profile, tail, self.table, self.size, symbol=symbol, timeframe=label, given=self.answers)
         except NotAppended:
-            self.bars = load_bars(self.path, **self.answers)  # type: ignore[arg-type]
+            self.bars = load_bars(self.path, **self.answers)
             self.table, self.grid = self.bars.table, None
         else:
             self.table = pa.concat_tables([self.table, tail.table]).combine_chunks()
@@ -103,7 +112,7 @@ def test_refreshed_is_the_whole(tmp_path: Path, name: str, data: st.DataObject) 
     grown = Grown(tmp_path / file, content, answers, sorted(places)[0])
     for place in [*sorted(places)[1:], len(content)]:
         grown.refresh(place)
-    assert grown.table.equals(load_bars(tmp_path / file, **answers).table)  # type: ignore[arg-type]
+    assert grown.table.equals(load_bars(tmp_path / file, **answers).table)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -115,4 +124,4 @@ def test_a_day_is_appended(tmp_path: Path, name: str) -> None:
     for place in (lines[-41], lines[-3], lines[-2], lines[-1]):
         grown.refresh(place)
     assert grown.appended == 4
-    assert grown.table.equals(load_bars(tmp_path / file, **answers).table)  # type: ignore[arg-type]
+    assert grown.table.equals(load_bars(tmp_path / file, **answers).table)
