@@ -125,7 +125,7 @@ def open_archive(source: Target) -> Archived:
             columns = _decoded(file, meta)
     except FileNotFoundError as exc:
         raise SourceNotFound(f"{called} does not exist.") from exc
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError) as exc:
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as exc:
         if isinstance(exc, UnreadableSource):
             raise
         raise UnreadableSource(

@@ -271,12 +271,12 @@ def _read(path: Path, key: str, source: Source) -> Bars:
     from jupyter_nq.bars.archive import open_archive
 
     found = open_archive(path)
-    if found.record.get("key") != key:
-        raise UnreadableSource(f"{path} is the archive of another file.")
     try:
+        if found.record["key"] != key:
+            raise UnreadableSource(f"{path} is the archive of another file.")
         profile = _profile(found.record["profile"])
         evidence = tuple(map(str, found.record["evidence"]))
-    except (KeyError, TypeError) as exc:
+    except (LookupError, TypeError, AttributeError) as exc:
         raise UnreadableSource(f"{path} does not say how its file was read ({exc}).") from exc
     return Bars(found.table, profile, evidence, instrument(source.request.symbol))
 

@@ -6,6 +6,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from jupyter_nq.bars.archive import read_archive, write_archive
-from jupyter_nq.bars.sample import sample_bars
+from jupyter_nq.bars.sample import sample_bars, write_sample
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.buffers import Store
+from jupyter_nq.client.session import Session
+from jupyter_nq.config import Settings
 
 pytestmark = pytest.mark.performance
 
 ROWS, ROUNDS, PAGE_NUMBERS = 2_000_000, 7, 512
+FILE_ROWS = 500_000
 
 
 def touched(table: pa.Table) -> float:
@@ -78,3 +82,29 @@ def test_archive_and_shared_buffer_beside_parquet(tmp_path: Path, nq_store_dir: 
     assert took["Parquet, zstd"] > 10 * took["shared buffer"]
     assert took["Parquet, zstd"] > 2 * took["shared buffer, every page touched"], "half of what was measured"
     assert took["archive"] < 1.4 * took["Parquet, zstd"], "twice what was measured"
+
+
+def test_restoring_beside_parsing(tmp_path: Path, nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load after a drop, with the archive and without; the archive is written when the first load is done."""
+    monkeypatch.setenv("JUPYTER_NQ_CACHE", str(tmp_path / "archives"))
+    (path,) = write_sample(tmp_path, rows=FILE_ROWS, seed=2, layouts=["1min"])
+    with Session(settings=Settings(store_dir=str(nq_store_dir))) as session:
+
+        def load(how: str) -> None:
+            with session.cache.paused() if how == "parsed" else nullcontext():
+                mapped = session.map(path)
+            assert mapped.how == how
+            session.drop(mapped.handle.info.name)
+
+        start = time.perf_counter()
+        load("parsed")
+        assert session.map(path).how == "parsed"
+        first = time.perf_counter() - start
+        session.cache.wait()
+        written = time.perf_counter() - start - first
+        session.drop("NQ.1min")
+        took = medians({"restored": lambda: load("restored"), "parsed": lambda: load("parsed")})
+    ratio = took["parsed"] / took["restored"]
+    print(f"\n{FILE_ROWS:,} bars: restored in {took['restored'] * 1e3:.0f} ms, parsed in {took['parsed'] * 1e3:.0f} ms")
+    print(f"  {ratio:.1f} times as fast; the archive was there {written * 1e3:.0f} ms after the load")
+    assert ratio > 1

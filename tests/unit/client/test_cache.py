@@ -9,9 +9,11 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from jupyter_nq.bars.archive import open_archive, write_archive
 from jupyter_nq.client import cache
 from jupyter_nq.client.loading import Mapped
 from jupyter_nq.client.request import Reading
@@ -236,6 +238,58 @@ def test_clearing_and_forgetting(session: Session, place: Path) -> None:
     assert not place.exists()
     assert session.cache.clear().archives == 0
     assert again(session).how == "parsed"
+
+
+@pytest.mark.parametrize("record", [{}, {"key": None}, {"profile": {}, "evidence": 3}, {"profile": {"tz": 1}}])
+def test_an_archive_that_says_too_little(session: Session, place: Path, record: dict[str, Any]) -> None:
+    """Written by another version, with the right key or none: made again."""
+    table = session.map("NQ", "30min").handle.arrow()
+    session.cache.wait()
+    (path,) = archives(place)
+    key = open_archive(path).record["key"]
+    write_archive(table.combine_chunks(), path, 0.25, {"key": key, **record})
+    path.chmod(0o600)
+    with pytest.warns(UserWarning, match=r"is the archive of another file|does not say how its file was read"):
+        assert again(session).how == "parsed"
+    assert again(session).how == "restored"
+
+
+_KILLED = """
+import sys
+from jupyter_nq.bars import archive
+from jupyter_nq.client import cache
+from jupyter_nq.client.session import Session
+
+def half(table, file, *rest):
+    file.write(b"PAR1" * 100)
+    file.flush()
+    print("half", flush=True)
+    sys.stdin.readline()
+
+archive.write_archive, cache.FEW_ROWS = half, 1
+session = Session(sys.argv[1])
+session.map(sys.argv[2])
+session.cache.wait()
+"""
+
+
+def test_a_killed_writer_leaves_nothing_half(session: Session, data: Path, place: Path) -> None:
+    """Its draft is no archive, and goes with the next one that is written."""
+    store = session.store.path.with_name(f"{session.store.path.name}-k")
+    command = [sys.executable, "-c", _KILLED, str(store), str(data / DAMAGED)]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"half\n"
+        loaded(session, "ES", "30min")
+        assert len(list(place.iterdir())) == 2, "the draft of a living writer stays"
+    finally:
+        child.kill()
+        child.communicate()
+        shutil.rmtree(store, ignore_errors=True)
+    assert session.map("NQ", "30min").how == "parsed"
+    session.cache.wait()
+    assert archives(place) == sorted(place.iterdir(), key=lambda path: path.stat().st_mtime_ns)
 
 
 _LOAD = """
