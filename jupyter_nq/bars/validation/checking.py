@@ -114,7 +114,7 @@ def _unreadable(bad: tuple[Bad, ...]) -> Iterator[Finding]:
     for rule, found in by_rule.items():
         what = f"{len(found):,} row{'s' if len(found) > 1 else ''} that cannot be read ({rule}): {found[0].reason}"
         first = found[:MOST_ROWS]
-        rows, lines = tuple(each.row for each in first), tuple(each.line for each in first)
+        rows, lines = tuple(each.row for each in first), tuple(each.line for each in first if each.line)
         yield Finding(rule, "error", len(found), what, rows, lines, "keep")
 
 

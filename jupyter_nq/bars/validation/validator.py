@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from jupyter_nq.bars.loading import Bars, load_bars
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.blocks import lines_of
 from jupyter_nq.bars.reading.lenient import read_lenient
+from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.schema import PRICES
 from jupyter_nq.bars.sniffing.sniff import known_instrument
 from jupyter_nq.bars.timeframe import parse_timeframe
@@ -216,7 +218,7 @@ def _said(data: Any) -> Mapping[str, Any]:
 # -- files ------------------------------------------------------------------------------------------
 def _subject_of(path: Path, bars: Bars) -> Subject:
     known = bars.instrument
-    has_lines = _is_text(path)
+    has_lines = _is_text(path) and not is_columnar(path)
     return Subject(
         path.name,
         bars.table,
@@ -229,6 +231,20 @@ def _subject_of(path: Path, bars: Bars) -> Subject:
 
 def _damaged(path: Path, **reading: Any) -> Subject:
     """Return the bars of a file that has rows that are none."""
+    if not is_columnar(path):
+        return _damaged_text(path, **reading)
+    from jupyter_nq.bars.columnar.damaged import as_text
+
+    with as_text(path) as copy:
+        try:
+            found = _damaged_text(copy, **reading)
+        except (UnreadableSource, AmbiguousStamps) as exc:
+            raise type(exc)(str(exc).replace(str(copy), str(path)).replace(copy.name, path.name)) from None
+    bad = tuple(replace(each, line=0) for each in found.bad)  # it has rows, and no lines
+    return replace(found, name=path.name, bad=bad, path=None, texts=None)
+
+
+def _damaged_text(path: Path, **reading: Any) -> Subject:
     profile: Profile = profile_of_damaged(path, **reading)
     found = read_lenient(path, profile)
     known = known_instrument(path, reading.get("symbol"))

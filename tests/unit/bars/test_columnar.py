@@ -308,13 +308,48 @@ def test_dates_of_daily_bars(tmp_path: Path) -> None:
     assert time() == bars.table["timestamp"].to_pylist()[-1].time()
 
 
-def test_report_names_rows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["NQ_30min.parquet", "NQ_30min.arrow", "NQ_30min.ipc"])
+def test_report_names_rows(tmp_path: Path, name: str) -> None:
     """A validation of a file counts rows, and impossible bars are said by their row when it is loaded."""
-    path = written(tmp_path / "NQ_30min.parquet", changed(42, "high", 1.0))
+    path = written(tmp_path / name, changed(42, "high", 1.0))
     assert any("in row 42" in sentence for sentence in load_bars(path).evidence)
     report = validate_file(path)
     found = {finding.rule: finding for finding in report.findings}
-    assert found["ohlc order"].rows == (42,)
+    assert (found["ohlc order"].rows, found["ohlc order"].lines) == ((42,), ())
+
+
+@pytest.mark.parametrize(
+    ("table", "rule", "row"),
+    [
+        (changed(7, "close", None), "empty cell", 7),
+        (changed(7, "close", float("nan")), "not finite", 7),
+        (changed(7, "timestamp", None), "missing stamp", 7),
+        (changed(7, "volume", 1.5, pa.float64()), "volume", 7),
+        (BARS.take(pa.array([0, 1, 1, *range(2, 3_000)])), "repeated bar", 2),
+        (BARS.take(pa.array([0, 1, 3, 2, *range(4, 3_000)])), "backwards", 3),
+        (changed(7, "volume", -7), "volume", 7),
+    ],
+)
+def test_damaged_file_is_reported_row_by_row(tmp_path: Path, table: pa.Table, rule: str, row: int) -> None:
+    """What stops a load is a finding of a validation, with its row, and all other rules are applied."""
+    path = written(tmp_path / "NQ_30min.parquet", table)
+    report = validate_file(path)
+    found = {finding.rule: finding for finding in report.findings if finding.severity != "note"}
+    assert found[rule].rows == (row,)
+    assert found[rule].lines == ()
+    assert report.rows >= 2_999
+    assert not list(tmp_path.glob("*.csv"))
+
+
+def test_damaged_table_of_dates_and_times(tmp_path: Path) -> None:
+    """A date and a time in two columns, and text stamps, are told row by row too."""
+    local = clock(BARS, "Asia/Jerusalem")
+    table = changed(9, "high", None)
+    table = with_stamps(local.cast(pa.date32(), safe=False), "Date", table).add_column(
+        1, "Time", local.cast(pa.time64("us"))
+    )
+    report = validate_file(written(tmp_path / "NQ_30min.parquet", table), tz="Asia/Jerusalem", edge="start")
+    assert [finding.rows for finding in report.findings if finding.rule == "empty cell"] == [(9,)]
 
 
 # -- spans ------------------------------------------------------------------------------------------
