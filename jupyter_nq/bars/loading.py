@@ -100,7 +100,7 @@ def load_bars(
     told = {"timeframe": timeframe, "symbol": symbol, "tz": tz, "edge": edge, "profile": profile, "contract": contract}
     report = _rising(progress)
     found, scan = sniff_scanned(path, ROLES, day_first, block_bytes, _scaled(report, 0.0, _SNIFF_SHARE), **told)
-    table = None if scan is None else table_of(scan, found.profile)
+    table = None if scan is None else table_of(path, found.profile, scan)
     if table is None:
         table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(report, _SNIFF_SHARE, 1.0))
     elif report is not None:

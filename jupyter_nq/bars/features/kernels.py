@@ -115,7 +115,7 @@ def around(
     for i in range(lo, full):
         equal = equal + 1.0 if i > first and x[i] == x[i - 1] else 1.0
         a[i - lo] = math.nan
-        if wanted == MOMENTS or wanted == BANDS:
+        if wanted <= BANDS:
             b[i - lo] = math.nan
         if wanted == BANDS:
             c[i - lo] = math.nan

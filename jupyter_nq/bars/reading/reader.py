@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -68,19 +69,24 @@ def read_bars(
     from jupyter_nq.bars.reading import fast  # it is built on this module
 
     scan = fast.scan(path, profile, progress=progress, **(settings or {}))
-    table = None if scan is None else table_of(scan, profile)
+    table = None if scan is None else table_of(path, profile, scan)
     return _read_generally(path, profile, block_bytes, progress) if table is None else table
 
 
-def table_of(scan: Scan, profile: Profile) -> pa.Table | None:
+def table_of(path: Path, profile: Profile, scan: Scan) -> pa.Table | None:
     """Return the table of rows that the fast path has read, None when the general path has to look at them.
 
     The table takes the memory of the scan, which cannot be used again.
     """
     from jupyter_nq.bars.reading import starts  # it is built on this module
 
-    columns = starts.columns_of(scan, profile)
-    return None if columns is None else _table(columns)
+    module = starts.CLOCKS.ready()
+    if module is not None:
+        columns = starts.columns_of(scan, profile, module)
+        return None if columns is None else _table(columns)
+    with suppress(UnreadableSource):  # the general path says it, as if it had been alone
+        return _whole(path, profile, starts.fields_of(scan), scan.columns)
+    return None
 
 
 def _read_generally(path: Path, profile: Profile, block_bytes: int, progress: Progress | None) -> pa.Table:

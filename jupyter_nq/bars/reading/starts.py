@@ -18,6 +18,7 @@ from jupyter_nq.bars.closed import bar_starts, cut_short
 from jupyter_nq.bars.compiled import Kernels
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading import clocks
+from jupyter_nq.bars.reading import kernels as bits
 from jupyter_nq.bars.reading.fast import Scan, processors
 from jupyter_nq.bars.reading.kernels import CODES
 from jupyter_nq.bars.reading.stamps import _MONTH_DAYS, _MONTH_START, FIRST_YEAR, BadStamp, Fields, Ints, Layout
@@ -45,15 +46,14 @@ CLOCKS = Kernels("jupyter_nq.bars.reading.clocks", _practise)
 Columns = list[npt.NDArray[Any]]
 
 
-def columns_of(scan: Scan, profile: Profile, module: Any = None) -> Columns | None:
+def columns_of(scan: Scan, profile: Profile, module: Any) -> Columns | None:
     """Return the columns of `BAR_SCHEMA` for the rows of a file, None when the general path must look at them.
 
     The numbers and flags are the scan's own arrays, and the starts lie in the memory of its stamps: it can be used
     only once.
     """
-    module = module or CLOCKS.ready()
     orders = _orders(scan, profile)
-    if module is None or orders is None:
+    if orders is None:
         return None
     local = local_of(scan, orders, module, out=scan.stamps)
     starts = None if local is None else _starts(scan, profile, local, module)
@@ -131,24 +131,35 @@ def _spans(zone: Steps | None, back: int) -> tuple[Ints, Ints, Ints]:
     return since, until, zone.offsets + back
 
 
-def fields_of(scan: Scan, module: Any = None) -> Fields | None:
-    """Return the numbers of the stamps as the general path has them; None while the kernels compile."""
-    module = module or CLOCKS.ready()
-    if module is None:
-        return None
-    rows = len(scan.stamps)
-    layout, first, second = (np.empty(rows, np.uint8) for _ in range(3))
-    year, time = np.empty(rows, np.int16), np.empty(rows, np.int32)
+def fields_of(scan: Scan, module: Any = None) -> Fields:
+    """Return the numbers of the stamps as the general path has them; numpy does it while the kernels compile."""
     ranks = np.zeros(CODES, np.uint8)
     ranks[list(scan.codes)] = range(len(scan.codes))
+    module = module or CLOCKS.ready()
+    columns = _numbers(scan.stamps, ranks) if module is None else _numbers_by(module, scan.stamps, ranks)
+    layout, first, second, year, time = columns
+    return Fields(scan.layouts, layout, first, second, year, time, scan.nanos, scan.offset)
+
+
+def _numbers_by(module: Any, stamps: Ints, ranks: npt.NDArray[np.uint8]) -> Columns:
+    columns: Columns = [np.empty(len(stamps), dtype) for dtype in ("u1", "u1", "u1", "i2", "i4")]
 
     def work(lo: int, hi: int) -> None:
-        columns = (column[lo:hi] for column in (layout, first, second, year, time))
-        module.numbers_of(scan.stamps[lo:hi], ranks, *columns)
+        module.numbers_of(stamps[lo:hi], ranks, *(column[lo:hi] for column in columns))
 
-    for _ in in_ranges(rows, work):
+    for _ in in_ranges(len(stamps), work):
         pass
-    return Fields(scan.layouts, layout, first, second, year, time, scan.nanos, scan.offset)
+    return columns
+
+
+def _numbers(stamps: Ints, ranks: npt.NDArray[np.uint8]) -> Columns:
+    return [
+        ranks[stamps >> bits.CODE_AT],
+        (stamps >> bits.FIRST_AT & ((1 << bits.FIRST_BITS) - 1)).astype(np.uint8),
+        (stamps >> bits.SECOND_AT & ((1 << bits.SECOND_BITS) - 1)).astype(np.uint8),
+        (stamps >> bits.YEAR_AT & ((1 << bits.YEAR_BITS) - 1)).astype(np.int16),
+        (stamps & ((1 << bits.TIME_BITS) - 1)).astype(np.int32),
+    ]
 
 
 def in_ranges(rows: int, work: Callable[[int, int], Any]) -> Iterable[Any]:

@@ -93,6 +93,7 @@ def test_every_form_is_understood(module: Any, form: str, moments: list[datetime
     width=st.integers(0, 2),
 )
 @example("{y}{m:02}{d:02}", datetime(2023, 2, 28, tzinfo=UTC), 30, "", 0)
+@example("{d:02}/{m:02}/{y} {H:02}:{M:02}:{S:02}", datetime(2000, 1, 1, tzinfo=UTC), 19, " ", 0)
 @example("{count}{n:09}", datetime(2199, 2, 28, tzinfo=UTC), 0, "9", 1)
 @example("{d}/{m}/{y} {H}:{M:02}", datetime(2023, 2, 28, 5, tzinfo=UTC), 10, "24", 1)
 def test_a_damaged_stamp_is_never_understood_otherwise(
@@ -132,10 +133,10 @@ def test_dates_become_seconds_or_are_refused(module: Any, dates: list[tuple[int,
         expected = None
     found = starts.local_of(scan, [order], module)
     assert (None if found is None else found.tolist()) == expected
+    plain = starts._numbers(scan.stamps, np.zeros(kernels.CODES, np.uint8))
     numbers = starts.fields_of(scan, module)
-    assert numbers is not None
-    for name in ("layout", "first", "second", "year", "time"):
-        assert getattr(numbers, name).tolist() == getattr(fields, name).tolist()
+    for name, column in zip(("layout", "first", "second", "year", "time"), plain, strict=True):
+        assert getattr(numbers, name).tolist() == column.tolist() == getattr(fields, name).tolist()
 
 
 @pytest.mark.parametrize("module", CLOCKS)
