@@ -93,7 +93,9 @@ def _bars_of(name: str, handle: Handle) -> str:
     """Return the dataset of bars that a name means: its own, or that of its features."""
     meta = handle.info.meta
     if read_from(source_of(meta)) is None:
-        raise UnsupportedData(f"{name} was not read from a file, so there is nothing to refresh it from. Put it again.")
+        raise UnsupportedData(
+            f"{name} was not read from a file, so there is nothing to refresh it from. Put or load it again."
+        )
     return name.partition("-features")[0] if "features" in meta else name
 
 

@@ -11,12 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jupyter_nq.bars import load_bars
+from jupyter_nq.bars import load_bars, read_bars
 from jupyter_nq.bars.loading import Bars
+from jupyter_nq.bars.reading import fast
 from jupyter_nq.bars.reading.chunks import Grid
+from jupyter_nq.bars.refreshing import evidence
 from jupyter_nq.bars.refreshing.evidence import confirm
 from jupyter_nq.bars.refreshing.tail import NotAppended, read_tail
-from tests.unit.bars.conftest import HEADER, session_starts, written
+from tests.unit.bars.conftest import HEADER, REAL_NAME, session_starts, written
 
 NAME = "NQ - 30 min - ETH.csv"
 
@@ -125,3 +127,27 @@ def test_a_day_is_appended(tmp_path: Path, name: str) -> None:
         grown.refresh(place)
     assert grown.appended == 4
     assert grown.table.equals(load_bars(tmp_path / file, **answers).table)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_fast_path_reads_the_same(tmp_path: Path, name: str) -> None:
+    """A large file is read by kernels, its new rows by the general path: one table."""
+    content, file, answers = FILES[name]
+    few = content[: content.rfind(b"\n", 0, 30_000) + 1]
+    lines = [i + 1 for i, byte in enumerate(few) if byte == 10]
+    grown = Grown(tmp_path / file, few, answers, lines[-60])
+    grown.refresh(len(few))
+    settings_ = {"small_bytes": 0, "module": fast.KERNELS.plain}
+    assert grown.table.equals(read_bars(tmp_path / file, grown.bars.profile, settings=settings_))
+
+
+def test_the_real_file(real_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session, a month and a row of it are appended without a look at the whole, with the bits of the whole."""
+    content = real_file.read_bytes()
+    lines = [i + 1 for i, byte in enumerate(content) if byte == 10]
+    monkeypatch.setattr(evidence, "sniff", None)
+    grown = Grown(tmp_path / REAL_NAME, content, {}, lines[-1 - 46 - 1_012 - 1])
+    for place in (lines[-1 - 1_012 - 1], lines[-2], lines[-1]):
+        grown.refresh(place)
+    assert grown.appended == 3
+    assert grown.table.equals(load_bars(real_file).table)
