@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from jupyter_nq.bars.schema import BAR_SCHEMA
     from jupyter_nq.bars.sniffing.sniff import Sniffed, sniff
     from jupyter_nq.bars.timeframe import Timeframe, parse_timeframe
+    from jupyter_nq.bars.vendor_samples import write_vendor
+    from jupyter_nq.bars.vendors import VENDORS, Vendor
 
 _HOMES = {
     "discovery": ("Found", "available", "find_source", "parse_name", "symbols", "timeframes"),
@@ -35,6 +37,8 @@ _HOMES = {
     "schema": ("BAR_SCHEMA",),
     "sniffing.sniff": ("Sniffed", "sniff"),
     "timeframe": ("Timeframe", "parse_timeframe"),
+    "vendor_samples": ("write_vendor",),
+    "vendors": ("VENDORS", "Vendor"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -45,6 +49,7 @@ __all__ = [
     "INSTRUMENTS",
     "NOT_POSITIVE",
     "OHLC_ORDER",
+    "VENDORS",
     "ZERO_VOLUME",
     "Bars",
     "Fingerprint",
@@ -53,6 +58,7 @@ __all__ = [
     "Profile",
     "Sniffed",
     "Timeframe",
+    "Vendor",
     "available",
     "find_source",
     "fingerprint",
@@ -66,6 +72,7 @@ __all__ = [
     "symbols",
     "timeframes",
     "write_sample",
+    "write_vendor",
 ]
 
 

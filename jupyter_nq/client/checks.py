@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,12 +14,15 @@ from jupyter_nq.bars.discovery import parse_name
 from jupyter_nq.bars.instruments import INSTRUMENTS
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.sessions.rolls import Roll, roll_evidence
+from jupyter_nq.bars.sniffing.sniff import Sniffed
 from jupyter_nq.bars.sniffing.sniff import sniff as sniff_file
 from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.bars.validation.report import Report
-from jupyter_nq.bars.validation.validator import CustomRule, validate_file, validate_table
+from jupyter_nq.bars.validation.validator import CustomRule, table_of, validate_file, validate_table
 from jupyter_nq.client.origin import origin_of
+from jupyter_nq.client.remembered import answered
 from jupyter_nq.client.request import Reading, asked, is_path
+from jupyter_nq.client.source_object import is_table
 from jupyter_nq.client.timeframes import bars_of, whole
 from jupyter_nq.errors import InvalidArgument, UnsupportedData
 
@@ -48,7 +51,8 @@ def validate(
     Parameters
     ----------
     source
-        Path of a bar file, name of a dataset, symbol (with its timeframe), or a frame or table of bars.
+        Path of a bar file, name of a dataset, symbol (with its timeframe), or a table of bars in memory: a frame of
+        pandas or polars, a relation of DuckDB, an Arrow table or stream.
     timeframe, symbol
         What the bars are, where they do not say so themselves.
     tz, edge, day_first, profile, contract
@@ -84,14 +88,14 @@ def validate(
         named = "=, ".join(reading.given())
         raise InvalidArgument(f"{named}= says how a file is read; these bars have been read.")
     data = whole(session, source) if isinstance(source, str) else source
-    if not isinstance(data, (pd.DataFrame, pa.Table)):
+    if not is_table(data):
         raise UnsupportedData(
             f"{type(source).__name__} is neither a file, a dataset's name, a frame nor a table of bars."
         )
     origin = origin_of(data)
     minutes = parse_timeframe(timeframe).minutes if timeframe else origin.minutes if origin else None
     name = source if isinstance(source, str) else origin.dataset if origin else "bars"
-    table = pa.Table.from_pandas(data, preserve_index=False) if isinstance(data, pd.DataFrame) else data
+    table = data if isinstance(data, pa.Table) else table_of(data)
     return validate_table(table, name, minutes=minutes, symbol=symbol or (origin.symbol if origin else None), **wanted)
 
 
@@ -118,10 +122,16 @@ def sniff(
     """
     reading = Reading(tz, edge, day_first, profile, contract)
     request = asked(session, source, timeframe, symbol=symbol, reading=reading)
-    found = sniff_file(request.path, timeframe=request.timeframe, symbol=request.symbol, **reading.given())
+
+    def read(reading: Reading) -> Sniffed:
+        return sniff_file(request.path, timeframe=request.timeframe, symbol=request.symbol, **reading.given())
+
+    found, said = answered(request.path, reading, read)
     named = parse_name(request.path)
     told = (None, None) if named and named.symbol in INSTRUMENTS else (request.timeframe, request.symbol)
-    return Evidence(found.profile, found.evidence, found.text(request.path, *told))
+    evidence = (*found.evidence, *([said] if said else []))
+    text = replace(found, evidence=evidence).text(request.path, *told)
+    return Evidence(found.profile, evidence, text)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,9 @@ import pyarrow as pa
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.chunks import iterate as iterate_file
 from jupyter_nq.bars.reading.opening import is_columnar
-from jupyter_nq.bars.sniffing.sniff import sniff
+from jupyter_nq.bars.sniffing.sniff import Sniffed, sniff
 from jupyter_nq.client.fetch import is_address, local_path
+from jupyter_nq.client.remembered import answered
 from jupyter_nq.client.request import Reading, Request, asked, named_request
 from jupyter_nq.client.selection import Stamp, span_ns
 from jupyter_nq.client.source_series import is_series, paths_of, series_request
@@ -75,7 +77,13 @@ def iterate(
     request = asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading)
     if is_columnar(request.path):
         return _columnar(request, rows, first, last)
-    found = sniff(request.path, timeframe=request.timeframe, symbol=request.symbol, **reading.given())
+
+    def read(reading: Reading) -> Sniffed:
+        return sniff(request.path, timeframe=request.timeframe, symbol=request.symbol, **reading.given())
+
+    found, said = answered(request.path, reading, read)
+    if said:
+        warnings.warn(said, stacklevel=3)
     return iterate_file(request.path, found.profile, rows=rows, start_ns=first, end_ns=last)
 
 

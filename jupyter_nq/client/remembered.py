@@ -13,11 +13,11 @@ import fcntl
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_nq.client.loading import Mapped, Progress, load
 from jupyter_nq.client.request import Reading, asked, is_path
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _MOST = 500  # files
 _MOST_BYTES = 1 << 20  # 1 MiB
 _VERSION = 1
+_Read = TypeVar("_Read")
 _QUESTIONS = (AmbiguousStamps, AmbiguousSource)
 
 
@@ -162,9 +163,32 @@ def load_as_said(session: Session, source: Source, progress: Progress | None = N
         try:
             return load(session, source, progress)
         except NQError as exc:
-            if not isinstance(exc, _QUESTIONS) and not (isinstance(exc, UnreadableSource) and "profile" in known.given):
+            if not _is_open(exc, known):
                 raise
     return _answered(session, source, known, progress)
+
+
+def answered(file: Path, reading: Reading, read: Callable[[Reading], _Read]) -> tuple[_Read, str]:
+    """Return what `read` makes of a reading, or of the answers given before where that is a question; and the sentence.
+
+    The sentence is empty when they were not used.
+    """
+    try:
+        return read(reading), ""
+    except NQError as exc:
+        known = None if reading.given() else recall(file)
+        if known is None or not _is_open(exc, known):
+            raise
+        return read(Reading(**known.given)), _sentence(known, file)
+
+
+def _is_open(exc: NQError, known: Kept) -> bool:
+    """Tell whether an error is a question that the answers may be about."""
+    return isinstance(exc, _QUESTIONS) or (isinstance(exc, UnreadableSource) and "profile" in known.given)
+
+
+def _sentence(known: Kept, file: object) -> str:
+    return f"{known.text}: as you said for this file on {known.when}; forget it with nq.forget({str(file)!r})"
 
 
 def _answered(session: Session, source: FileSource, known: Kept, progress: Progress | None) -> Mapped:
@@ -173,7 +197,7 @@ def _answered(session: Session, source: FileSource, known: Kept, progress: Progr
     mapped = load(session, again, progress)
     if known.asked != source.quick:
         remember(source.request.path, replace(known, asked=source.quick))
-    said = f"{known.text}: as you said for this file on {known.when}; forget it with nq.forget({source.label!r})"
+    said = _sentence(known, source.label)
     notice = f"{mapped.notice} {said}" if mapped.notice else said
     return replace(mapped, evidence=(*mapped.evidence, said), notice=notice)
 

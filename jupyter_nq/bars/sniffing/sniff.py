@@ -180,11 +180,7 @@ def decided(
         edge=None if edge is None else check_edge(edge),
         carries_offset=bool(len(fields.offset)),
     )
-    if said is not None:
-        question = _with_profile(question, said)
-    if said is None or said.vendor is None:
-        found = tuple(lookalikes(dialect, [layout.label for layout in fields.layouts]))
-        question = replace(question, lookalikes=found)
+    question = _with_profile(question, said or Answers(), dialect, fields)
     ordered, placed = _decide(path, fields, readings, question)
     vendor = look(question.lookalikes, contradicted=question.contradicts_vendor(_utc_or_local(fields, ordered)))
     form = ((form,) if isinstance(form, str) else tuple(form)) + vendor
@@ -204,12 +200,17 @@ def decided(
     return Sniffed(profile, evidence, placed.candidates)
 
 
-def _with_profile(question: Question, said: Answers) -> Question:
-    """Fill in zone and edge of a profile, which the bars then have to fit."""
+def _with_profile(question: Question, said: Answers, dialect: Dialect, fields: Fields) -> Question:
+    """Fill in zone and edge of a profile, which the bars then have to fit, or else whose files these look like."""
     tz, edge = said.tz_said(question.instrument), said.edge_said
     used = (question.tz is None and tz) or (question.edge is None and edge)
-    called = said.called if used else ""
-    return replace(question, tz=question.tz or tz, edge=question.edge or edge, profile=called)
+    return replace(
+        question,
+        tz=question.tz or tz,
+        edge=question.edge or edge,
+        profile=said.called if used else "",
+        lookalikes=() if said.vendor else tuple(lookalikes(dialect, [layout.label for layout in fields.layouts])),
+    )
 
 
 def known_instrument(path: str | os.PathLike[str], symbol: str | None = None) -> Instrument | None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from jupyter_nq.bars.vendor_samples import write_vendor
+from jupyter_nq.client.checks import sniff
+from jupyter_nq.client.chunks import iterate
 from jupyter_nq.client.remembered import _MOST, Kept, default_path, forget, recall, remember
 from jupyter_nq.client.request import Reading
 from jupyter_nq.client.session import Session
@@ -49,6 +51,19 @@ def test_an_answer_is_used_the_next_time(session: Session, few: Path, place: Pat
     assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
     with pytest.warns(UserWarning, match="as you said for this file"):
         assert len(session.load(few)) == 10
+
+
+def test_evidence_and_batches_use_it_too(session: Session, few: Path) -> None:
+    """A file that was answered is shown and iterated over without a question, and both say so."""
+    with pytest.raises(AmbiguousStamps):
+        sniff(session, few)
+    session.map(few, reading=Reading(tz="UTC", edge="end"))
+    found = sniff(session, few)
+    assert "as you said for this file" in found.sentences[-1]
+    assert "--tz UTC --edge end as bars" in found.text
+    with pytest.warns(UserWarning, match="as you said for this file"):
+        batches = list(iterate(session, few, rows=4))
+    assert [batch.num_rows for batch in batches] == [4, 4, 2]
 
 
 def test_the_question_is_not_looked_for_twice(session: Session, few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
