@@ -15,6 +15,7 @@ import pytest
 
 from jupyter_nq.bars import BAR_SCHEMA
 from jupyter_nq.bars.sample import sample_bars
+from jupyter_nq.client.checks import validate
 from jupyter_nq.client.request import Reading
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import AmbiguousStamps, UnknownInstrument, UnknownTimeframe, UnreadableSource
@@ -153,3 +154,13 @@ def test_two_processes_worth_of_frames(session: Session, nq_store_dir: Path) -> 
         mapped = other.map(pl.from_arrow(BARS), "30min", symbol="NQ")
         assert mapped.how == "mapped"
         mapped.handle.close()
+
+
+@pytest.mark.parametrize("kind", LIBRARIES)
+def test_tables_of_any_library_are_validated(session: Session, kind: str) -> None:
+    """A validation takes what a load takes, an index of stamps too."""
+    frame = LIBRARIES[kind]()
+    if kind in ("polars, columns", "pandas, nameless index"):
+        frame = BARS.to_pandas().set_index("timestamp")
+    report = validate(session, frame, "30min", symbol="NQ")
+    assert (report.rows, report.errors) == (1_000, [])
