@@ -49,7 +49,7 @@ def build_parser() -> OneLineParser:
     _json(_command(commands, "ls", "list the datasets and who holds them"))
     _command(commands, "doctor", "try what the store needs from this machine, with a fix for each finding")
     _command(commands, "warmup", "compile what numba compiles, so that no later load waits for it", store=False)
-    clean = _command(commands, "clean", "list and remove what was left in the store; what is held stays")
+    clean = _command(commands, "clean", "list and remove what was left in the store, and archives; what is held stays")
     clean.add_argument("--yes", action="store_true", help="remove without asking")
     return parser
 
