@@ -252,5 +252,6 @@ def _volume_reason(cell: str) -> str | None:
     text = cell.strip()
     if text.startswith("-"):
         return f"is {text}, negative"
-    fits = len(text.lstrip("0")) <= _MOST_DIGITS and int(text) < _VOLUME_LIMIT
+    digits = text.lstrip("0")
+    fits = len(digits) <= _MOST_DIGITS and int(digits or "0") < _VOLUME_LIMIT
     return None if fits else f"is {text[:40]}, too large for 64 bits"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jupyter_nq.bars.answers import Answers
 from jupyter_nq.bars.profile import ROLES, Dialect
+from jupyter_nq.bars.reading.lines import BOM
 from jupyter_nq.bars.reading.opening import check_file, opened
 from jupyter_nq.bars.sniffing.columns import by_name, by_place, contract_column
 from jupyter_nq.bars.vendors import VENDORS, lookalikes
@@ -27,7 +28,8 @@ _MAGIC = {
 }
 _STAMP_START = re.compile(r"\s*(\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}|\d{8}( \d{3,6})?\s*$|\d{9,19}\s*$)")
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
-_WHOLE = re.compile(r"[+-]?\d+")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
+_BREAK = re.compile(r"\r\n|\n|\r")
 _LEAST_SCALED = 10**8  # a tenth of a point in billionths, and more than any future costs
 _FEWEST = 5  # columns: a stamp and four prices
 
@@ -59,15 +61,23 @@ def read_head(path: Path) -> str:
                 "Export the file again."
             )
         raise UnreadableSource(f"{path} holds binary data, not a text table. Export it as a UTF-8 CSV file.")
-    if not head.strip():
+    if not head.removeprefix(BOM).strip():
         raise UnreadableSource(f"{path} is empty. Export it again.")
     if not whole:
-        head = head[: head.rfind(b"\n") + 1] or head
+        head = head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1]
+        if not head.strip():
+            raise UnreadableSource(
+                f"{path}, line 1: the line is longer than {HEAD_BYTES >> 10} KiB, which no row of bars is. Look "
+                "whether it is a file of bars."
+            )
     try:
         return head.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        line = head.count(b"\n", 0, exc.start) + 1
-        raise UnreadableSource(f"{path}, line {line}: the text is not UTF-8. Save the file as UTF-8.") from exc
+        line = len((head[: exc.start] + b".").splitlines())
+        raise UnreadableSource(
+            f"{path}, line {line}: the text is not UTF-8, byte {exc.start:,} of the file is "
+            f"0x{head[exc.start]:02x}. Save the file as UTF-8."
+        ) from exc
 
 
 def detect_dialect(path: Path, said: Answers | None = None) -> Dialect:
@@ -81,7 +91,7 @@ def detect_dialect(path: Path, said: Answers | None = None) -> Dialect:
         The file contradicts an answer.
     """
     said = said or Answers()
-    lines = [(number, line) for number, line in enumerate(read_head(path).splitlines()) if line]
+    lines = [(number, line) for number, line in enumerate(_BREAK.split(read_head(path))) if line]
     delimiter = said.delimiter or _delimiter(path, [line for _, line in lines[:50]])
     _check_delimiter(path, delimiter, lines[0][1], said)
     number, first = lines[0]
