@@ -17,7 +17,7 @@ import xxhash
 from jupyter_nq.buffers.notes import NOTE_BYTES
 from jupyter_nq.client.request import source_of
 from jupyter_nq.client.state import Record, later_of, note_with, record_of
-from jupyter_nq.errors import InvalidArgument, UnknownDataset
+from jupyter_nq.errors import InvalidArgument, StoreFull, UnknownDataset
 
 if TYPE_CHECKING:
     from jupyter_nq.bars.features.pipeline import Features
@@ -63,22 +63,36 @@ def featured(session: Session, bars: Mapped, wanted: Wanted, progress: Progress 
 
 
 def refresh_features(session: Session, bars: Handle, progress: Progress | None = None) -> list[str]:
-    """Bring all features of a dataset of bars up to it, and say so in a sentence each."""
+    """Bring all features of a dataset of bars up to it, and say so in a sentence each.
+
+    Those for which there is no room stay as they were, and the next load that wants them tries again.
+    """
+    names = [name for name in session.store.names() if name.startswith(f"{bars.info.name}-features")]
+    told = []
+    for name in names:
+        try:
+            told.append(_refreshed(session, bars, name, progress))
+        except StoreFull as exc:
+            told.append(f"{name} stays as it was: {str(exc).partition('. ')[0]}")
+    return [sentence for sentence in told if sentence]
+
+
+def _refreshed(session: Session, bars: Handle, name: str, progress: Progress | None) -> str:
+    """Bring one dataset of features up to its bars, and say what was done; nothing when nothing was."""
     from jupyter_nq.client.loading import Mapped
 
-    told = []
-    for name in [name for name in session.store.names() if name.startswith(f"{bars.info.name}-features")]:
-        with session.open(name) as old:
-            before, rows, wanted = old.version, old.rows, later_of(old).get("state", {}).get("features")
-        usual = name == f"{bars.info.name}-features"
-        if not usual and wanted is None:
-            continue  # which they are is not known any more: the load that wants them computes them
-        mapped = Mapped(session.open(bars.info.name), "mapped", 0.0, (), None)
-        with featured(session, mapped, True if usual else wanted, progress).handle as new:
-            if new.version != before:
-                how = "carried on" if new.rows >= rows and new.info.first_version <= before else "computed anew"
-                told.append(f"{name} v{before} -> v{new.version}: {how}")
-    return told
+    with session.open(name) as old:
+        before, wanted = old.version, later_of(old).get("state", {}).get("features")
+    if name == f"{bars.info.name}-features":
+        wanted = True
+    if wanted is None:
+        return ""  # which they are is not known any more: the load that wants them computes them
+    mapped = Mapped(session.open(bars.info.name), "mapped", 0.0, (), None)
+    with featured(session, mapped, wanted, progress).handle as new:
+        if new.version == before:
+            return ""
+        how = "carried on" if new.info.first_version <= before else "computed anew"
+        return f"{name} v{before} -> v{new.version}: {how}"
 
 
 def _computed(session: Session, name: str, bars: Handle, features: Features, key: str) -> Handle:

@@ -77,7 +77,7 @@ def refresh(session: Session, name: str, progress: Progress | None = None) -> Re
     old = session.open(name)
     source = source_again(session, source_of(old.info.meta), progress)
     if source.is_same(old):
-        return _told(session, source, old, old, _NOTHING, start, ())
+        return _told(session, source, old, old, _NOTHING, start, tuple(refresh_features(session, old, progress)))
     new, how, why = build_once(session, name, source, progress)
     remarks = [f"the whole file was read, because {why}"] if why else []
     remarks += _findings(old, new)

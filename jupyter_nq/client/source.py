@@ -44,8 +44,7 @@ class FileSource:
 
     def may_own(self, handle: Handle) -> bool:
         """Is the dataset this file's, in this or an older state?"""
-        first, known = source_of(handle.info.meta), record_of(handle)
-        return first.get("path") == self.label or self._same_content(known)
+        return source_of(handle.info.meta).get("path") == self.label or self._same_content(record_of(handle))
 
     def is_same(self, handle: Handle) -> bool:
         """Does the dataset hold exactly what the file holds now, read in the same way?"""

@@ -62,6 +62,9 @@ def test_removes_everything_that_was_left(run: Run, store: Store) -> None:
     (store.path / "tmp" / "name.link").symlink_to("../obj/x")
     (store.path / "obj" / ("0" * 32)).write_bytes(b"torn")
     (store.path / "names" / "lost").symlink_to("../obj/" + "1" * 32)
+    for info in store.scan():
+        store.annotate(info.id, b"note")
+    (store.path / "notes" / ("1" * 32)).write_bytes(b"of an object that is gone")
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(store.path / "ctl.sock"))
     code, said, _ = run("clean", "--yes", "--store", store.path)

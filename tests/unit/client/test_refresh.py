@@ -381,6 +381,23 @@ def test_a_full_store_leaves_the_old_version(nq_store_dir: Path, data: Path, sou
         assert session.open("NQ.30min").rows == ROWS - 300
 
 
+def test_features_without_room_stay(nq_store_dir: Path, data: Path, source: Source) -> None:
+    """The bars are refreshed, the features are told to be as they were, and catch up when there is room."""
+    told = {"store_dir": str(nq_store_dir), "data_dir": str(data)}
+    with Session(settings=Settings(**told)) as session:
+        session.load("NQ", "30min", features=True)
+        used = session.status().pool_used_bytes
+    source.write(ROWS)
+    with Session(settings=Settings(**told, pool_bytes=used + 60_000)) as session:
+        refreshed = session.refresh("NQ.30min")
+        assert refreshed.added == 300
+        assert refreshed.remarks[0].startswith("NQ.30min-features stays as it was: ")
+        assert session.open("NQ.30min-features").rows == ROWS - 300
+    with Session(settings=Settings(**told)) as session:
+        assert session.refresh("NQ.30min").remarks == ("NQ.30min-features v1 -> v2: carried on",)
+        assert session.open("NQ.30min-features").rows == ROWS
+
+
 def test_progress_can_cancel(session: Session, source: Source) -> None:
     """What the callback raises stops the refresh, and the old version stays."""
     session.load("NQ", "30min")
