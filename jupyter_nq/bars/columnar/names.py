@@ -10,7 +10,7 @@ import pyarrow as pa
 from jupyter_nq.bars.answers import Answers
 from jupyter_nq.bars.columnar.sheets import Sheet
 from jupyter_nq.bars.profile import ROLES, Dialect
-from jupyter_nq.bars.sniffing.columns import ALIASES, said_columns
+from jupyter_nq.bars.sniffing.columns import ALIASES, check_once, said_columns
 from jupyter_nq.errors import UnreadableSource
 
 _STAMP = "timestamp"
@@ -40,6 +40,7 @@ def dialect_of(sheet: Sheet, said: Answers | None = None) -> Dialect:
     missing = [role for role in ROLES if role not in found]
     if missing:
         raise UnreadableSource(_missing(sheet, names, missing))
+    check_once(Path(sheet.label), found)
     return Dialect("", True, 0, names, {role: found[role] for role in ROLES}, ".")
 
 

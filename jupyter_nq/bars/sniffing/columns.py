@@ -60,6 +60,8 @@ def by_name(path: Path, names: Sequence[str], rows: Rows = (), said: Answers | N
         The answers name a column that is not there.
     """
     given = said_columns(path, names, said or Answers())
+    check_once(path, given)
+    given.pop("contract", None)
     taken = {name for columns in given.values() for name in columns}
     found = given | {role: columns for role, columns in _named(path, names, taken).items() if role not in given}
     missing = [role for role in ROLES if role not in found]
@@ -131,7 +133,7 @@ def _misspelt(path: Path, names: Sequence[str], rows: Rows, found: Columns, miss
         f"{path}: the header {', '.join(names)!r} has no column for {' and '.join(missing)}. "
         + "".join(f"{doubt}. " for doubt in doubtful)
         + f"Rename the columns, understood are {', '.join('/'.join(ALIASES[role][:3]) for role in missing)}; or say "
-        f"which they are: profile={{'columns': {{{missing[0]!r}: {(free or list(names))[0]!r}}}}}."
+        f"which they are: profile={{'columns': {{{missing[0]!r}: {free[0] if free else '...'!r}}}}}."
     )
 
 
@@ -160,6 +162,18 @@ def misspelt(table: Dialect, said: Answers) -> dict[str, str]:
 def said_columns(path: Path, names: Sequence[str], said: Answers) -> Columns:
     """Return the columns that the answers name, by name or place."""
     return {role: tuple(_said(path, names, one) for one in wanted) for role, wanted in said.columns.items()}
+
+
+def check_once(path: Path, columns: Mapping[str, Sequence[str]]) -> None:
+    """Raise `InvalidArgument` when answers make one column mean two things."""
+    roles: dict[str, str] = {}
+    for role, names in columns.items():
+        for name in names:
+            if name in roles:
+                raise InvalidArgument(
+                    f"{path}: by the profile the column {name!r} is {roles[name]} and {role}. Say one."
+                )
+            roles[name] = role
 
 
 def _said(path: Path, names: Sequence[str], wanted: str | int) -> str:
