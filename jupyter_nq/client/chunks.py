@@ -14,7 +14,7 @@ from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.chunks import iterate as iterate_file
 from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.sniffing.sniff import Sniffed, sniff
-from jupyter_nq.client.fetch import is_address, local_path
+from jupyter_nq.client.fetch import is_address, local_copy, local_path
 from jupyter_nq.client.remembered import answered
 from jupyter_nq.client.request import Reading, Request, asked, named_request
 from jupyter_nq.client.selection import Stamp, span_ns
@@ -69,7 +69,7 @@ def iterate(
     first = None if start is None else span_ns(start, "start")[0]
     last = None if end is None else span_ns(end, "end")[1]
     if is_series(source):
-        return _series(source, timeframe, symbol, reading, rows=rows, start_ns=first, end_ns=last)
+        return _series(session, source, timeframe, symbol, reading, rows=rows, start_ns=first, end_ns=last)
     if (first, last) != (None, None) and is_address(source) and local_path(source) is None:
         part = _in_place(source, timeframe, symbol, reading, rows=rows, start_ns=first, end_ns=last)
         if part is not None:
@@ -88,12 +88,13 @@ def iterate(
 
 
 def _series(
-    source: Any, timeframe: str | None, symbol: str | None, reading: Reading, **wanted: Any
+    session: Session, source: Any, timeframe: str | None, symbol: str | None, reading: Reading, **wanted: Any
 ) -> Iterator[pa.RecordBatch]:
     from jupyter_nq.bars.series import iterate_series
 
-    label, paths = paths_of(source)
-    request = series_request(label, paths, timeframe, symbol, reading)
+    label, places = paths_of(source)
+    request = series_request(label, places, timeframe, symbol, reading)
+    paths = [place if isinstance(place, Path) else local_copy(place, session.settings).path for place in places]
     told: dict[str, Any] = {"timeframe": request.timeframe, "symbol": request.symbol, **reading.given()}
     return iterate_series(paths, **told, **wanted)
 

@@ -10,6 +10,7 @@ import glob
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from jupyter_nq.errors import InvalidArgument, SourceNotFound, UnreadableSource
 if TYPE_CHECKING:
     from jupyter_nq.bars import Bars
     from jupyter_nq.bars.reading.blocks import Progress
+    from jupyter_nq.config import Settings
 
 _WILD = frozenset("*?[")
 _YEAR = re.compile(r"_\d+")
@@ -45,8 +47,12 @@ def is_series(source: Any) -> bool:
     return "://" not in text and not _WILD.isdisjoint(text) and not os.path.exists(os.path.expanduser(text))
 
 
-def paths_of(source: Any) -> tuple[str, list[Path]]:
-    """Return what a series is called, and its files by name, each once.
+Place = Path | str
+"""Where a file is: a path of this machine, or an address."""
+
+
+def paths_of(source: Any) -> tuple[str, list[Place]]:
+    """Return what a series is called, and its files by name, each once; files elsewhere are not looked at.
 
     Raises
     ------
@@ -66,18 +72,37 @@ def paths_of(source: Any) -> tuple[str, list[Path]]:
         raise InvalidArgument(
             f"{wrong[0]!r} in the list of files is not a path." if wrong else "the list of files is empty."
         )
-    if any("://" in os.fspath(one) for one in source):
-        raise InvalidArgument("a list holds paths of this machine. Load a file elsewhere alone, by its address.")
-    listed = sorted({Path(one).expanduser().resolve() for one in source})
-    for path in listed:
-        if not path.is_file():
-            raise SourceNotFound(f"{path} does not exist, or is no file. Name bar files only.")
+    listed = sorted({_place(one) for one in source}, key=name_of)
     more = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
-    return f"{listed[0]}{more}", listed
+    return f"{name_of(listed[0])}{more}", listed
+
+
+def _place(one: str | os.PathLike[str]) -> Place:
+    text = os.fspath(one)
+    if "://" in text:
+        from jupyter_nq.client.fetch import local_path  # only addresses need it
+
+        path = local_path(text)
+        if path is None:
+            return text
+        one = path
+    found = Path(one).expanduser().resolve()
+    if not found.is_file():
+        raise SourceNotFound(f"{found} does not exist, or is no file. Name bar files only.")
+    return found
+
+
+def name_of(place: Place) -> str:
+    """Return what messages and records call a file: its path, or bucket and path of an address."""
+    if isinstance(place, Path):
+        return str(place)
+    from jupyter_nq.client.fetch import address_of
+
+    return address_of(place).label
 
 
 def series_request(
-    label: str, paths: Sequence[Path], timeframe: str | None, symbol: str | None, reading: Reading
+    label: str, places: Sequence[Place], timeframe: str | None, symbol: str | None, reading: Reading
 ) -> Request:
     """Return what files together are asked for, by their names where the call does not say it.
 
@@ -89,6 +114,7 @@ def series_request(
     """
     if reading.tz is not None:
         find_zone(reading.tz)
+    paths = [Path(name_of(place)) for place in places]
     named = {path: found for path in paths if (found := parse_name(path)) is not None}
     wanted = instrument(symbol).symbol if symbol is not None else None
     minutes = parse_timeframe(timeframe).minutes if timeframe is not None else None
@@ -112,14 +138,26 @@ def series_request(
 
 
 class SeriesSource:
-    """The files of a series, fingerprinted no more than needed. Used by one thread."""
+    """The files of a series, fingerprinted no more than needed. Used by one thread.
+
+    Parameters
+    ----------
+    label
+        What messages call it.
+    places
+        The files; those elsewhere are fetched when they must be read.
+    request
+        What all of them hold, see `series_request`.
+    settings
+        Of the copies of files elsewhere.
+    """
 
     archived = True
 
-    def __init__(self, label: str, paths: Sequence[Path], request: Request) -> None:
+    def __init__(self, label: str, places: Sequence[Place], request: Request, settings: Settings) -> None:
         self.label = label
         self.request = request
-        self.files = [FileSource(Request(path, request.symbol, request.timeframe, request.reading)) for path in paths]
+        self.files = [_file(place, request, settings) for place in places]
 
     @property
     def key(self) -> str:
@@ -180,6 +218,14 @@ class SeriesSource:
         """Return a digest of the contents, in no order, because bars are put in order by time."""
         digests = sorted(str(file.fingerprint().digest) for file in self.files)
         return xxhash.xxh3_128_hexdigest("\0".join(digests).encode())
+
+
+def _file(place: Place, request: Request, settings: Settings) -> FileSource:
+    if isinstance(place, Path):
+        return FileSource(replace(request, path=place))
+    from jupyter_nq.client.source_remote import RemoteSource
+
+    return RemoteSource(place, request.timeframe, request.symbol, request.reading, settings)
 
 
 def _files(known: Mapping[str, Any]) -> list[Any]:

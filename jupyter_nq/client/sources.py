@@ -78,7 +78,8 @@ def source_for(
         return ObjectSource(source, timeframe, symbol, reading)
     if is_series(source):
         label, paths = paths_of(source)
-        return SeriesSource(label, paths, series_request(label, paths, timeframe, symbol, reading))
+        request = series_request(label, paths, timeframe, symbol, reading)
+        return SeriesSource(label, paths, request, session.settings)
     return FileSource(asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading))
 
 
@@ -93,8 +94,9 @@ def source_again(session: Session, known: Mapping[str, Any], progress: Progress 
     reading = Reading(**known["reading"])
     if "series" in known:
         pattern = str(known["series"])
-        label, paths = paths_of(pattern) if is_series(pattern) else (pattern, [Path(f["path"]) for f in known["files"]])
-        return SeriesSource(label, paths, Request(Path(label), known["symbol"], known["timeframe"], reading))
+        label, places = paths_of(pattern if is_series(pattern) else [file["path"] for file in known["files"]])
+        request = Request(Path(label), known["symbol"], known["timeframe"], reading)
+        return SeriesSource(label, places, request, session.settings)
     if "://" in known["path"]:
         from jupyter_nq.client.source_remote import RemoteSource
 

@@ -86,7 +86,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def loaded(session: Session, source: str, **options: Any) -> tuple[str, str, int, int]:
+def loaded(session: Session, source: Any, **options: Any) -> tuple[str, str, int, int]:
     """Return how a load was had, its name, version and rows."""
     mapped = session.map(source, **options)
     with mapped.handle as handle:
@@ -236,6 +236,22 @@ def test_directory_of_somebody_else(session: Session, put: Put, place: Path) -> 
         session.load(put())
 
 
+def test_series_of_files_elsewhere(session: Session, put: Put, tmp_path: Path, reads: list[str]) -> None:
+    """A list may mix addresses and paths; while nothing changed only states are asked for."""
+    sources = [put("NQ_30min_2023.parquet", BARS.slice(0, 900)), put("NQ_30min_2024.parquet", BARS.slice(800, 700))]
+    pq.write_table(BARS.slice(1_500), tmp_path / "NQ_30min_2025.parquet")
+    sources.append(str(tmp_path / "NQ_30min_2025.parquet"))
+    assert loaded(session, sources) == ("parsed", "NQ.30min", 1, 2_000)
+    assert loaded(session, sources[::-1]) == ("mapped", "NQ.30min", 1, 2_000)
+    assert [batch.num_rows for batch in iterate(session, sources, rows=1_500)] == [1_500, 500]
+    assert len(reads) == 2
+    put("NQ_30min_2024.parquet", BARS.slice(900, 600))
+    assert loaded(session, sources) == ("parsed", "NQ.30min", 2, 2_000)
+    assert session.refresh("NQ.30min").before == 2
+    with pytest.raises(InvalidArgument, match="carries credentials"):
+        session.load([*sources, "s3://key:secret@bars/NQ_30min_2026.parquet"])
+
+
 # -- what goes wrong elsewhere ----------------------------------------------------------------------
 def test_files_that_are_not_there(session: Session, put: Put) -> None:
     """A missing file or bucket, and a directory, are named."""
@@ -327,8 +343,6 @@ def test_local_addresses(session: Session, data: Path) -> None:
     assert local_path("s3://bars/a.csv") is None
     with pytest.raises(InvalidArgument, match="three slashes"):
         session.load("file://home/me/NQ_5min.csv")
-    with pytest.raises(InvalidArgument, match="alone, by its address"):
-        session.load(["s3://bars/NQ_5min.csv"])
 
 
 def test_sessions_have_their_own_limits(nq_store_dir: Path, put: Put) -> None:
