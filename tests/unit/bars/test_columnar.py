@@ -416,3 +416,12 @@ def test_spans_that_make_no_sense(tmp_path: Path) -> None:
         iterate_columnar(sheet_of(path), path, rows=1, start_ns=2, end_ns=1)
     assert list(iterate_columnar(sheet_of(path), path, rows=10, start_ns=4_000_000_000 * 10**9)) == []
     assert list(iterate_columnar(sheet_of(path), path, rows=10, end_ns=0)) == []
+
+
+def test_real_bars_as_parquet(tmp_path: Path, real_file: Path) -> None:
+    """The real bars with a naive clock in Jerusalem, as a frame would be saved, are those of the text."""
+    whole = load_bars(real_file)
+    naive = with_stamps(clock(whole.table, "Asia/Jerusalem", "ns"), "Timestamp", whole.table.drop_columns(["flags"]))
+    bars = load_bars(written(tmp_path / real_file.with_suffix(".parquet").name, naive))
+    assert bars.table.equals(whole.table)
+    assert (bars.profile.tz, bars.profile.edge) == (whole.profile.tz, whole.profile.edge)

@@ -180,3 +180,17 @@ def test_no_files_and_no_rows(tmp_path: Path) -> None:
         load_series([], **TOLD)
     with pytest.raises(InvalidArgument, match="at least one row"):
         iterate_series([csv(tmp_path / "a.csv", BARS)], rows=0, **TOLD)
+
+
+def test_real_file_in_years(tmp_path: Path, real_file: Path) -> None:
+    """The real file cut into years that overlap by a week is the real file, without a question."""
+    whole = load_bars(real_file)
+    lines = real_file.read_bytes().splitlines(keepends=True)
+    bounds = [*range(1, len(lines), 11_000), len(lines)]
+    paths = []
+    for i, (first, stop) in enumerate(pairwise(bounds)):
+        paths.append(tmp_path / f"NQ_{2020 + i}.csv")
+        paths[-1].write_bytes(b"".join([lines[0], *lines[max(first - 230, 1) : stop]]))
+    bars = load_series(paths, **TOLD)
+    assert bars.table.equals(whole.table)
+    assert chunked(paths, 10_000).equals(whole.table)
