@@ -30,6 +30,10 @@ from nq_magics.wanted import Wanted, wanted_bars
         ("week.csv nq 30 min", Wanted("week.csv", "nq", "30 min")),
         ("week.csv NQ", Wanted("week.csv", "NQ")),
         ("week.csv QN 30min", Wanted("week.csv", "QN", "30min")),
+        ("week.parquet NQ 30min", Wanted("week.parquet", "NQ", "30min")),
+        ("data/NQ_20*.csv NQ 5min", Wanted("data/NQ_20*.csv", "NQ", "5min")),
+        ("s3://bars/NQ_5min.parquet", Wanted("s3://bars/NQ_5min.parquet")),
+        ("s3://bars/week NQ 5min", Wanted("s3://bars/week", "NQ", "5min")),
     ],
 )
 def test_words_are_told_apart(words: str, expected: Wanted) -> None:
