@@ -34,25 +34,32 @@ _BLOCK_ROWS = 512  # 26 KB
 _ZERO_VOLUME, _FLAT, _OHLC_ORDER, _NOT_POSITIVE, _NOT_FINITE, _VOLUME = 1, 2, 4, 8, 16, 32
 _BACKWARDS, _REPEATED, _DUPLICATE, _OFF_TICK, _STALE, _OUTLIER = 64, 128, 256, 512, 1024, 2048
 _STEP, _SCALE, _JUMP = 4096, 8192, 16384
+_UNSOUND = _OHLC_ORDER | _NOT_POSITIVE | _NOT_FINITE
+_ODD = 1 << 31  # of no rule; never left in flags
 
 
 @kernel
 def alone(
+    starts: Any,
     open_: Any,
     high: Any,
     low: Any,
     close: Any,
     volume: Any,
+    length_ns: int,
     tick: float,
     inverse: float,
     positive: bool,
+    back: Any,
     lo: int,
     hi: int,
     flags: Any,
 ) -> None:
     """Set `flags` of the rows [lo, hi) by the rules that need nothing but the bar; the processor takes some at once.
 
-    `tick` is 0 when it is not known; `inverse` is 1 / tick where that is exact, else 0.
+    Rows that `after` has to look at closely have the bit `_ODD`: those that do not follow the row before by one step,
+    or repeat its prices, or have prices that cannot be; all where `back`, rows to the one before, is 0. `tick` is 0 when it is not known;
+    `inverse` is 1 / tick where that is exact, else 0.
     """
     no_price = _NOT_POSITIVE if positive else 0
     divisor = tick if tick > 0.0 else 1.0
@@ -67,6 +74,10 @@ def alone(
         bits |= no_price if (o <= 0.0) | (h <= 0.0) | (l <= 0.0) | (c <= 0.0) else 0
         bits |= off_tick if off else 0
         bits = bits if finite else _NOT_FINITE
+        same = (o == open_[i - back]) & (h == high[i - back]) & (l == low[i - back]) & (c == close[i - back])
+        step = starts[i] - starts[i - back]
+        regular = step == length_ns if length_ns > 0 else step > 0
+        bits |= _ODD if same | (not regular) | (not finite) else 0
         bits |= _ZERO_VOLUME if v == 0 else 0
         bits |= _VOLUME if v < 0 else 0
         flags[i] = bits
@@ -102,6 +113,7 @@ def after(
     length_ns: int,
     floats: Any,
     ints: Any,
+    one: Any,
     lo: int,
     hi: int,
     flags: Any,
@@ -117,67 +129,75 @@ def after(
     )  # fmt: skip
     up, down = (_QUICK_UP, _QUICK_DOWN) if moves < _QUICK_MOVES else (_SLOW_UP, _SLOW_DOWN)
     for i in range(np.uint64(lo), np.uint64(hi)):  # unsigned: no place is counted from the end
-        start, o, h, l, c, v = starts[i], open_[i], high[i], low[i], close[i], volume[i]  # noqa: E741
-        single = flags[i]
+        o, h, l, c = open_[i], high[i], low[i], close[i]  # noqa: E741
+        single = int(flags[i])
         bits = 0
-        step = start - last_start if rows > 0 else 0
-        same = (rows > 0) & (o == last_open) & (h == last_high) & (l == last_low) & (c == last_close)
-        if step != length_ns and rows > 0:
+        base = sound_close
+        judged = sound > 0 and base != 0.0
+        if single & _ODD == 0:
+            run = 1
+        else:
+            if i > 0:
+                last_open, last_high, last_low, last_close = (
+                    open_[i - one], high[i - one], low[i - one], close[i - one],
+                )  # fmt: skip
+                last_start, last_volume = starts[i - one], volume[i - one]
+            known = rows > 0 or i > 0
+            v = volume[i]
+            step = starts[i] - last_start if known else 0
+            same = known and o == last_open and h == last_high and l == last_low and c == last_close
             if step < 0:
                 bits |= _BACKWARDS
-            elif step == 0:
+            elif step == 0 and known:
                 bits |= _REPEATED if same and v == last_volume else _DUPLICATE
             elif length_ns > 0 and _out_of_step(step, length_ns):
                 bits |= _STEP
-        if same and step > 0 and (h != l or v > 0):
-            run += 1
-            if run >= STALE_BARS:
-                bits |= _STALE
-        else:
-            run = 1
-        if single & _NOT_FINITE == 0:
-            if sound > 0 and sound_close != 0.0:
-                base = sound_close
-                if base > 0.0 and c > 0.0 and (c > 2.0 * base or 2.0 * c < base):
-                    bits |= _SCALE
-                if length_ns > 0 and step > length_ns:
-                    size = abs(base)
-                    move, usual = abs(o - base), usual_jump * size
-                    if jumps >= _FEWEST_JUMPS and move > JUMP_TIMES * usual:
-                        bits |= _JUMP
-                    if 0.0 < move < _LARGEST:
-                        if jumps > 0:
-                            usual_jump *= _SLOW_UP if move > usual else _SLOW_DOWN
-                        else:
-                            usual_jump = move / size
-                        jumps += 1
-                    base = o
-                if base != 0.0:
-                    size = abs(base)
-                    move = max(max(abs(h - base), abs(l - base)), max(abs(o - base), abs(c - base)))
-                    usual = usual_move * size
-                    if moves >= _FEWEST_MOVES and move > OUTLIER_TIMES * usual:
-                        bits |= _OUTLIER
-                    if 0.0 < move < _LARGEST:
-                        # Both products before the comparison, whose result no processor can foretell.
-                        more, less = usual_move * up, usual_move * down
-                        usual_move = more if move > usual else less
-                        if moves == 0:
-                            usual_move = move / size
-                        moves += 1
-                        if moves == _QUICK_MOVES:
-                            up, down = _SLOW_UP, _SLOW_DOWN
-            if single & (_OHLC_ORDER | _NOT_POSITIVE) == 0:
-                sound_close = c
-                sound = 1
-        last_open, last_high, last_low, last_close = o, h, l, c
-        last_start, last_volume = start, v
-        rows += 1
-        if bits != 0:
-            flags[i] = single | bits
-    floats[0], floats[1], floats[2], floats[3] = last_open, last_high, last_low, last_close
+            if same and step > 0 and (h != l or v > 0):
+                run += 1
+                if run >= STALE_BARS:
+                    bits |= _STALE
+            else:
+                run = 1
+            judged = judged and single & _NOT_FINITE == 0
+            if judged and length_ns > 0 and step > length_ns:
+                size = abs(base)
+                move, usual = abs(o - base), usual_jump * size
+                if jumps >= _FEWEST_JUMPS and move > JUMP_TIMES * usual:
+                    bits |= _JUMP
+                if 0.0 < move < _LARGEST:
+                    if jumps > 0:
+                        usual_jump *= _QUICK_UP if move > usual else _QUICK_DOWN
+                    else:
+                        usual_jump = move / size
+                    jumps += 1
+                base = o
+        if judged:
+            if sound_close > 0.0 and c > 0.0 and (c > 2.0 * sound_close or 2.0 * c < sound_close):
+                bits |= _SCALE
+            if base != 0.0:
+                size = abs(base)
+                move = max(max(abs(h - base), abs(l - base)), max(abs(o - base), abs(c - base)))
+                usual = usual_move * size
+                if moves >= _FEWEST_MOVES and move > OUTLIER_TIMES * usual:
+                    bits |= _OUTLIER
+                if 0.0 < move < _LARGEST:
+                    # Both products before the comparison, whose result no processor can foretell.
+                    more, less = usual_move * up, usual_move * down
+                    usual_move = more if move > usual else less
+                    if moves == 0:
+                        usual_move = move / size
+                    moves += 1
+                    if moves == _QUICK_MOVES:
+                        up, down = _SLOW_UP, _SLOW_DOWN
+        if single & _UNSOUND == 0:
+            sound_close = c
+            sound = 1
+        if bits != 0 or single & _ODD != 0:
+            flags[i] = (single & ~_ODD) | bits
+    last = hi - 1
+    floats[0], floats[1], floats[2], floats[3] = open_[last], high[last], low[last], close[last]
     floats[4], floats[5], floats[6] = sound_close, usual_move, usual_jump
-    ints[0], ints[1], ints[2], ints[3] = rows, last_start, last_volume, run
+    ints[0], ints[1], ints[2], ints[3] = rows + hi - lo, starts[last], volume[last], run
     ints[4], ints[5], ints[6] = moves, jumps, sound
 
 
@@ -195,10 +215,17 @@ def check(
     positive: bool,
     floats: Any,
     ints: Any,
+    one: Any,
     flags: Any,
 ) -> None:
-    """Set `flags` of rows, some hundred at a time, so that they stay in the processor's first cache between passes."""
+    """Set `flags` of rows, some hundred at a time, so that they stay in the processor's first cache between passes.
+
+    `one` is 1, of an unsigned type where it is compiled: then no place is looked for from the end.
+    """
+    known = length_ns, tick, inverse, positive
     for lo in range(0, len(flags), _BLOCK_ROWS):
         hi = min(lo + _BLOCK_ROWS, len(flags))
-        alone(open_, high, low, close, volume, tick, inverse, positive, lo, hi, flags)
-        after(starts, open_, high, low, close, volume, length_ns, floats, ints, lo, hi, flags)
+        if lo == 0:
+            alone(starts, open_, high, low, close, volume, *known, one - one, 0, 1, flags)
+        alone(starts, open_, high, low, close, volume, *known, one, max(lo, 1), hi, flags)
+        after(starts, open_, high, low, close, volume, length_ns, floats, ints, one, lo, hi, flags)

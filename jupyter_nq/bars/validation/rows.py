@@ -25,7 +25,7 @@ _COLUMNS = ("timestamp", *PRICES, "volume")
 def _practise(module: Any) -> None:
     stamps, prices = np.zeros(2, np.int64), np.ones(2)
     stamps.flags.writeable = prices.flags.writeable = False
-    module.check(stamps, *[prices] * 4, stamps, 60, 0.25, 4.0, True, *_state(), np.zeros(2, np.uint32))
+    module.check(stamps, *[prices] * 4, stamps, 60, 0.25, 4.0, True, *_state(), np.uint64(1), np.zeros(2, np.uint32))
 
 
 def _with_inverse(tick: float) -> tuple[float, float]:
@@ -82,11 +82,13 @@ class RowChecks:
         columns = [_read_only(column) for column in (starts, open_, high, low, close, volume)]
         module = KERNELS.for_rows(len(flags), SMALL_ROWS)
         if module is not KERNELS.plain:
-            module.check(*columns, self._length_ns, *self._ticks, self._positive, self._floats, self._ints, flags)
+            module.check(
+                *columns, self._length_ns, *self._ticks, self._positive, self._floats, self._ints, np.uint64(1), flags
+            )
             return flags
         plain = [column.tolist() for column in columns]
         floats, ints, found = self._floats.tolist(), self._ints.tolist(), [0] * len(flags)
-        module.check(*plain, self._length_ns, *self._ticks, self._positive, floats, ints, found)
+        module.check(*plain, self._length_ns, *self._ticks, self._positive, floats, ints, 1, found)
         self._floats[:], self._ints[:], flags[:] = floats, ints, found
         return flags
 

@@ -177,9 +177,21 @@ def test_both_twins_have_the_same_bits(table: pa.Table) -> None:
         state = np.zeros(kernels.STATE_FLOATS), np.zeros(kernels.STATE_INTS, np.int64)
         flags = np.zeros(table.num_rows, np.uint32)
         with np.errstate(all="ignore"):
-            module.check(*[c.to_numpy() for c in columns], 30 * MINUTE, 0.25, 4.0, True, *state, flags)
+            module.check(*[c.to_numpy() for c in columns], 30 * MINUTE, 0.25, 4.0, True, *state, np.uint64(1), flags)
         results.append((flags.tolist(), state[0].tobytes(), state[1].tolist()))
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("module", [kernels, KERNELS.wait() or kernels])
+def test_what_is_usual_follows_moves_and_jumps(module: Any) -> None:
+    """The usual jump after a pause goes up or down by a tenth, whatever was seen before."""
+    close = np.array([100.0, 110.0, 121.0, 121.5])
+    starts = np.array([0, 2, 4, 6]) * 30 * MINUTE
+    state = np.zeros(kernels.STATE_FLOATS), np.zeros(kernels.STATE_INTS, np.int64)
+    volume, flags = np.ones(4, np.int64), np.zeros(4, np.uint32)
+    module.check(starts, *[close] * 4, volume, 30 * MINUTE, 0.25, 4.0, True, *state, np.uint64(1), flags)
+    assert state[0][6] == 10 / 100 * (1 / 1.1) * (1 / 1.1), "11 of 110 is no more than usual, 0.5 of 121 is less"
+    assert not (flags & (rules.JUMP | rules.BACKWARDS)).any()
 
 
 @settings(deadline=None, max_examples=60)
