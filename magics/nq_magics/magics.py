@@ -62,6 +62,7 @@ class NQMagics(InSession):
         %nq_load "data/NQ - 30 min - ETH.csv" as bars --start 2024-01-01
         %nq_load NQ,ES 30min as both                  several: a dict of frames by symbol
         %nq_load week.csv NQ 30min as week            a file whose name does not tell what it holds
+        %nq_load NQ_5min.txt as bars --profile kibot  a file of a vendor; see jupyter_nq.bars.VENDORS
         %nq_load NQ 30min as all --columns timestamp,close,flags
         %nq_load NQ 30min as x --features sma(20),rsi(14),macd(12,26,9)
         %nq_load {path} as closes --columns timestamp,close --as numpy

@@ -135,7 +135,7 @@ def _option(name: str, value: Any) -> str:
     if name == "day_first":
         return "--day-first" if value else "--month-first"
     if not isinstance(value, Mapping):
-        return f"--{name} {value}"
+        return f'--{name} "{value}"' if " " in str(value) else f"--{name} {value}"
     words = []
     for field_, answer in value.items():
         roles = answer.items() if isinstance(answer, Mapping) else ()
