@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,12 +28,15 @@ from jupyter_nq.bars.sessions.contracts import ROLLS_KEY, ContractRoll, describe
 from jupyter_nq.bars.sessions.contracts import continuous as join_contracts
 from jupyter_nq.bars.sessions.contracts import roll_table as rolls_between
 from jupyter_nq.bars.timeframe import timeframe_of
+from jupyter_nq.client.remembered import answered
 from jupyter_nq.client.request import Reading, is_path, read_from, source_of
+from jupyter_nq.client.source import FileSource
 from jupyter_nq.client.sources import source_for
 from jupyter_nq.client.timeframes import bars_of
 from jupyter_nq.errors import InvalidArgument, UnknownDataset, nearest
 
 if TYPE_CHECKING:
+    from jupyter_nq.bars import Bars
     from jupyter_nq.buffers import Handle
     from jupyter_nq.client.session import Session
     from jupyter_nq.client.sources import Source
@@ -272,7 +275,7 @@ def _read(session: Session, given: Sequence[_Given], timeframe: str | None, symb
     calendars: set[str | None] = set()
     for one in given:
         if one.source is not None:
-            bars = one.source.parse(session.settings.read_block_bytes, lambda _: None)
+            bars = _parsed(session, one.source)
             tables[one.name], minutes, calendar = bars.table, bars.profile.minutes, bars.profile.calendar
         else:
             root = symbol or (one.expiry.symbol if one.expiry else None)
@@ -290,6 +293,16 @@ def _read(session: Session, given: Sequence[_Given], timeframe: str | None, symb
     root = roots.pop() if len(roots) == 1 else None
     known = instrument(root).symbol if root else None
     return _Read({name: tables[name] for name in _order(given, tables)}, min(lengths), calendar, known)
+
+
+def _parsed(session: Session, source: Source) -> Bars:
+    """Parse a source, a file with the answers that were given for it before where it leaves a question open."""
+
+    def read(reading: Reading) -> Bars:
+        said = FileSource(replace(source.request, reading=reading)) if isinstance(source, FileSource) else source
+        return said.parse(session.settings.read_block_bytes, lambda _: None)
+
+    return answered(source.request.path, source.request.reading, read)[0]
 
 
 def _order(given: Sequence[_Given], tables: Mapping[str, pa.Table]) -> list[str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_nq.bars.discovery import timeframes
+from jupyter_nq.client.request import source_of
 from jupyter_nq.client.selection import Stamp
 from jupyter_nq.errors import ConfigError, InvalidArgument, NQError, UnknownDataset, nearest
 
@@ -92,8 +93,7 @@ class UnifiedDataLoader:
         self._symbol = symbol or self._session.settings.default_symbol
         self._chunk_rows = _rows(chunk_size or given.get("chunk_size", _CHUNK_ROWS))
         self._loads: list[tuple[str, str, float]] = []  # dataset, how it was had, seconds
-        self._loaded: dict[str, None] = {}  # timeframes and, in `_shared`, names of datasets, in their order
-        self._shared: dict[str, None] = {}
+        self._shared: dict[str, Mapping[str, Any]] = {}  # dataset -> what it was read from, as `source_of` says
         self._reports: dict[str, tuple[tuple[str, int], Report]] = {}  # with the object and rows it is about
         self._warned: list[Report] = []
         self._complete: dict[str, Completeness] = {}
@@ -269,16 +269,14 @@ class UnifiedDataLoader:
 
         The next load parses again.
         """
-        from jupyter_nq.client.sources import source_for
+        from jupyter_nq.client.sources import source_again
 
-        for name in self._shared:
+        for name, read_from in self._shared.items():
             with suppress(UnknownDataset):  # somebody else dropped it
                 self._session.drop(name)
-        for timeframe in self._loaded:
             with suppress(NQError):  # the file is gone, and with it the name of its archive
-                source = source_for(self._session, None, timeframe, symbol=self._symbol, data_dir=self._data_dir)
-                self._session.cache.forget(source)
-        for known in (self._loads, self._loaded, self._shared, self._reports, self._complete):
+                self._session.cache.forget(source_again(self._session, read_from))
+        for known in (self._loads, self._shared, self._reports, self._complete):
             known.clear()
 
     def _mapped(self, timeframe: str, progress: Progress | None = None, *, validate: bool = True) -> Mapped:
@@ -289,7 +287,7 @@ class UnifiedDataLoader:
             )
         name = mapped.handle.info.name
         self._loads.append((name, mapped.how, mapped.seconds))
-        self._loaded[timeframe] = self._shared[name] = None
+        self._shared[name] = source_of(mapped.handle.info.meta)
         if self._validated and validate:
             self._warn_of(self._report(timeframe, mapped.handle), timeframe)
         return mapped
@@ -301,7 +299,7 @@ class UnifiedDataLoader:
             from jupyter_nq.client.featured import featured
 
             mapped = featured(self._session, mapped, True)
-            self._shared[mapped.handle.info.name] = None
+            self._shared[mapped.handle.info.name] = source_of(mapped.handle.info.meta)
         return mapped.handle
 
     def _report(self, timeframe: str, handle: Handle) -> Report:
