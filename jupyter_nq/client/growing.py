@@ -107,7 +107,7 @@ def _tail(
     bars = ready.arrow()
     grid = Grid(*known["grid"]) if known.get("grid") else None
     tail = read_tail(request.path, profile, bars, size, found.size, grid=grid, progress=progress)
-    confirm(
+    plain = confirm(
         request.path,
         profile,
         tail,
@@ -116,6 +116,7 @@ def _tail(
         symbol=request.symbol,
         timeframe=request.timeframe,
         given=request.reading.given(),
+        plain=bool(known.get("plain")),
     )
     record = {
         "path": source.label,
@@ -124,6 +125,7 @@ def _tail(
         "digest": found.digest,
         "rows": ready.rows + tail.table.num_rows,
         "evidence": retold(request.path, profile, tail, bars, known.get("evidence", ())),
+        "plain": plain,
         "grid": [tail.grid.phase, tail.grid.lead] if tail.grid else None,
     }
     return tail, record

@@ -51,7 +51,8 @@ def confirm(
     symbol: str,
     timeframe: str,
     given: Mapping[str, Any],
-) -> None:
+    plain: bool = False,
+) -> bool:
     """Raise `NotAppended` unless a sniff of the whole file would find the reading that the known rows have.
 
     Parameters
@@ -59,10 +60,16 @@ def confirm(
     bars, size
         The known rows, and the bytes of the file that they were read from.
     given
-        The answers of the user: `tz`, `edge`, `day_first`.
+        The answers of the user: `tz`, `edge`, `day_first`, `profile`, `contract`.
+    plain
+        What this returned for the known rows, when they were the new ones.
+
+    Returns
+    -------
+    Whether the new rows alone showed it. Then it need not be asked of the known ones next time either.
     """
-    if _plain(profile, tail, bars, size, instrument(symbol), given):
-        return
+    if _plain(profile, tail, bars, size, instrument(symbol), given, plain):
+        return True
     try:
         found = sniff(path, timeframe=timeframe, symbol=symbol, **given).profile
     except NQError as exc:
@@ -73,6 +80,7 @@ def confirm(
     if changed:
         told = ", ".join(f"{name} {_shown(profile, name)} -> {_shown(found, name)}" for name in changed)
         raise NotAppended(f"with its new rows the whole file is read in another way: {told}")
+    return False
 
 
 def retold(path: Path, profile: Profile, tail: Tail, bars: pa.Table, known: Sequence[str]) -> list[str]:
@@ -88,7 +96,7 @@ def retold(path: Path, profile: Profile, tail: Tail, bars: pa.Table, known: Sequ
 
 
 def _plain(
-    profile: Profile, tail: Tail, bars: pa.Table, size: int, known: Instrument, given: Mapping[str, Any]
+    profile: Profile, tail: Tail, bars: pa.Table, size: int, known: Instrument, given: Mapping[str, Any], before: bool
 ) -> bool:
     """Tell whether the new rows alone show that nothing changes."""
     rows = tail.table.num_rows
@@ -99,10 +107,12 @@ def _plain(
         return False
     if given.get("day_first") is None and _day_and_month(profile) and spacing.max(initial=0) > CONTINUOUS_GAP:
         return False
-    return _placed_alike(profile, tail, bars, known, given)
+    return _placed_alike(profile, tail, bars, known, given, before)
 
 
-def _placed_alike(profile: Profile, tail: Tail, bars: pa.Table, known: Instrument, given: Mapping[str, Any]) -> bool:
+def _placed_alike(
+    profile: Profile, tail: Tail, bars: pa.Table, known: Instrument, given: Mapping[str, Any], before: bool
+) -> bool:
     """Tell whether zone and edge, if they were found out, are what the new rows would give too."""
     offset = any(Layout.parse(layout).offset for layout in profile.layouts)
     zone, edge = "UTC" if offset else given.get("tz"), given.get("edge")
@@ -112,7 +122,7 @@ def _placed_alike(profile: Profile, tail: Tail, bars: pa.Table, known: Instrumen
     if is_closed(witness(tail.utc[1:], profile.edge)).any():
         return False
     if zone:
-        return not is_closed(_witnesses(bars, profile)).any()
+        return before or not is_closed(_witnesses(bars, profile)).any()
     first, last = int(tail.utc[0]), int(tail.utc[-1])
     others = [] if edge else _read_alike(profile, _second(bars, 0), first)
     return all(_same_clock(profile.tz, name, first, last, apart) for name, apart in _names(profile) + others)

@@ -68,6 +68,18 @@ def test_a_usual_day_needs_no_look_at_the_whole(path: Path, monkeypatch: pytest.
     two.confirm()
 
 
+def test_a_given_zone_is_checked_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the known rows lie in open hours need not be asked again after a refresh that found it."""
+    stamps = written(session_starts("2024-05-06", 70), "America/New_York", ISO)
+    two = Two(path, stamps[:-46], stamps[-46:], tz="America/New_York")
+    told: dict[str, Any] = {"symbol": "NQ", "timeframe": "30min", "given": two.given}
+    monkeypatch.setattr(evidence, "sniff", no_sniff)
+    rest = two.path, two.bars.profile, two.tail(), two.bars.table, two.size
+    assert confirm(*rest, **told)
+    monkeypatch.setattr(evidence, "_witnesses", no_sniff)
+    assert confirm(*rest, **told, plain=True)
+
+
 def test_a_bar_in_closed_hours(path: Path) -> None:
     """It refutes the zone: the whole file is in question."""
     stamps = written(session_starts("2024-05-06", 70), "America/New_York", ISO)
