@@ -58,8 +58,8 @@ def alone(
     """Set `flags` of the rows [lo, hi) by the rules that need nothing but the bar; the processor takes some at once.
 
     Rows that `after` has to look at closely have the bit `_ODD`: those that do not follow the row before by one step,
-    or repeat its prices, or have prices that cannot be; all where `back`, rows to the one before, is 0. `tick` is 0 when it is not known;
-    `inverse` is 1 / tick where that is exact, else 0.
+    or repeat its prices, or have prices that cannot be; all rows where `back`, the distance to the row before, is 0.
+    `tick` is 0 when it is not known; `inverse` is 1 / tick where that is exact, else 0.
     """
     no_price = _NOT_POSITIVE if positive else 0
     divisor = tick if tick > 0.0 else 1.0
