@@ -26,16 +26,18 @@ from jupyter_nq.bars.columnar.stamps import plain_type
 from jupyter_nq.bars.loading import Bars, _refuse_scaled
 from jupyter_nq.bars.profile import Dialect, Profile
 from jupyter_nq.bars.reading.blocks import Progress
-from jupyter_nq.bars.reading.carried import clock_seconds
+from jupyter_nq.bars.reading.carried import Columns, clock_seconds
 from jupyter_nq.bars.reading.chunks import batches
-from jupyter_nq.bars.reading.reader import values_of
+from jupyter_nq.bars.reading.reader import array_of, values_of
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.sniffing.fitting import told_of_columns
 from jupyter_nq.bars.sniffing.sniff import Sniffed, decided, known_instrument, orders_of
 from jupyter_nq.bars.validation.findings import findings_in
 from jupyter_nq.bars.zones import find_zone, steps
-from jupyter_nq.errors import InvalidArgument
+from jupyter_nq.errors import InvalidArgument, UnreadableSource
+
+_DTYPES: tuple[Any, ...] = (np.int64, *[np.float64] * 4, np.int64, np.uint32)
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Known:
     sniffed: Sniffed
     phase: int | None
     """Where the grid of end-stamped bars lies, see `Placer`."""
+    rows: int
 
 
 def load_columnar(path: Path, *, progress: Progress | None = None, **told: Any) -> Bars:
@@ -89,22 +92,29 @@ def load_sheet(sheet: Sheet, path: Path, *, progress: Progress | None = None, **
     """
     known = sniff_sheet(sheet, path, **told)
     profile = known.sniffed.profile
-    parts, done = [], 0
-    rows = _rows_of(sheet)
-    for block in Reading(sheet, profile, known.phase).blocks():
-        parts.append(block)
-        done += len(block[0])
-        if progress is not None:
-            progress(min(done / rows, 1.0) if rows else 1.0)
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    arrays = [
-        pa.Array.from_buffers(field.type, len(values), [None, pa.py_buffer(values)])
-        for values, field in zip(columns, BAR_SCHEMA, strict=True)
-    ]
-    table = pa.Table.from_arrays(arrays, schema=BAR_SCHEMA)
+    table = _filled(sheet, Reading(sheet, profile, known.phase).blocks(), known.rows, progress)
     _refuse_scaled(path, table)
     broken = findings_in(values_of(table["flags"].chunk(0), np.uint32), lambda found: found, "row")
     return Bars(table, profile, (*known.sniffed.evidence, *broken), known_instrument(path, told.get("symbol")))
+
+
+def _filled(sheet: Sheet, blocks: Iterator[Columns], rows: int, progress: Progress | None) -> pa.Table:
+    """Return the table of blocks that have so many rows together; raises when they have more or fewer."""
+    columns = [np.empty(rows, dtype) for dtype in _DTYPES]
+    done = stop = 0
+    for block in blocks:
+        stop = done + len(block[0])
+        if stop > rows:
+            break
+        for column, values in zip(columns, block, strict=True):
+            column[done:stop] = values
+        done = stop
+        if progress is not None:
+            progress(done / rows)
+    if stop != rows:
+        raise UnreadableSource(f"{sheet.label} changed while it was read. Load it again when it is complete.")
+    arrays = [array_of(values, field.type) for values, field in zip(columns, BAR_SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=BAR_SCHEMA)
 
 
 def sniff_sheet(
@@ -133,7 +143,7 @@ def sniff_sheet(
     except BadStamp as bad:
         raise row_error(sheet, bad.row, bad.reason) from bad
     found = decided(path, dialect, _form(sheet, dialect), fields, readings, symbol=symbol, **told)
-    return Known(found, _phase(sheet, found.profile, fields))
+    return Known(found, _phase(sheet, found.profile, fields), len(fields.year))
 
 
 def _phase(sheet: Sheet, profile: Profile, fields: Fields) -> int | None:
@@ -147,10 +157,6 @@ def _phase(sheet: Sheet, profile: Profile, fields: Fields) -> int | None:
     except BadStamp as bad:
         remedy = "Correct the row, or pass the tz= of the clock that wrote it."
         raise row_error(sheet, bad.row, bad.reason, remedy) from bad
-
-
-def _rows_of(sheet: Sheet) -> int:
-    return sum(group.rows for group in sheet.groups(sheet.schema.names[0]))
 
 
 def _form(sheet: Sheet, dialect: Dialect) -> str:

@@ -76,6 +76,8 @@ class TypedStamps:
         """Return the fields of everything taken; raises `BadStamp`."""
         if not self._typed:
             return self._texts.fields()
+        if len(self._typed) == 1:
+            return self._typed[0]
         names = ("layout", "first", "second", "year", "time", "nanos", "offset")
         whole: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in self._typed]) for name in names}
         return Fields(self._typed[0].layouts, **whole)

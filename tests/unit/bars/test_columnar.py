@@ -21,7 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_nq.bars import load_bars
-from jupyter_nq.bars.columnar.loading import iterate_columnar
+from jupyter_nq.bars.columnar import loading
+from jupyter_nq.bars.columnar.loading import iterate_columnar, sniff_sheet
 from jupyter_nq.bars.columnar.sheets import sheet_from, sheet_of
 from jupyter_nq.bars.sample import sample_bars
 from jupyter_nq.bars.schema import BAR_SCHEMA
@@ -263,6 +264,22 @@ def test_file_that_was_cut_off(tmp_path: Path, name: str) -> None:
     path.write_bytes(path.read_bytes()[:-200_0])
     with pytest.raises(UnreadableSource, match=r"not readable (Parquet|Arrow \w+) data"):
         load_bars(path)
+
+
+def test_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is written anew between the look at its stamps and the reading of its rows gives no bars."""
+    path = written(tmp_path / "NQ_30min.parquet", BARS)
+    for rows in (2_000, 3_000):
+        written(path, BARS.slice(0, rows))
+
+        def looked(*args: Any, other: int = 5_000 - rows, **told: Any) -> Any:
+            known = sniff_sheet(*args, **told)
+            written(path, BARS.slice(0, other))
+            return known
+
+        monkeypatch.setattr(loading, "sniff_sheet", looked)
+        with pytest.raises(UnreadableSource, match="changed while it was read"):
+            load_bars(path)
 
 
 def test_formats_that_are_not_read(tmp_path: Path) -> None:
