@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from jupyter_nq.bars.instruments import INSTRUMENTS, instrument
+from jupyter_nq.bars.instruments import instrument
 from jupyter_nq.bars.schema import PRICES
 from jupyter_nq.bars.sessions import adjust
 from jupyter_nq.bars.sessions.completeness import Completeness
@@ -27,6 +26,7 @@ from jupyter_nq.bars.sessions.completeness import completeness as completeness_o
 from jupyter_nq.bars.sessions.contracts import ROLLS_KEY, ContractRoll, described, roll_digest
 from jupyter_nq.bars.sessions.contracts import continuous as join_contracts
 from jupyter_nq.bars.sessions.contracts import roll_table as rolls_between
+from jupyter_nq.bars.sessions.expiry import Expiry, expiry_of
 from jupyter_nq.bars.timeframe import timeframe_of
 from jupyter_nq.client.remembered import answered
 from jupyter_nq.client.request import Reading, is_path, read_from, source_of
@@ -49,37 +49,13 @@ ADJUSTED = "_adjusted"
 VERSION = "continuous-1"
 """Changes whenever the same contracts make another series."""
 
-_MONTHS = "FGHJKMNQUVXZ"
-_CODE = re.compile(rf"(?<![A-Z0-9])@?([A-Z0-9]{{1,3}}?)([{_MONTHS}])(\d{{4}}|\d{{1,2}})(?![A-Z0-9])", re.I)
-_NINJA = re.compile(r"(?<![A-Z0-9])([A-Z0-9]{1,3})[ _](\d\d)-(\d\d)(?!\d)", re.I)
-
-
-@dataclass(frozen=True)
-class _Expiry:
-    """What a contract's code says."""
-
-    symbol: str
-    year: int
-    """With its century, or the last digit alone."""
-    month: int
-
-    @property
-    def code(self) -> str:
-        return f"{self.symbol}{_MONTHS[self.month - 1]}{self.year % 100:02d}"
-
-    def dated(self, last: int) -> _Expiry:
-        """Return it with a whole year, when bars go to the year `last`."""
-        if self.year > 9:
-            return self
-        return _Expiry(self.symbol, next(y for y in range(last, last + 10) if y % 10 == self.year), self.month)
-
 
 @dataclass(frozen=True)
 class _Given:
     """One contract as it was given."""
 
     name: str
-    expiry: _Expiry | None
+    expiry: Expiry | None
     source: Source | None
     """Of a file; None for bars that are at hand."""
     bars: Any
@@ -225,7 +201,7 @@ def _given(
     files = [os.fspath(bars) if _is_file(bars) else None for _, bars in pairs]
     found = []
     for (name, bars), file in zip(pairs, files, strict=True):
-        expiry = _expiry(name if name is not None else os.path.basename(file or ""))
+        expiry = expiry_of(name if name is not None else os.path.basename(file or ""))
         if name is None and (file is None or expiry is None):
             raise InvalidArgument(
                 f"{bars!r} does not say which contract it holds, as NQH25.csv does. Pass contract -> file: "
@@ -250,22 +226,6 @@ def _of_contract(reading: Reading, name: str) -> Reading:
 
 def _is_file(bars: Any) -> bool:
     return isinstance(bars, os.PathLike) or (isinstance(bars, str) and is_path(bars))
-
-
-def _expiry(text: str) -> _Expiry | None:
-    """Return what a code in a text says: `NQH25`, `NQH5`, `NQH2025`, `NQ 03-25`.
-
-    >>> _expiry("NQ 03-25.Last.txt").code, _expiry("@NQH2025_30min.csv").code
-    ('NQH25', 'NQH25')
-    """
-    for match in _CODE.finditer(text):
-        root, month, year = match[1].upper(), _MONTHS.index(match[2].upper()) + 1, int(match[3])
-        if root in INSTRUMENTS:
-            return _Expiry(root, year + 2000 if len(match[3]) == 2 else year, month)
-    for match in _NINJA.finditer(text):
-        if match[1].upper() in INSTRUMENTS and 1 <= int(match[2]) <= 12:
-            return _Expiry(match[1].upper(), 2000 + int(match[3]), int(match[2]))
-    return None
 
 
 # -- their bars ---------------------------------------------------------------------------------------

@@ -1,0 +1,55 @@
+"""What the code of a futures contract says: `NQH25`, `NQH5`, `NQH2025` or `NQ 03-25` is NQ of March 2025."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from jupyter_nq.bars.instruments import INSTRUMENTS
+
+_MONTHS = "FGHJKMNQUVXZ"
+_CODE = re.compile(rf"(?<![A-Z0-9])@?([A-Z0-9]{{1,3}}?)([{_MONTHS}])(\d{{4}}|\d{{1,2}})(?![A-Z0-9])", re.I)
+_NUMBERS = re.compile(r"(?<![A-Z0-9])([A-Z0-9]{1,3})[ _](\d\d)-(\d\d)(?!\d)", re.I)  # as NinjaTrader writes them
+_CENTURY = 2000
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """The contract that a code means."""
+
+    symbol: str
+    """Root symbol of a known instrument."""
+    year: int
+    """With its century; 0 to 9 when the code has the last digit alone."""
+    month: int
+    """1 to 12."""
+
+    @property
+    def code(self) -> str:
+        """Return it as it is usually written, `NQH25`; of a year that is a digit, with that digit."""
+        return f"{self.symbol}{_MONTHS[self.month - 1]}{f'{self.year % 100:02d}' if self.year > 9 else self.year}"
+
+    def dated(self, last_year: int) -> Expiry:
+        """Return it with its whole year: a digit means the first such year in which its last bar, or later, lies."""
+        if self.year > 9:
+            return self
+        return replace(self, year=last_year + (self.year - last_year) % 10)
+
+
+def expiry_of(text: str) -> Expiry | None:
+    """Return the contract whose code stands in a text, such as the name of a file; None when there is none.
+
+    >>> expiry_of("NQ 03-25.Last.txt").code, expiry_of("@NQH2025_30min.csv").code, expiry_of("NQ_30min.csv")
+    ('NQH25', 'NQH25', None)
+    >>> expiry_of("ESZ4").dated(2023)
+    Expiry(symbol='ES', year=2024, month=12)
+    """
+    for match in _CODE.finditer(text):
+        root, year = match[1].upper(), int(match[3])
+        if root in INSTRUMENTS:
+            whole = year + _CENTURY if len(match[3]) == 2 else year
+            return Expiry(root, whole, _MONTHS.index(match[2].upper()) + 1)
+    for match in _NUMBERS.finditer(text):
+        if match[1].upper() in INSTRUMENTS and 1 <= int(match[2]) <= len(_MONTHS):
+            return Expiry(match[1].upper(), _CENTURY + int(match[3]), int(match[2]))
+    return None
