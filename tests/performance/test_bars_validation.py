@@ -20,8 +20,8 @@ from jupyter_nq.bars.validation.rows import KERNELS, RowChecks
 pytestmark = pytest.mark.performance
 
 ROWS, ROUNDS = 3_000_000, 5
-# Measured: numpy takes 7 times as long as the fused pass and pandera 22 times (26 of five million rows, 18 of one), which
-# a processor's cache partly holds. A build fails at half. The design aims at 30 for pandera.
+# Measured: numpy takes 7 times as long as the fused pass and pandera 22 times (26 for five million rows, 18 for one,
+# which a processor's cache partly holds). A build fails at half. The design aims at 30 for pandera.
 LEAST_PANDERA, LEAST_NUMPY = 10.0, 3.5
 TICK, MINUTE = 0.25, 60 * 1_000_000_000
 
