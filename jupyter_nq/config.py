@@ -65,8 +65,8 @@ class Settings(HasTraits):
     fetch_bytes = Int(
         20 << 30,  # 20 GiB
         min=0,
-        help="Byte limit of the copies of files elsewhere (s3:// and the like) in jupyter-nq/fetched of the user's "
-        "cache directory; what was not used for longest goes first. 0 fetches none.",
+        help="Byte limit of the copies of files elsewhere (s3:// and the like) in `fetched` of cache_dir, or beside "
+        "the archives; what was not used for longest goes first. 0 fetches none.",
     ).tag(config=True)
     feed_hz = Float(
         10.0,
@@ -97,11 +97,6 @@ def default_store_dir() -> Path:
 def default_cache_dir() -> Path:
     """Return the directory of archives in the user's cache directory, as XDG_CACHE_HOME names it."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jupyter-nq" / "bars"
-
-
-def default_fetch_dir() -> Path:
-    """Return the directory of copies of files elsewhere, beside that of archives."""
-    return default_cache_dir().with_name("fetched")
 
 
 @functools.cache

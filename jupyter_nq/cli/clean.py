@@ -3,9 +3,9 @@
 What a process holds stays: the exclusive lock on an object cannot be had while anybody maps it. With a
 coordinator running, datasets that nobody holds are dropped through it. Without one this command takes
 the coordinator's lock itself, so that none can start meanwhile, and removes the objects, dead temporary
-files, names, the socket and, when nothing is left, the directory. Archives of parsed files go with them: they are
-parsed again. Files that the package does not know are never touched, and a directory without the store's marker is
-refused.
+files, names, the socket and, when nothing is left, the directory. Archives of parsed files and copies of files
+elsewhere go with them: they are parsed or fetched again. Files that the package does not know are never touched, and
+a directory without the store's marker is refused.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from jupyter_nq.buffers.platform import process_is_alive
 from jupyter_nq.cli.doctor.checks import read_marker
 from jupyter_nq.cli.doctor.findings import Failed
 from jupyter_nq.cli.view import holders, reach, store_path
+from jupyter_nq.client import fetch
 from jupyter_nq.client.cache import Cache
 from jupyter_nq.client.hosting import LOCK_NAME, give_back, take_lock
 from jupyter_nq.client.listing import who
@@ -59,16 +60,19 @@ def clean(arguments: Namespace) -> int:
     if os.path.lexists(path):
         check_ours(path)
         planned = sweep(path, settings, really=False)
-    elif not cache.usage().archives:
+    elif not cache.usage().archives and not fetch.usage(settings)[0]:
         print(f"{path} is not there: nothing was left.")
         return 0
     _archives(cache, planned)
+    _copies(settings, planned)
     _print(planned)
     if not planned.removed or not (arguments.yes or _agrees()):
         return 1 if planned.refused else 0
     done = sweep(path, settings, really=True) if os.path.lexists(path) else Outcome()
     _archives(cache, done)
     cache.clear()
+    _copies(settings, done)
+    fetch.clear(settings)
     for line in done.refused:
         if line not in planned.refused:
             print(f"refused   {line}")
@@ -121,6 +125,14 @@ def _archives(cache: Cache, outcome: Outcome) -> None:
     if found.archives:
         named = "archive" if found.archives == 1 else "archives"
         outcome.removed.append(f"{found.archives:,} {named} of parsed files in {cache.path} ({size(found.bytes)})")
+
+
+def _copies(settings: Settings, outcome: Outcome) -> None:
+    count, nbytes = fetch.usage(settings)
+    if count:
+        named = "copy of a file" if count == 1 else "copies of files"
+        where = f"in {fetch.fetch_dir(settings)} ({size(nbytes)})"
+        outcome.removed.append(f"{count:,} {named} elsewhere {where}")
 
 
 # -- without a coordinator -----------------------------------------------------------------------

@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import re
 import shutil
 import stat
 import weakref
@@ -26,7 +27,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 import xxhash
 
 from jupyter_nq.buffers.locks import is_current, open_lock_file, try_flock
-from jupyter_nq.config import Settings, default_fetch_dir
+from jupyter_nq.config import Settings, default_cache_dir, environment
 from jupyter_nq.errors import InvalidArgument, SourceNotFound, StoreError, StoreFull, UnreadableSource
 from jupyter_nq.sizes import size as shown_size
 
@@ -43,6 +44,7 @@ _SIGN_IN = {
 }
 _DENIED = ("access_denied", "access denied", "forbidden", "unauthorized", "credential", "invalid_access_key",
            "signature", "invalid_client_token", "status code 403", "http 403", "http 401")  # fmt: skip
+_OWN = re.compile(r"[0-9a-f]{32}")
 _PIECE_BYTES = 4 << 20  # 4 MiB
 _SPARE_BYTES = 64 << 20  # 64 MiB that a download leaves on the disk
 
@@ -209,6 +211,12 @@ def reaching(address: Address) -> Iterator[None]:
         raise UnreadableSource(f"{label} cannot be reached: {why}. Check the network and the address.") from None
 
 
+def fetch_dir(settings: Settings) -> Path:
+    """Return the directory of the copies: `fetched` in that of the archives where one is named, else beside it."""
+    named = environment().get("cache_dir") or settings.cache_dir
+    return Path(named) / "fetched" if named else default_cache_dir().with_name("fetched")
+
+
 # -- the copies -------------------------------------------------------------------------------------
 class Copy:
     """The copy of a file elsewhere, kept from being removed as long as this lives.
@@ -223,7 +231,7 @@ class Copy:
 
     def __init__(self, remote: Remote, state: State, settings: Settings) -> None:
         self._remote, self._state, self._limit = remote, state, settings.fetch_bytes
-        self._root = default_fetch_dir()
+        self._root = fetch_dir(settings)
         key = xxhash.xxh3_128_hexdigest(f"{remote.address.uri}\0{state.size}\0{state.version}".encode())
         self._place = self._root / key
         self._lock = self._root / f"{key}.lock"
@@ -287,7 +295,7 @@ class Copy:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb", buffering=0) as file:
                 for piece in self._remote.pieces():
-                    _write(file, piece, label)
+                    _write(file, piece, label, self._root)
                     if file.tell() > size:
                         break
                     progress(file.tell() / size)
@@ -300,13 +308,13 @@ class Copy:
             draft.unlink(missing_ok=True)
 
 
-def _write(file: io.FileIO, piece: bytes, label: str) -> None:
+def _write(file: io.FileIO, piece: bytes, label: str, root: Path) -> None:
     try:
         done = 0
         while done < len(piece):
             done += file.write(piece[done:]) or 0
     except OSError as exc:
-        raise StoreFull(f"{label} cannot be kept in {default_fetch_dir()}: {exc.strerror}.") from exc
+        raise StoreFull(f"{label} cannot be kept in {root}: {exc.strerror}.") from exc
 
 
 def _prepare(root: Path) -> None:
@@ -320,7 +328,8 @@ def _make_room(root: Path, size: int, limit: int, label: str) -> None:
     """Remove the copies that nobody uses, the longest unused first, until `size` bytes more are allowed."""
     if size > limit:
         raise StoreFull(f"{label} has {shown_size(size)}, and copies may take {shown_size(limit)} (fetch_bytes).")
-    copies = sorted((place for place in root.iterdir() if place.is_dir()), key=lambda place: place.stat().st_mtime_ns)
+    found = (place for place in root.iterdir() if _OWN.fullmatch(place.name) and place.is_dir())
+    copies = sorted(found, key=lambda place: place.stat().st_mtime_ns)
     taken = {place: sum(file.stat().st_size for file in place.iterdir()) for place in copies}
     total = sum(taken.values()) + sum(part.stat().st_size for part in root.glob("*.part"))
     free = shutil.disk_usage(root).free
@@ -343,8 +352,8 @@ def _remove(place: Path) -> bool:
         if not try_flock(lock, fcntl.LOCK_EX) or not is_current(lock, path):
             return False
         shutil.rmtree(place, ignore_errors=True)
-        with suppress(FileNotFoundError):
-            path.unlink()
+        place.with_suffix(".part").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         return True
     finally:
         os.close(lock)
@@ -356,3 +365,25 @@ def local_copy(source: str, settings: Settings, progress: Progress | None = None
     copy = Copy(remote, remote.state(), settings)
     copy.fetch(progress)
     return copy
+
+
+def usage(settings: Settings) -> tuple[int, int]:
+    """Return how many copies there are, and their bytes."""
+    sizes = [sum(file.stat().st_size for file in place.iterdir()) for place in _copies(settings)]
+    return len(sizes), sum(sizes)
+
+
+def clear(settings: Settings) -> None:
+    """Remove all copies that nobody uses, and the directory when nothing is left in it."""
+    for place in _copies(settings):
+        _remove(place)
+    for rest in (*fetch_dir(settings).glob("*.lock"), *fetch_dir(settings).glob("*.part")):
+        if _OWN.fullmatch(rest.stem):
+            _remove(rest.with_suffix(""))
+    with suppress(OSError):
+        fetch_dir(settings).rmdir()
+
+
+def _copies(settings: Settings) -> list[Path]:
+    root = fetch_dir(settings)
+    return [place for place in root.iterdir() if _OWN.fullmatch(place.name) and place.is_dir()] if root.is_dir() else []

@@ -224,3 +224,14 @@ def test_archives_go_too(run: Run, store: Store, tmp_path: Path, monkeypatch: py
     assert (code, listed in said) == (0, True)
     assert said.endswith(f"Removed {4 if there else 1} of {4 if there else 1}.\n")
     assert list(place.iterdir()) == [other]
+
+
+def test_copies_of_files_elsewhere_go_too(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies of files elsewhere are listed with their place and removed, without a store too."""
+    monkeypatch.setenv("JUPYTER_NQ_CACHE", str(tmp_path / "cache"))
+    place = tmp_path / "cache" / "fetched"
+    (place / ("a" * 32)).mkdir(parents=True)
+    (place / ("a" * 32) / "NQ_5min.csv").write_bytes(b"x" * 2048)
+    code, said, _ = run("clean", "--yes", "--store", tmp_path / "store")
+    assert f"not held  1 copy of a file elsewhere in {place} (2.0 KiB)" in said.splitlines()
+    assert (code, place.exists()) == (0, False)

@@ -22,7 +22,7 @@ from jupyter_nq.client.checks import sniff, validate
 from jupyter_nq.client.chunks import iterate
 from jupyter_nq.client.fetch import Remote, address_of, local_path
 from jupyter_nq.client.session import Session
-from jupyter_nq.config import Settings, default_fetch_dir
+from jupyter_nq.config import Settings
 from jupyter_nq.errors import InvalidArgument, SourceNotFound, StoreError, StoreFull, UnreadableSource
 
 BARS = sample_bars("30min", rows=2_000, seed=2)
@@ -48,10 +48,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str) -> Path:
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ENDPOINT_URL": server,
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "JUPYTER_NQ_CACHE": str(tmp_path / "cache"),
     }.items():
         monkeypatch.setenv(name, value)
-    return default_fetch_dir()
+    return fetch.fetch_dir(Settings())
 
 
 @pytest.fixture
@@ -250,6 +250,22 @@ def test_series_of_files_elsewhere(session: Session, put: Put, tmp_path: Path, r
     assert session.refresh("NQ.30min").before == 2
     with pytest.raises(InvalidArgument, match="carries credentials"):
         session.load([*sources, "s3://key:secret@bars/NQ_30min_2026.parquet"])
+
+
+def test_copies_are_removed_together(session: Session, put: Put, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are counted and removed, what is not the package's own stays, and so does one in use."""
+    held = fetch.local_copy(put(), session.settings)
+    fetch.local_copy(put("ES_30min.parquet"), session.settings)
+    (place / "mine.txt").write_text("mine")
+    assert fetch.usage(session.settings) == (2, 2 * held.path.stat().st_size)
+    fetch.clear(session.settings)
+    assert fetch.usage(session.settings) == (1, held.path.stat().st_size)
+    del held
+    fetch.clear(session.settings)
+    assert [path.name for path in place.iterdir()] == ["mine.txt"]
+    monkeypatch.delenv("JUPYTER_NQ_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    assert fetch.fetch_dir(Settings()) == Path("/caches/jupyter-nq/fetched")
 
 
 # -- what goes wrong elsewhere ----------------------------------------------------------------------
