@@ -19,11 +19,23 @@ _HOMES = {
     "Session": "jupyter_nq.client.session",
     "UnifiedDataLoader": "jupyter_nq.client.loader",
     **dict.fromkeys(
-        ["append", "connect", "disconnect", "drop", "get", "load", "ls", "notebooks", "put", "status"],
+        ["append", "connect", "disconnect", "drop", "get", "load", "ls", "notebooks", "put", "refresh", "status"],
         "jupyter_nq.client.api",
     ),
     **dict.fromkeys(
-        ["asof", "forget", "iterate", "resample", "rolls", "sniff", "validate"], "jupyter_nq.client.bars_api"
+        [
+            "asof",
+            "completeness",
+            "continuous",
+            "forget",
+            "iterate",
+            "resample",
+            "roll_table",
+            "rolls",
+            "sniff",
+            "validate",
+        ],
+        "jupyter_nq.client.bars_api",
     ),
 }
 
@@ -41,7 +53,9 @@ __all__ = [
     "__version__",
     "append",
     "asof",
+    "completeness",
     "connect",
+    "continuous",
     "disconnect",
     "drop",
     "forget",
@@ -52,7 +66,9 @@ __all__ = [
     "ls",
     "notebooks",
     "put",
+    "refresh",
     "resample",
+    "roll_table",
     "rolls",
     "sniff",
     "status",
@@ -67,8 +83,19 @@ if TYPE_CHECKING:
     from jupyter_nq.bars.features.preprocess import DataPreprocessor
     from jupyter_nq.bars.features.scalers import MinMax, Robust, Scaler, ZScore
     from jupyter_nq.bars.validation.validator import DataValidator
-    from jupyter_nq.client.api import append, connect, disconnect, drop, get, load, ls, notebooks, put, status
-    from jupyter_nq.client.bars_api import asof, forget, iterate, resample, rolls, sniff, validate
+    from jupyter_nq.client.api import append, connect, disconnect, drop, get, load, ls, notebooks, put, refresh, status
+    from jupyter_nq.client.bars_api import (
+        asof,
+        completeness,
+        continuous,
+        forget,
+        iterate,
+        resample,
+        roll_table,
+        rolls,
+        sniff,
+        validate,
+    )
     from jupyter_nq.client.loader import UnifiedDataLoader
     from jupyter_nq.client.session import Session
     from jupyter_nq.errors import NQError

@@ -107,6 +107,7 @@ get = through_session(Session.get)
 append = through_session(Session.append)
 ls = through_session(Session.ls)
 drop = through_session(Session.drop)
+refresh = through_session(Session.refresh)
 status = through_session(Session.status)
 notebooks = through_session(Session.notebooks)
 
