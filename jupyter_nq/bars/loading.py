@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.bars.answers import Given
+from jupyter_nq.bars.fingerprint import quick
 from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import ROLES, Profile
-from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, reading
-from jupyter_nq.bars.reading.opening import compression, is_columnar
+from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, changed, reading
+from jupyter_nq.bars.reading.opening import check_file, compression, is_columnar
 from jupyter_nq.bars.reading.reader import read_bars, table_of, values_of
 from jupyter_nq.bars.sniffing.sniff import known_instrument, sniff_scanned
 from jupyter_nq.bars.validation.findings import findings
@@ -98,6 +99,8 @@ def load_bars(
         }
         return load_columnar(path, progress=progress, profile=profile, contract=contract, **told)
     told = {"timeframe": timeframe, "symbol": symbol, "tz": tz, "edge": edge, "profile": profile, "contract": contract}
+    check_file(path)
+    before = quick(path)
     report = _rising(progress)
     found, scan = sniff_scanned(path, ROLES, day_first, block_bytes, _scaled(report, 0.0, _SNIFF_SHARE), **told)
     table = None if scan is None else table_of(path, found.profile, scan)
@@ -105,6 +108,8 @@ def load_bars(
         table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(report, _SNIFF_SHARE, 1.0))
     elif report is not None:
         report(1.0)
+    if quick(path) != before:
+        raise changed(path)
     _refuse_scaled(path, table)
     broken = findings(path, found.profile, values_of(table["flags"].chunk(0), np.uint32))
     evidence = (*found.evidence, *broken, *open_end(path))

@@ -19,9 +19,10 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from jupyter_nq.bars.profile import ROLES, Dialect
+from jupyter_nq.bars.reading.cells import decimal_hint
 from jupyter_nq.bars.reading.chosen import in_points, is_of_contract, of_contract, scale_reason
 from jupyter_nq.bars.reading.lines import RowStream, cells_of, lines
-from jupyter_nq.bars.reading.opening import opened
+from jupyter_nq.bars.reading.opening import check_file, opened
 from jupyter_nq.errors import SourceNotFound, UnreadableSource
 
 BLOCK_BYTES = 512 << 10  # 512 KiB
@@ -37,7 +38,8 @@ _MOST_DIGITS = len(str(_VOLUME_LIMIT))
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what the system says of a file into the package's errors."""
+    """Turn what the system says of a file into the package's errors; what is no file is not even opened."""
+    check_file(path)
     try:
         yield
     except FileNotFoundError as exc:
@@ -215,7 +217,7 @@ def _reason(text: str, table: Dialect, roles: Sequence[str]) -> str | None:
     cells = cells_of(text, table.delimiter)
     if cells is None or len(cells) != len(table.names):
         count = 0 if cells is None else len(cells)
-        return _text_reason(text) or (f"the row has {count} columns, not {len(table.names)}" if count else NO_CELLS)
+        return _text_reason(text) or (_count_reason(count, table) if count else NO_CELLS)
     for role in roles:
         for name in table.columns[role]:
             cell = cells[table.names.index(name)]
@@ -229,6 +231,13 @@ def _reason(text: str, table: Dialect, roles: Sequence[str]) -> str | None:
     return None
 
 
+def _count_reason(count: int, table: Dialect) -> str:
+    prices = len(ROLES[1:5])
+    hint = ", as if prices had decimal commas: export it with another delimiter"
+    more = hint if table.delimiter == "," and count == len(table.names) + prices else ""
+    return f"the row has {count} columns, not {len(table.names)}{more}"
+
+
 def _text_reason(text: str) -> str | None:
     if "\ufffd" in text:
         return "the text is not UTF-8"
@@ -240,10 +249,10 @@ def _number_reason(role: str, cell: str, decimal: str) -> str | None:
         return "is empty"
     if role == "volume":
         return _volume_reason(cell)
-    text = cell.replace(decimal, ".") if decimal != "." else cell
+    text = cell if decimal == "." else cell.replace(".", "?").replace(decimal, ".")
     if _PRICE.fullmatch(text):
         return None if math.isfinite(float(text)) else f"is {cell!r}, too large for a number"
-    return f"is {cell!r}, not a finite number"
+    return f"is {cell!r}, not a finite number{decimal_hint(cell, decimal)}"
 
 
 def _volume_reason(cell: str) -> str | None:

@@ -5,6 +5,7 @@ A cell is a number exactly when the strict reader takes it for one, and has the 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -55,14 +56,23 @@ def counts(cells: pa.Array) -> tuple[npt.NDArray[np.int64], Codes]:
     return values, codes
 
 
-def reason(name: str, code: int, cell: str) -> str:
+def decimal_hint(cell: str, decimal: str) -> str:
+    """Return what to do about a number with the other decimal mark, nothing for any other text."""
+    other = "," if decimal == "." else "."
+    if not re.fullmatch(rf"\s*[+-]?[0-9]+\{other}[0-9]+\s*", cell):
+        return ""
+    return f", where the decimal mark is {decimal!r}; if all have {other!r} pass profile={{'decimal': {other!r}}}"
+
+
+def reason(name: str, code: int, cell: str, decimal: str) -> str:
     """Return the sentence about a cell."""
     more = ""
     if code == NO_COUNT:
         text = cell.strip()
         fraction = any(mark in text for mark in ".eE")
         more = "not a whole number" if fraction else "negative" if text.startswith("-") else "too large for 64 bits"
-    return f"{name} {_REASONS[code].format(cell, more)}"
+    hint = decimal_hint(cell, decimal) if code == TEXT else ""
+    return f"{name} {_REASONS[code].format(cell, more)}{hint}"
 
 
 def _code_the_others(codes: Codes, texts: pa.Array, number: npt.NDArray[np.bool_]) -> None:

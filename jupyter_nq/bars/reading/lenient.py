@@ -314,7 +314,7 @@ def _read_numbers(rows: _Rows, role: str, name: str, table: Dialect) -> None:
     rows.columns[role] = values
     rows.refuse(
         codes != cells.GOOD,
-        lambda at: (cells.RULES[codes[at]], cells.reason(name, int(codes[at]), texts[at].as_py())),
+        lambda at: (cells.RULES[codes[at]], cells.reason(name, int(codes[at]), texts[at].as_py(), table.decimal)),
     )
     del rows.columns[f"cell {name}"]
 

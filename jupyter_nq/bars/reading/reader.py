@@ -33,6 +33,7 @@ from jupyter_nq.bars.reading.blocks import (
     whole_numbers,
 )
 from jupyter_nq.bars.reading.carried import UnknownLayout, clock_seconds
+from jupyter_nq.bars.reading.opening import check_file
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, StampScanner
 from jupyter_nq.bars.rules import flags_of
 from jupyter_nq.bars.schema import BAR_SCHEMA
@@ -66,6 +67,7 @@ def read_bars(
         not have, or not after the row before it. The message names file, line and text.
     """
     path = Path(path)
+    check_file(path)
     from jupyter_nq.bars.reading import fast  # it is built on this module
 
     scan = fast.scan(path, profile, progress=progress, **(settings or {}))

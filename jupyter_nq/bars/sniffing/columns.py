@@ -34,6 +34,7 @@ _DATE, _TIME = ("date", "day"), ("time", "hour")
 _UP, _DOWN = "up", "down"
 
 _PRICES = ROLES[1:5]
+_MOST_SHOWN = 40  # names of a header, in a message
 _SHORTEST_GUESS = 3  # letters of a name that may be misspelt
 _BAR = ROLES[1:]
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
@@ -130,11 +131,17 @@ def _misspelt(path: Path, names: Sequence[str], rows: Rows, found: Columns, miss
         f"{' and '.join(map(repr, close))} may be meant for {role}" for role, close in near.items() if len(close) > 1
     ]
     raise UnreadableSource(
-        f"{path}: the header {', '.join(names)!r} has no column for {' and '.join(missing)}. "
+        f"{path}: the header {_shown(names)!r} has no column for {' and '.join(missing)}. "
         + "".join(f"{doubt}. " for doubt in doubtful)
         + f"Rename the columns, understood are {', '.join('/'.join(ALIASES[role][:3]) for role in missing)}; or say "
         f"which they are: profile={{'columns': {{{missing[0]!r}: {free[0] if free else '...'!r}}}}}."
     )
+
+
+def _shown(names: Sequence[str]) -> str:
+    """Return the first names of a header, and how many there are if these are not all."""
+    more = f", ... ({len(names):,} in all)" if len(names) > _MOST_SHOWN else ""
+    return ", ".join(names[:_MOST_SHOWN]) + more
 
 
 def _is_near(word: str, alias: str) -> bool:

@@ -54,12 +54,7 @@ def read_head(path: Path) -> str:
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
             raise UnreadableSource(f"{path} holds {what}, not a text table. Export or unpack it as a UTF-8 CSV file.")
-    if (at := head.find(b"\0")) >= 0:
-        if line := head.count(b"\n", 0, at):
-            raise UnreadableSource(
-                f"{path}, line {line + 1}: the line has NUL bytes, as after a write that was cut off. "
-                "Export the file again."
-            )
+    if b"\0" in next(iter(head.splitlines()), b""):
         raise UnreadableSource(f"{path} holds binary data, not a text table. Export it as a UTF-8 CSV file.")
     if not head.removeprefix(BOM).strip():
         raise UnreadableSource(f"{path} is empty. Export it again.")
@@ -98,6 +93,8 @@ def detect_dialect(path: Path, said: Answers | None = None) -> Dialect:
     cells = [cell.strip() for cell in _split(first, delimiter)]
     header = not any(_STAMP_START.match(cell) for cell in cells) if said.header is None else said.header
     if header and len(lines) < 2:
+        if len(first) > HEAD_BYTES // 2:
+            raise UnreadableSource(f"{path} has {len(cells):,} columns, which no table of bars has. Export fewer.")
         raise UnreadableSource(f"{path} has a header and no rows. Export it again.")
     rows = [_split(line, delimiter) for _, line in (lines[1:51] if header else lines[:50])]
     names = tuple(cells) if header else tuple(f"column {i}" for i in range(1, len(cells) + 1))

@@ -32,7 +32,7 @@ from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, UnreadableSource
 __all__ = ["CustomRule", "DataValidator", "validate", "validate_bars", "validate_file", "validate_table"]
 
 _NAMES = ("timestamp", *PRICES, "volume")
-_NOT_TEXT = (b"PAR1", b"ARROW1", b"\x1f\x8b", b"BZh", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ")
+_NOT_TEXT = (b"PAR1", b"ARROW1", b"PK\x03\x04")
 
 
 def validate(
