@@ -74,8 +74,9 @@ def bar_starts(utc: Ints, edge: str, minutes: int, calendar: str | None, phase: 
         return utc - step
     into_step = phases(utc, minutes)
     if phase is None:
-        values, counts = np.unique(into_step, return_counts=True)
-        phase = int(values[np.argmax(counts)])
+        phase = int(np.argmax(np.bincount(into_step)))
+    if (into_step == phase).all():
+        return utc - step
     short_by = (into_step - phase) % step
     return utc - np.where(short_by == 0, step, short_by)
 
@@ -88,5 +89,6 @@ def cut_short(edge: str, minutes: int, calendar: str | None) -> bool:
 def phases(utc: Ints, minutes: int) -> Ints:
     """Return how far each stamp (seconds, UTC) lies behind the grid of bars that begins with the session."""
     new_york = utc + steps(EXCHANGE_ZONE, int(utc.min()), int(utc.max())).at_utc(utc)
-    found: Ints = (new_york - SESSION_OPEN) % 86_400 % (minutes * 60)
+    step, since_open = minutes * 60, new_york - SESSION_OPEN
+    found: Ints = since_open % step if 86_400 % step == 0 else since_open % 86_400 % step
     return found

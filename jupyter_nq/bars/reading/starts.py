@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jupyter_nq.bars.closed import bar_starts, cut_short
+from jupyter_nq.bars.closed import bar_starts, cut_short, phases
 from jupyter_nq.bars.compiled import Kernels
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading import clocks
@@ -106,11 +106,28 @@ def _starts(scan: Scan, profile: Profile, local: Ints, module: Any) -> Ints | No
     if not all(in_ranges(len(local), work)):
         return None
     if short:
-        nanos = local % _NS
-        local[:] = bar_starts(local // _NS, profile.edge, profile.minutes, profile.calendar) * _NS + nanos
-        return local if (np.diff(local) > 0).all() else None
+        _cut_short(profile, local)
+        increasing = in_ranges(len(local), lambda lo, hi: (np.diff(local[lo : hi + 1]) > 0).all())
+        return local if all(increasing) else None
     edges = np.arange(_RANGE_ROWS, len(local), _RANGE_ROWS)
     return local if (local[edges] > local[edges - 1]).all() else None
+
+
+def _cut_short(profile: Profile, stamps: Ints) -> None:
+    """Turn ends of bars, some of which the end of a session cut short, into their starts, ns, in place."""
+
+    def count(lo: int, hi: int) -> Ints:
+        return np.bincount(phases(stamps[lo:hi] // _NS, profile.minutes), minlength=profile.minutes * 60)
+
+    phase = int(np.argmax(sum(in_ranges(len(stamps), count))))
+
+    def cut(lo: int, hi: int) -> None:
+        ends = stamps[lo:hi] // _NS
+        starts = bar_starts(ends, profile.edge, profile.minutes, profile.calendar, phase)
+        stamps[lo:hi] -= (ends - starts) * _NS
+
+    for _ in in_ranges(len(stamps), cut):
+        pass
 
 
 def _certain(local: Ints, spans: tuple[Ints, Ints, Ints], module: Any) -> bool:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jupyter_nq.bars import compiled
+from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.loading import load_bars
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading import fast, kernels, starts
@@ -143,6 +144,32 @@ def test_two_columns_more_columns_and_comma(tmp_path: Path, delimiter: str) -> N
         assert found == expected
         assert isinstance(found, list)
         assert fast.scan(path, profile, small_bytes=0, module=module) is not None
+
+
+@pytest.mark.parametrize("tz", ["UTC", "Asia/Jerusalem", "America/New_York"])
+@pytest.mark.parametrize("calendar", [None, EQUITY])
+def test_ends_of_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tz: str, calendar: str | None) -> None:
+    """Stamps at the end of bars give the same starts, those that a session's end cuts short too, in any ranges."""
+    path = tmp_path / "bars.csv"
+    minutes = [10 + 30 * i + (5 if i % 7 == 3 else 0) for i in range(300)]
+    path.write_text("\n".join([",".join(NAMES), *(f"{stamp(m, m % 3)},1,2,1,1,{m}" for m in minutes)]))
+    profile = profile_of(tz=tz, edge="end", minutes=30, calendar=calendar)
+    for rows in (1 << 18, 17):
+        monkeypatch.setattr(starts, "_RANGE_ROWS", rows)
+        found, expected = both(path, profile, TWINS[1], 1000)
+        assert found == expected
+        assert isinstance(found, list)
+
+
+def test_stamps_that_go_back_between_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stamp that repeats the last one of the range before is found like any other."""
+    path = tmp_path / "bars.csv"
+    path.write_text("\n".join([",".join(NAMES), *(f"{stamp(m - (m > 19), 1)},1,2,1,1,{m}" for m in range(40))]))
+    monkeypatch.setattr(starts, "_RANGE_ROWS", 20)
+    for edge in ("start", "end"):
+        found, expected = both(path, profile_of(edge=edge, calendar=EQUITY), TWINS[1], 1000)
+        assert found == expected
+        assert "repeats" in str(found)
 
 
 def test_the_stamps_alone(tmp_path: Path) -> None:
