@@ -151,7 +151,7 @@ def test_two_columns_more_columns_and_comma(tmp_path: Path, delimiter: str) -> N
 def test_ends_of_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tz: str, calendar: str | None) -> None:
     """Stamps at the end of bars give the same starts, those that a session's end cuts short too, in any ranges."""
     path = tmp_path / "bars.csv"
-    minutes = [10 + 30 * i + (5 if i % 7 == 3 else 0) for i in range(300)]
+    minutes = [10 + 30 * i + (-5 if i % 7 == 3 else 0) for i in range(300)]
     path.write_text("\n".join([",".join(NAMES), *(f"{stamp(m, m % 3)},1,2,1,1,{m}" for m in minutes)]))
     profile = profile_of(tz=tz, edge="end", minutes=30, calendar=calendar)
     for rows in (1 << 18, 17):
