@@ -12,7 +12,7 @@ from jupyter_nq.bars.answers import Answers
 from jupyter_nq.bars.profile import ROLES, Dialect
 from jupyter_nq.bars.reading.lines import BOM
 from jupyter_nq.bars.reading.opening import check_file, opened
-from jupyter_nq.bars.sniffing.columns import by_name, by_place, contract_column
+from jupyter_nq.bars.sniffing.columns import by_name, by_place, check_once, contract_column
 from jupyter_nq.bars.vendors import VENDORS, lookalikes
 from jupyter_nq.errors import InvalidArgument, SourceNotFound, UnreadableSource
 
@@ -100,6 +100,7 @@ def detect_dialect(path: Path, said: Answers | None = None) -> Dialect:
     names = tuple(cells) if header else tuple(f"column {i}" for i in range(1, len(cells) + 1))
     columns = (by_name if header else by_place)(path, names, rows, said)
     columns |= contract_column(path, names, said)
+    check_once(path, columns)
     decimal = said.decimal or (_decimal(rows, names, columns) if delimiter != "," else ".")
     table = Dialect(delimiter, header, number + 1 if header else number, names, columns, decimal)
     return replace(table, price_scale=said.price_scale or _price_scale(table, rows, said))

@@ -105,6 +105,8 @@ def test_a_habit_that_the_bars_deny_is_not_followed(tmp_path: Path, make_file: M
         ({"delimiter": ";"}, "is not a row with ';' between columns"),
         ({"edge": "end", "tz": "Asia/Tokyo"}, "does not fit the bars: with tz='Asia/Tokyo'"),
         ({"columns": {"close": "Settle"}}, "names a column 'Settle'"),
+        ({"columns": {"open": 3, "high": 3}}, "the column 'High' is high and open"),
+        ({"columns": {"contract": "Volume"}}, "the column 'Volume' is volume and contract"),
         ({"columns": {"close": 9}}, "names column 9; the file has 6 columns"),
     ],
 )
