@@ -21,6 +21,15 @@ from jupyter_nq.errors import SourceNotFound, UnreadableSource
 BATCH_ROWS = 1 << 16
 """Rows of a batch at most."""
 _BUFFER_BYTES = 1 << 20  # 1 MiB: read ahead in a column of a Parquet file
+_FAULTS = (
+    pa.ArrowInvalid,
+    pa.ArrowNotImplementedError,
+    pa.ArrowSerializationError,
+    pa.ArrowMemoryError,
+    UnicodeDecodeError,
+    OSError,
+)
+"""What Arrow raises for damaged data: no memory too, where lengths are nonsense, and names that are no text."""
 _PER_SECOND = {"milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 
 Open = Callable[[], Any]
@@ -75,6 +84,7 @@ class ParquetSheet(Sheet):
         self._open = opener
         with self._file() as file:
             self._schema, self._metadata = file.schema_arrow, file.metadata
+            _ = self._schema.names  # Arrow decodes them only now
         count = self._metadata.num_row_groups
         self.kind = f"Parquet, {count} row group{'s' * (count != 1)}"
 
@@ -105,7 +115,9 @@ class ParquetSheet(Sheet):
         with (
             damaged(self.label, "Parquet"),
             self._open() as source,
-            pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file,
+            pq.ParquetFile(
+                source, pre_buffer=False, buffer_size=_BUFFER_BYTES, page_checksum_verification=True
+            ) as file,
         ):
             yield file
 
@@ -127,6 +139,7 @@ class ArrowSheet(Sheet):
         self._open, self._stream = opener, stream
         with damaged(label, self.kind), opener() as source, self._reader(source, None) as reader:
             self._schema = reader.schema
+            _ = self._schema.names  # Arrow decodes them only now
 
     @property
     def schema(self) -> pa.Schema:
@@ -139,6 +152,7 @@ class ArrowSheet(Sheet):
         with damaged(self.label, self.kind), self._open() as source, self._reader(source, places) as reader:
             whole = reader if self._stream else map(reader.get_batch, range(reader.num_record_batches))
             for batch in whole:
+                batch.validate(full=True)  # Arrow takes the lengths in a file for granted
                 for first in range(0, batch.num_rows, BATCH_ROWS):
                     yield batch.slice(first, BATCH_ROWS).select(list(columns))
 
@@ -156,7 +170,7 @@ def damaged(label: str, kind: str) -> Iterator[None]:
         yield
     except FileNotFoundError as exc:
         raise SourceNotFound(f"{label} does not exist.") from exc
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowSerializationError, OSError) as exc:
+    except _FAULTS as exc:
         why = str(exc).partition("\n")[0]
         raise UnreadableSource(
             f"{label} is not readable {kind.partition(',')[0]} data: {why}. Write it again."

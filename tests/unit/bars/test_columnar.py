@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -28,7 +29,7 @@ from jupyter_nq.bars.sample import sample_bars
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.sniffing.sniff import sniff
 from jupyter_nq.bars.validation.validator import validate_file
-from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, UnreadableSource
+from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, NQError, UnreadableSource
 
 BARS = sample_bars("30min", rows=3_000, seed=11)
 ROLES = ("timestamp", "open", "high", "low", "close", "volume")
@@ -280,6 +281,28 @@ def test_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setattr(loading, "sniff_sheet", looked)
         with pytest.raises(UnreadableSource, match="changed while it was read"):
             load_bars(path)
+
+
+@given(
+    name=st.sampled_from(["NQ_30min.parquet", "NQ_30min.feather", "NQ_30min.arrow"]),
+    where=st.floats(0, 1, exclude_max=True),
+    to=st.binary(min_size=1, max_size=6),
+    typed=st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_damaged_bytes(
+    tmp_path_factory: pytest.TempPathFactory, name: str, where: float, to: bytes, typed: bool
+) -> None:
+    """Other bytes anywhere in a file are an error of the package, or other bars: never a crash."""
+    bars = BARS.slice(0, 200)
+    table = bars if typed else with_stamps(pc.strftime(clock(bars, "UTC", "s"), "%Y-%m-%d %H:%M:%SZ"), table=bars)
+    path = written(tmp_path_factory.mktemp("damaged") / name, table)
+    data = bytearray(path.read_bytes())
+    at = 8 + int(where * (len(data) - 8))
+    data[at : at + len(to)] = to
+    path.write_bytes(data)
+    with suppress(NQError):
+        load_bars(path)
 
 
 def test_formats_that_are_not_read(tmp_path: Path) -> None:
