@@ -218,6 +218,7 @@ class JupyterProcess:
             "JUPYTER_CONFIG_DIR": str(self.home / "config"),
             "JUPYTER_DATA_DIR": str(self.home / "data"),
             "JUPYTER_PLATFORM_DIRS": "1",
+            "JUPYTER_NQ_CACHE": str(self.home / "cache"),
         }
 
     def _alive(self) -> bool:
