@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,20 +101,32 @@ def load_bars(
         return load_columnar(path, progress=progress, profile=profile, contract=contract, **told)
     told = {"timeframe": timeframe, "symbol": symbol, "tz": tz, "edge": edge, "profile": profile, "contract": contract}
     check_file(path)
-    before = quick(path)
-    report = _rising(progress)
-    found, scan = sniff_scanned(path, ROLES, day_first, block_bytes, _scaled(report, 0.0, _SNIFF_SHARE), **told)
-    table = None if scan is None else table_of(path, found.profile, scan)
-    if table is None:
-        table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(report, _SNIFF_SHARE, 1.0))
-    elif report is not None:
-        report(1.0)
-    if quick(path) != before:
-        raise changed(path)
+    with unchanged(path):
+        report = _rising(progress)
+        found, scan = sniff_scanned(path, ROLES, day_first, block_bytes, _scaled(report, 0.0, _SNIFF_SHARE), **told)
+        table = None if scan is None else table_of(path, found.profile, scan)
+        if table is None:
+            table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(report, _SNIFF_SHARE, 1.0))
+        elif report is not None:
+            report(1.0)
     _refuse_scaled(path, table)
     broken = findings(path, found.profile, values_of(table["flags"].chunk(0), np.uint32))
     evidence = (*found.evidence, *broken, *open_end(path))
     return Bars(table, found.profile, evidence, known_instrument(path, symbol))
+
+
+@contextmanager
+def unchanged(path: Path) -> Iterator[None]:
+    """Raise when a file is another one at the end, also in the place of what was found wrong with it meanwhile."""
+    before = quick(path)
+    try:
+        yield
+    except UnreadableSource as exc:
+        if path.exists() and quick(path) != before:
+            raise changed(path) from exc
+        raise
+    if quick(path) != before:
+        raise changed(path)
 
 
 def _refuse_scaled(path: Path, table: pa.Table) -> None:

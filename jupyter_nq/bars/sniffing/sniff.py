@@ -171,7 +171,7 @@ def decided(
         What a profile answers, where `tz` and `edge` do not.
     """
     known = known_instrument(path, symbol)
-    minutes, length = _length(path, timeframe, readings[0].local)
+    minutes, length = _length(path, timeframe, _utc_or_local(fields, readings[0]))
     question = Question(
         name=path.name,
         minutes=minutes,
@@ -325,12 +325,12 @@ def _minute(seconds: np.int64) -> str:
 
 
 # -- bar length ---------------------------------------------------------------------------------------
-def _length(path: Path, timeframe: str | None, local: Ints) -> tuple[int, str]:
-    """Return the minutes of a bar and the evidence.
+def _length(path: Path, timeframe: str | None, stamps: Ints) -> tuple[int, str]:
+    """Return the minutes of a bar and the evidence; `stamps` are instants where they carry offsets.
 
     Raises `UnknownTimeframe` when nothing says it, or when the stamps contradict what was asked for.
     """
-    steps, step = _steps(local)
+    steps, step = _steps(stamps)
     named = parse_name(path)
     label = timeframe if timeframe is not None else named.timeframe if named else None
     if label is None:
@@ -350,9 +350,9 @@ def _length(path: Path, timeframe: str | None, local: Ints) -> tuple[int, str]:
     return minutes, f"timeframe: {label}, {origin}"
 
 
-def _steps(local: Ints) -> tuple[Ints, int | None]:
+def _steps(stamps: Ints) -> tuple[Ints, int | None]:
     """Return the distinct steps forward and the most frequent one, seconds."""
-    steps = np.diff(local)
+    steps = np.diff(stamps)
     values, counts = np.unique(steps[steps > 0], return_counts=True)
     return values, int(values[np.argmax(counts)]) if len(values) else None
 
