@@ -20,6 +20,8 @@ LIMIT_SECONDS = 20.0
 """Time for one input; the slowest takes a tenth of a second on an idle machine."""
 _START_SECONDS = 120.0  # to import the package and compile its kernels
 _MOST_FAILURES = 50
+# At the end of the path, so that the package that is installed comes before the one of the checkout.
+_WORKER = f"import sys; sys.path.append({str(ROOT)!r}); from tests.fuzz import worker; worker.run(*sys.argv[1:])"
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,9 @@ class _Child:
     """One child process."""
 
     def __init__(self, seed: int, first: int, last: int, step: int, every: bool) -> None:
-        command = [sys.executable, "-W", "error", "-m", "tests.fuzz.worker"]
+        command = [sys.executable, "-W", "error", "-c", _WORKER]
         self._process = subprocess.Popen(
             [*command, *map(str, (seed, first, last, step, int(every)))],
-            cwd=ROOT,
             env=_environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -13,7 +13,7 @@ from tests.fuzz.inputs import make
 SEED = 20_240_708
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_readers_agree_with_the_slow_one() -> None:
     """Each of 50,000 inputs is refused by both, or gives the same table bit for bit, in one of the ways to read."""
     found = run(50_000, SEED)

@@ -1,14 +1,13 @@
 """A child process that checks inputs, and says on its output which one it is at.
 
-Run as `python -W error -m tests.fuzz.worker SEED FIRST LAST STEP EVERY`. Each line of its output is the number of the
-input that it begins with, or a failure as JSON. Its memory is limited, so that a reader that fills it is an error.
+`driver` starts it. Each line of its output is the number of the input that it begins with, or a failure as JSON. Its
+memory is limited, so that a reader that fills it is an error.
 """
 
 from __future__ import annotations
 
 import json
 import resource
-import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -22,8 +21,9 @@ from tests.fuzz.inputs import make
 ROOM_BYTES = 2 << 30  # 2 GiB of address space beyond what the libraries take
 
 
-def main(seed: int, first: int, last: int, step: int, every: int) -> None:
-    """Check the inputs `first`, `first + step` and so on, up to before `last`."""
+def run(*arguments: str) -> None:
+    """Check the inputs `first`, `first + step` and so on, up to before `last`; `every` reads each in every way."""
+    seed, first, last, step, every = map(int, arguments)
     pa.set_cpu_count(1)
     with tempfile.TemporaryDirectory(prefix="nq-fuzz-", dir=_fast_directory()) as directory:
         checker = Checker(Path(directory) / "NQ.csv")
@@ -40,6 +40,3 @@ def main(seed: int, first: int, last: int, step: int, every: int) -> None:
 def _fast_directory() -> str | None:
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
-
-if __name__ == "__main__":
-    main(*map(int, sys.argv[1:6]))
