@@ -32,6 +32,7 @@ from jupyter_nq.errors import NQError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _TWIN = "_compiled"
+_MOST_THREADS = 8
 _log = logging.getLogger("jupyter_nq")
 _numba_lock = threading.RLock()
 _local = threading.local()
@@ -136,6 +137,11 @@ def installed() -> bool:
 @functools.cache
 def _found() -> bool:
     return importlib.util.find_spec("numba") is not None
+
+
+def processors() -> int:
+    """Return how many threads are worth starting for kernels, which leave the interpreter to each other."""
+    return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
 
 
 def warm_up(every: tuple[Kernels, ...]) -> dict[str, float]:

@@ -39,4 +39,3 @@ def run(*arguments: str) -> None:
 
 def _fast_directory() -> str | None:
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
-

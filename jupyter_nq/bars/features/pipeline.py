@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.bars.columns import Floats, array, floats_of, iso, starts_of
-from jupyter_nq.bars.compiled import Kernels
+from jupyter_nq.bars.compiled import Kernels, processors
 from jupyter_nq.bars.features.catalogue import DEFAULT, DEFAULT_SESSION, Feature, parse_all
 from jupyter_nq.bars.features.clock import CLOCK_FEATURES, Clock
 from jupyter_nq.bars.features.steps import BLOCK_ROWS, SESSION, State, Step, Work, growth, log_growth, step_of
@@ -24,6 +25,7 @@ from jupyter_nq.errors import ConfigError, InvalidArgument, nearest
 
 UserStep = Callable[[pa.Table], pa.Table]
 
+_SHARED_ROWS = 4 * BLOCK_ROWS  # fewer are done before threads have started
 SMALL = 8_000_000  # rows times kernels: what Python works through while a compiler starts
 _STATE_VERSION = 1
 _NOTHING = -(1 << 63)
@@ -164,10 +166,7 @@ class Features:
         same = {feature for feature, step in self._steps.items() if step.same}
         work.columns.update({feature.columns[0]: work.series[feature.name][work.shift :] for feature in same})
         run = {feature: step for feature, step in self._steps.items() if feature not in same}
-        for lo in range(work.shift, work.shift + rows, BLOCK_ROWS):
-            hi = min(lo + BLOCK_ROWS, work.shift + rows)
-            for feature, step in run.items():
-                step.run(work, carried[feature], lo, hi)
+        _run(work, run, carried, rows)
         for feature in self.features:
             if feature.name in CLOCK_FEATURES:
                 work.columns[feature.columns[0]] = CLOCK_FEATURES[feature.name](clock)
@@ -245,6 +244,31 @@ class Features:
                 f"this is not a state of features, {exc} is wrong or missing. Compute afresh."
             ) from exc
         return made
+
+
+def _run(work: Work, steps: Mapping[Feature, Step], carried: Mapping[Feature, State], rows: int) -> None:
+    """Take all steps through the rows of a batch: many rows feature by feature in several threads, else in this one.
+
+    A feature writes columns of its own and reads what no step writes, so that the order of features does not show.
+    """
+    end = work.shift + rows
+    spans = [(lo, min(lo + BLOCK_ROWS, end)) for lo in range(work.shift, end, BLOCK_ROWS)]
+    threads = min(processors(), len(steps))
+    if work.plain or rows < _SHARED_ROWS or threads < 2:
+        for lo, hi in spans:
+            for feature, step in steps.items():
+                step.run(work, carried[feature], lo, hi)
+        return
+
+    def through(feature: Feature) -> None:
+        for lo, hi in spans:
+            steps[feature].run(work, carried[feature], lo, hi)
+
+    pool = ThreadPoolExecutor(threads, "jupyter-nq-features")
+    try:
+        list(pool.map(through, sorted(steps, key=lambda feature: -steps[feature].loops)))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _default(calendar: str | None) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jupyter_nq.bars.compiled import Kernels, installed
+from jupyter_nq.bars.compiled import Kernels, installed, processors
 from jupyter_nq.bars.profile import ROLES, Dialect
 from jupyter_nq.bars.reading import kernels as bits
 from jupyter_nq.bars.reading.blocks import Progress, column_types, open_table
@@ -35,7 +35,6 @@ from jupyter_nq.bars.reading.stamps import BadStamp, Ints, Layout
 
 SMALL_BYTES = 4 << 20  # 4 MiB: the general path reads them in 40 ms, and loading compiled kernels takes longer
 PART_BYTES = 1 << 20  # 1 MiB: with its columns it fits a processor's second cache
-MOST_THREADS = 8
 _BREAK_BYTES = 64 << 10  # 64 KiB: the longest line
 _NEAR_BYTES = 4 << 10  # 4 KiB: most lines end within them
 _PLACES, _SAMPLE_BYTES = 32, 16 << 10  # where the length of lines is looked at
@@ -116,11 +115,6 @@ def scan(
             return reader.read(threads or processors(), progress)
     except (OSError, MemoryError, Unsuitable):
         return None  # the general path says what it is
-
-
-def processors() -> int:
-    """Return how many threads are worth starting."""
-    return min(len(os.sched_getaffinity(0)), MOST_THREADS)
 
 
 class _Reader:

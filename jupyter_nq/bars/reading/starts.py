@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from jupyter_nq.bars.closed import bar_starts, cut_short, phases
-from jupyter_nq.bars.compiled import Kernels
+from jupyter_nq.bars.compiled import Kernels, processors
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading import clocks
 from jupyter_nq.bars.reading import kernels as bits
-from jupyter_nq.bars.reading.fast import Scan, processors
+from jupyter_nq.bars.reading.fast import Scan
 from jupyter_nq.bars.reading.kernels import CODES
 from jupyter_nq.bars.reading.stamps import _MONTH_DAYS, _MONTH_START, FIRST_YEAR, BadStamp, Fields, Ints, Layout
 from jupyter_nq.bars.rules import NOT_POSITIVE
