@@ -102,9 +102,18 @@ def _rows(left: Timed, right: Timed, at: str, tolerance_minutes: int | None) -> 
     known = availability(starts_of(right.table), right.minutes, right.calendar)
     # A long bar outside the sessions may be complete after a later one inside: the last row is wanted that is complete.
     settled = np.minimum.accumulate(known[::-1])[::-1]
-    rows: Ints = np.searchsorted(settled, moments, side="right") - 1
+    rows = _last_settled(settled, moments)
     none = rows < 0
     age = moments - known[rows] if len(known) else np.zeros(len(rows), np.int64)
     if tolerance_minutes is not None:
         none |= age > tolerance_minutes * _MINUTE_NS
     return pa.array(rows, mask=none), pa.array(age, pa.duration("ns"), mask=none)
+
+
+def _last_settled(settled: Ints, moments: Ints) -> Ints:
+    """Return for each moment the last position of `settled`, which increases, that is not after it; -1 for none."""
+    if len(settled) < len(moments) and (moments[1:] >= moments[:-1]).all():  # fewer to be looked up
+        counts = np.diff(np.searchsorted(moments, settled), prepend=0, append=len(moments))
+        return np.repeat(np.arange(-1, len(settled)), counts)
+    rows: Ints = np.searchsorted(settled, moments, side="right") - 1
+    return rows

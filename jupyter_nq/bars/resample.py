@@ -176,40 +176,61 @@ def _buckets(table: pa.Table, rule: _Rule) -> tuple[pa.Table, Ints, int]:
     starts = starts_of(table)
     if not len(starts):
         return table, starts, _NOTHING
-    first, stop, closed = _hours(starts, rule)
+    hours = _hours(starts, rule)
     if rule.regular:
-        inside = closed | ((starts >= first) & (starts < stop))
-        table = table.filter(pa.array(inside))
-        starts, first, stop, closed = starts[inside], first[inside], stop[inside], closed[inside]
+        inside = hours.of(hours.closed) | ((starts >= hours.of(hours.first)) & (starts < hours.of(hours.stop)))
+        table, starts = table.filter(pa.array(inside)), starts[inside]
         if not len(starts):
             return table, starts, _NOTHING
-    length = rule.minutes * _MINUTE_NS
-    since = starts - np.where(closed, 0, first)
-    uneven = since % (rule.source_minutes * _MINUTE_NS) != 0
+        hours = _hours(starts, rule)
+    anchor = hours.of(np.where(hours.closed, 0, hours.first))
+    since = starts - anchor
+    uneven = since != since // (rule.source_minutes * _MINUTE_NS) * (rule.source_minutes * _MINUTE_NS)
     opening = "09:30" if rule.regular else "the open of their session" if rule.calendar else "midnight UTC"
     _refuse(starts, uneven, f"at no multiple of {rule.source_minutes} minutes from {opening}", "Use shorter bars.")
-    grid = starts - since % length
+    length = rule.minutes * _MINUTE_NS
+    grid = anchor + since // length * length
+    if hours.counts[hours.closed].any():
+        grid = np.maximum(grid, hours.of(hours.first))
     if rule.minutes == _DAY_MINUTES:
-        grid = np.where(closed, grid, first)
-    return table, np.maximum(grid, first), int(np.minimum(grid[-1] + length, stop[-1]))
+        grid = np.where(hours.of(hours.closed), grid, hours.of(hours.first))
+    return table, grid, int(min(grid[-1] + length, hours.stop[np.flatnonzero(hours.counts)[-1]]))
 
 
-def _hours(starts: Ints, rule: _Rule) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
-    """Return for each bar the hours that it lies in, from and to, and whether the exchange is closed in them."""
+@dataclass(frozen=True)
+class _Hours:
+    """Stretches of time in which the exchange is open, or closed, one behind the other."""
+
+    counts: Ints
+    """How many bars start in each."""
+    first: Ints
+    """Begin, ns UTC, inclusive."""
+    stop: Ints
+    """End, exclusive."""
+    closed: npt.NDArray[np.bool_]
+
+    def of(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return for each bar the value of its stretch."""
+        return np.repeat(values, self.counts)
+
+
+def _hours(starts: Ints, rule: _Rule) -> _Hours:
+    """Return the hours in which bars lie; bars in closed hours are refused unless they are to be kept."""
     if rule.calendar is None:
-        return np.full(len(starts), _NOTHING), np.full(len(starts), -1 - _NOTHING), np.ones(len(starts), bool)
+        whole = np.array([_NOTHING]), np.array([-1 - _NOTHING])
+        return _Hours(np.array([len(starts)]), *whole, np.ones(1, bool))
     around = _LONGEST_PAUSE_NS if rule.keep else 0
     sess = sessions(rule.calendar, int(starts[0]) - around, int(starts[-1]) + around)
-    at = sess.index(starts)
-    closed = at < 0
-    if not rule.keep:
-        _refuse(starts, closed, f"outside the sessions of {rule.calendar}", "Check the zone, or remove them.")
+    counts = sess.counts(starts)
+    closed = np.arange(len(counts)) % 2 == 0
+    if not rule.keep and counts[closed].any():
+        outside = np.repeat(closed, counts)
+        _refuse(starts, outside, f"outside the sessions of {rule.calendar}", "Check the zone, or remove them.")
     opens, closes = regular_hours(sess) if rule.regular else (sess.opens, sess.closes)
-    first, stop = opens[at], closes[at]
-    if closed.any():
-        behind = np.searchsorted(sess.closes, starts[closed], side="right")
-        first[closed], stop[closed] = sess.closes[behind - 1], sess.opens[behind]
-    return first, stop, closed
+    first, stop = np.full(len(counts), _NOTHING), np.full(len(counts), -1 - _NOTHING)
+    first[1::2], stop[1::2] = opens, closes
+    first[2::2], stop[:-1:2] = sess.closes, sess.opens
+    return _Hours(counts, first, stop, closed)
 
 
 def _refuse(starts: Ints, wrong: npt.NDArray[np.bool_], what: str, remedy: str) -> None:

@@ -154,7 +154,7 @@ def test_longer_bars(minutes: pa.Table) -> None:
     print(
         f"\n{ROWS:,} minutes to hours: {took['ours'] * 1e3:.0f} ms, pandas {took['pandas'] * 1e3:.0f} ms: {ratio:.1f}x"
     )
-    assert ratio > 0.25, "no slower than half of what was measured"
+    assert ratio > 0.5, "half of what was measured; pandas knows no sessions"
 
 
 def test_joins(minutes: pa.Table) -> None:
@@ -168,4 +168,4 @@ def test_joins(minutes: pa.Table) -> None:
     )
     ratio = took["pandas"] / took["ours"]
     print(f"\n{ROWS:,} rows joined: {took['ours'] * 1e3:.0f} ms, pandas {took['pandas'] * 1e3:.0f} ms: {ratio:.1f}x")
-    assert ratio > 0.2, "no slower than half of what was measured"
+    assert ratio > 0.6, "half of what was measured"

@@ -56,12 +56,13 @@ class Clock:
 
     def of_session(self, values: Ints, nothing: float) -> Floats:
         """Return a value of its session for each bar, `nothing` for a bar outside sessions."""
-        sess = self.sessions
-        edges = np.stack([sess.opens, sess.closes], axis=1).ravel()
-        cuts = np.concatenate([[0], np.searchsorted(self.starts, edges), [len(self.starts)]])
-        pieces = np.full(2 * len(sess) + 1, nothing)
+        pieces = np.full(2 * len(self.sessions) + 1, nothing)
         pieces[1::2] = values
-        return np.repeat(pieces, np.diff(cuts))
+        return np.repeat(pieces, self._counts)
+
+    @cached_property
+    def _counts(self) -> Ints:
+        return self.sessions.counts(self.starts)
 
     @property
     def opens(self) -> Floats:

@@ -35,5 +35,6 @@ def availability(starts: Ints, minutes: int, calendar: str | None) -> Ints:
     sess = sessions(calendar, int(starts[0]), int(starts[-1]))
     if not len(sess):
         return ends
-    at = sess.index(starts)
-    return np.where(at >= 0, np.minimum(ends, sess.closes[at]), ends)
+    latest = np.full(2 * len(sess) + 1, np.iinfo(np.int64).max)
+    latest[1::2] = sess.closes
+    return np.minimum(ends, np.repeat(latest, sess.counts(starts)))

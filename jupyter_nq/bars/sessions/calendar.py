@@ -77,6 +77,16 @@ class Sessions:
         inside = (at >= 0) & (instants < self.closes[at]) if len(self) else np.zeros(len(instants), bool)
         return np.where(inside, at, -1).astype(np.int64)
 
+    def counts(self, instants: Ints) -> Ints:
+        """Return how many of increasing instants lie before the first session, in it, behind it, in the second, ...
+
+        Shape (2 * sessions + 1,). With `np.repeat` it gives to each instant what its session has, many times faster
+        than looking each of them up.
+        """
+        edges = np.stack([self.opens, self.closes], axis=1).ravel()
+        counted: Ints = np.diff(np.searchsorted(instants, edges), prepend=0, append=len(instants))
+        return counted
+
     def between(self, first_ns: int, last_ns: int) -> Sessions:
         """Return the sessions that overlap `[first_ns, last_ns]`."""
         start = int(np.searchsorted(self.closes, first_ns, side="right"))
