@@ -2,82 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
-from jupyter_client.blocking import BlockingKernelClient
-from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
 from jupyter_nq.bars.sample import write_sample
 from jupyter_nq.testing import wait_until
+from tests.integration.lone_kernel import SECONDS, Kernel
 
-_SECONDS = 60.0
 _ROWS = 20_000
 _MANY_ROWS = 600_000  # parsing them takes long enough to be interrupted
-
-
-@dataclass
-class Outcome:
-    """Everything that one cell sent."""
-
-    status: str = ""
-    out: str = ""
-    err: str = ""
-    tracebacks: list[str] = field(default_factory=list)
-    results: list[dict[str, str]] = field(default_factory=list)
-
-
-class Kernel:
-    """One ipykernel process and the client that talks to it."""
-
-    def __init__(self, store: Path, data: Path) -> None:
-        self.manager = KernelManager(kernel_name="python3")
-        environment = {**os.environ, "JUPYTER_NQ_STORE": str(store), "JUPYTER_NQ_DATA": str(data)}
-        self.manager.start_kernel(env=environment, cwd=str(data))
-        self._client: BlockingKernelClient = self.manager.client()
-        self._client.start_channels()
-        self._client.wait_for_ready(timeout=_SECONDS)
-        self.run("%load_ext jupyter_nq")
-
-    def run(self, code: str, *, interrupt_at: str | None = None) -> Outcome:
-        """Run a cell; interrupt the kernel at the first output that holds `interrupt_at`."""
-        outcome = Outcome()
-        waiting = [interrupt_at] if interrupt_at else []
-
-        def hook(message: dict[str, Any]) -> None:
-            content = message["content"]
-            if message["msg_type"] == "stream":
-                name = "out" if content["name"] == "stdout" else "err"
-                setattr(outcome, name, getattr(outcome, name) + content["text"])
-                if waiting and waiting[0] in content["text"]:
-                    waiting.clear()
-                    self.manager.interrupt_kernel()
-            elif message["msg_type"] == "execute_result":
-                outcome.results.append(content["data"])
-            elif message["msg_type"] == "error":
-                outcome.tracebacks.append("\n".join(content["traceback"]))
-
-        reply = self._client.execute_interactive(code, timeout=_SECONDS, output_hook=hook)
-        outcome.status = reply["content"]["status"]
-        return outcome
-
-    def complete(self, code: str) -> list[str]:
-        """Return what the lab would offer at the end of `code`."""
-        content = self._client.complete(code, reply=True, timeout=_SECONDS)["content"]
-        return list(content["matches"])
-
-    def close(self) -> None:
-        """End the kernel."""
-        self._client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-        self.manager.cleanup_resources()
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +32,8 @@ def kernels(nq_store_dir: Path, data_dir: Path) -> Iterator[tuple[Kernel, Kernel
     started: list[Kernel] = []
     try:
         for _ in range(2):
-            started.append(Kernel(nq_store_dir, data_dir))  # noqa: PERF401 - the first is closed if the second fails
+            started.append(Kernel(nq_store_dir, data_dir))
+            started[-1].run("%load_ext jupyter_nq")
         yield started[0], started[1]
     finally:
         for kernel in started:
@@ -171,7 +110,7 @@ def test_the_lab_completes(kernels: tuple[Kernel, Kernel]) -> None:
 def test_help_opens_in_the_pager(kernels: tuple[Kernel, Kernel]) -> None:
     """`%nq_load?` shows usage and examples."""
     kernel, _ = kernels
-    found = kernel._client.inspect("%nq_load", reply=True, timeout=_SECONDS)["content"]
+    found = kernel._client.inspect("%nq_load", reply=True, timeout=SECONDS)["content"]
     assert "[PATH|SYMBOL] [TIMEFRAME] [as VAR]" in found["data"]["text/plain"]
 
 
@@ -181,7 +120,7 @@ def test_a_notebook_runs(nq_store_dir: Path, data_dir: Path, monkeypatch: pytest
     monkeypatch.setenv("JUPYTER_NQ_DATA", str(data_dir))
     cells = ["%load_ext jupyter_nq", "%nq_load NQ 30min as bars", "%nq_put closes bars", "%nq_ls", "%nq_drop closes"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
-    NotebookClient(notebook, timeout=_SECONDS).execute()
+    NotebookClient(notebook, timeout=SECONDS).execute()
     printed = ["".join(output.get("text", "") for output in cell.outputs) for cell in notebook.cells]
     assert notebook.cells[0].outputs == []
     assert f"NQ.30min v1: {_ROWS:,} bars" in printed[1]

@@ -37,4 +37,5 @@ def availability(starts: Ints, minutes: int, calendar: str | None) -> Ints:
         return ends
     latest = np.full(2 * len(sess) + 1, np.iinfo(np.int64).max)
     latest[1::2] = sess.closes
-    return np.minimum(ends, np.repeat(latest, sess.counts(starts)))
+    known: Ints = np.minimum(ends, np.repeat(latest, sess.counts(starts)))
+    return known
