@@ -70,10 +70,14 @@ class NotebookRun:
 
     async def wait_ready(self) -> None:
         """Return when the kernel answers; `RunFailed` when it does not."""
-        try:
-            await self.client.wait_for_ready(timeout=_READY_SECONDS)
-        except RuntimeError as exc:
-            raise RunFailed(f"{self.name}: {exc}") from exc
+        deadline = time.monotonic() + _READY_SECONDS
+        while True:
+            try:
+                await self.client.wait_for_ready(timeout=max(deadline - time.monotonic(), _POLL_SECONDS))
+                break
+            except RuntimeError as exc:  # the client takes a late heartbeat, of a busy machine, for a death
+                if not alive(self.pid) or time.monotonic() >= deadline:
+                    raise RunFailed(f"{self.name}: {exc}") from exc
         self.started_bytes = private_bytes(self.pid)
 
     async def execute(self, tell: Callable[[CellRun], None]) -> None:

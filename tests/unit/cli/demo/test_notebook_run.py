@@ -117,13 +117,27 @@ def test_called_off(play: Callable[..., None]) -> None:
     play(act, "while True: pass")
 
 
-def test_a_kernel_that_never_answers(play: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kernel that is gone before it is ready is an error."""
+def test_a_kernel_that_is_gone_before_it_is_ready(play: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that says so of a process that is gone is believed."""
 
     async def act(run: NotebookRun) -> None:
         monkeypatch.setattr(run.client, "wait_for_ready", _never)
+        run.pid = 2**22 + 1
         with pytest.raises(RunFailed, match="Kernel died"):
             await run.wait_ready()
+
+    play(act)
+
+
+def test_a_late_heartbeat_is_no_death(play: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that gives a living kernel up is asked again."""
+
+    async def act(run: NotebookRun) -> None:
+        ready = run.client.wait_for_ready
+        answers = [_never, ready]
+        monkeypatch.setattr(run.client, "wait_for_ready", lambda timeout: answers.pop(0)(timeout=timeout))
+        await run.wait_ready()
+        assert not answers
 
     play(act)
 
