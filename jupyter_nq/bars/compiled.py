@@ -10,7 +10,7 @@ and returns None until it is done, `wait` waits. Compiled code is kept on disk, 
 owner may enter (numba's own cache; the one place where the package reads such files).
 
 The mutable state is `Kernels._twin` and `_thread`, guarded by `_lock`; numba's settings are touched only
-with `_numba_lock` held.
+with `_numba_lock` held. `announce` is set once, by who shows a person what goes on.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ from jupyter_nq.errors import NQError
 _F = TypeVar("_F", bound=Callable[..., Any])
 _TWIN = "_compiled"
 _MOST_THREADS = 8
+_QUIET_SECONDS = 1.5  # loading what was compiled before takes a third of it
 _log = logging.getLogger("jupyter_nq")
+announce: Callable[[str], object] = _log.info
+"""Told when somebody has to wait for a compiler; the magics print it."""
 _numba_lock = threading.RLock()
 _local = threading.local()
 
@@ -99,6 +102,9 @@ class Kernels:
         twin = self.ready()
         thread = self._thread
         if twin is None and thread is not None:
+            thread.join(_QUIET_SECONDS)
+            if thread.is_alive():
+                announce("Compiling kernels, once for an installation; `jupyter nq warmup` does it ahead ...")
             thread.join()
         if self._failure is not None:
             reason = str(self._failure).partition("\n")[0]

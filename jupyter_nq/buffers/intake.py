@@ -59,8 +59,9 @@ def take_in(data: Any) -> Content:
     Parameters
     ----------
     data
-        `pyarrow.Table` or `RecordBatch`, `pandas.DataFrame` or `Series`, numpy array of any shape, or dict of
-        1-D arrays. Values have a fixed width (numbers, bool, timestamps, durations, dates) and no nulls.
+        `pyarrow.Table` or `RecordBatch`, `pandas.DataFrame` or `Series`, numpy array of any shape, dict of 1-D
+        arrays, or what gives an Arrow stream, such as a frame of polars (copied by Arrow where it must). Values have
+        a fixed width (numbers, bool, timestamps, durations, dates) and no nulls.
 
     Raises
     ------
@@ -79,8 +80,10 @@ def take_in(data: Any) -> Content:
         return _from_array(data)
     if isinstance(data, Mapping):
         return _from_dict(data)
+    if hasattr(data, "__arrow_c_stream__"):
+        return _from_arrow(pa.table(data))
     raise UnsupportedData(
-        f"{type(data).__name__} cannot be shared. Pass a pandas DataFrame or Series, a pyarrow Table, "
+        f"{type(data).__name__} cannot be shared. Pass a frame of pandas or polars, a Series, a pyarrow Table, "
         "a numpy array or a dict of 1-D numpy arrays."
     )
 

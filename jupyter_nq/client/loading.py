@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import xxhash
@@ -25,10 +25,15 @@ from jupyter_nq.client.state import record_of
 from jupyter_nq.errors import UnknownDataset
 
 if TYPE_CHECKING:
+    from jupyter_nq.bars.loading import Bars
     from jupyter_nq.client.session import Session
 
 Progress = Callable[[float], None]
 """Called with the fraction done, 0 to 1; may raise to give up."""
+
+
+CHECK = "check: "
+"""How the evidence begins that concerns the bars themselves."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,13 @@ class Mapped:
     """How the file was read, one sentence per decision."""
     notice: str | None
     """Something that the user should know, None when there is nothing."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What whoever uses the bars must know, whenever they are loaded."""
+        name = self.handle.info.name
+        checks = [f"{name}: {line.removeprefix(CHECK)}" for line in self.evidence if line.startswith(CHECK)]
+        return (*checks, *([self.notice] if self.notice else []))
 
     @property
     def parsed(self) -> bool:
@@ -129,8 +141,15 @@ def _parse(session: Session, name: str, source: Source, *listeners: Progress | N
                 listener(fraction)
 
     kept = session.cache.restore(source) if source.archived else None
-    bars = kept or source.parse(session.settings.read_block_bytes, tell)
+    bars = kept or _checked(source.parse(session.settings.read_block_bytes, tell))
     handle = session.publish(name, bars.table, meta={"bars": source.record(bars)})
     if kept is None and source.archived:
         session.cache.keep(source, bars)
     return handle, "parsed" if kept is None else "restored"
+
+
+def _checked(bars: Bars) -> Bars:
+    """Return bars with what a look at their sessions tells, which every load of them says."""
+    from jupyter_nq.bars.validation.findings import of_sessions
+
+    return replace(bars, evidence=(*bars.evidence, *of_sessions(bars.table, bars.profile.calendar)))

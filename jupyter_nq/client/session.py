@@ -165,7 +165,8 @@ class Session:
         Warns
         -----
         UserWarning
-            When the plain name is taken by another file and the dataset got a name of its own.
+            When bars are a wrong contract's or lie in closed hours; when the plain name is taken by another file and
+            the dataset got a name of its own.
 
         Raises
         ------
@@ -181,8 +182,8 @@ class Session:
             features=features,
             progress=progress,
         )
-        if mapped.notice is not None:
-            warnings.warn(mapped.notice, stacklevel=3)
+        for told in mapped.warnings:
+            warnings.warn(told, stacklevel=3)
         return self.view(mapped.handle, as_, columns=columns, start=start, end=end)
 
     def map(

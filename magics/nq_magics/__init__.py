@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jupyter_nq.bars import compiled
 from jupyter_nq.client.api import warm_up
 from nq_magics import completion
 from nq_magics.arguments import parse
@@ -27,6 +28,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.register_magics(NQMagics, BarMagics, RefreshMagics)
     completion.register(shell)
     warm_up()
+    compiled.announce = print
     parse(NQMagics.nq_load, "NQ 30min as bars", assigns=True)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.client.listing import HEADERS, cells, listed, plain, pool, problem, short
+from jupyter_nq.client.loading import CHECK
 from jupyter_nq.sizes import size
 from nq_magics.formats import duration, stamp
 
@@ -139,7 +140,7 @@ def load_lines(mapped: Mapped, stamps: Any) -> list[str]:
     span = f", {stamp(stamps[0])} to {stamp(stamps[-1])} UTC" if shown else ""
     how = f"{mapped.how} in {duration(mapped.seconds)}"
     decisions = _DECISIONS if mapped.parsed else _APPENDED if "refreshed" in mapped.how else ()
-    evidence = [line for line in mapped.evidence if line.startswith(decisions)]
+    evidence = [line for line in mapped.evidence if line.startswith((*decisions, CHECK))]
     notice = [mapped.notice] if mapped.notice else []
     return [
         f"{info.name} v{info.version}: {bars}{span}, {how}",

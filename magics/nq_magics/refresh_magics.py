@@ -37,12 +37,15 @@ class RefreshMagics(InSession):
         """
         args = parse(self.nq_refresh, line, assigns=True)
         session = self._session()
-        name = self._dataset(args.source, self._bars(session, args.source, local_ns or {}))
+        found = self._bars(session, args.source, local_ns or {})
+        name = self._dataset(args.source, found)
         with interruptible("the version that was there stays"), self._progress(name) as progress:
             told = session.refresh(name, progress=progress)
         print(told.text())
         if args.variable is not None:
             self._deliver(session.get(name), args.variable)
+        elif (origin := origin_of(found)) is not None and origin.version < told.after:
+            print(f"  {args.source} is still v{origin.version}; %nq_refresh {args.source} as {args.source} moves it on")
 
     def _dataset(self, word: str, found: Any) -> str:
         """Return the dataset that a word of the line means: a name, or what a variable shows."""

@@ -19,6 +19,7 @@ from jupyter_nq.bars.columns import Floats, array, floats_of, iso, starts_of
 from jupyter_nq.bars.compiled import Kernels, processors
 from jupyter_nq.bars.features.catalogue import DEFAULT, DEFAULT_SESSION, Feature, parse_all
 from jupyter_nq.bars.features.clock import CLOCK_FEATURES, Clock
+from jupyter_nq.bars.features.frames import Data, bars_of, is_frame, names_of, with_columns
 from jupyter_nq.bars.features.steps import BLOCK_ROWS, SESSION, State, Step, Work, growth, log_growth, step_of
 from jupyter_nq.bars.sessions.calendar import CALENDARS, regular_hours, sessions
 from jupyter_nq.errors import ConfigError, InvalidArgument, nearest
@@ -116,19 +117,19 @@ class Features:
         """Number of leading rows in which some feature is still NaN."""
         return max((feature.lead for feature in self.features), default=0)
 
-    def compute(self, table: pa.Table) -> pa.Table:
+    def compute(self, table: Data) -> Data:
         """Return a whole series with its features; what `add` has carried so far is neither used nor changed.
 
         Parameters
         ----------
         table
-            Bars: `timestamp` (with a zone, strictly increasing) and the columns of `BAR_SCHEMA` that the features
-            are made of; others are passed on.
+            Bars, an Arrow table or a pandas frame: `timestamp` (with a zone, strictly increasing; of a frame also its
+            index) and the columns of `BAR_SCHEMA` that the features are made of; others are passed on.
 
         Returns
         -------
-        The given columns, not copied, then the features: float64 and not nullable, NaN where there is none, shape
-        (rows,), each over one piece of memory of its own.
+        The same kind: the given columns, of a table not copied, then the features: float64 and not nullable, NaN where
+        there is none, shape (rows,), each over one piece of memory of its own.
 
         Raises
         ------
@@ -136,14 +137,26 @@ class Features:
             A column is missing, has nulls or the name of a feature; stamps do not increase.
         """
         fresh = Features(self.features, calendar=self.calendar, minutes=self.minutes, then=self._then)
-        return fresh.add(table)
+        found: Data = fresh.add(table)
+        return found
 
-    def add(self, batch: pa.Table | pa.RecordBatch) -> pa.Table:
-        """Take the next bars and return them with their features, as `compute` does; an error changes nothing."""
-        table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
-        taken = [name for name in self.columns if name in table.column_names]
+    def add(self, batch: Any) -> Any:
+        """Take the next bars, also a record batch, and return them with their features as `compute` does.
+
+        An error changes nothing.
+        """
+        if isinstance(batch, pa.RecordBatch):
+            batch = pa.Table.from_batches([batch])
+        taken = [name for name in self.columns if name in names_of(batch)]
         if taken:
             raise InvalidArgument(f"the bars have a column {taken[0]!r} already. Leave the feature out, or rename it.")
+        if not is_frame(batch):
+            return self._added_to(batch)
+        table = bars_of(batch, _BASE)
+        found = self._added_to(table).drop_columns(table.column_names)
+        return with_columns(batch, {name: found[name].to_numpy() for name in found.column_names})
+
+    def _added_to(self, table: pa.Table) -> pa.Table:
         starts = starts_of(table)
         if len(starts) and starts[0] <= self._last:
             raise InvalidArgument(

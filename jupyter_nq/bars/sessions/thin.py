@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jupyter_nq.bars.columns import starts_of
+from jupyter_nq.bars.columns import floats_of, starts_of
 from jupyter_nq.bars.sessions.calendar import sessions
 
 COLLAPSED = 0.05
@@ -63,23 +63,20 @@ def thin_spans(table: pa.Table, calendar: str) -> list[ThinSpan]:
     if not len(starts):
         return []
     sess = sessions(calendar, int(starts[0]), int(starts[-1]))
-    at = sess.index(starts)
-    rows = np.flatnonzero(at >= 0)
-    volume: npt.NDArray[np.float64] = np.bincount(
-        at[rows], weights=table["volume"].to_numpy()[rows].astype(float), minlength=len(sess)
-    )  # type: ignore[assignment]
-    judged = np.flatnonzero(~sess.early & (np.bincount(at[rows], minlength=len(sess)) > 0))
+    counts = sess.counts(starts)
+    stop = np.cumsum(counts)[1::2]
+    first = stop - counts[1::2]
+    judged = np.flatnonzero(~sess.early & (stop > first))
     if len(judged) < 2 * _USUAL_SESSIONS:
         return []
+    so_far = np.concatenate([[0.0], np.cumsum(floats_of(table, "volume"))])
+    traded = so_far[stop[judged]] - so_far[first[judged]]
     spans = []
-    for first, last, usual in _collapses(volume[judged]):
-        a, b = judged[first], judged[last]
-        inside = rows[(at[rows] >= a) & (at[rows] <= b)]
-        jump = _jump(table, int(inside[0]))
-        median = float(np.median(volume[judged[first : last + 1]]))
-        spans.append(
-            ThinSpan(sess.trade_date[a], sess.trade_date[b], int(inside[0]), int(inside[-1]), median, usual, jump)
-        )
+    for begin, end, usual in _collapses(traded):
+        a, b = judged[begin], judged[end]
+        row, last = int(first[a]), int(stop[b]) - 1
+        median = float(np.median(traded[begin : end + 1]))
+        spans.append(ThinSpan(sess.trade_date[a], sess.trade_date[b], row, last, median, usual, _jump(table, row)))
     return spans
 
 

@@ -1,4 +1,4 @@
-"""What loading says of bars that cannot be real: a sentence for each rule, with the lines of the file."""
+"""What loading says of bars that cannot be real, or are another contract's: a sentence each, with lines or dates."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from jupyter_nq.bars.columns import starts_of
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.blocks import lines_of
 from jupyter_nq.bars.rules import NOT_POSITIVE, OHLC_ORDER
+from jupyter_nq.bars.sessions.calendar import CALENDARS, sessions
+from jupyter_nq.bars.sessions.thin import thin_spans
 
 _IMPOSSIBLE = {
     OHLC_ORDER: "a high or low that does not contain open and close",
@@ -37,6 +41,21 @@ def findings_in(flags: npt.NDArray[Any], places: Callable[[list[int]], list[int]
             first = f"first in {what}s" if more else f"in {what}s" if len(rows) > 1 else f"in {what}"
             found.append(f"rows: {bars} {broken}, {first} {_listed(numbers)}; flag {flag}")
     return tuple(found)
+
+
+def of_sessions(table: pa.Table, calendar: str | None) -> tuple[str, ...]:
+    """Return a sentence for what the calendar shows at once: bars in closed hours, and spans of a wrong contract.
+
+    `validate` says more. Nothing is said where the sessions of the instrument are not known.
+    """
+    starts = starts_of(table)
+    if calendar not in CALENDARS or not len(starts):
+        return ()
+    counts = sessions(calendar, int(starts[0]), int(starts[-1])).counts(starts)
+    closed = int(counts[::2].sum())
+    told = [f"{closed:,} of {len(starts):,} bars start in hours when {calendar} is closed"] if closed else []
+    told += [f"wrong contract from {span}" for span in thin_spans(table, calendar)]
+    return tuple(f"check: {sentence}" for sentence in told)
 
 
 def _listed(words: Sequence[str]) -> str:

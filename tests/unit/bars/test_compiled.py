@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,18 @@ def test_warming_up_tells_the_time_of_each_module(source: str) -> None:
     taken = compiled.warm_up((Kernels(source, _practise),))
     assert list(taken) == [source]
     assert taken[source] > 0
+
+
+def test_who_has_to_wait_is_told(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compilation that lasts is announced, once for who waits; one that was kept is not."""
+    pytest.importorskip("numba")
+    told: list[str] = []
+    monkeypatch.setattr(compiled, "announce", told.append)
+    Kernels(source, _practise).wait()
+    assert told == []
+    monkeypatch.setattr(compiled, "_QUIET_SECONDS", 0.0)
+    release = threading.Event()
+    monkeypatch.setattr(compiled, "announce", lambda text: (told.append(text), release.set()))
+    Kernels(source, lambda module: (release.wait(), _practise(module))).wait()
+    assert len(told) == 1
+    assert "jupyter nq warmup" in told[0]

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from jupyter_nq.bars.sample import sample_bars
 from jupyter_nq.buffers import Handle
 from jupyter_nq.client.request import Reading
 from jupyter_nq.client.session import Session
@@ -297,3 +298,28 @@ def test_progress_can_cancel_a_load(session: Session) -> None:
         session.map("NQ", "30min", progress=cancel)
     assert [list((session.store.path / d).iterdir()) for d in ("obj", "tmp", "names")] == [[], [], []]
     assert session.map("NQ", "30min").parsed
+
+
+def test_a_wrong_contract_is_told_at_every_load(session: Session, data: Path) -> None:
+    """Months of hardly any volume are named when the file is parsed and when it is mapped, with features too."""
+    path = data / "NQ_1h.csv"
+    table = sample_bars("30min", rows=46 * 120)
+    volume = table["volume"].to_numpy().copy()
+    volume[46 * 60 : 46 * 90] //= 500
+    stamps = [f"{start:%d/%m/%Y %H:%M:%S}" for start in table["timestamp"].to_pylist()]
+    columns = [stamps, *(table[name].to_pylist() for name in ("open", "high", "low", "close")), volume.tolist()]
+    rows = [",".join(map(str, row)) for row in zip(*columns, strict=True)]
+    path.write_text("\n".join(["Timestamp,Open,High,Low,Close,Volume", *rows]))
+    told = {"timeframe": "30min", "symbol": "MNQ", "tz": "UTC", "edge": "start"}
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"MNQ.30min.*: wrong contract from 20\d\d-.* in the median session"):
+            session.load(path, **told)
+    with pytest.warns(UserWarning, match=r"wrong contract from"):
+        session.load(path, features=["sma(20)"], **told)
+
+
+def test_bars_in_closed_hours_are_told_at_every_load(session: Session, data: Path) -> None:
+    """A zone that was given and does not fit is used, and said so each time."""
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"NQ.30min.*: [\d,]+ of 2,000 bars start in hours when CME Globex Equity"):
+            session.load("NQ", "30min", tz="America/Los_Angeles", edge="start")

@@ -40,8 +40,10 @@ def test_new_rows_are_told_and_assigned(shell: Shell, path: Path, lines: list[st
     assert re.fullmatch(r"NQ\.30min v1 -> v2: \+6 rows, 0 changed, \d+ ms", out)
     assert len(shell.ip.user_ns["bars"]) == ROWS - 10
     path.write_text("".join(lines))
-    out = shell.run("%nq_refresh bars as bars").out.strip()
-    assert re.fullmatch(r"NQ\.30min v2 -> v3: \+4 rows, 0 changed, \d+ ms", out)
+    first, second = shell.run("%nq_refresh bars").out.strip().splitlines()
+    assert re.fullmatch(r"NQ\.30min v2 -> v3: \+4 rows, 0 changed, \d+ ms", first)
+    assert second.strip() == "bars is still v1; %nq_refresh bars as bars moves it on"
+    assert shell.run("%nq_refresh bars as bars").out.startswith("NQ.30min v3: nothing new in ")
     assert len(shell.ip.user_ns["bars"]) == ROWS
     assert shell.run("%nq_refresh bars").out.startswith("NQ.30min v3: nothing new in ")
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -98,6 +99,20 @@ def test_steps_of_ones_own() -> None:
 def shorter(batch: pa.Table) -> pa.Table:
     """A step that loses a row."""
     return batch.slice(1)
+
+
+def test_a_frame_comes_back_as_a_frame() -> None:
+    """Of a pandas frame, stamps in a column or in the index, the same values, in pieces too; nothing is taken over."""
+    given = bars(200)
+    table = Features(["sma(20)", "minute_of_session"], calendar="CME Globex Equity").compute(given)
+    frame = given.to_pandas()
+    for each in (frame, frame.set_index("timestamp")):
+        features = Features(["sma(20)", "minute_of_session"], calendar="CME Globex Equity")
+        found = pd.concat([features.add(each.iloc[:77]), features.add(each.iloc[77:])])
+        assert list(found.columns) == [*each.columns, "sma_20", "minute_of_session"]
+        assert_same_bits(pa.table(found.reset_index()).select(features.columns), table.select(features.columns))
+    with pytest.raises(InvalidArgument, match="a column 'sma_20' already"):
+        Features(["sma(20)"]).add(frame.assign(sma_20=1.0))
 
 
 def test_an_error_changes_nothing() -> None:
