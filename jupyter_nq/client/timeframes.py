@@ -52,7 +52,7 @@ def resample(
 
     Returns
     -------
-    New bars with the columns of a load and `flags`. The last may be partial. A bar is there when a source bar is.
+    New bars with the columns of a load, and `flags` when the frame or table has them. The last may be partial. A bar is there when a source bar is.
 
     Raises
     ------
@@ -66,6 +66,7 @@ def resample(
     if timed.calendar is None:
         raise InvalidArgument("the instrument of the bars is not known, so neither are its sessions. Pass symbol='NQ'.")
     table = resample_table(timed.table, timeframe, minutes=timed.minutes, calendar=timed.calendar, hours=hours)
+    table = table if _shows_flags(source, timed) else table.drop_columns(["flags"])
     return _as(table, as_, replace(origin, minutes=parse_timeframe(timeframe).minutes, calendar=timed.calendar))
 
 
@@ -114,6 +115,8 @@ def asof(
     first, origin = bars_of(session, left, timeframe, symbol)
     second, _ = bars_of(session, right, right_timeframe, symbol)
     ending = f"_{timeframe_of(second.minutes).label}" if suffix is None else suffix
+    if not _shows_flags(left, first) and "flags" in first.table.column_names:
+        first = replace(first, table=first.table.drop_columns(["flags"]))
     joined = asof_tables(first, second, at=at, suffix=ending, tolerance_minutes=tolerance_minutes)
     return _as(joined, as_, replace(origin, minutes=first.minutes, calendar=first.calendar))
 
@@ -168,6 +171,11 @@ def whole(session: Session, name: str) -> Any:
     if schema is None:
         raise UnsupportedData(f"the dataset {name!r} is an array, not a table of bars.")
     return session.view(handle, "arrow", columns=schema.names)
+
+
+def _shows_flags(source: Any, timed: Timed) -> bool:
+    """Tell whether bars come with flags that somebody asked for: a dataset has them always, and hides them."""
+    return not isinstance(source, str) and "flags" in timed.table.column_names
 
 
 def _check_form(as_: str) -> None:

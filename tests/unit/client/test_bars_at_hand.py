@@ -35,7 +35,8 @@ def test_a_dataset_is_resampled_by_name_and_as_a_frame() -> None:
     frame = nq.load("NQ", "30min")
     by_name = nq.resample("NQ.30min", "2h")
     by_frame = nq.resample(frame, "2h")
-    pd.testing.assert_frame_equal(by_name.drop(columns="flags"), by_frame.drop(columns="flags"))
+    pd.testing.assert_frame_equal(by_name, by_frame)
+    assert list(by_name.columns) == list(frame.columns), "flags are as hidden as in a load"
     assert by_name["volume"].sum() == frame["volume"].sum()
     assert origin_of(by_name) == Origin("NQ.30min", 1, "NQ", 120, EQUITY)
     table = nq.resample(nq.load("NQ", "30min", as_="arrow"), "1D", hours="rth", as_="arrow")
@@ -52,6 +53,10 @@ def test_a_join_knows_what_it_joins() -> None:
     slow = nq.resample(frame, "3h")
     joined = nq.asof("NQ.30min", slow)
     assert len(joined) == len(frame)
+    assert "flags" not in joined.columns
+    flagged = nq.load("NQ", "30min", columns=[*frame.columns, "flags"])
+    assert "flags" in nq.asof(flagged, slow).columns
+    assert "flags" in nq.resample(flagged, "3h").columns
     assert {"close_3h", "timestamp_3h", "age_3h"} < set(joined.columns)
     known = joined["timestamp_3h"].notna()
     closed = joined["timestamp"] + pd.Timedelta(minutes=30)
