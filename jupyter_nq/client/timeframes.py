@@ -52,7 +52,8 @@ def resample(
 
     Returns
     -------
-    New bars with the columns of a load, and `flags` when the frame or table has them. The last may be partial. A bar is there when a source bar is.
+    New bars with the columns of a load, and `flags` when the frame or table has them. The last may be partial. A bar is
+    there when a source bar is.
 
     Raises
     ------
