@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import statistics
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.buffers import Store
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
+from tests.performance.measuring import medians
 
 pytestmark = pytest.mark.performance
 
@@ -35,18 +34,6 @@ def touched(table: pa.Table) -> float:
             plain = chunk.view(pa.int64()) if pa.types.is_timestamp(chunk.type) else chunk
             total += float(plain.to_numpy()[::PAGE_NUMBERS].sum())
     return total
-
-
-def medians(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Return the median seconds of each call, the calls taking turns after a first round that is not counted."""
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(ROUNDS + 1):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            if turn:
-                taken[name].append(time.perf_counter() - start)
-    return {name: statistics.median(each) for name, each in taken.items()}
 
 
 def test_archive_and_shared_buffer_beside_parquet(tmp_path: Path, nq_store_dir: Path) -> None:
@@ -68,7 +55,8 @@ def test_archive_and_shared_buffer_beside_parquet(tmp_path: Path, nq_store_dir: 
             "shared buffer, every page touched": lambda: touched(store.open_id(info.id).arrow()),
             "archive": lambda: touched(read_archive(exact)),
             "Parquet, zstd": lambda: touched(pq.read_table(usual)),
-        }
+        },
+        ROUNDS,
     )
     sizes = {"archive": os.path.getsize(exact), "Parquet, zstd": os.path.getsize(usual)}
     print(f"\n{ROWS:,} bars:")
@@ -103,7 +91,7 @@ def test_restoring_beside_parsing(tmp_path: Path, nq_store_dir: Path, monkeypatc
         session.cache.wait()
         written = time.perf_counter() - start - first
         session.drop("NQ.1min")
-        took = medians({"restored": lambda: load("restored"), "parsed": lambda: load("parsed")})
+        took = medians({"restored": lambda: load("restored"), "parsed": lambda: load("parsed")}, ROUNDS)
     ratio = took["parsed"] / took["restored"]
     print(f"\n{FILE_ROWS:,} bars: restored in {took['restored'] * 1e3:.0f} ms, parsed in {took['parsed'] * 1e3:.0f} ms")
     print(f"  {ratio:.1f} times as fast; the archive was there {written * 1e3:.0f} ms after the load")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -14,6 +12,7 @@ import pytest
 from jupyter_nq.bars.features.pipeline import KERNELS, Features
 from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.sample import sample_bars
+from tests.performance.measuring import medians
 
 talib = pytest.importorskip("talib")
 
@@ -31,19 +30,6 @@ WANTED = (
     "volatility(30)", "zscore(50)", "highest(close,20)",
 )  # fmt: skip
 """Twelve columns that the others compute too; the middle band is the moving average."""
-
-
-def _cpu_medians(**calls: Callable[[], object]) -> dict[str, float]:
-    """Return the median CPU seconds of each call, measured in turn so that load hits all alike."""
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-    for _ in range(ROUNDS):
-        for name, call in calls.items():
-            begin = time.process_time()
-            call()
-            taken[name].append(time.process_time() - begin)
-    return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
 def _session_starts(given: pa.Table) -> np.ndarray:
@@ -108,11 +94,12 @@ def test_features_against_talib_and_pandas() -> None:
     found = features.compute(given)
     for name, expected in _with_talib(columns).items():
         np.testing.assert_allclose(found[name].to_numpy(), expected, rtol=1e-6, atol=1e-6, err_msg=name)
-    took = _cpu_medians(
-        ours=lambda: features.compute(given),
-        talib=lambda: _with_talib(columns),
-        pandas=lambda: _with_pandas(frame),
-    )
+    calls = {
+        "ours": lambda: features.compute(given),
+        "talib": lambda: _with_talib(columns),
+        "pandas": lambda: _with_pandas(frame),
+    }
+    took = medians(calls, ROUNDS, time.process_time)
     by_talib, by_pandas = took["talib"] / took["ours"], took["pandas"] / took["ours"]
     shown = ", ".join(f"{name} {seconds * 1e3:.0f} ms" for name, seconds in took.items())
     print(f"\n12 features of {ROWS:,} bars, CPU: {shown}; {by_talib:.1f}x TA-Lib, {by_pandas:.1f}x pandas")

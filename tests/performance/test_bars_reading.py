@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from jupyter_nq.bars.loading import load_bars
 from jupyter_nq.bars.reading import fast, starts
 from jupyter_nq.bars.reading.reader import read_bars
 from jupyter_nq.bars.sample import write_sample
+from tests.performance.measuring import medians
 
 pytestmark = pytest.mark.performance
 
@@ -25,17 +24,6 @@ ROWS, FEW_ROWS, ROUNDS = 3_000_000, 100_000, 5
 # as Arrow's reading. A build fails at less than half, because two threads suffer twice from a busy machine.
 LEAST_ARROW, LEAST_POLARS, LEAST_PANDAS, LEAST_LOAD = 3.0, 3.0, 150.0, 0.5
 FORMATS = ["%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M"]
-
-
-def medians(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each call, the calls taking turns."""
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            taken[name].append(time.perf_counter() - start)
-    return {name: sorted(each)[rounds // 2] for name, each in taken.items()}
 
 
 def with_arrow(path: Path) -> pa.Table:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import pytest
 from jupyter_nq.bars import rules
 from jupyter_nq.bars.schema import BAR_SCHEMA, PRICES
 from jupyter_nq.bars.validation.rows import KERNELS, RowChecks
+from tests.performance.measuring import medians
 
 pytestmark = pytest.mark.performance
 
@@ -124,17 +124,6 @@ def by_pandera(frame: pd.DataFrame) -> Callable[[], int]:
     return run
 
 
-def medians(runs: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
-    """Return the median CPU seconds of each, in turns, so that a busy machine is busy for all."""
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(ROUNDS):
-        for name, run in runs.items():
-            start = time.process_time()
-            run()
-            taken[name].append(time.process_time() - start)
-    return {name: statistics.median(seconds) for name, seconds in taken.items()}
-
-
 def test_fused_rules_against_numpy_and_pandera() -> None:
     """Prints CPU seconds and the ratios; the fused pass has more rules than the others."""
     if KERNELS.wait() is None:
@@ -145,12 +134,12 @@ def test_fused_rules_against_numpy_and_pandera() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pandera about itself
         pandera = by_pandera(frame)
-        pandera()
 
         def fused() -> Any:
             return RowChecks(minutes=1, tick=TICK, positive=True).add(table)
 
-        seconds = medians({"fused": fused, "numpy": lambda: by_numpy(*arrays), "pandera": pandera})
+        calls = {"fused": fused, "numpy": lambda: by_numpy(*arrays), "pandera": pandera}
+        seconds = medians(calls, ROUNDS, time.process_time)
     alike = np.uint32((1 << 10) - 1 | rules.STEP | rules.STALE | rules.SCALE)
     assert np.array_equal(fused() & alike, by_numpy(*arrays) & alike), "outliers alone have another definition"
     ratios = {name: seconds[name] / seconds["fused"] for name in ("numpy", "pandera")}
