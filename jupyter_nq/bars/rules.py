@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ import numpy.typing as npt
 from jupyter_nq.bars.profile import Profile
 
 Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""The most serious first."""
 Action = Literal["keep", "flag", "drop", "repair", "quarantine"]
 """What is done with a bar: leave it, leave it and set its bit, leave it out, mend it, move it to another file."""
 
@@ -35,11 +37,11 @@ NOT_FINITE = 16
 VOLUME = 32
 """Flag of a bar whose volume is no whole number from 0 up."""
 BACKWARDS = 64
-"""Flag of a bar that starts before the one above it."""
+"""Flag of a bar that starts before one above it."""
 REPEATED = 128
-"""Flag of a bar that is the same as the one above it, its start too."""
+"""Flag of a bar that is the same as the first one above it with its start."""
 DUPLICATE = 256
-"""Flag of a bar that starts with the one above it and has other values."""
+"""Flag of a bar that has the start of one above it and other values than the first such."""
 OFF_TICK = 512
 """Flag of a bar with a raw price that is no multiple of the tick."""
 STALE = 1 << 10
@@ -85,10 +87,10 @@ _ROWS = (
     Rule("ohlc order", OHLC_ORDER, "error", "whose high or low does not contain open and close"),
     Rule("not positive", NOT_POSITIVE, "error", "with a price of zero or below"),
     Rule("volume", VOLUME, "error", "whose volume is no whole number from 0 up"),
-    Rule("backwards", BACKWARDS, "error", "starting before the bar above", "sorted by their start"),
-    Rule("duplicate", DUPLICATE, "error", "with the start of the bar above and other values"),
+    Rule("backwards", BACKWARDS, "error", "starting before a bar above", "sorted by their start"),
+    Rule("duplicate", DUPLICATE, "error", "with the start of a bar above and other values"),
     Rule("scale", SCALE, "error", "whose close is more than twice or less than half of the close before"),
-    Rule("repeated bar", REPEATED, "warning", "the same as the bar above", "one of each kept"),
+    Rule("repeated bar", REPEATED, "warning", "the same as a bar above", "one of each kept"),
     Rule("outlier", OUTLIER, "warning", "going more than 30 times as far as was usual"),
     Rule("jump", JUMP, "warning", "opening after a pause more than 15 times as far off as was usual"),
     Rule("off tick", OFF_TICK, "warning", "with a price off the tick"),

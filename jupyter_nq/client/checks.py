@@ -16,11 +16,12 @@ from jupyter_nq.bars.sessions.rolls import Roll, roll_evidence
 from jupyter_nq.bars.sniffing.sniff import Sniffed
 from jupyter_nq.bars.sniffing.sniff import sniff as sniff_file
 from jupyter_nq.bars.timeframe import parse_timeframe
+from jupyter_nq.bars.validation.checking import Subject, Wanted, wanted_of
 from jupyter_nq.bars.validation.report import Report
-from jupyter_nq.bars.validation.validator import CustomRule, table_of, validate_file, validate_table
+from jupyter_nq.bars.validation.validator import CustomRule, report_on, subject_of, table_of, validate_table
 from jupyter_nq.client.origin import origin_of
 from jupyter_nq.client.remembered import answered
-from jupyter_nq.client.request import Reading, asked, is_path
+from jupyter_nq.client.request import Reading, Request, asked, is_path
 from jupyter_nq.client.source_object import is_table
 from jupyter_nq.client.timeframes import bars_of, whole
 from jupyter_nq.errors import InvalidArgument, UnsupportedData
@@ -58,20 +59,23 @@ def validate(
         As for `load`; only for a file.
     rules
         Rules of your own by name: an expression such as "high - low > 50 and volume < 10", or a function from
-        the Arrow table to a mask of bars that break it. What breaks one is a warning.
+        the Arrow table to a mask of bars that break it. What breaks one is a warning; ("high - low > 50", "error")
+        says another severity.
     actions
         Rule -> "keep", "flag", "drop", "repair" or "quarantine": `table` of the report then has the bars after them,
-        which `put` can share.
+        which `put` can share, and `all_rows` and `all_lines` of its findings every row that was left out or mended.
     quarantine
-        CSV file for the rows of rules whose action is "quarantine".
+        CSV file for the rows of rules whose action is "quarantine"; a file that is there is written over only when
+        a quarantine has written it.
     adjusted
         Whether prices were adjusted at rolls, so that they need not lie on the tick.
 
     Returns
     -------
     Report
-        `is_valid`, `errors`, `warnings`, `notes`, `statistics`, `table`, `text()`, `to_html(path)`,
-        `to_json(path)`, `to_csv(path)`. Places are lines of the file, or rows counted from 0.
+        `is_valid`, `errors`, `warnings`, `notes`, `findings`, `statistics`, `table`, `text()`, `to_html(path)`,
+        `to_json(path)`, `to_csv(path)`. Places are lines of the file, or rows counted from 0. A file that leaves a
+        question open is read as it was said to be in a load before, and `notices` say so.
 
     Raises
     ------
@@ -81,8 +85,7 @@ def validate(
     wanted: dict[str, Any] = {"rules": rules, "actions": actions, "quarantine": quarantine, "adjusted": adjusted}
     if isinstance(source, (str, os.PathLike)) and _is_file(session, source):
         request = asked(session, source, timeframe, symbol=symbol, reading=reading)
-        told: dict[str, Any] = {"symbol": request.symbol, "timeframe": request.timeframe, **reading.given()}
-        return validate_file(request.path, **told, **wanted)
+        return _validate_file(request, wanted_of(**wanted, source=request.path))
     if reading.given():
         named = "=, ".join(reading.given())
         raise InvalidArgument(f"{named}= says how a file is read; these bars have been read.")
@@ -96,6 +99,19 @@ def validate(
     name = source if isinstance(source, str) else origin.dataset if origin else "bars"
     table = data if isinstance(data, pa.Table) else table_of(data)
     return validate_table(table, name, minutes=minutes, symbol=symbol or (origin.symbol if origin else None), **wanted)
+
+
+def _validate_file(request: Request, wanted: Wanted) -> Report:
+    """Validate a file that is read as the request says, or as was said before where that leaves a question open."""
+    told = {"symbol": request.symbol, "timeframe": request.timeframe}
+
+    def read() -> Subject:
+        subject, said = answered(
+            request.path, request.reading, lambda reading: subject_of(request.path, **told, **reading.given())
+        )
+        return replace(subject, notices=(said,)) if said else subject
+
+    return report_on(request.path, wanted, read)
 
 
 def sniff(

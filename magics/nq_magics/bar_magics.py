@@ -93,6 +93,9 @@ class BarMagics(InSession):
         help="keep, flag, drop, repair or quarantine what breaks a rule, in the report's table; may be repeated.",
     )
     @argument("--quarantine", metavar="FILE", help="CSV file for the rows whose action is quarantine.")
+    @argument(
+        "--adjusted", action="store_true", help="The prices were adjusted at rolls, so they need not lie on the tick."
+    )
     @argument("--report", metavar="FILE", help="Write the report there: .html, .json or .csv.")
     @usage_errors()
     def nq_validate(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
@@ -121,6 +124,7 @@ class BarMagics(InSession):
                 rules=own,
                 actions=dict(args.actions or ()),
                 quarantine=args.quarantine,
+                adjusted=args.adjusted,
                 **answers,
             )
         if args.report is not None:

@@ -1,9 +1,9 @@
 """Scalers: columns brought to one size by statistics of rows that came before.
 
 Statistics of the rows that are scaled know the future. So a scaler remembers the span of the rows that it was
-fit to, and refuses to scale any of them unless it is told to. In the causal modes row i is scaled by the rows
-before it alone, `expanding` by all of them, `rolling` by the last `window`: as if it had been fit just before
-that row. NaN is left out of a fit and stays NaN; a rolling window with a NaN gives NaN.
+fit to, and refuses to scale any of them, or rows before them, unless it is told to. In the causal modes row i is
+scaled by the rows before it alone, `expanding` by all of them, `rolling` by the last `window`: as if it had been
+fit just before that row. NaN is left out of a fit and stays NaN; a rolling window with a NaN gives NaN.
 
 A column (or window) whose values are all equal has no size: its scale is 1, so what is scaled is the distance
 from that value, and scaling can be undone.
@@ -97,7 +97,7 @@ class Scaler:
         Raises
         ------
         InvalidArgument
-            No rows, a column is missing, or the mode is not "fixed".
+            No rows, a column is missing or has an infinite value, or the mode is not "fixed".
         """
         before = self.fit_range, self._fitted
         self.fit_range, self._fitted = None, {}
@@ -126,7 +126,7 @@ class Scaler:
                 f"the rows {now} do not follow the fit range {before}. Add them in order, or fit anew."
             )
         columns = self._columns(data)
-        parts = {name: self._statistics(column_of(data, name)) for name in columns}
+        parts = {name: self._statistics(_finite(data, name, stamps)) for name in columns}
         merged = parts if before is None else {n: self._merged(self._fitted[n], part) for n, part in parts.items()}
         rows = len(stamps) + (before.rows if before else 0)
         self.columns, self._fitted = columns, merged
@@ -139,8 +139,8 @@ class Scaler:
         Raises
         ------
         InvalidArgument
-            The scaler is not fit, or rows lie in its fit range and `allow_overlap` is False: their own future
-            would be in their scale.
+            The scaler is not fit, or rows lie in its fit range or before it and `allow_overlap` is False: their own
+            future would be in their scale.
         """
         if self.mode != "fixed":
             stamps_of(data)  # in order, or there is no before
@@ -231,9 +231,10 @@ class Scaler:
         if span is None or allowed or not len(stamps):
             return
         first, last = int(stamps[0]), int(stamps[-1])
-        if first <= span.last_ns and last >= span.first_ns:
+        if first <= span.last_ns:
+            how = "overlap" if last >= span.first_ns else "come before"
             raise InvalidArgument(
-                f"the rows {FitRange(first, last, len(stamps))} overlap the fit range {span}: they would be scaled by "
+                f"the rows {FitRange(first, last, len(stamps))} {how} the fit range {span}: they would be scaled by "
                 "what came after them. Fit to earlier rows, take mode='expanding', or pass allow_overlap=True."
             )
 
@@ -338,6 +339,21 @@ class Robust(Scaler):
 
 SCALERS: Mapping[str, type[Scaler]] = {kind.kind: kind for kind in (ZScore, MinMax, Robust)}
 """The scalers by the name that a configuration gives them."""
+
+
+def _finite(data: Any, name: str, stamps: Ints) -> Floats:
+    """Return a column without infinite values; NaN is no value and may be there."""
+    x = column_of(data, name)
+    infinite = np.flatnonzero(np.isinf(x))
+    if len(infinite):
+        row = int(infinite[0])
+        more = f", and {len(infinite) - 1:,} more" if len(infinite) > 1 else ""
+        raise InvalidArgument(
+            f"column {name!r} has {x[row]} in row {row:,} ({iso(int(stamps[row]))}){more}: no mean or range has "
+            "a place for it. Look where it comes from, a division by 0 for example, and put NaN there or leave the row "
+            "out."
+        )
+    return x
 
 
 def _moves(x: Floats) -> bool:

@@ -9,7 +9,7 @@ of the zone, which may skip or repeat it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ MOST_BAD = 100_000
 
 _NO_TEXT = "the line is not UTF-8 text, or has NUL bytes"
 _NS = 1_000_000_000
+_STAMP = ("local", "nanos", "offset")
 Mask = npt.NDArray[np.bool_]
 
 
@@ -68,6 +69,8 @@ class Lenient:
     """The line of the file of each bar, counted from 1."""
     bad: tuple[Bad, ...]
     """The other rows, in the file's order."""
+    bad_starts: Ints
+    """Starts, ns UTC, of those of the other rows whose stamp can be read, and is on the clock once; in no order."""
 
 
 def read_lenient(
@@ -135,6 +138,8 @@ class _Rows:
     """Cells and numbers of these rows, as Arrow and numpy arrays."""
     bad: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Place -> rule and reason."""
+    stamped: list[dict[str, Any]] = field(default_factory=list)
+    """The stamps, as columns, of rows that were refused for something else."""
 
     def refuse(self, wrong: Mask, why: Callable[[int], tuple[str, str]]) -> None:
         """Take out the rows of a mask; `why` gives rule and reason by the position in the mask."""
@@ -142,6 +147,8 @@ class _Rows:
             return
         for at in np.flatnonzero(wrong).tolist():
             self.bad[int(self.places[at])] = why(at)
+        if "local" in self.columns:
+            self.stamped.append({name: self.columns[name][wrong] for name in _STAMP})
         kept = ~wrong
         self.places = self.places[kept]
         arrow = pa.array(kept)
@@ -194,6 +201,7 @@ class _Reader:
         self._line = self._row = 0  # lines and rows before the block
         self._bad: list[Bad] = []
         self._parts: list[dict[str, npt.NDArray[Any]]] = []
+        self._stamped: list[dict[str, npt.NDArray[Any]]] = []
         self._stamps = Stamps(profile.layouts)
 
     def add(self, block: list[bytes]) -> None:
@@ -213,6 +221,7 @@ class _Reader:
         rows = self._read(texts)
         rows.columns |= {"row": self._row + rows.places, "line": numbers[rows.places]}
         self._parts.append(rows.columns)
+        self._stamped += rows.stamped
         self._row += len(kept)
         for place, why in sorted(rows.bad.items()):
             self._refuse(Bad(self._row - len(kept) + place, int(numbers[place]), texts[place], *why))
@@ -236,7 +245,6 @@ class _Reader:
     def _read_stamps(self, rows: _Rows) -> None:
         texts = rows.stamps(self._profile)
         local, nanos, offset, codes = self._stamps.read(texts)
-        rows.columns |= {"local": local, "nanos": nanos, "offset": offset}
 
         def why(at: int) -> tuple[str, str]:
             text = texts[at].as_py()
@@ -247,12 +255,12 @@ class _Reader:
             return "missing stamp", f"{text!r} is not a date and time in the layout {', '.join(self._profile.layouts)}"
 
         rows.refuse(codes != GOOD, why)
+        good = codes == GOOD
+        rows.columns |= dict(zip(_STAMP, (local[good], nanos[good], offset[good]), strict=True))
 
     def result(self) -> Lenient:
         """Return everything that was read."""
-        names = ("local", "nanos", "offset", *PRICES, "volume", "row", "line")
-        empty = {name: np.empty(0, np.float64 if name in PRICES else np.int64) for name in names}
-        rows = {name: np.concatenate([empty[name], *(part[name] for part in self._parts)]) for name in names}
+        rows = _joined(self._parts, (*_STAMP, *PRICES, "volume", "row", "line"))
         starts, good = self._starts(rows)
         columns = [rows[name][good] for name in (*PRICES, "volume")]
         flags = flags_of(columns[:4], columns[4], self._profile)
@@ -264,7 +272,16 @@ class _Reader:
             schema=BAR_SCHEMA,
         )
         self._bad.sort(key=lambda bad: bad.row)
-        return Lenient(table, rows["row"][good], rows["line"][good], tuple(self._bad))
+        return Lenient(table, rows["row"][good], rows["line"][good], tuple(self._bad), self._bad_starts())
+
+    def _bad_starts(self) -> Ints:
+        rows = _joined(self._stamped, _STAMP)
+        local = rows["local"]
+        if not len(local) or self._stamps.carries_offset:
+            return self._bars(local - rows["offset"], rows["nanos"])
+        zone = steps(self._profile.tz, int(local.min()), int(local.max()))
+        once = ~np.logical_or(*zone.doubtful(local))
+        return self._bars(zone.to_utc(local[once]), rows["nanos"][once])
 
     def _starts(self, rows: dict[str, npt.NDArray[Any]]) -> tuple[Ints, Ints]:
         """Return the starts (ns UTC) of the rows that the clock has once, and these rows."""
@@ -273,8 +290,12 @@ class _Reader:
             utc = local - rows["offset"]
         else:
             utc, good = self._utc(rows)
+        return self._bars(utc, rows["nanos"][good]), good
+
+    def _bars(self, utc: Ints, nanos: Ints) -> Ints:
+        """Return the starts (ns UTC) of the bars that have these stamps."""
         starts = bar_starts(utc, self._profile.edge, self._profile.minutes, self._profile.calendar) * _NS
-        return starts + rows["nanos"][good], good
+        return starts + nanos
 
     def _utc(self, rows: dict[str, npt.NDArray[Any]]) -> tuple[Ints, Ints]:
         local, good = rows["local"], np.arange(len(rows["local"]))
@@ -301,6 +322,11 @@ class _Reader:
         for at in which.tolist():
             line = int(rows["line"][at])
             self._refuse(Bad(int(rows["row"][at]), line, texts.get(line, ""), rule, reason))
+
+
+def _joined(parts: list[dict[str, npt.NDArray[Any]]], names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
+    empty = {name: np.empty(0, np.float64 if name in PRICES else np.int64) for name in names}
+    return {name: np.concatenate([none, *(part[name] for part in parts)]) for name, none in empty.items()}
 
 
 def _read_numbers(rows: _Rows, role: str, name: str, table: Dialect) -> None:

@@ -21,9 +21,8 @@ from jupyter_nq.bars.validation.rows import Flags
 from jupyter_nq.errors import InvalidArgument, nearest
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
-TAKEN_OUT = ("drop", "quarantine")
-HANDLED = (*TAKEN_OUT, "repair")
-"""Actions after which a finding no longer speaks against the bars."""
+
+_UNITS, _COLUMNS = ("line", "row"), ("rules", "text")
 
 Mask = npt.NDArray[np.bool_]
 
@@ -97,22 +96,59 @@ def write_quarantine(
     source
         The file that the rows come from, which is never written to.
 
+    The file appears with all rows in it, or stays as it was.
+
     Raises
     ------
     InvalidArgument
-        The file is the source, or cannot be written.
+        As `check_quarantine`, or the file cannot be written.
     """
-    target = Path(path)
-    if source is not None and target.resolve() == source.resolve():
-        raise InvalidArgument(f"quarantine={os.fspath(path)!r} is the source itself. Name another file.")
+    check_quarantine(path, source)
+    target = Path(path).resolve()
+    draft = target.with_name(f".{target.name}.{os.getpid()}.new")
     count = 0
     try:
-        with target.open("w", encoding="utf-8", newline="") as file:
+        with draft.open("x", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([unit, "rules", "text"])
+            writer.writerow([unit, *_COLUMNS])
             for place, rules, text in rows:
                 writer.writerow([place, safe_cell(rules), safe_cell(text)])
                 count += 1
+        draft.replace(target)
     except OSError as exc:
         raise InvalidArgument(f"quarantine={os.fspath(path)!r} cannot be written: {exc.strerror}.") from exc
+    finally:
+        draft.unlink(missing_ok=True)
     return count
+
+
+def check_quarantine(path: str | os.PathLike[str], source: Path | None = None) -> None:
+    """Refuse a quarantine file that is something else: only one that a quarantine has written is written over.
+
+    Raises
+    ------
+    InvalidArgument
+        The file is the source, there is a file that is no quarantine, or the directory is not there.
+    """
+    target, named = Path(path), f"quarantine={os.fspath(path)!r}"
+    if source is not None and target.resolve() == source.resolve():
+        raise InvalidArgument(f"{named} is the source itself. Name another file.")
+    try:
+        if target.exists() and not _is_quarantine(target):
+            raise InvalidArgument(
+                f"{named} is there already and was not written by a quarantine, so it is not written over. Name "
+                "another file, or remove this one."
+            )
+        if not target.parent.is_dir():
+            raise InvalidArgument(f"{named} cannot be written: there is no directory {target.parent}.")
+    except OSError as exc:
+        raise InvalidArgument(f"{named} cannot be looked at: {exc.strerror}.") from exc
+
+
+def _is_quarantine(path: Path) -> bool:
+    """Tell a file that a quarantine has written, by its first line."""
+    heads = [",".join([unit, *_COLUMNS]).encode() + b"\n" for unit in _UNITS]
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.readline(len(max(heads, key=len))) in heads

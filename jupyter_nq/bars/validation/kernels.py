@@ -5,6 +5,11 @@ batches gives the same bits. Nothing looks ahead. What is usual is a running med
 goes up by a fixed share when it was exceeded and down by the same share when not, so that it settles where half
 of the moves lie above it. It needs no memory of the moves, and no single move, however wild, shifts it by more
 than that share; it is the median absolute deviation of moves, which have their middle at zero.
+
+A bar is in order when it starts after every bar above it. That costs nothing while bars are: the latest is then
+the one above. When one is not, the first bar that had the latest start is held, in the state, until a later one
+comes; every bar until then starts before it, or with it and is compared with it. What comes later is judged as if
+they were not there.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ import numpy as np
 
 from jupyter_nq.bars.compiled import inlined, kernel
 
-STATE_FLOATS, STATE_INTS = 7, 7
+STATE_FLOATS, STATE_INTS = 11, 10
 OUTLIER_TIMES = 30.0  # about 20 robust standard deviations
 JUMP_TIMES = 15.0
 STALE_BARS = 5
@@ -124,9 +129,11 @@ def after(
     """
     last_open, last_high, last_low, last_close = floats[0], floats[1], floats[2], floats[3]
     sound_close, usual_move, usual_jump = floats[4], floats[5], floats[6]
+    held_open, held_high, held_low, held_close = floats[7], floats[8], floats[9], floats[10]
     rows, last_start, last_volume, run, moves, jumps, sound = (
         ints[0], ints[1], ints[2], ints[3], ints[4], ints[5], ints[6],
     )  # fmt: skip
+    held, held_start, held_volume = ints[7], ints[8], ints[9]
     up, down = (_QUICK_UP, _QUICK_DOWN) if moves < _QUICK_MOVES else (_SLOW_UP, _SLOW_DOWN)
     for i in range(np.uint64(lo), np.uint64(hi)):  # unsigned: no place is counted from the end
         o, h, l, c = open_[i], high[i], low[i], close[i]  # noqa: E741
@@ -134,7 +141,7 @@ def after(
         bits = 0
         base = sound_close
         judged = sound > 0 and base != 0.0
-        if single & _ODD == 0:
+        if (single & _ODD) | held == 0:
             run = 1
         else:
             if i > 0:
@@ -145,20 +152,27 @@ def after(
             known = rows > 0 or i > 0
             v = volume[i]
             step = starts[i] - last_start if known else 0
+            if known and step <= 0 and held == 0:
+                held, held_start, held_volume = 1, last_start, last_volume
+                held_open, held_high, held_low, held_close = last_open, last_high, last_low, last_close
+            if held != 0:
+                last_open, last_high, last_low, last_close = held_open, held_high, held_low, held_close
+                step = starts[i] - held_start
+                if step > 0:
+                    held = 0
             same = known and o == last_open and h == last_high and l == last_low and c == last_close
-            if step < 0:
-                bits |= _BACKWARDS
-            elif step == 0 and known:
-                bits |= _REPEATED if same and v == last_volume else _DUPLICATE
-            elif length_ns > 0 and _out_of_step(step, length_ns):
-                bits |= _STEP
-            if same and step > 0 and (h != l or v > 0):
-                run += 1
+            if held != 0:
+                if step < 0:
+                    bits |= _BACKWARDS
+                else:
+                    bits |= _REPEATED if same and v == held_volume else _DUPLICATE
+            else:
+                if length_ns > 0 and _out_of_step(step, length_ns):
+                    bits |= _STEP
+                run = run + 1 if same and (h != l or v > 0) else 1
                 if run >= STALE_BARS:
                     bits |= _STALE
-            else:
-                run = 1
-            judged = judged and single & _NOT_FINITE == 0
+            judged = judged and held == 0 and single & _NOT_FINITE == 0
             if judged and length_ns > 0 and step > length_ns:
                 size = abs(base)
                 move, usual = abs(o - base), usual_jump * size
@@ -189,7 +203,7 @@ def after(
                     moves += 1
                     if moves == _QUICK_MOVES:
                         up, down = _SLOW_UP, _SLOW_DOWN
-        if single & _UNSOUND == 0:
+        if (single & _UNSOUND) | held == 0:
             sound_close = c
             sound = 1
         if bits != 0 or single & _ODD != 0:
@@ -197,8 +211,10 @@ def after(
     last = hi - 1
     floats[0], floats[1], floats[2], floats[3] = open_[last], high[last], low[last], close[last]
     floats[4], floats[5], floats[6] = sound_close, usual_move, usual_jump
+    floats[7], floats[8], floats[9], floats[10] = held_open, held_high, held_low, held_close
     ints[0], ints[1], ints[2], ints[3] = rows + hi - lo, starts[last], volume[last], run
     ints[4], ints[5], ints[6] = moves, jumps, sound
+    ints[7], ints[8], ints[9] = held, held_start, held_volume
 
 
 @kernel

@@ -1,7 +1,7 @@
 """Rules about single bars and neighbours, for a whole series, sound or not: flags for each bar, findings for each rule.
 
 The rules themselves are the kernel's; here rows that cannot go through it, without a stamp or with a volume that is
-no count, are told apart first.
+no count, are told apart first, and of bars out of order it is told afterwards whether they are copies of others.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from jupyter_nq.bars.rules import BAR_RULES, MISSING_STAMP, OFF_TICK, Severity
+from jupyter_nq.bars.columns import iso
+from jupyter_nq.bars.reading.stamps import Ints
+from jupyter_nq.bars.rules import BACKWARDS, BAR_RULES, DUPLICATE, MISSING_STAMP, OFF_TICK, REPEATED, Severity
 from jupyter_nq.bars.validation.report import Finding
 from jupyter_nq.bars.validation.rows import Flags, RowChecks
 from jupyter_nq.bars.validation.series import NO_STAMP, Series
@@ -41,12 +43,42 @@ def row_flags(series: Series, *, adjusted: bool = False) -> Flags:
     checks = RowChecks(
         minutes=series.minutes,
         tick=known.tick if known is not None and not adjusted else None,
-        positive=known is None or not known.negative_prices,
+        positive=known is not None and not known.negative_prices,
     )
     open_, high, low, close = (values[rows] for values in series.prices)
     counted = np.where(count, volume, -1.0).astype(np.int64)
     flags[rows] |= checks.add_columns(series.starts[rows], open_, high, low, close, counted)
+    _find_copies(series, flags)
     return flags
+
+
+def _find_copies(series: Series, flags: Flags) -> None:
+    """Set the bit of a copy or a duplicate of bars that are out of order, when a bar above has their start.
+
+    A block of bars that came twice is such; no pass with a state of some numbers can know all bars above.
+    """
+    late = np.flatnonzero(flags & BACKWARDS)
+    if not len(late):
+        return
+    order = np.argsort(series.starts, kind="stable")  # rows of one start in the order of rows
+    first = order[np.searchsorted(series.starts, series.starts[late], sorter=order)]
+    late, first = late[first < late], first[first < late]
+    same = np.logical_and.reduce([column[late] == column[first] for column in (*series.prices, series.volume)])
+    flags[late] |= np.where(same, np.uint32(REPEATED), np.uint32(DUPLICATE))
+
+
+def _behind_one(starts: Ints, late: Ints) -> str:
+    """Say which bar alone makes most of the others late, when there is one: it may be the only one that is wrong."""
+    if not len(late):
+        return ""
+    latest = np.maximum.accumulate(starts)
+    first = np.searchsorted(latest, latest[late])  # the bar that they are behind
+    before = np.where(first > 0, latest[first - 1], NO_STAMP)
+    bars, counts = np.unique(first[starts[late] > before], return_counts=True)
+    if not len(bars) or counts.max() < 2:
+        return ""
+    most = int(np.argmax(counts))
+    return f", {counts[most]:,} of them before that of {iso(int(starts[bars[most]]))} alone, whose stamp may be wrong"
 
 
 def row_findings(series: Series, flags: Flags) -> Iterator[Finding]:
@@ -55,6 +87,8 @@ def row_findings(series: Series, flags: Flags) -> Iterator[Finding]:
         what = rule.what
         if rule.bit == OFF_TICK and series.instrument is not None:
             what = f"with a price off the {series.instrument.tick} tick"
+        if rule.bit == BACKWARDS:
+            what += _behind_one(series.starts, np.flatnonzero(flags & BACKWARDS))
         found = finding(rule.name, rule.severity, flags & rule.bit != 0, what)
         if found is not None:
             yield found
@@ -66,4 +100,9 @@ def finding(rule: str, severity: Severity, broken: Mask, sentence: str) -> Findi
     if not len(rows):
         return None
     bars = f"{len(rows):,} bar{'s' if len(rows) > 1 else ''} "
-    return Finding(rule, severity, len(rows), bars + sentence, tuple(rows[:MOST_ROWS].tolist()))
+    return Finding(rule, severity, len(rows), bars + sentence, first_of(rows), all_rows=rows)
+
+
+def first_of(rows: Ints) -> tuple[int, ...]:
+    """Return the rows that a finding names."""
+    return tuple(rows[:MOST_ROWS].tolist())

@@ -71,10 +71,16 @@ def series_of(
     kind = table.schema.field("timestamp").type
     if not pa.types.is_timestamp(kind):
         raise InvalidArgument(f"the column 'timestamp' is {kind}, not a time. Convert it, with its zone.")
-    stamps = table["timestamp"].cast(pa.timestamp("ns", kind.tz)).cast(pa.int64())
     open_, high, low, close, volume = (_numbers(table, name) for name in _COLUMNS[1:])
+    return Series(starts_in(table), open_, high, low, close, volume, minutes, calendar, instrument)
+
+
+def starts_in(table: pa.Table) -> Ints:
+    """Return the stamps of a table, ns UTC, `NO_STAMP` where there is none."""
+    column = table["timestamp"]
+    stamps = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
     starts: Ints = pc.fill_null(stamps, NO_STAMP).to_numpy()
-    return Series(starts, open_, high, low, close, volume, minutes, calendar, instrument)
+    return starts
 
 
 def _numbers(table: pa.Table, name: str) -> Floats:

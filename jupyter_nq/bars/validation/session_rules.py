@@ -7,72 +7,80 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from jupyter_nq.bars.columns import starts_of
 from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.reading.stamps import Ints
-from jupyter_nq.bars.rules import CLOSED_HOURS, GAP, ROLL_JUMP, WRONG_CONTRACT
+from jupyter_nq.bars.rules import CLOSED_HOURS, GAP, ROLL_JUMP, WRONG_CONTRACT, Severity
 from jupyter_nq.bars.sessions.completeness import Completeness
 from jupyter_nq.bars.sessions.rolls import Roll, roll_evidence
-from jupyter_nq.bars.sessions.thin import ThinSpan, thin_spans
+from jupyter_nq.bars.sessions.thin import ThinSpan
+from jupyter_nq.bars.validation.misplaced import misplaced
 from jupyter_nq.bars.validation.report import Finding
-from jupyter_nq.bars.validation.row_rules import MOST_ROWS
+from jupyter_nq.bars.validation.row_rules import first_of
 from jupyter_nq.bars.validation.rows import Flags
 
-_WRONG_ZONE = 0.01
 _MOST_NAMED = 6
 
 
-def session_findings(
-    table: pa.Table, rows: Ints, found: Completeness, minutes: int, calendar: str, flags: Flags
+def stamp_findings(
+    starts: Ints, rows: Ints, found: Completeness, spans: list[ThinSpan], minutes: int, flags: Flags
 ) -> Iterator[Finding]:
-    """Apply the rules to bars in order, and set their bits.
+    """Apply the rules that need nothing but when bars start, and set their bits.
 
     Parameters
     ----------
-    table
-        Sound bars: strictly increasing stamps, finite prices.
-    rows
-        Their rows in what is validated.
+    starts, rows
+        Starts of bars, ns UTC, strictly increasing, and their rows in what is validated; -1 for a row that cannot be
+        read, and still shows that no bar is missing there.
     found
-        How complete the bars are.
-    minutes, calendar
-        Length of a bar, and the trading calendar.
+        How complete they are.
+    spans
+        Where hardly anybody trades.
+    minutes
+        Length of a bar.
     flags
         Of everything that is validated; the bits of these rules are set in place.
     """
-    flags[rows[found.outside]] |= CLOSED_HOURS
-    starts = starts_of(table)
-    ends = found.gaps.last_ns if found.holidays_known else starts[:0]
-    flags[rows[np.searchsorted(starts, ends)]] |= GAP
-    if len(found.outside):
-        share = len(found.outside) / table.num_rows
-        wrong = " The zone or the edge of the stamps is wrong." if share > _WRONG_ZONE else ""
-        yield Finding(
-            "closed hours",
-            "error" if wrong else "warning",
-            len(found.outside),
-            f"{len(found.outside):,} bars start in hours when {calendar} is closed.{wrong}",
-            tuple(rows[found.outside[:MOST_ROWS]].tolist()),
-        )
-    spans = thin_spans(table, calendar)
-    for span in spans:
-        row = int(rows[span.first_row])
-        flags[rows[span.first_row : span.last_row + 1]] |= WRONG_CONTRACT
-        yield Finding("wrong contract", "error", span.last_row - span.first_row + 1, f"wrong contract: {span}", (row,))
+    outside = _read(rows[found.outside])
+    flags[outside] |= CLOSED_HOURS
+    if len(outside):
+        wrong = misplaced(starts, found.outside, minutes, found.calendar)
+        bars = f"{len(outside):,} bars start" if len(outside) > 1 else "1 bar starts"
+        what = f"{bars} in hours when {found.calendar} is closed{wrong and '. ' + wrong}"
+        severity: Severity = "error" if wrong else "warning"
+        yield Finding("closed hours", severity, len(outside), what, first_of(outside), all_rows=outside)
     if found.holidays_known:
-        yield from _gaps(found.missing_sessions.tolist(), found.incomplete, found.missing, spans)
+        after = _read(rows[np.searchsorted(starts, found.gaps.last_ns)])
+        flags[after] |= GAP
+        yield from _gaps(found.missing_sessions.tolist(), found.incomplete, found.missing, spans, after)
+
+
+def _read(rows: Ints) -> Ints:
+    return rows[rows >= 0]
+
+
+def price_findings(
+    table: pa.Table, rows: Ints, spans: list[ThinSpan], minutes: int, calendar: str, flags: Flags
+) -> Iterator[Finding]:
+    """Do the same with the rules that need prices or volumes; `table` has the bars of `rows`, all of them sound."""
+    for span in spans:
+        every = rows[span.first_row : span.last_row + 1]
+        flags[every] |= WRONG_CONTRACT
+        what = f"wrong contract: {span}"
+        yield Finding("wrong contract", "error", len(every), what, first_of(every[:1]), all_rows=every)
     if calendar == EQUITY and minutes < 1440:
         seen = [roll for roll in roll_evidence(table, calendar) if roll.seen]
         if seen:
             largest = sorted(seen, key=lambda roll: -abs(roll.sigmas))[:_MOST_NAMED]
             named = ", ".join(map(_jump, sorted(largest, key=lambda roll: roll.row)))
-            places = tuple(int(rows[roll.row]) for roll in seen[:MOST_ROWS])
-            flags[rows[[roll.row for roll in seen]]] |= ROLL_JUMP
+            every = rows[[roll.row for roll in seen]]
+            flags[every] |= ROLL_JUMP
             what = f"{len(seen)} unadjusted rolls, the largest jumps: {named}"
-            yield Finding("roll jump", "warning", len(seen), what, places)
+            yield Finding("roll jump", "warning", len(seen), what, first_of(every), all_rows=every)
 
 
-def _gaps(missing: list[object], incomplete: dict[str, int], bars: int, spans: list[ThinSpan]) -> Iterator[Finding]:
+def _gaps(
+    missing: list[object], incomplete: dict[str, int], bars: int, spans: list[ThinSpan], after: Ints
+) -> Iterator[Finding]:
     """Name what is missing outside the spans in which hardly anybody trades, and count what is missing inside."""
 
     def thin(day: object) -> bool:
@@ -84,7 +92,8 @@ def _gaps(missing: list[object], incomplete: dict[str, int], bars: int, spans: l
         yield Finding("missing session", "warning", len(dates), what)
     short = [f"{day} ({count} bars)" for day, count in incomplete.items() if not thin(day)]
     if short:
-        yield Finding("gap", "warning", len(short), f"{_sessions(short)} with missing bars: {_listed(short)}")
+        what = f"{_sessions(short)} with missing bars: {_listed(short)}"
+        yield Finding("gap", "warning", len(short), what, all_rows=after)
     inside = bars - sum(count for day, count in incomplete.items() if not thin(day))
     if spans and inside:
         what = f"{inside:,} bars are missing in the wrong contract and in whole sessions"

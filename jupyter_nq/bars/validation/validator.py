@@ -8,24 +8,28 @@ about sessions look at the sound rows in the order of their stamps.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.bars.loading import Bars, load_bars
-from jupyter_nq.bars.profile import Profile
-from jupyter_nq.bars.reading.blocks import lines_of
+from jupyter_nq.bars.profile import Dialect, Profile
+from jupyter_nq.bars.reading.blocks import changed, data_lines, lines_of
 from jupyter_nq.bars.reading.lenient import read_lenient
 from jupyter_nq.bars.reading.opening import is_columnar
+from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.schema import PRICES
 from jupyter_nq.bars.sniffing.sniff import known_instrument
 from jupyter_nq.bars.timeframe import parse_timeframe
-from jupyter_nq.bars.validation.checking import CustomRule, Subject, Wanted, checked
+from jupyter_nq.bars.validation.checking import Subject, Wanted, checked, wanted_of
 from jupyter_nq.bars.validation.damaged import profile_of_damaged
+from jupyter_nq.bars.validation.own_rules import CustomRule
 from jupyter_nq.bars.validation.report import Finding, Report
 from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, UnreadableSource
 
@@ -63,12 +67,14 @@ def validate(
         How a file is to be read, as for `load_bars`.
     rules
         Rules of one's own by name: an expression such as "high - low > 50 and volume < 10", or a function from the
-        Arrow table to a mask. What breaks one is a warning.
+        Arrow table to a mask. What breaks one is a warning; ("high - low > 50", "error") says another severity.
     actions
         Rule -> "keep", "flag" (the default), "drop", "repair" or "quarantine". With any, `table` of the report has
-        the bars after them. Only what is repeated or out of order can be repaired: copies dropped, rows sorted.
+        the bars after them, and `all_rows` of a finding every row that it took out or mended. Only what is repeated
+        or out of order can be repaired: copies dropped, rows sorted.
     quarantine
-        CSV file for the rows of rules whose action is "quarantine".
+        CSV file for the rows of rules whose action is "quarantine"; a file that is there is written over only when
+        a quarantine has written it.
     adjusted
         Whether prices were adjusted at rolls, so that they need not lie on the tick.
 
@@ -76,7 +82,8 @@ def validate(
     ------
     SourceNotFound, UnknownInstrument, UnknownTimeframe, UnknownZone
     InvalidArgument
-        No table of bars; a rule or action that cannot be understood; an argument for files with a table.
+        No table of bars; a rule or action that cannot be understood; an argument for files with a table; a
+        quarantine file that is something else.
     """
     reading: dict[str, Any] = {"tz": tz, "edge": edge, "day_first": day_first}
     reading |= {"profile": profile, "contract": contract}
@@ -121,18 +128,37 @@ def validate_file(
     ------
     SourceNotFound, UnknownInstrument, UnknownTimeframe, UnknownZone, InvalidArgument
     """
-    path = Path(path)
-    wanted = Wanted(rules or {}, actions or {}, quarantine, adjusted)
+    wanted = wanted_of(rules, actions, quarantine, adjusted, Path(path))
+    return report_on(Path(path), wanted, partial(subject_of, Path(path), **reading))
+
+
+def report_on(path: Path, wanted: Wanted, read: Callable[[], Subject]) -> Report:
+    """Return the report on a file that `read` reads as `subject_of` does."""
     try:
-        subject = _subject_of(path, load_bars(path, **reading))
-    except AmbiguousStamps as exc:
-        return _unreadable(path, exc)
+        subject = read()
+    except (UnreadableSource, AmbiguousStamps) as exc:
+        return Report(path.name, 0, (Finding("unreadable", "error", 1, str(exc)),), {}, ("every other rule",))
+    return checked(subject, wanted)
+
+
+def subject_of(path: Path, **reading: Any) -> Subject:
+    """Return the bars of a file, sound or not; arguments are those of `load_bars`.
+
+    Raises
+    ------
+    AmbiguousStamps
+        The file leaves a question about its stamps open.
+    UnreadableSource
+        Too little of it can be read to tell what it is.
+    SourceNotFound, UnknownInstrument, UnknownTimeframe, UnknownZone, InvalidArgument
+    """
+    try:
+        return _sound(path, load_bars(path, **reading))
     except UnreadableSource as exc:
         try:
-            subject = _damaged(path, **reading)
-        except (UnreadableSource, AmbiguousStamps) as why:
-            return _unreadable(path, why if isinstance(why, AmbiguousStamps) else exc)
-    return checked(subject, wanted)
+            return _damaged(path, **reading)
+        except UnreadableSource:
+            raise exc from None
 
 
 def validate_bars(
@@ -147,7 +173,7 @@ def validate_bars(
     """Validate bars that were read from a file; places are rows, counted from 0."""
     known = bars.instrument
     subject = Subject(name, bars.table, bars.profile.minutes, known.symbol if known else None)
-    return checked(subject, Wanted(rules or {}, actions or {}, quarantine, adjusted))
+    return checked(subject, wanted_of(rules, actions, quarantine, adjusted))
 
 
 def validate_table(
@@ -181,7 +207,7 @@ def validate_table(
         A column is missing, a rule of your own cannot be applied, or there is no such rule or action.
     UnknownInstrument
     """
-    return checked(Subject(name, table, minutes, symbol), Wanted(rules or {}, actions or {}, quarantine, adjusted))
+    return checked(Subject(name, table, minutes, symbol), wanted_of(rules, actions, quarantine, adjusted))
 
 
 def table_of(data: Any) -> pa.Table:
@@ -216,7 +242,7 @@ def _said(data: Any) -> Mapping[str, Any]:
 
 
 # -- files ------------------------------------------------------------------------------------------
-def _subject_of(path: Path, bars: Bars) -> Subject:
+def _sound(path: Path, bars: Bars) -> Subject:
     known = bars.instrument
     has_lines = _is_text(path) and not is_columnar(path)
     return Subject(
@@ -226,6 +252,7 @@ def _subject_of(path: Path, bars: Bars) -> Subject:
         known.symbol if known else None,
         path=path if has_lines else None,
         texts=partial(lines_of, path, bars.profile) if has_lines else None,
+        lines=partial(_line_numbers, path, bars.profile) if has_lines else None,
     )
 
 
@@ -241,7 +268,7 @@ def _damaged(path: Path, **reading: Any) -> Subject:
         except (UnreadableSource, AmbiguousStamps) as exc:
             raise type(exc)(str(exc).replace(str(copy), str(path)).replace(copy.name, path.name)) from None
     bad = tuple(replace(each, line=0) for each in found.bad)  # it has rows, and no lines
-    return replace(found, name=path.name, bad=bad, path=None, texts=None)
+    return replace(found, name=path.name, bad=bad, path=None, texts=None, lines=None)
 
 
 def _damaged_text(path: Path, **reading: Any) -> Subject:
@@ -257,16 +284,25 @@ def _damaged_text(path: Path, **reading: Any) -> Subject:
         found.bad,
         path,
         partial(lines_of, path, profile),
+        partial(_line_numbers, path, profile),
+        found.bad_starts,
     )
+
+
+def _line_numbers(path: Path, table: Dialect, rows: Ints) -> Ints:
+    """Return the lines of increasing rows; `lines_of` without the texts, of which there may be many."""
+    wanted = np.zeros(int(rows[-1]) + 1, bool)
+    wanted[rows] = True
+    numbered = zip(wanted.tolist(), islice(data_lines(path, table), len(wanted)), strict=False)
+    found = np.fromiter((number for named, (number, _) in numbered if named), np.int64)
+    if len(found) < len(rows):
+        raise changed(path)
+    return found
 
 
 def _is_text(path: Path) -> bool:
     with path.open("rb") as file:
         return not file.read(8).startswith(_NOT_TEXT)
-
-
-def _unreadable(path: Path, exc: Exception) -> Report:
-    return Report(path.name, 0, (Finding("unreadable", "error", 1, str(exc)),), {}, ("every other rule",))
 
 
 class DataValidator:

@@ -109,7 +109,7 @@ def test_27_rows_out_of_order_are_refused_and_counted(make_file: MakeFile) -> No
     path = make_file(stamps)
     refused(path, "the stamps do not strictly increase in 2 of 460 rows", "line 103", "line 202", "Sort the file")
     count, lines, rows = found(path, "backwards")
-    assert (count, lines, rows) == (2, (103, 202), len(stamps))
+    assert (count, lines, rows) == (100, (103, 104, 105, 106, 107), len(stamps)), "all behind the one that came early"
     report = validate_file(path, actions={"backwards": "repair"}, **NEW_YORK)
     assert report.table is not None
     assert report.table["timestamp"].cast("int64").to_pylist() == nanos(STARTS)

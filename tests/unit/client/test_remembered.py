@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jupyter_nq.bars.vendor_samples import write_vendor
-from jupyter_nq.client.checks import sniff
+from jupyter_nq.client.checks import sniff, validate
 from jupyter_nq.client.chunks import iterate
 from jupyter_nq.client.remembered import _MOST, Kept, default_path, forget, recall, remember
 from jupyter_nq.client.request import Reading
@@ -51,6 +51,24 @@ def test_an_answer_is_used_the_next_time(session: Session, few: Path, place: Pat
     assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
     with pytest.warns(UserWarning, match="as you said for this file"):
         assert len(session.load(few)) == 10
+
+
+def test_validation_uses_it_too(session: Session, few: Path) -> None:
+    """A file is validated as it is loaded: a question that was answered is none, and the report says so."""
+    report = validate(session, few)
+    assert (report.is_valid, report.notices) == (False, ())
+    assert "tz=" in report.errors[0]
+    session.map(few, reading=Reading(tz="UTC", edge="end"))
+    report = validate(session, few)
+    assert (report.is_valid, report.rows) == (True, 10)
+    assert report.statistics["first"] == "2024-07-08T08:30:00Z"
+    assert report.notices[0].startswith("tz='UTC', edge='end': as you said for this file on 20")
+    assert report.notices[0] in report.text()
+    few.write_text(few.read_text() + "2024-07-08 14:00,1,2,1,2,many\n")
+    report = validate(session, few)
+    assert (report.rows, report.statistics["unreadable"], len(report.notices)) == (10, 1, 1), "damaged, too"
+    told = validate(session, few, edge="start", tz="UTC")
+    assert (told.notices, told.statistics["first"]) == ((), "2024-07-08T09:00:00Z"), "what is said now comes first"
 
 
 def test_evidence_and_batches_use_it_too(session: Session, few: Path) -> None:

@@ -163,6 +163,15 @@ def test_a_dirty_file_is_cleaned_on_request(shell: Shell, tmp_path: Path) -> Non
         assert shell.run(f"%nq_validate dirty.csv NQ 30min {wrong}").failed
 
 
+def test_adjusted_prices_are_not_judged_by_the_tick(shell: Shell) -> None:
+    """The magic takes what `nq.validate` takes."""
+    shell.run("%nq_load NQ 30min as bars\nbars = bars.assign(open=bars.open + 0.1)")
+    assert any(found.rule == "off tick" for found in shell.run("%nq_validate bars --symbol NQ").value.findings)
+    report = shell.run("%nq_validate bars --symbol NQ --adjusted").value
+    assert not any(found.rule == "off tick" for found in report.findings)
+    assert "because the prices are adjusted" in report.not_checked[0]
+
+
 def test_sniff(shell: Shell, tmp_path: Path) -> None:
     """The evidence is shown, nothing is loaded, and the line at the end loads the file as it says."""
     ran = shell.run("%nq_sniff NQ 30min")

@@ -51,16 +51,39 @@ def test_fit_and_transform(kind: type[Scaler]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_the_fit_are_refused(kind: type[Scaler]) -> None:
-    """Any overlap names both spans; rows before and after are taken, and all when told."""
+    """Any overlap names both spans, and rows before the fit know it as well; later ones are taken, all when told."""
     given = _data()
     scaler = kind(["a"]).fit(given.slice(100, 100))
     for part in (given, given.slice(0, 101), given.slice(199), given.slice(120, 5)):
         with pytest.raises(InvalidArgument, match=r"the rows 2024-.* to .* overlap the fit range 2024-.*\(100 rows\)"):
             scaler.transform(part)
-    for part in (given.slice(0, 100), given.slice(200), given.slice(0, 0)):
+    for part in (given.slice(0, 100), given.slice(99, 1)):
+        with pytest.raises(InvalidArgument, match=r"come before the fit range .* scaled by what came after them"):
+            scaler.transform(part)
+        assert scaler.transform(part, allow_overlap=True).num_rows == part.num_rows
+    for part in (given.slice(200), given.slice(0, 0)):
         assert scaler.transform(part).num_rows == part.num_rows
     assert scaler.transform(given, allow_overlap=True).num_rows == 300
     assert repr(scaler).startswith(f"<{kind.__name__} a: fit to 2024-")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_infinite_values_are_refused(kind: type[Scaler]) -> None:
+    """Column, row and what to do are named, a fit of before stays, and leading NaN are no hindrance."""
+    given = _data()
+    b = column(given, "b").copy()
+    b[[250, 260]] = [-np.inf, np.inf]
+    wrong = given.set_column(2, "b", pa.array(b))
+    scaler = kind().fit(wrong.slice(0, 200))
+    before = scaler.to_json()
+    message = r"column 'b' has -inf in row 50 \(2024-.*Z\), and 1 more: .* put NaN there or leave the row out"
+    with pytest.raises(InvalidArgument, match=message):
+        scaler.fit(wrong.slice(200))
+    if kind is not Robust:
+        with pytest.raises(InvalidArgument, match=message):
+            scaler.partial_fit(wrong.slice(200))
+    assert scaler.to_json() == before
+    assert kind(["a"]).fit(wrong).fit_range.rows == 300, "other columns are not looked at"
 
 
 def test_a_fit_in_parts() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,28 @@ def test_a_sound_file_gives_the_strict_table(real_file: Path) -> None:
         assert found.lines.tolist() == list(range(2, 56_085))
         assert found.rows.tolist() == list(range(56_083))
     assert shares[-1] == 1.0
+
+
+def test_the_stamps_of_bad_rows(make_file: MakeFile) -> None:
+    """Starts of rows that have a stamp and are no bars, in UTC; a clock reading that is skipped or twice is none."""
+    path, profile = damaged(
+        make_file,
+        {
+            3: "2024-07-08 10:00,1,2,1,2,many",
+            4: "x,1,2,1,2,many",
+            5: "2024-03-10 02:30,1,2,1,,3",
+            6: "2024-11-03 01:30,1,2,1,,3",
+            7: "2024-11-03 12:30,1,2,1,x,3",
+        },
+    )
+    assert read_lenient(path, profile).bad_starts.astype("M8[ns]").astype("M8[m]").tolist() == [
+        datetime(2024, 3, 10, 2, 30), datetime(2024, 11, 3, 1, 30), datetime(2024, 11, 3, 12, 30),
+        datetime(2024, 7, 8, 10),
+    ]  # fmt: skip
+    there = read_lenient(path, replace(profile, tz="America/New_York", edge="end"), block_bytes=200)
+    assert sorted(there.bad_starts.astype("M8[ns]").astype("M8[m]").tolist()) == [
+        datetime(2024, 7, 8, 13, 30), datetime(2024, 11, 3, 17),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

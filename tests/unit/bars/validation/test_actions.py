@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from jupyter_nq.bars import rules
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.resample import starts_of
+from jupyter_nq.bars.validation.actions import write_quarantine
 from jupyter_nq.bars.validation.cells import safe_cell
 from jupyter_nq.bars.validation.validator import DataValidator, validate, validate_bars, validate_table
 from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, SourceNotFound
@@ -52,7 +55,7 @@ def test_copies_and_order_are_repaired() -> None:
     asked = {"backwards": "repair", "repeated bar": "repair"}
     report = validate(messy, symbol="NQ", timeframe="30min", actions=asked)
     found = {f.rule: f for f in report.findings}
-    assert (found["backwards"].count, found["backwards"].rows) == (1, (100,))
+    assert (found["backwards"].count, found["backwards"].rows) == (2, (100, 101))
     assert (found["repeated bar"].count, found["repeated bar"].rows) == (2, (100, 101))
     assert report.is_valid
     assert report.errors == report.warnings == []
@@ -78,7 +81,7 @@ def test_drop_keep_and_flag() -> None:
     assert report.table is not None
     assert report.table.num_rows == 398
     flags = {row: flag for row, flag in enumerate(report.table["flags"].to_pylist()) if flag}
-    assert flags == {9: rules.GAP, 10: rules.OFF_TICK}, "row 9 is gone, and the bars behind it moved up"
+    assert flags == {10: rules.OFF_TICK}, "row 9 is gone, and the bars behind it moved up"
     assert report.is_valid
     assert sorted(report.handled) == [
         "1 bar breaking the rule 'wide'; row 399; dropped",
@@ -143,22 +146,71 @@ def test_a_damaged_file(make_file: MakeFile, tmp_path: Path) -> None:
     assert [row[0] for row in rows[1:]] == ["5", "9", "20", "21", "31"]
     assert rows[1][2] == "'=HYPERLINK(1),1,2,1,2,3", "no formula"
     assert rows[2][1] == "no such date: there is no '2024-02-30 10:00'"
-    assert rows[4][1] == "ohlc order, gap"
+    assert rows[4][1] == "ohlc order"
     assert len(report.handled) == 5
     assert "moved to quarantine" in report.text()
     assert "moved to quarantine" in report.to_html()
 
 
-def test_rows_out_of_order_in_a_file(make_file: MakeFile) -> None:
-    """The strict reader refuses them; here they are found, and sorted when that is asked for."""
-    row = ",100,101,99,100.25,7"
-    path = damaged(make_file, {40: STAMPS[60] + row, 62: STAMPS[38] + row})
-    report = validate(path, **GIVEN)
-    assert [(f.rule, f.lines) for f in report.findings if f.severity == "error"] == [("backwards", (41, 62))]
-    report = validate(path, **GIVEN, actions={"backwards": "repair"})
-    assert report.is_valid
-    assert report.table is not None
-    assert np.all(np.diff(starts(report.table)) > 0)
+def test_every_row_that_is_taken_out_is_named(make_file: MakeFile, tmp_path: Path) -> None:
+    """The text names five; the report, its JSON and its CSV name all, as lines too where there are lines."""
+    frame = sound()
+    frame.loc[[3, *range(10, 20)], "volume"] = 0
+    report = validate(frame, symbol="NQ", timeframe="30min", actions={"zero volume": "drop"})
+    (found,) = report.findings
+    assert (found.rows, found.lines) == ((3, 10, 11, 12, 13), ())
+    assert found.all_rows.dtype == np.int64
+    every = [3, *range(10, 20)]
+    assert json.loads(report.to_json())["findings"][0]["all_rows"] == found.all_rows.tolist() == every
+    (row,) = csv.DictReader(io.StringIO(report.to_csv()))
+    assert (row["rows"], row["all_rows"], row["all_lines"]) == ("3 10 11 12 13", "3 10-19", "")
+    kept = validate(frame, symbol="NQ", timeframe="30min", actions={"zero volume": "flag"})
+    assert len(kept.findings[0].all_rows) == 0, "they are in the table"
+    bad = dict.fromkeys(range(5, 12), "x,1,2,1,2,3") | {30: f"{STAMPS[27]},100,101,99,100.25,7"}
+    report = validate(damaged(make_file, bad), **GIVEN, actions={"repeated bar": "drop"})
+    lines = {f.rule: f.all_lines.tolist() for f in report.findings if len(f.all_lines)}
+    assert lines == {"missing stamp": list(range(5, 12)), "repeated bar": [30]}
+
+
+def test_the_quarantine_writes_over_nothing_else(tmp_path: Path) -> None:
+    """Only a file that a quarantine has written is written over, by one with all its rows."""
+    frame = sound()
+    frame.loc[3, "volume"] = 0
+    asked: dict[str, Any] = {"actions": {"zero volume": "quarantine"}}
+    target = tmp_path / "rows.csv"
+    for _ in range(2):
+        assert validate(frame, **asked, quarantine=target).quarantined == 1
+    assert len(target.read_text().splitlines()) == 2
+    assert list(tmp_path.iterdir()) == [target], "no draft is left"
+    link = tmp_path / "link.csv"
+    link.symlink_to(target)
+    validate(frame, **asked, quarantine=link)
+    assert link.is_symlink()
+    for text in ("timestamp,open\n", "", "line,rules,texts\n", "line,rules,text"):
+        target.write_text(text)
+        with pytest.raises(InvalidArgument, match=r"was not written by a quarantine, so it is not written over\. Name"):
+            validate(frame, **asked, quarantine=target)
+        assert target.read_text() == text
+    with pytest.raises(InvalidArgument, match="is not written over"):
+        validate(tmp_path / "none.csv", **asked, quarantine=target)
+    with pytest.raises(InvalidArgument, match="is not written over"):
+        validate(frame, **asked, quarantine=tmp_path)
+
+
+def test_a_quarantine_that_cannot_be_finished_changes_nothing(tmp_path: Path) -> None:
+    """The file of before stays as it was, and no half of the new one is left."""
+    target = tmp_path / "rows.csv"
+    assert write_quarantine(target, "row", [(1, "flat", "x")]) == 1
+    before = target.read_text()
+
+    def rows() -> Iterator[tuple[int, str, str]]:
+        yield 1, "flat", "y"
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(InvalidArgument, match="cannot be written: No space left on device"):
+        write_quarantine(target, "row", rows())
+    assert target.read_text() == before
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_the_quarantine_of_a_table_and_what_it_may_not_be(make_file: MakeFile, tmp_path: Path) -> None:
@@ -176,7 +228,7 @@ def test_the_quarantine_of_a_table_and_what_it_may_not_be(make_file: MakeFile, t
     with pytest.raises(InvalidArgument, match="is the source itself"):
         validate(path, **GIVEN, actions={"flat": "quarantine"}, quarantine=path)
     assert path.read_bytes() == before
-    with pytest.raises(InvalidArgument, match="cannot be written: No such file or directory"):
+    with pytest.raises(InvalidArgument, match="cannot be written: there is no directory"):
         validate(path, **GIVEN, actions={"flat": "quarantine"}, quarantine=tmp_path / "none" / "rows.csv")
 
 
@@ -249,6 +301,8 @@ def test_the_wrong_contract_of_the_real_file_can_be_dropped(real_file: Path) -> 
     assert not np.any((left > first) & (left < last))
     (found,) = [f for f in report.findings if f.rule == "wrong contract"]
     assert report.table.num_rows == 56_083 - found.count
+    assert len(found.all_rows) == found.count
+    assert (found.all_lines - found.all_rows).tolist() == [2] * found.count
     roll = np.uint32(rules.ROLL_JUMP)
     assert np.count_nonzero(report.table["flags"].to_numpy() & roll) >= 8
     from jupyter_nq.bars import load_bars

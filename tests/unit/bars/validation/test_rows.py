@@ -80,6 +80,12 @@ def test_neighbours() -> None:
     assert flagged(still) == dict.fromkeys(range(4, 9), rules.STALE)
     quiet = [(at, 100.0, 100.0, 100.0, 100.0, 0) for at, *_ in rows[:9]]
     assert flagged(quiet) == dict.fromkeys(range(9), rules.FLAT | rules.ZERO_VOLUME)
+    block = [*rows[:60], *rows[20:40], *rows[60:]]
+    assert flagged(block) == dict.fromkeys(range(60, 80), rules.BACKWARDS), "each of them, not the first alone"
+    other = (*rows[7][:4], rows[7][4] + 0.25, 7)
+    assert flagged([*rows[:8], other, other, rows[6], rows[7], *rows[8:]]) == {
+        8: rules.DUPLICATE, 9: rules.DUPLICATE, 10: rules.BACKWARDS, 11: rules.REPEATED,
+    }, "all are compared with the first bar of their start"  # fmt: skip
     scaled = [*rows[:60], *((at, *(100 * price for price in prices), v) for at, *prices, v in rows[60:])]
     assert flagged(scaled)[60] == rules.SCALE
     wild = [*rows]
@@ -206,3 +212,15 @@ def test_the_flags_of_loading_are_among_those_of_validation(table: pa.Table) -> 
     checked = RowChecks(**NQ).add(table) & four
     assert np.array_equal(loaded[sound], checked[sound])
     assert repr(RowChecks()) == "<RowChecks after 0 rows>"
+
+
+@settings(deadline=None, max_examples=100)
+@given(tables())
+def test_bars_out_of_order_change_nothing_for_others(table: pa.Table) -> None:
+    """The bars in order have the flags that they have when the others are not there; and these are in order."""
+    flags = RowChecks(**NQ).add(table)
+    in_order = flags & (rules.BACKWARDS | rules.REPEATED | rules.DUPLICATE) == 0
+    starts = table["timestamp"].cast(pa.int64()).to_numpy()
+    latest = np.maximum.accumulate(np.concatenate([[np.iinfo(np.int64).min], starts]))[:-1]
+    assert np.array_equal(in_order, starts > latest)
+    assert np.array_equal(flags[in_order], RowChecks(**NQ).add(table.filter(pa.array(in_order))))

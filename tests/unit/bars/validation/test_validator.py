@@ -123,7 +123,7 @@ def test_a_wrong_zone_is_an_error() -> None:
     frame["timestamp"] += pd.Timedelta(hours=7)
     report = checked(frame)
     assert not report.is_valid
-    assert "The zone or the edge of the stamps is wrong." in report.errors[0]
+    assert "The zone of the stamps is wrong: 7 hours earlier they would lie in the sessions" in report.errors[0]
 
 
 def test_gaps_and_missing_sessions() -> None:
@@ -162,8 +162,77 @@ def test_own_rules() -> None:
     report = checked(sound(), rules=own)
     assert [(f.rule, f.count) for f in report.findings] == [("wide", 10), ("odd", 200)]
     assert report.is_valid, "a rule of one's own warns"
+    severe = checked(
+        sound(), rules={"wide": ("high - low > 0.5 and volume < 1010", "error"), "odd": [own["odd"], "note"]}
+    )
+    assert [(f.rule, f.severity) for f in severe.findings] == [("wide", "error"), ("odd", "note")]
+    assert not severe.is_valid
     with pytest.raises(InvalidArgument, match=r"rule 'half' returned bool of shape \(3,\); .* 400 bars"):
         checked(sound(), rules={"half": lambda _: np.ones(3, bool)})
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"flat": "close > 0"}, r"rules\['flat'\]: there is a rule of this name. Give yours another one."),
+        ({"hole": "close > 0"}, "there is a rule of this name"),
+        ({"mine": ("close > 0", "errors")}, "'errors' is no severity. Did you mean 'error'.* error, warning, note"),
+        ({"mine": 7}, "is int. Pass an expression such as 'high - low > 50'"),
+        ({"mine": ("close > 0", "error", "note")}, "is tuple. Pass an expression"),
+    ],
+)
+def test_own_rules_that_cannot_be(own: Any, message: str) -> None:
+    """An action on a name must mean one rule; a severity is one of three."""
+    with pytest.raises(InvalidArgument, match=message):
+        checked(sound(), rules=own)
+
+
+def test_no_bars_are_not_valid() -> None:
+    """Nothing to validate is an error, before the actions or after them."""
+    report = checked(sound()[:0])
+    assert (report.is_valid, report.rows) == (False, 0)
+    assert report.text().startswith("bars: 0 bars, NOT valid")
+    assert report.errors == ["there are no bars, so there is nothing to validate"]
+    report = checked(sound(), rules={"all": "close > 0"}, actions={"all": "drop"})
+    assert report.errors == ["no bar is left after the actions"]
+
+
+@pytest.mark.parametrize("change", [("close", np.nan), ("volume", np.nan), ("volume", -1.0), ("high", np.inf)])
+def test_a_bad_bar_is_there(change: tuple[str, float]) -> None:
+    """A row with a stamp is no missing bar, whatever its numbers are."""
+    frame = sound().astype({"volume": float})
+    frame.loc[7, change[0]] = change[1]
+    report = checked(frame)
+    assert not report.is_valid
+    assert report.warnings == []
+    assert "400 of 400 expected bars" in report.text()
+
+
+def test_an_unreadable_row_with_a_stamp_is_there(make_file: MakeFile) -> None:
+    """So of a file: a cell that is no number leaves no gap, a stamp that is none does."""
+    stamps = [f"2024-06-{day:02d} {hour:02d}:00:00" for day in (12, 13) for hour in range(10, 16)]
+    path = make_file(stamps, name="NQ_1h.csv")
+    lines = path.read_text().splitlines()
+    lines[3] = lines[3].rpartition(",")[0] + ",many"
+    path.write_text("\n".join(lines) + "\n")
+    report = validate_file(path, tz="America/New_York", edge="start")
+    assert report.statistics["unreadable"] == 1
+    before = report.statistics["sessions"]
+    assert "12 of " in before
+    lines[5] = "x" + lines[5]
+    path.write_text("\n".join(lines) + "\n")
+    report = validate_file(path, tz="America/New_York", edge="start")
+    assert report.statistics["unreadable"] == 2
+    assert report.statistics["sessions"].startswith("11 of ")
+
+
+def test_prices_below_zero_of_an_unknown_instrument() -> None:
+    """Not judged, as in loading, and said so; a spread may have them."""
+    frame = sound()
+    frame[["open", "high", "low", "close"]] -= 16_000
+    report = checked(frame, symbol=None)
+    assert report.is_valid
+    assert any("prices of zero or below, because the instrument is not known" in line for line in report.not_checked)
 
 
 def test_what_is_no_table_of_bars() -> None:
@@ -178,18 +247,25 @@ def test_what_is_no_table_of_bars() -> None:
 
 def test_the_report_in_every_form(tmp_path: Path) -> None:
     """HTML is escaped, JSON is whole, and no cell of the CSV is a formula."""
-    finding = Finding("=cmd()", "warning", 7, "<b>seven</b> bars", (1, 2), (3, 4))
-    report = Report("<script>", 10, (finding,), {"rows": 10}, ("x & y",))
+    every = np.array([1, 2, 5, 6, 7, 9]), np.array([3, 4, 7, 8, 9, 11])
+    finding = Finding("=cmd()", "warning", 7, "<b>seven</b> bars", (1, 2), (3, 4), "drop", *every)
+    report = Report("<script>", 10, (finding,), {"rows": 10}, ("x & y",), notices=("read <so>",))
     page = report.to_html(tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text() == page
     assert "<script>" not in page
     assert "&lt;b&gt;seven" in page
     assert "http" not in page
     content = json.loads(report.to_json(tmp_path / "report.json"))
-    assert content["findings"][0] == {**vars(finding), "rows": [1, 2], "lines": [3, 4]}
-    assert content["is_valid"] is True
+    lists = {"rows": [1, 2], "lines": [3, 4], "all_rows": every[0].tolist(), "all_lines": every[1].tolist()}
+    assert content["findings"][0] == {**vars(finding), **lists}
+    assert (content["is_valid"], content["notices"]) == (True, ["read <so>"])
     rows = list(csv.reader(io.StringIO(report.to_csv(tmp_path / "report.csv"))))
-    assert rows[1] == ["warning", "'=cmd()", "7", "<b>seven</b> bars", "1 2", "3 4", "flag"]
+    assert rows[0][-3:] == ["action", "all_rows", "all_lines"]
+    assert rows[1] == [
+        "warning", "'=cmd()", "7", "<b>seven</b> bars", "1 2", "3 4", "drop", "1-2 5-7 9", "3-4 7-9 11",
+    ]  # fmt: skip
+    assert report.text().splitlines()[-2:] == ["  not checked: x & y", "  read <so>"]
+    assert "read &lt;so&gt;" in page
     assert repr(report) == report.text()
     assert "<b>seven</b> bars; lines 3, 4 and more" in report.text()
 
