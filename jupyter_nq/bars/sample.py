@@ -1,10 +1,9 @@
 """Sample data: seeded NQ-like bars in the vendors' layouts, closed when the exchange is closed.
 
-A walk on the tick runs through every session of the equity calendar, holidays and early closes included (cut
-at a whole half hour), five minutes at a time; longer bars are made of the short ones, so that the files of
-one directory agree with each other. The files are written as vendors write them, the damaged
-day-first one included: a clock in Asia/Jerusalem, and two layouts that alternate with the day of the
-month. Everything is made as columns, a file's text included.
+A walk on the tick runs through every session of the equity calendar, holidays and early closes included, five
+minutes at a time; longer bars are made of the short ones, so that the files of one directory agree with each other.
+The files are written as vendors write them, the damaged day-first one included: a clock in Asia/Jerusalem, and two
+layouts that alternate with the day of the month. Everything is made as columns, a file's text included.
 """
 
 from __future__ import annotations
@@ -126,16 +125,19 @@ def sample_bars(layout: str, *, rows: int, seed: int = 7) -> pa.Table:
 def _walk(layout: Layout, rows: int, seed: int) -> _Walk:
     base = min(layout.minutes, 5)
     count = rows * layout.bars_per_row * (layout.minutes // base)
-    start, before = _starts(count, base, layout.earlier)
+    start, opens, before = _starts(count, base, layout.earlier)
     # Earlier sessions have a seed of their own, so that they do not change the later ones.
     later = _random_bars(start[before:], base, seed)
     first = _random_bars(start[:before], base, seed + 1) if before else None
     walk = later if first is None else _joined(first, later)
-    return _longer(walk, layout.minutes // base) if layout.minutes > base else walk
+    return _longer(walk, opens, layout.minutes * 60, rows) if layout.minutes > base else walk
 
 
-def _starts(count: int, minutes: int, earlier: float) -> tuple[Ints, int]:
-    """Return the starts of bars in seconds UTC, `count` of them from `FIRST_OPEN` on, and how many are before it."""
+def _starts(count: int, minutes: int, earlier: float) -> tuple[Ints, Ints, int]:
+    """Return the starts of bars and the opens of their sessions, seconds UTC, and how many are before `FIRST_OPEN`.
+
+    From it on there are `count` bars.
+    """
     whole = -(-count * minutes // _SESSION_MINUTES)
     before = round(whole * earlier)
     first = FIRST_OPEN - (before * 3 // 2 + 14) * _DAY
@@ -143,14 +145,16 @@ def _starts(count: int, minutes: int, earlier: float) -> tuple[Ints, int]:
     sess = sessions(EQUITY, first * _NS, last * _NS)
     opens, closes = sess.opens // _NS, sess.closes // _NS
     now = int(np.searchsorted(opens, FIRST_OPEN))
-    long = (closes - opens) // (30 * 60) * 30 // minutes
+    long = (closes - opens) // (minutes * 60)
     begin = np.cumsum(long) - long
     bars = np.arange(long.sum()) - np.repeat(begin, long)
-    start = np.repeat(opens, long) + bars * minutes * 60
+    opens = np.repeat(opens, long)
+    start = opens + bars * minutes * 60
     skipped, rows_before = int(begin[now - before]), int(begin[now] - begin[now - before])
     if len(start) < skipped + rows_before + count:
         raise ConfigError("that many rows reach past the year 2199. Ask for fewer, or for layouts=['1min'].")
-    return start[skipped : skipped + rows_before + count], rows_before
+    wanted = slice(skipped, skipped + rows_before + count)
+    return start[wanted], opens[wanted], rows_before
 
 
 def _random_bars(start: Ints, minutes: int, seed: int) -> _Walk:
@@ -198,11 +202,16 @@ def _joined(first: _Walk, later: _Walk) -> _Walk:
     return _Walk(np.concatenate([first.start, later.start]), prices, np.concatenate([first.volume, later.volume]))
 
 
-def _longer(walk: _Walk, factor: int) -> _Walk:
-    """Make bars of `factor` bars; sessions hold a whole number of them."""
-    groups = walk.prices.reshape(4, -1, factor)
-    prices = [groups[0, :, 0], groups[1].max(axis=1), groups[2].min(axis=1), groups[3, :, -1]]
-    return _Walk(walk.start[::factor], np.stack(prices), walk.volume.reshape(-1, factor).sum(axis=1))
+def _longer(walk: _Walk, opens: Ints, seconds: int, rows: int) -> _Walk:
+    """Make the first `rows` bars of so many seconds, counted from the open; the last of a session may be shorter."""
+    begin = opens + (walk.start - opens) // seconds * seconds
+    first = np.flatnonzero(np.diff(begin, prepend=-1))
+    stop = int(first[rows]) if len(first) > rows else len(begin)
+    first = first[:rows]
+    last = np.append(first[1:], stop) - 1
+    open_, high, low, close = walk.prices[:, :stop]
+    prices = [open_[first], np.maximum.reduceat(high, first), np.minimum.reduceat(low, first), close[last]]
+    return _Walk(walk.start[first], np.stack(prices), np.add.reduceat(walk.volume[:stop], first))
 
 
 # -- the text -------------------------------------------------------------------------------------------
