@@ -126,7 +126,8 @@ def _sessions(series: Series, flags: Flags, statistics: dict[str, Any]) -> Itera
     if len(rows):
         complete = completeness(starts_of(sound), series.minutes, series.calendar)
         statistics["sessions"] = complete.summary()
-        yield from session_findings(sound, rows, complete, series.minutes, series.calendar, flags)
+        roll = series.instrument.roll if series.instrument else ""
+        yield from session_findings(sound, rows, complete, series.minutes, series.calendar, roll, flags)
 
 
 def _sound(series: Series, flags: Flags) -> tuple[pa.Table, Ints]:

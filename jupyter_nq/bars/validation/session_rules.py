@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.bars.columns import starts_of
-from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.rules import CLOSED_HOURS, GAP, ROLL_JUMP, WRONG_CONTRACT
 from jupyter_nq.bars.sessions.completeness import Completeness
 from jupyter_nq.bars.sessions.rolls import Roll, roll_evidence
 from jupyter_nq.bars.sessions.thin import ThinSpan, thin_spans
+from jupyter_nq.bars.specifications import QUARTERLY
 from jupyter_nq.bars.validation.report import Finding
 from jupyter_nq.bars.validation.row_rules import MOST_ROWS
 from jupyter_nq.bars.validation.rows import Flags
@@ -23,7 +23,7 @@ _MOST_NAMED = 6
 
 
 def session_findings(
-    table: pa.Table, rows: Ints, found: Completeness, minutes: int, calendar: str, flags: Flags
+    table: pa.Table, rows: Ints, found: Completeness, minutes: int, calendar: str, roll: str, flags: Flags
 ) -> Iterator[Finding]:
     """Apply the rules to bars in order, and set their bits.
 
@@ -37,6 +37,8 @@ def session_findings(
         How complete the bars are.
     minutes, calendar
         Length of a bar, and the trading calendar.
+    roll
+        Rule of the instrument's roll dates; only the quarterly ones leave a jump that tells a roll.
     flags
         Of everything that is validated; the bits of these rules are set in place.
     """
@@ -61,13 +63,13 @@ def session_findings(
         yield Finding("wrong contract", "error", span.last_row - span.first_row + 1, f"wrong contract: {span}", (row,))
     if found.holidays_known:
         yield from _gaps(found.missing_sessions.tolist(), found.incomplete, found.missing, spans)
-    if calendar == EQUITY and minutes < 1440:
-        seen = [roll for roll in roll_evidence(table, calendar) if roll.seen]
+    if roll == QUARTERLY and minutes < 1440:
+        seen = [each for each in roll_evidence(table, calendar, roll) if each.seen]
         if seen:
-            largest = sorted(seen, key=lambda roll: -abs(roll.sigmas))[:_MOST_NAMED]
-            named = ", ".join(map(_jump, sorted(largest, key=lambda roll: roll.row)))
-            places = tuple(int(rows[roll.row]) for roll in seen[:MOST_ROWS])
-            flags[rows[[roll.row for roll in seen]]] |= ROLL_JUMP
+            largest = sorted(seen, key=lambda each: -abs(each.sigmas))[:_MOST_NAMED]
+            named = ", ".join(map(_jump, sorted(largest, key=lambda each: each.row)))
+            places = tuple(int(rows[each.row]) for each in seen[:MOST_ROWS])
+            flags[rows[[each.row for each in seen]]] |= ROLL_JUMP
             what = f"{len(seen)} unadjusted rolls, the largest jumps: {named}"
             yield Finding("roll jump", "warning", len(seen), what, places)
 
