@@ -177,7 +177,11 @@ def completeness(
     outside = np.flatnonzero(sess.index(starts) < 0)
     if hours == "rth":
         sess = within(sess, regular_hours)
-    step = minutes * _MINUTE_NS
+    return _compared(starts, minutes * _MINUTE_NS, sess, outside)
+
+
+def _compared(starts: Ints, step: int, sess: Sessions, outside: Ints) -> Completeness:
+    """Lay the bars into the slots of the sessions, and count."""
     at = sess.index(starts)
     inside = at >= 0
     base = np.concatenate([[0], np.cumsum(-(-(sess.closes - sess.opens) // step))])
@@ -194,7 +198,7 @@ def completeness(
     some = np.flatnonzero((missing > 0) & (having > 0))
     days = np.datetime_as_string(sess.trade_date[some])
     return Completeness(
-        calendar,
+        sess.calendar,
         sess.holidays_known,
         present + int(missing.sum()),
         present,

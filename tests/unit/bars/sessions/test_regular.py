@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
+
 import numpy as np
 import pytest
 
+from jupyter_nq.bars import hours as module
 from jupyter_nq.bars.hours import RegularHours
 from jupyter_nq.bars.instruments import CRYPTO, ENERGY_METALS, EQUITY, FX, LIVESTOCK
 from jupyter_nq.bars.sessions.calendar import sessions
@@ -68,3 +71,8 @@ def test_what_is_not_known_is_refused() -> None:
             known_hours(calendar, hours)
     with pytest.raises(ConfigError, match=r"no calendar 'CME Globex Equty'. Did you mean"):
         known_hours("CME Globex Equty", OIL)
+
+
+def test_examples() -> None:
+    """Those of the documentation run."""
+    assert doctest.testmod(module).failed == 0
