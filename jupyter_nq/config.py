@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from traitlets import Float, HasTraits, Int, TraitError, Unicode
+from traitlets import Dict, Float, HasTraits, Int, TraitError, Unicode
 
 from jupyter_nq.errors import ConfigError, nearest
 
 _YAML_LIMIT_BYTES = 64 << 10  # 64 KiB: a settings file is a page of text
 _YAML_LIMIT_DEPTH = 20
 FILE_NAME = "jupyter_nq.yaml"
+FILE_ONLY = frozenset({"instruments"})
+"""Settings that the YAML file alone gives: every process reads it, whether it knows a server or not."""
 
 
 class Settings(HasTraits):
@@ -35,6 +37,10 @@ class Settings(HasTraits):
         help="Directory that holds the bar files. $JUPYTER_NQ_DATA wins; empty means the current directory.",
     ).tag(config=True)
     default_symbol = Unicode("NQ", help="Symbol that a load means when only a timeframe is given.").tag(config=True)
+    instruments = Dict(
+        help="Instruments to add to the table or to change in it, by symbol, each with any of name, tick, point_value, "
+        "calendar, regular_hours, roll and negative_prices; in the YAML file alone, which every process reads.",
+    ).tag(config=True)
     pool_bytes = Int(
         0,
         min=0,
@@ -158,6 +164,16 @@ def find_yaml() -> Path | None:
     from jupyter_core.paths import jupyter_config_path
 
     return next((p for d in jupyter_config_path() if (p := Path(d) / FILE_NAME).is_file()), None)
+
+
+def likely_yaml() -> Path:
+    """Return the YAML file of this process, or where a user would write one."""
+    found = find_yaml()
+    if found is not None:
+        return found
+    from jupyter_core.paths import jupyter_config_dir
+
+    return Path(jupyter_config_dir()) / FILE_NAME
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

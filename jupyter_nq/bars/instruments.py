@@ -1,76 +1,82 @@
-"""The instruments that the package knows: what a tick is, what it is worth, and when it trades.
+"""The table of instruments: what a tick is, what it is worth, and when it trades.
 
-No rule elsewhere hard-codes NQ; a rule asks the instrument. A symbol that is not in the table is
-asked for, never assumed to behave like NQ.
+It is the package's (`specifications`), with what the setting `instruments` adds to it or changes. No rule elsewhere
+hard-codes NQ; a rule asks the instrument. A symbol that is not in the table is asked for, never assumed to behave
+like NQ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+import os
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
+from jupyter_nq.bars.fingerprint import CODE_VERSION
+from jupyter_nq.bars.specifications import (
+    CRYPTO,
+    ENERGY_METALS,
+    EQUITY,
+    FX,
+    GRAINS,
+    LIVESTOCK,
+    PUBLISHED,
+    RATES,
+    Instrument,
+)
 from jupyter_nq.errors import UnknownInstrument, nearest
 
-EQUITY = "CME Globex Equity"
-ENERGY_METALS = "CME Globex Energy and Metals"
-FX = "CME Globex FX"
-RATES = "CBOT Globex Rates"
-GRAINS = "CBOT Globex Grains"
-CRYPTO = "CME Globex Crypto"
-
-_NEW_YORK, _CHICAGO = "America/New_York", "America/Chicago"
-
-
-@dataclass(frozen=True)
-class Instrument:
-    """What is fixed about one futures contract family."""
-
-    symbol: str
-    """Root symbol, upper case."""
-    name: str
-    tick: float
-    """Smallest price step, in points."""
-    point_value: float
-    """Worth of one full point of one contract, in US dollars."""
-    calendar: str
-    """Name of the trading calendar; `closed.KNOWN` lists those whose closed hours are known."""
-    negative_prices: bool = False
-    """Whether a price of zero or below can be real."""
-
-    @property
-    def zone(self) -> str:
-        """The clock of its exchange: NYMEX and COMEX are in New York, CME and CBOT in Chicago."""
-        return _NEW_YORK if self.calendar == ENERGY_METALS else _CHICAGO
+__all__ = [
+    "CRYPTO",
+    "ENERGY_METALS",
+    "EQUITY",
+    "FX",
+    "GRAINS",
+    "INSTRUMENTS",
+    "LIVESTOCK",
+    "RATES",
+    "Instrument",
+    "code_of",
+    "instrument",
+    "regular_hours_of",
+]
 
 
-_TABLE = (
-    Instrument("NQ", "E-mini Nasdaq-100", 0.25, 20.0, EQUITY),
-    Instrument("MNQ", "Micro E-mini Nasdaq-100", 0.25, 2.0, EQUITY),
-    Instrument("ES", "E-mini S&P 500", 0.25, 50.0, EQUITY),
-    Instrument("MES", "Micro E-mini S&P 500", 0.25, 5.0, EQUITY),
-    Instrument("RTY", "E-mini Russell 2000", 0.1, 50.0, EQUITY),
-    Instrument("M2K", "Micro E-mini Russell 2000", 0.1, 5.0, EQUITY),
-    Instrument("YM", "E-mini Dow", 1.0, 5.0, EQUITY),
-    Instrument("MYM", "Micro E-mini Dow", 1.0, 0.5, EQUITY),
-    Instrument("CL", "Crude Oil", 0.01, 1000.0, ENERGY_METALS, negative_prices=True),
-    Instrument("MCL", "Micro Crude Oil", 0.01, 100.0, ENERGY_METALS, negative_prices=True),
-    Instrument("NG", "Henry Hub Natural Gas", 0.001, 10000.0, ENERGY_METALS, negative_prices=True),
-    Instrument("GC", "Gold", 0.1, 100.0, ENERGY_METALS),
-    Instrument("MGC", "Micro Gold", 0.1, 10.0, ENERGY_METALS),
-    Instrument("SI", "Silver", 0.005, 5000.0, ENERGY_METALS),
-    Instrument("HG", "Copper", 0.0005, 25000.0, ENERGY_METALS),
-    Instrument("6E", "Euro FX", 0.00005, 125000.0, FX),
-    Instrument("6B", "British Pound", 0.0001, 62500.0, FX),
-    Instrument("6J", "Japanese Yen", 0.0000005, 12500000.0, FX),
-    Instrument("ZN", "10-Year T-Note", 0.015625, 1000.0, RATES),
-    Instrument("ZB", "30-Year T-Bond", 0.03125, 1000.0, RATES),
-    Instrument("ZC", "Corn", 0.25, 50.0, GRAINS),
-    Instrument("ZS", "Soybeans", 0.25, 50.0, GRAINS),
-    Instrument("BTC", "Bitcoin", 5.0, 5.0, CRYPTO),
-)
+class _Instruments(Mapping[str, Instrument]):
+    """The table by symbol; the settings file is read when a process first looks, and again for what is not there."""
 
-INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType({i.symbol: i for i in _TABLE})
+    def __getitem__(self, symbol: str) -> Instrument:
+        found = _table(*_place()).get(symbol)
+        if found is None:
+            _table.cache_clear()  # the file may have been written to since
+            found = _table(*_place())[symbol]
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_table(*_place()))
+
+    def __len__(self) -> int:
+        return len(_table(*_place()))
+
+
+INSTRUMENTS: Mapping[str, Instrument] = _Instruments()
+
+
+def _place() -> tuple[str | None, ...]:
+    """Return what decides where the settings file lies."""
+    return tuple(os.environ.get(name) for name in ("JUPYTER_NQ_CONFIG", "JUPYTER_CONFIG_DIR", "JUPYTER_CONFIG_PATH"))
+
+
+@lru_cache(maxsize=8)
+def _table(*place: str | None) -> Mapping[str, Instrument]:
+    from jupyter_nq.config import find_yaml, read_yaml
+
+    found = find_yaml()
+    entries = read_yaml(found).get("instruments") if found is not None else None
+    if not entries:
+        return PUBLISHED
+    from jupyter_nq.bars.own_instruments import own_instruments
+
+    return {**PUBLISHED, **own_instruments(entries, str(found))}
 
 
 def instrument(symbol: str) -> Instrument:
@@ -79,16 +85,33 @@ def instrument(symbol: str) -> Instrument:
     Raises
     ------
     UnknownInstrument
-        The symbol is not in the table; the message names the nearest ones.
+        The symbol is not in the table; the message names the nearest ones, and how to add it.
 
     >>> instrument("nq").tick
     0.25
     """
-    found = INSTRUMENTS.get(symbol.strip().removeprefix("@").upper())
+    root = symbol.strip().removeprefix("@").upper()
+    found = INSTRUMENTS.get(root)
     if found is None:
-        known = ", ".join(INSTRUMENTS)
+        from jupyter_nq.config import likely_yaml
+
         raise UnknownInstrument(
-            f"unknown symbol {symbol!r}.{nearest(symbol.upper(), INSTRUMENTS)} Supported are {known}; another "
-            "instrument is not supported yet."
+            f"unknown symbol {symbol!r}.{nearest(root, INSTRUMENTS)} Known are {', '.join(INSTRUMENTS)}. To add it, "
+            f"write `instruments: {{{root}: {{tick: 0.25, point_value: 20}}}}`, with its own values, into "
+            f"{likely_yaml()}."
         )
     return found
+
+
+def code_of(symbol: str) -> str:
+    """Return the version of the reader for a symbol: it changes too with what the settings change of its reading."""
+    known = INSTRUMENTS.get(symbol)
+    if known is None or known == PUBLISHED.get(symbol):
+        return CODE_VERSION
+    return f"{CODE_VERSION} {known.tick} {known.calendar} {known.zone} {known.negative_prices}"
+
+
+def regular_hours_of(symbol: str | None) -> str | None:
+    """Return the regular hours of a symbol as the table has them, None where it has no such symbol."""
+    known = INSTRUMENTS.get(symbol) if symbol is not None else None
+    return known.regular_hours if known else None

@@ -20,13 +20,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from jupyter_nq.bars.columns import floats_of, starts_of, values_of
+from jupyter_nq.bars.hours import RegularHours
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.schema import BAR_SCHEMA, PRICES
-from jupyter_nq.bars.sessions.calendar import regular_hours, sessions
+from jupyter_nq.bars.sessions.calendar import CALENDARS, sessions
+from jupyter_nq.bars.sessions.regular import HOURS, daily_hours, known_hours, regular_hours
 from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.errors import InvalidArgument
 
-HOURS = ("eth", "rth")
 OUTSIDE = ("error", "keep")
 _MINUTE_NS = 60 * 1_000_000_000
 _DAY_MINUTES = 1440
@@ -44,7 +45,8 @@ class _Rule:
     """Length of a result."""
     source_minutes: int
     calendar: str | None
-    regular: bool
+    regular: RegularHours | None
+    """The regular hours when only they count."""
     keep: bool
 
 
@@ -56,6 +58,7 @@ def resample(
     calendar: str | None,
     hours: str = "eth",
     outside: str = "error",
+    regular_hours: str | None = None,
 ) -> pa.Table:
     """Return longer bars, cut at the sessions of a calendar.
 
@@ -71,10 +74,13 @@ def resample(
         Trading calendar, for example "CME Globex Equity". None, for an instrument whose sessions are not known,
         cuts at multiples of the length since midnight UTC.
     hours
-        "eth" takes whole sessions, anchored at their open; "rth" only the regular hours, anchored at 09:30.
+        "eth" takes whole sessions, anchored at their open; "rth" only the regular hours, anchored at their begin.
     outside
         What becomes of bars that start when the exchange is closed: "error", or "keep" for bars of their own,
         cut at multiples of the length since midnight UTC and at the closes and opens around them.
+    regular_hours
+        Those of the instrument, such as "09:00-14:30 America/New_York"; None takes the calendar's, which only the
+        equity index has. Where the calendar's sessions are not known, every day from Monday to Friday has them.
 
     Returns
     -------
@@ -90,7 +96,8 @@ def resample(
     ConfigError
         The calendar's sessions, or its regular hours, are not known.
     """
-    rows, stamps, _ = _buckets(table, _rule(timeframe, minutes, calendar, hours, outside))
+    rule = _rule(timeframe, minutes, calendar, hours, outside, regular_hours)
+    rows, stamps, _ = _buckets(table, rule)
     return _aggregated(rows, stamps)
 
 
@@ -102,9 +109,16 @@ class Resampler:
     """
 
     def __init__(
-        self, timeframe: str, *, minutes: int, calendar: str | None, hours: str = "eth", outside: str = "error"
+        self,
+        timeframe: str,
+        *,
+        minutes: int,
+        calendar: str | None,
+        hours: str = "eth",
+        outside: str = "error",
+        regular_hours: str | None = None,
     ) -> None:
-        self._rule = _rule(timeframe, minutes, calendar, hours, outside)
+        self._rule = _rule(timeframe, minutes, calendar, hours, outside, regular_hours)
         self._pending: pa.Table | None = None
         self._last = _NOTHING
 
@@ -153,19 +167,22 @@ class Resampler:
         return pa.concat_tables([self._pending, new.select(self._pending.column_names)])
 
 
-def _rule(timeframe: str, minutes: int, calendar: str | None, hours: str, outside: str) -> _Rule:
+def _rule(
+    timeframe: str, minutes: int, calendar: str | None, hours: str, outside: str, regular_hours: str | None
+) -> _Rule:
     wanted = parse_timeframe(timeframe).minutes
     if hours not in HOURS:
         raise InvalidArgument(f"hours={hours!r} is neither 'eth' nor 'rth'.")
-    if hours == "rth" and calendar is None:
-        raise InvalidArgument("hours='rth' needs a calendar, which tells the regular hours.")
+    if hours == "rth" and calendar is None and not regular_hours:
+        raise InvalidArgument("hours='rth' needs a calendar, which tells the regular hours, or regular_hours=.")
     if outside not in OUTSIDE:
         raise InvalidArgument(f"outside={outside!r} is neither 'error' nor 'keep'.")
     if minutes < 1 or wanted < minutes or wanted % minutes:
         raise InvalidArgument(
             f"{minutes}-minute bars give no {timeframe} bars: that length is no multiple of {minutes} minutes."
         )
-    return _Rule(wanted, minutes, calendar, hours == "rth", outside == "keep")
+    regular = known_hours(calendar, regular_hours) if hours == "rth" else None
+    return _Rule(wanted, minutes, calendar, regular, outside == "keep")
 
 
 def _buckets(table: pa.Table, rule: _Rule) -> tuple[pa.Table, Ints, int]:
@@ -186,7 +203,7 @@ def _buckets(table: pa.Table, rule: _Rule) -> tuple[pa.Table, Ints, int]:
     anchor = hours.of(np.where(hours.closed, 0, hours.first))
     since = starts - anchor
     uneven = since != since // (rule.source_minutes * _MINUTE_NS) * (rule.source_minutes * _MINUTE_NS)
-    opening = "09:30" if rule.regular else "the open of their session" if rule.calendar else "midnight UTC"
+    opening = rule.regular.opening if rule.regular else "the open of their session" if rule.calendar else "midnight UTC"
     _refuse(starts, uneven, f"at no multiple of {rule.source_minutes} minutes from {opening}", "Use shorter bars.")
     length = rule.minutes * _MINUTE_NS
     grid = anchor + since // length * length
@@ -216,6 +233,8 @@ class _Hours:
 
 def _hours(starts: Ints, rule: _Rule) -> _Hours:
     """Return the hours in which bars lie; bars in closed hours are refused unless they are to be kept."""
+    if rule.regular and rule.calendar not in CALENDARS:
+        return _Hours(np.ones(len(starts), int), *daily_hours(starts, rule.regular), np.zeros(len(starts), bool))
     if rule.calendar is None:
         whole = np.array([_NOTHING]), np.array([-1 - _NOTHING])
         return _Hours(np.array([len(starts)]), *whole, np.ones(1, bool))
@@ -226,7 +245,7 @@ def _hours(starts: Ints, rule: _Rule) -> _Hours:
     if not rule.keep and counts[closed].any():
         outside = np.repeat(closed, counts)
         _refuse(starts, outside, f"outside the sessions of {rule.calendar}", "Check the zone, or remove them.")
-    opens, closes = regular_hours(sess) if rule.regular else (sess.opens, sess.closes)
+    opens, closes = regular_hours(sess, str(rule.regular)) if rule.regular else (sess.opens, sess.closes)
     first, stop = np.full(len(counts), _NOTHING), np.full(len(counts), -1 - _NOTHING)
     first[1::2], stop[1::2] = opens, closes
     first[2::2], stop[:-1:2] = sess.closes, sess.opens

@@ -24,7 +24,7 @@ from jupyter_nq.client.remembered import answered
 from jupyter_nq.client.request import Reading, Request, asked, is_path
 from jupyter_nq.client.source_object import is_table
 from jupyter_nq.client.timeframes import bars_of, whole
-from jupyter_nq.errors import InvalidArgument, UnsupportedData
+from jupyter_nq.errors import ConfigError, InvalidArgument, UnsupportedData
 
 if TYPE_CHECKING:
     from jupyter_nq.client.session import Session
@@ -179,10 +179,21 @@ def rolls(session: Session, source: Any, *, timeframe: str | None = None, symbol
     ConfigError
         The roll dates of the instrument are not known.
     """
-    timed, _ = bars_of(session, source, timeframe, symbol)
-    if timed.calendar is None:
+    timed, origin = bars_of(session, source, timeframe, symbol)
+    known = INSTRUMENTS.get(origin.symbol) if origin.symbol is not None else None
+    if known is None:
         raise InvalidArgument("the instrument of the bars is not known, so neither are its rolls. Pass symbol='NQ'.")
-    return roll_evidence(timed.table, timed.calendar)
+    if not known.roll:
+        raise ConfigError(
+            f"the roll dates of {known.symbol} are not known, so one series does not show its rolls; they are taken "
+            "from volumes: give the files of its contracts to roll_table or continuous (%nq_roll FILE FILE)."
+        )
+    if timed.calendar is None:
+        raise ConfigError(
+            f"the sessions of {known.symbol} are not known, and a roll shows at the open of one. Name its calendar in "
+            "`instruments` of the settings file."
+        )
+    return roll_evidence(timed.table, timed.calendar, known.roll)
 
 
 def _is_file(session: Session, source: str | os.PathLike[str]) -> bool:

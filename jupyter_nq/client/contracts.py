@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from jupyter_nq.bars.instruments import instrument
+from jupyter_nq.bars.instruments import instrument, regular_hours_of
 from jupyter_nq.bars.schema import PRICES
 from jupyter_nq.bars.sessions import adjust
 from jupyter_nq.bars.sessions.completeness import Completeness
@@ -32,7 +32,7 @@ from jupyter_nq.client.remembered import answered
 from jupyter_nq.client.request import Reading, is_path, read_from, source_of
 from jupyter_nq.client.source import FileSource
 from jupyter_nq.client.sources import source_for
-from jupyter_nq.client.timeframes import bars_of
+from jupyter_nq.client.timeframes import bars_of, without_sessions
 from jupyter_nq.errors import InvalidArgument, UnknownDataset, nearest
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def roll_table(
 
 
 def completeness(
-    session: Session, source: Any, *, timeframe: str | None = None, symbol: str | None = None
+    session: Session, source: Any, *, timeframe: str | None = None, symbol: str | None = None, hours: str = "eth"
 ) -> Completeness:
     """Return which bars the exchange's calendar expects of a series and it has not.
 
@@ -170,6 +170,8 @@ def completeness(
         Name of a dataset of bars, or a frame or table of them.
     timeframe, symbol
         What the bars are, where they do not say so themselves.
+    hours
+        "eth" expects whole sessions, "rth" only the regular hours of the instrument.
 
     Returns
     -------
@@ -182,11 +184,12 @@ def completeness(
     ConfigError
         The sessions of the instrument are not known.
     """
-    timed, _ = bars_of(session, source, timeframe, symbol)
+    timed, origin = bars_of(session, source, timeframe, symbol)
     if timed.calendar is None:
-        raise InvalidArgument("the instrument of the bars is not known, so neither are its sessions. Pass symbol='NQ'.")
+        raise without_sessions(origin.symbol)
     starts = timed.table["timestamp"].combine_chunks().view(pa.int64()).to_numpy()
-    return completeness_of(starts, timed.minutes, timed.calendar)
+    regular = regular_hours_of(origin.symbol)
+    return completeness_of(starts, timed.minutes, timed.calendar, hours=hours, regular_hours=regular)
 
 
 # -- which contracts ----------------------------------------------------------------------------------

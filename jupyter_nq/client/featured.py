@@ -35,16 +35,20 @@ Wanted = bool | str | Sequence[str]
 def featured(session: Session, bars: Mapped, wanted: Wanted, progress: Progress | None = None) -> Mapped:
     """Return the dataset of mapped bars with their features, computing it if nobody has."""
     from jupyter_nq.bars.features.pipeline import Features
+    from jupyter_nq.bars.instruments import regular_hours_of
 
     start = time.perf_counter()
     info = bars.handle.info
-    profile: Any = source_of(info.meta)["profile"]
+    source: Any = source_of(info.meta)
+    profile = source["profile"]
     usual = wanted is True
     if not usual and not wanted:
         raise InvalidArgument(f"features={wanted!r} names no feature. Leave it out, or pass True for the usual ones.")
-    features = Features(None if usual else wanted, calendar=profile["calendar"], minutes=profile["minutes"])  # type: ignore[arg-type]
+    regular = regular_hours_of(source.get("symbol"))
+    told: dict[str, Any] = {"calendar": profile["calendar"], "minutes": profile["minutes"], "regular_hours": regular}
+    features = Features(None if usual else wanted, **told)  # type: ignore[arg-type]
     named = [str(feature) for feature in features.features]
-    key = _key(record_of(bars.handle), named)
+    key = _key(record_of(bars.handle), named, regular)
     name = (
         f"{info.name}-features" if usual else f"{info.name}-features-{xxhash.xxh32_hexdigest(repr(named).encode())[:6]}"
     )
@@ -54,7 +58,7 @@ def featured(session: Session, bars: Mapped, wanted: Wanted, progress: Progress 
             ready = _open(session, name, key)
             if ready is None:
                 building.write_progress(0.0)
-                ready = _carried_on(session, name, bars.handle, named, key) or _computed(
+                ready = _carried_on(session, name, bars.handle, features, key) or _computed(
                     session, name, bars.handle, features, key
                 )
                 how = "computed" if bars.how == "mapped" else f"{bars.how} and computed"
@@ -105,7 +109,7 @@ def _computed(session: Session, name: str, bars: Handle, features: Features, key
     return ready
 
 
-def _carried_on(session: Session, name: str, bars: Handle, named: list[str], key: str) -> Handle | None:
+def _carried_on(session: Session, name: str, bars: Handle, wanted: Features, key: str) -> Handle | None:
     """Append the features of the bars that are new since the dataset was computed; None when that cannot be."""
     from jupyter_nq.bars.features.pipeline import Features
 
@@ -116,7 +120,9 @@ def _carried_on(session: Session, name: str, bars: Handle, named: list[str], key
     with base:
         known = later_of(base)
         state: Any = known.get("state", {})
-        if state.get("features") != named or base.rows > bars.rows or not _begins(bars, base, known):
+        named = [str(feature) for feature in wanted.features]
+        same = (state.get("features"), state.get("regular_hours")) == (named, wanted.regular_hours)
+        if not same or base.rows > bars.rows or not _begins(bars, base, known):
             return None
         try:
             features = Features.restore(state)
@@ -139,9 +145,10 @@ def _begins(bars: Handle, base: Handle, known: Record) -> bool:
     return all(others[name].tobytes() == mine[name].tobytes() for name in others)
 
 
-def _key(source: Record, features: list[str]) -> str:
+def _key(source: Record, features: list[str], regular_hours: str | None) -> str:
     """Return what identifies bars with features: the content of their file, its reading, and the features."""
-    content = [VERSION, source.get("digest"), source.get("reading"), source.get("code"), source.get("rows"), features]
+    told = [source.get(name) for name in ("digest", "reading", "code", "rows")]
+    content = [VERSION, *told, features, regular_hours]
     return xxhash.xxh3_128_hexdigest(repr(content).encode())
 
 

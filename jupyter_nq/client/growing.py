@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jupyter_nq.bars.fingerprint import CODE_VERSION, Fingerprint, begins_with, quick
+from jupyter_nq.bars.fingerprint import Fingerprint, begins_with, quick
+from jupyter_nq.bars.instruments import code_of
 from jupyter_nq.buffers import Handle
 from jupyter_nq.client.source import FileSource
 from jupyter_nq.client.state import Record, note_with, record_of
@@ -72,8 +73,8 @@ def _unlike(source: Any, ready: Handle, known: Record) -> str:
     path = source.request.path
     if not known:
         return f"what the {ready.rows:,} rows were read from is not known"
-    if known.get("code") != CODE_VERSION:
-        return "another version of jupyter-nq read it before"
+    if known.get("code") != code_of(source.request.symbol):
+        return "another version of jupyter-nq read it before, or with another instrument in the settings"
     if known.get("reading") != source.request.reading.given():
         return "it is to be read in another way than before"
     if is_columnar(path):

@@ -224,11 +224,13 @@ class UnifiedDataLoader:
         from jupyter_nq.bars.instruments import instrument
         from jupyter_nq.bars.sessions.completeness import completeness
         from jupyter_nq.bars.timeframe import parse_timeframe
+        from jupyter_nq.client.timeframes import without_sessions
 
+        known = instrument(self._symbol)
+        if known.calendar is None:
+            raise without_sessions(known.symbol)
         stamps = self._session.view(self._mapped(timeframe).handle, "numpy", columns=["timestamp"])["timestamp"]
-        found = completeness(
-            stamps.view(np.int64), parse_timeframe(timeframe).minutes, instrument(self._symbol).calendar
-        )
+        found = completeness(stamps.view(np.int64), parse_timeframe(timeframe).minutes, known.calendar)
         self._complete[timeframe] = found
         return found
 

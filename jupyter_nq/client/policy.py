@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jupyter_nq.config import Settings, setting_names
+from jupyter_nq.config import FILE_ONLY, Settings, setting_names
 
 POLICY_NAME = "policy.json"
 _LIMIT_BYTES = 64 << 10  # 64 KiB: a few settings
@@ -83,5 +83,5 @@ def _write(store_path: Path, policy: Policy) -> None:
 
 
 def _told(settings: Settings) -> dict[str, Any]:
-    values = {name: getattr(settings, name) for name in setting_names()}
+    values = {name: getattr(settings, name) for name in setting_names() if name not in FILE_ONLY}
     return {name: value for name, value in values.items() if value != settings.trait_defaults(name)}

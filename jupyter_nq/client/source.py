@@ -10,7 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_nq.bars.fingerprint import CODE_VERSION, Fingerprint, fingerprint, quick
+from jupyter_nq.bars.fingerprint import Fingerprint, fingerprint, quick
+from jupyter_nq.bars.instruments import code_of
 from jupyter_nq.buffers import Handle
 from jupyter_nq.client.request import Request, source_of
 from jupyter_nq.client.state import record_of
@@ -40,7 +41,7 @@ class FileSource:
     def key(self) -> str:
         """What its table depends on: the content, the answers of the user, the reader."""
         reading = sorted(self.request.reading.given().items())
-        return f"{self.fingerprint().digest}\0{reading}\0{CODE_VERSION}"
+        return f"{self.fingerprint().digest}\0{reading}\0{code_of(self.request.symbol)}"
 
     def may_own(self, handle: Handle) -> bool:
         """Is the dataset this file's, in this or an older state?"""
@@ -49,7 +50,7 @@ class FileSource:
     def is_same(self, handle: Handle) -> bool:
         """Does the dataset hold exactly what the file holds now, read in the same way?"""
         known = record_of(handle)
-        if known.get("code") != CODE_VERSION or known.get("reading") != self.request.reading.given():
+        if known.get("code") != code_of(self.request.symbol) or known.get("reading") != self.request.reading.given():
             return False
         if known.get("path") == self.label and tuple(known.get("quick", ())) == self.quick:
             return True
@@ -81,7 +82,7 @@ class FileSource:
             "size": self.fingerprint().size,
             "digest": self.fingerprint().digest,
             "reading": self.request.reading.given(),
-            "code": CODE_VERSION,
+            "code": code_of(self.request.symbol),
             "symbol": self.request.symbol,
             "timeframe": self.request.timeframe,
             "rows": bars.table.num_rows,

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import xxhash
 
-from jupyter_nq.bars.fingerprint import CODE_VERSION
-from jupyter_nq.bars.instruments import instrument
+from jupyter_nq.bars.instruments import code_of, instrument
 from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
 from jupyter_nq.buffers import Handle
 from jupyter_nq.client.origin import Origin, origin_of
@@ -74,7 +73,7 @@ class ObjectSource:
     @property
     def key(self) -> str:
         """What its table depends on: the bars themselves."""
-        return f"{self._digest}\0{CODE_VERSION}"
+        return f"{self._digest}\0{code_of(self.request.symbol)}"
 
     def may_own(self, handle: Handle) -> bool:
         """Is the dataset of bars that came from memory, or has it the same bars?"""
@@ -86,7 +85,8 @@ class ObjectSource:
         if not known or handle.rows != self._bars.table.num_rows:
             return False
         if "object" in known and known.get("rows") == handle.rows:
-            return known.get("digest") == self._digest
+            same = self._digest, code_of(self.request.symbol)
+            return (known.get("digest"), known.get("code")) == same
         return digest_of(handle.arrow()) == self._digest
 
     def parse(self, block_bytes: int, progress: Progress) -> Bars:
@@ -100,7 +100,7 @@ class ObjectSource:
             "object": self.label,
             "digest": self._digest,
             "reading": self.request.reading.given(),
-            "code": CODE_VERSION,
+            "code": code_of(self.request.symbol),
             "symbol": self.request.symbol,
             "timeframe": self.request.timeframe,
             "rows": bars.table.num_rows,

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from jupyter_nq.bars.discovery import parse_name
-from jupyter_nq.bars.fingerprint import CODE_VERSION, quick
-from jupyter_nq.bars.instruments import instrument
+from jupyter_nq.bars.fingerprint import quick
+from jupyter_nq.bars.instruments import code_of, instrument
 from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
 from jupyter_nq.bars.zones import find_zone
 from jupyter_nq.buffers import Handle
@@ -162,7 +162,7 @@ class SeriesSource:
     @property
     def key(self) -> str:
         """What its table depends on: the content of all files, the answers of the user, the reader."""
-        return f"{self._digest()}\0{sorted(self.request.reading.given().items())}\0{CODE_VERSION}"
+        return f"{self._digest()}\0{sorted(self.request.reading.given().items())}\0{code_of(self.request.symbol)}"
 
     def may_own(self, handle: Handle) -> bool:
         """Is the dataset this series', in this or an older state, with more or fewer files?"""
@@ -175,7 +175,7 @@ class SeriesSource:
     def is_same(self, handle: Handle) -> bool:
         """Does the dataset hold exactly what the files hold now, read in the same way?"""
         known = record_of(handle)
-        if known.get("code") != CODE_VERSION or known.get("reading") != self.request.reading.given():
+        if known.get("code") != code_of(self.request.symbol) or known.get("reading") != self.request.reading.given():
             return False
         before = _files(known)
         if [(file["path"], tuple(file["quick"])) for file in before] == [(f.label, f.quick) for f in self.files]:
@@ -206,7 +206,7 @@ class SeriesSource:
             ],
             "digest": self._digest(),
             "reading": self.request.reading.given(),
-            "code": CODE_VERSION,
+            "code": code_of(self.request.symbol),
             "symbol": self.request.symbol,
             "timeframe": self.request.timeframe,
             "rows": bars.table.num_rows,

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from jupyter_nq.bars.asof import Timed, aligned
 from jupyter_nq.bars.asof import asof as asof_tables
-from jupyter_nq.bars.instruments import instrument
+from jupyter_nq.bars.instruments import instrument, regular_hours_of
 from jupyter_nq.bars.resample import resample as resample_table
 from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
 from jupyter_nq.client.origin import Origin, origin_of
 from jupyter_nq.client.selection import Stamp
-from jupyter_nq.errors import InvalidArgument, UnsupportedData
+from jupyter_nq.errors import ConfigError, InvalidArgument, NQError, UnsupportedData
 
 if TYPE_CHECKING:
     from jupyter_nq.buffers import Handle
@@ -44,7 +44,8 @@ def resample(
     timeframe
         Length of the results: a multiple of the source's, up to "1D", which is one bar for each session.
     hours
-        "eth" takes whole sessions from their open at 18:00 New York, "rth" the regular hours from 09:30.
+        "eth" takes whole sessions from their open, for NQ at 18:00 New York, "rth" the instrument's regular hours, for
+        NQ from 09:30.
     source_timeframe, symbol
         What the source is, where it does not say so itself; what `load` returns does.
     as_
@@ -64,9 +65,12 @@ def resample(
     """
     _check_form(as_)
     timed, origin = bars_of(session, source, source_timeframe, symbol)
-    if timed.calendar is None:
-        raise InvalidArgument("the instrument of the bars is not known, so neither are its sessions. Pass symbol='NQ'.")
-    table = resample_table(timed.table, timeframe, minutes=timed.minutes, calendar=timed.calendar, hours=hours)
+    regular = regular_hours_of(origin.symbol)
+    if timed.calendar is None and not (regular and hours == "rth"):
+        raise without_sessions(origin.symbol)
+    table = resample_table(
+        timed.table, timeframe, minutes=timed.minutes, calendar=timed.calendar, hours=hours, regular_hours=regular
+    )
     table = table if _shows_flags(source, timed) else table.drop_columns(["flags"])
     return _as(table, as_, replace(origin, minutes=parse_timeframe(timeframe).minutes, calendar=timed.calendar))
 
@@ -160,9 +164,23 @@ def bars_of(
     if minutes is None:
         what = f"the dataset {source!r}" if isinstance(source, str) else f"the {type(source).__name__}"
         raise InvalidArgument(f"{what} does not tell how long its bars are. Pass the timeframe, for example '30min'.")
-    calendar = origin.calendar if symbol is None else instrument(symbol).calendar
+    calendar = origin.calendar
+    if symbol is not None:
+        known = instrument(symbol)
+        calendar, origin = known.calendar, replace(origin, symbol=known.symbol)
     table = pa.Table.from_pandas(data, preserve_index=False) if isinstance(data, pd.DataFrame) else data
     return Timed(table, minutes, calendar), origin
+
+
+def without_sessions(symbol: str | None) -> NQError:
+    """Return the error of bars whose sessions are not known, nor perhaps their instrument."""
+    if symbol is None:
+        return InvalidArgument(
+            "the instrument of the bars is not known, so neither are its sessions. Pass symbol='NQ'."
+        )
+    return ConfigError(
+        f"the sessions of {symbol} are not known. Name its calendar in `instruments` of the settings file."
+    )
 
 
 def whole(session: Session, name: str) -> Any:

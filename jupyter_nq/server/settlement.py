@@ -14,7 +14,16 @@ from typing import Any
 
 from traitlets.config import Config
 
-from jupyter_nq.config import Settings, apply, environment, find_yaml, read_yaml, setting_names
+from jupyter_nq.config import (
+    FILE_NAME,
+    FILE_ONLY,
+    Settings,
+    apply,
+    environment,
+    find_yaml,
+    read_yaml,
+    setting_names,
+)
 from jupyter_nq.errors import ConfigError, nearest
 
 _DIRECTORIES = ("store_dir", "data_dir")
@@ -33,7 +42,8 @@ def settle(app: Settings, given: Config) -> tuple[Settings, list[str]]:
     Raises
     ------
     ConfigError
-        An unknown name (with the nearest known one) in the section or the file, or a bad value.
+        An unknown name (with the nearest known one) in the section or the file, one that belongs into the file, or a
+        bad value.
     """
     _refuse_unknown(given, app)
     chosen = {name: getattr(app, name) for name in setting_names() if name in given}
@@ -52,6 +62,8 @@ def settle(app: Settings, given: Config) -> tuple[Settings, list[str]]:
 def _refuse_unknown(given: Config, app: Settings) -> None:
     known = app.trait_names(config=True)
     for name in given:
+        if name in FILE_ONLY:
+            raise ConfigError(f"c.NQApp.{name}: write it into {FILE_NAME}, which the kernels of this server read too.")
         if name not in known:
             ours = setting_names()
             raise ConfigError(

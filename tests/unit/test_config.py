@@ -70,6 +70,7 @@ def test_named_file_must_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         ("a: b: c", "not valid YAML"),
         ("#" * 70_000, "larger than"),
         ("1: 2", "unknown setting 1"),
+        ("instruments: [FDAX]", "instruments"),
     ],
 )
 def test_bad_file_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:

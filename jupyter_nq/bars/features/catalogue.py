@@ -143,8 +143,8 @@ _TABLE = (
          needs=_CALENDAR),
     Kind("minutes_to_close", "minutes", "from the moment when the bar is complete to the session's close, early closes "
          "included; NaN outside sessions", needs=("calendar", "minutes")),
-    Kind("is_rth", "0 or 1", "whether the bar starts in the regular hours, 09:30 to 16:00 New York",
-         needs=("calendar", "regular hours")),
+    Kind("is_rth", "0 or 1", "whether the bar starts in the regular hours of its instrument",
+         needs=("regular hours",)),
 )  # fmt: skip
 
 _KINDS = {kind.name: kind for kind in _TABLE}

@@ -14,7 +14,8 @@ from jupyter_nq.bars.closed import EXCHANGE_ZONE
 from jupyter_nq.bars.columns import Floats
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.sessions.availability import availability
-from jupyter_nq.bars.sessions.calendar import Sessions, regular_hours, sessions
+from jupyter_nq.bars.sessions.calendar import CALENDARS, Sessions, sessions
+from jupyter_nq.bars.sessions.regular import is_regular, regular_hours
 from jupyter_nq.bars.zones import steps
 
 _NS = 1_000_000_000
@@ -32,12 +33,17 @@ class Clock:
         Starts of the bars, ns UTC, strictly increasing, shape (rows,).
     calendar, minutes
         Trading calendar and length of a bar; None where no feature asks for them.
+    regular_hours
+        Those of the instrument, None for those of the calendar.
     """
 
-    def __init__(self, starts: Ints, calendar: str | None, minutes: int | None) -> None:
+    def __init__(
+        self, starts: Ints, calendar: str | None, minutes: int | None, regular_hours: str | None = None
+    ) -> None:
         self.starts = starts
         self.calendar = calendar
         self.minutes = minutes
+        self.regular_hours = regular_hours
 
     @cached_property
     def new_york(self) -> Ints:
@@ -110,7 +116,9 @@ def _minutes_to_close(clock: Clock) -> Floats:
 
 
 def _is_rth(clock: Clock) -> Floats:
-    first, last = regular_hours(clock.sessions)
+    if clock.calendar not in CALENDARS:
+        return is_regular(clock.starts, clock.calendar, clock.regular_hours).astype(np.float64)
+    first, last = regular_hours(clock.sessions, clock.regular_hours)
     seconds = clock.starts // _NS
     inside = (seconds >= clock.of_session(first // _NS, np.nan)) & (seconds < clock.of_session(last // _NS, np.nan))
     return inside.astype(np.float64)

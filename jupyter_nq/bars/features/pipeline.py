@@ -21,14 +21,15 @@ from jupyter_nq.bars.features.catalogue import DEFAULT, DEFAULT_SESSION, Feature
 from jupyter_nq.bars.features.clock import CLOCK_FEATURES, Clock
 from jupyter_nq.bars.features.frames import Data, bars_of, is_frame, names_of, with_columns
 from jupyter_nq.bars.features.steps import BLOCK_ROWS, SESSION, State, Step, Work, growth, log_growth, step_of
-from jupyter_nq.bars.sessions.calendar import CALENDARS, regular_hours, sessions
+from jupyter_nq.bars.sessions.calendar import CALENDARS
+from jupyter_nq.bars.sessions.regular import known_hours
 from jupyter_nq.errors import ConfigError, InvalidArgument, nearest
 
 UserStep = Callable[[pa.Table], pa.Table]
 
 _SHARED_ROWS = 4 * BLOCK_ROWS  # fewer are done before threads have started
 SMALL = 8_000_000  # rows times kernels: what Python works through while a compiler starts
-_STATE_VERSION = 1
+_STATE_VERSION = 2
 _NOTHING = -(1 << 63)
 
 
@@ -62,6 +63,9 @@ class Features:
         Trading calendar, a name of `sessions.calendar.CALENDARS`; needed by the features of sessions.
     minutes
         Length of a bar; needed by `minutes_to_close`.
+    regular_hours
+        Those of the instrument, such as "09:00-14:30 America/New_York"; needed by `is_rth`. None takes the calendar's,
+        which only the equity index has; an empty text says that they are not known.
     then
         Functions of one's own from table to table, applied after the features in this order. Each is given
         the rows of one batch and returns as many; what it must remember between batches is its own affair, and
@@ -72,7 +76,7 @@ class Features:
     InvalidArgument
         A feature cannot be understood; the message names the nearest.
     ConfigError
-        A feature needs a calendar whose sessions are known, or the length of a bar.
+        A feature needs a calendar whose sessions are known, the regular hours, or the length of a bar.
 
     >>> from jupyter_nq.bars.sample import sample_bars
     >>> table = Features(["sma(20)", "rsi(14)"]).compute(sample_bars("30min", rows=46))
@@ -86,13 +90,15 @@ class Features:
         *,
         calendar: str | None = None,
         minutes: int | None = None,
+        regular_hours: str | None = None,
         then: Iterable[UserStep] = (),
     ) -> None:
-        self.features = parse_all(_default(calendar) if wanted is None else wanted)
+        self.features = parse_all(_default(calendar, regular_hours) if wanted is None else wanted)
         self.calendar = calendar
         self.minutes = minutes
+        self.regular_hours = regular_hours
         self._then = tuple(then)
-        _check(self.features, calendar, minutes)
+        _check(self.features, calendar, minutes, regular_hours)
         self._steps = {f: step_of(f) for f in self.features if f.name not in CLOCK_FEATURES}
         self._inputs = _inputs(self._steps.values())
         self._depth = 1 + max((step.depth for step in self._steps.values()), default=0)
@@ -136,7 +142,7 @@ class Features:
         InvalidArgument
             A column is missing, has nulls or the name of a feature; stamps do not increase.
         """
-        fresh = Features(self.features, calendar=self.calendar, minutes=self.minutes, then=self._then)
+        fresh = Features(self.features, **self._told, then=self._then)
         found: Data = fresh.add(table)
         return found
 
@@ -164,7 +170,7 @@ class Features:
                 "Add them in order."
             )
         given = {name: floats_of(table, name) for name in self._inputs}
-        columns = self._computed(Clock(starts, self.calendar, self.minutes), given)
+        columns = self._computed(Clock(starts, self.calendar, self.minutes, self.regular_hours), given)
         arrays = [array(columns[name]) for name in self.columns]
         fields = [pa.field(name, pa.float64(), nullable=False) for name in self.columns]
         schema = pa.schema([*table.schema, *fields], metadata=table.schema.metadata)
@@ -218,13 +224,16 @@ class Features:
         return table
 
     @property
+    def _told(self) -> dict[str, Any]:
+        return {"calendar": self.calendar, "minutes": self.minutes, "regular_hours": self.regular_hours}
+
+    @property
     def state(self) -> dict[str, Any]:
         """All that is carried, as JSON can hold it; `restore` goes on from it with the same bits."""
         return {
             "version": _STATE_VERSION,
             "features": [str(feature) for feature in self.features],
-            "calendar": self.calendar,
-            "minutes": self.minutes,
+            **self._told,
             "rows": self.rows,
             "last_ns": self._last,
             "history": {name: _written(x.tolist()) for name, x in self._history.items()},
@@ -245,7 +254,8 @@ class Features:
                 raise InvalidArgument(
                     f"the state has version {state['version']}, not {_STATE_VERSION}. Compute afresh."
                 )
-            made = cls(state["features"], calendar=state["calendar"], minutes=state["minutes"], then=then)
+            told = {name: state[name] for name in ("calendar", "minutes", "regular_hours")}
+            made = cls(state["features"], **told, then=then)
             made.rows, made._last = int(state["rows"]), int(state["last_ns"])
             made._history = {name: np.array(_read(state["history"][name]), np.float64) for name in made._inputs}
             carried = {feature: _read(state["carried"][str(feature)]) for feature in made._carried}
@@ -284,29 +294,31 @@ def _run(work: Work, steps: Mapping[Feature, Step], carried: Mapping[Feature, St
         pool.shutdown(cancel_futures=True)
 
 
-def _default(calendar: str | None) -> tuple[str, ...]:
-    return DEFAULT + DEFAULT_SESSION if _regular_hours_known(calendar) else DEFAULT
+def _default(calendar: str | None, regular_hours: str | None) -> tuple[str, ...]:
+    known = calendar in CALENDARS and _hours_known(calendar, regular_hours)
+    return DEFAULT + DEFAULT_SESSION if known else DEFAULT
 
 
-def _regular_hours_known(calendar: str | None) -> bool:
+def _hours_known(calendar: str | None, regular_hours: str | None) -> bool:
     try:
-        regular_hours(sessions(calendar or "", 10**18, 10**18))
+        known_hours(calendar, regular_hours)
     except ConfigError:
         return False
     return True
 
 
-def _check(features: Iterable[Feature], calendar: str | None, minutes: int | None) -> None:
+def _check(features: Iterable[Feature], calendar: str | None, minutes: int | None, regular_hours: str | None) -> None:
     for feature in features:
         if "calendar" in feature.needs and calendar not in CALENDARS:
             raise ConfigError(
                 f"the feature {feature} needs the sessions of the exchange, and those of calendar={calendar!r} are not "
                 f"known.{nearest(calendar or '', CALENDARS)} Pass one of {', '.join(CALENDARS)}, or leave it out."
             )
-        if "regular hours" in feature.needs and not _regular_hours_known(calendar):
-            raise ConfigError(
-                f"the feature {feature} needs the regular hours, and those of {calendar!r} are not known. Leave it out."
-            )
+        if "regular hours" in feature.needs:
+            try:
+                known_hours(calendar, regular_hours)
+            except ConfigError as exc:
+                raise ConfigError(f"the feature {feature} needs the regular hours: {exc} Or leave it out.") from exc
         if "minutes" in feature.needs and minutes is None:
             raise ConfigError(f"the feature {feature} needs the length of a bar. Pass minutes=, or leave it out.")
 

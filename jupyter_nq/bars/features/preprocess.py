@@ -26,12 +26,13 @@ DEFAULTS: Mapping[str, Any] = {
     "features": None,
     "calendar": None,
     "minutes": None,
+    "regular_hours": None,
     "scaler": "zscore",
     "mode": "expanding",
     "window": DEFAULT_WINDOW,
 }
-"""The keys of a configuration: features as `Features` takes them, calendar and length of a bar for the features of
-sessions, the scaler's name or None, its mode and window."""
+"""The keys of a configuration: features as `Features` takes them, calendar, length of a bar and regular hours for the
+features of sessions, the scaler's name or None, its mode and window."""
 
 
 class DataPreprocessor:
@@ -121,7 +122,8 @@ class DataPreprocessor:
 
     def _pipeline(self) -> Features:
         config = self.config
-        return Features(config["features"], calendar=config["calendar"], minutes=config["minutes"])
+        told = {name: config[name] for name in ("calendar", "minutes", "regular_hours")}
+        return Features(config["features"], **told)
 
     def _scaler(self) -> Any:
         kind = self.config["scaler"]

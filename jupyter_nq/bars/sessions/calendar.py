@@ -7,9 +7,12 @@ came after 16:30 to the next day then; here a trade date begins at 18:00 in ever
 paused from 16:15 to 16:30 until June 2021: an instant in the pause lies in the session, and no bar is expected
 in it (`pauses`).
 
-Early closes are known for equity index futures, currencies and rates, and checked day by day from 2010 on;
-former years are the rules of 2010 carried back. Of energy and metals only the days without a session are known,
-and `Sessions.holidays_known` says so.
+Grains trade from 20:00 New York to 14:20 with a pause in the morning, livestock from 09:30 to 14:05. Their hours
+changed in 2013 and 2016; what they were before is drawn as wide as any rule of those years, so that no real bar of
+an ordinary day lies outside. Of crypto, which trades through the weekends since 2026, no sessions are known.
+
+Early closes are checked day by day from 2010 on; former years are the rules of 2010 carried back. Those of grains
+are not known, only the days without a session, and `Sessions.holidays_known` says so.
 """
 
 from __future__ import annotations
@@ -24,27 +27,38 @@ import numpy as np
 import numpy.typing as npt
 
 from jupyter_nq.bars.closed import EXCHANGE_ZONE
-from jupyter_nq.bars.instruments import CRYPTO, ENERGY_METALS, EQUITY, FX, GRAINS, RATES
+from jupyter_nq.bars.instruments import CRYPTO, ENERGY_METALS, EQUITY, FX, GRAINS, LIVESTOCK, RATES
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.sessions.holidays import CLOSED, EARLY_CLOSES_KNOWN, holidays
 from jupyter_nq.bars.zones import steps
 from jupyter_nq.errors import ConfigError, nearest
 
-CALENDARS = (EQUITY, ENERGY_METALS, FX, RATES)
+CALENDARS = (EQUITY, ENERGY_METALS, FX, RATES, GRAINS, LIVESTOCK)
 """The calendars whose sessions are known."""
-WITHOUT_SESSIONS = (GRAINS, CRYPTO)
+WITHOUT_SESSIONS = (CRYPTO,)
 """Calendars of the instrument table whose sessions are not known."""
 
-_OPEN = 18 * 60  # minutes after midnight, New York, on the day before the trade date
-_CLOSE = 17 * 60
-_FORMER_CLOSES = (
-    (np.datetime64("2015-09-18"), 17 * 60 + 15, 17 * 60 + 15, {EQUITY, ENERGY_METALS}),
-    (np.datetime64("2012-11-16"), 17 * 60 + 30, 16 * 60 + 15, {EQUITY}),
+_EVENING = 18 * 60 - 24 * 60  # minutes after midnight of the trade date, New York, as all of these
+_GLOBEX = (_EVENING, 17 * 60)
+_USUAL: Mapping[str, tuple[int, int]] = {
+    GRAINS: (20 * 60 - 24 * 60, 14 * 60 + 20),
+    LIVESTOCK: (9 * 60 + 30, 14 * 60 + 5),
+}
+"""Usual open and close where they are not those of Globex."""
+_FORMER = (
+    (np.datetime64("2015-09-18"), _EVENING, 17 * 60 + 15, 17 * 60 + 15, {EQUITY, ENERGY_METALS}),
+    (np.datetime64("2012-11-16"), _EVENING, 17 * 60 + 30, 16 * 60 + 15, {EQUITY}),
+    (np.datetime64("2013-04-05"), _EVENING, 15 * 60, 15 * 60, {GRAINS}),
+    (np.datetime64("2016-02-26"), _EVENING, 17 * 60, 17 * 60, {LIVESTOCK}),
 )
-"""Until a date, inclusive: the usual close from Monday to Thursday, that of Friday, and where it was so."""
-_PAUSE = (16 * 60 + 15, 16 * 60 + 30)
-_PAUSE_UNTIL = np.datetime64("2021-06-25")
-_REGULAR = (9 * 60 + 30, 16 * 60)
+"""Until a date, inclusive: the usual open, the close from Monday to Thursday, that of Friday, and where it was so."""
+_EVER = np.datetime64("1900-01-01"), np.datetime64("2300-01-01")
+_PAUSES = {
+    EQUITY: (16 * 60 + 15, 16 * 60 + 30, _EVER[0], np.datetime64("2021-06-25")),
+    GRAINS: (8 * 60 + 45, 9 * 60 + 30, np.datetime64("2013-04-08"), _EVER[1]),
+}
+"""Begin and end of a pause, and the first and last trade date with it."""
+_NO_PAUSE = (0, 0, *_EVER)
 _NS = 1_000_000_000
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200
 
@@ -138,8 +152,7 @@ def _years(calendar: str, first: int, last: int) -> Sessions:
 
 
 def _build(calendar: str, days: Days, overrides: Overrides) -> Sessions:
-    opens = np.full(len(days), _OPEN - 24 * 60)
-    usual = _usual_closes(calendar, days)
+    opens, usual = _usual_hours(calendar, days)
     closes = usual.copy()
     for at, minutes in _holidays(calendar, days):
         closes[at] = minutes
@@ -154,20 +167,21 @@ def _build(calendar: str, days: Days, overrides: Overrides) -> Sessions:
     return Sessions(
         calendar,
         days[kept],
-        _instants(days[kept], opens[kept]),
-        _instants(days[kept], closes[kept]),
+        instants(days[kept], opens[kept]),
+        instants(days[kept], closes[kept]),
         (closes < usual)[kept],
         calendar in EARLY_CLOSES_KNOWN,
     )
 
 
-def _usual_closes(calendar: str, days: Days) -> npt.NDArray[np.int64]:
+def _usual_hours(calendar: str, days: Days) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     friday = (days.astype(np.int64) + 3) % 7 == 4  # 1 January 1970 was a Thursday; Monday is 0
-    closes = np.full(len(days), _CLOSE)
-    for until, usual, on_friday, calendars in _FORMER_CLOSES:
+    opens, closes = (np.full(len(days), minutes) for minutes in _USUAL.get(calendar, _GLOBEX))
+    for until, opening, usual, on_friday, calendars in _FORMER:
         if calendar in calendars:
+            opens = np.where(days <= until, opening, opens)
             closes = np.where(days <= until, np.where(friday, on_friday, usual), closes)
-    return closes
+    return opens, closes
 
 
 def _inserted(at: int, day: np.datetime64, days: Days, *columns: npt.NDArray[Any]) -> tuple[Any, ...]:
@@ -192,40 +206,22 @@ def year_of(moment: np.datetime64) -> int:
     return int(moment.astype("datetime64[Y]").astype(int)) + 1970
 
 
-def _instants(days: Days, minutes: npt.NDArray[Any]) -> Ints:
-    """Return the instants (ns UTC) of New York clock readings; none lies in an hour that a clock skips or repeats."""
+def instants(days: Days, minutes: npt.NDArray[Any], zone: str = EXCHANGE_ZONE) -> Ints:
+    """Return the instants (ns UTC) of clock readings; one that the clock skips or repeats is read as after that."""
     local = days.astype("datetime64[s]").astype(np.int64) + minutes * 60
     if not len(local):
         return np.empty(0, np.int64)
-    zone = steps(EXCHANGE_ZONE, int(local[0]), int(local[-1]))
-    offsets = zone.offsets[np.searchsorted(zone.local_breaks(), local, side="right")]
-    instants: Ints = (local - offsets) * _NS
-    return instants
-
-
-def regular_hours(sess: Sessions) -> tuple[Ints, Ints]:
-    """Return open and close (ns UTC) of the regular hours in each session: 09:30 to 16:00 New York.
-
-    A session that closes early ends them early; one that closes before 09:30 has none, and both are its close.
-
-    Raises
-    ------
-    ConfigError
-        The regular hours of the calendar are not known: only those of the equity index family are.
-    """
-    if sess.calendar != EQUITY:
-        raise ConfigError(f"the regular hours of {sess.calendar!r} are not known, only those of {EQUITY!r}.")
-    bounds = (_instants(sess.trade_date, np.full(len(sess), minutes)) for minutes in _REGULAR)
-    first, last = (np.minimum(bound, sess.closes) for bound in bounds)
-    return first, last
+    clock = steps(zone, int(local[0]), int(local[-1]))
+    offsets = clock.offsets[np.searchsorted(clock.local_breaks(), local, side="right")]
+    found: Ints = (local - offsets) * _NS
+    return found
 
 
 def pauses(sess: Sessions) -> tuple[Ints, Ints]:
     """Return begin and end (ns UTC) of the pause in each session, equal where there is none."""
-    begins, ends = (np.minimum(_instants(sess.trade_date, np.full(len(sess), m)), sess.closes) for m in _PAUSE)
-    if sess.calendar != EQUITY:
-        return begins, begins
-    return begins, np.where(sess.trade_date <= _PAUSE_UNTIL, ends, begins)
+    begin, end, since, until = _PAUSES.get(sess.calendar, _NO_PAUSE)
+    begins, ends = (np.minimum(instants(sess.trade_date, np.full(len(sess), m)), sess.closes) for m in (begin, end))
+    return begins, np.where((sess.trade_date >= since) & (sess.trade_date <= until), ends, begins)
 
 
 def trade_dates(starts: Ints, calendar: str) -> Days:
@@ -236,15 +232,4 @@ def trade_dates(starts: Ints, calendar: str) -> Days:
     at = sess.index(starts)
     found = np.full(len(starts), np.datetime64("NaT"), "datetime64[D]")
     found[at >= 0] = sess.trade_date[at[at >= 0]]
-    return found
-
-
-def is_regular(starts: Ints, calendar: str) -> npt.NDArray[np.bool_]:
-    """Return which bars start in the regular hours; `starts` are ns UTC, increasing."""
-    if not len(starts):
-        return np.empty(0, bool)
-    sess = sessions(calendar, int(starts[0]), int(starts[-1]))
-    first, last = regular_hours(sess)
-    at = sess.index(starts)
-    found: npt.NDArray[np.bool_] = (at >= 0) & (starts >= first[at]) & (starts < last[at]) if len(sess) else at >= 0
     return found

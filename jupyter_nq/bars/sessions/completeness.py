@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.sessions.calendar import Days, Overrides, Sessions, pauses, sessions
+from jupyter_nq.bars.sessions.regular import HOURS, within
+from jupyter_nq.errors import InvalidArgument
 
 _MINUTE_NS = 60 * 1_000_000_000
 _MOST_SHOWN = 8
@@ -135,7 +137,15 @@ class Completeness:
         return "\n".join([*lines, f"  and {len(more):,} smaller holes"] if more else lines)
 
 
-def completeness(starts: Ints, minutes: int, calendar: str, overrides: Overrides | None = None) -> Completeness:
+def completeness(
+    starts: Ints,
+    minutes: int,
+    calendar: str,
+    overrides: Overrides | None = None,
+    *,
+    hours: str = "eth",
+    regular_hours: str | None = None,
+) -> Completeness:
     """Compare the starts of bars with the calendar.
 
     Parameters
@@ -148,15 +158,30 @@ def completeness(starts: Ints, minutes: int, calendar: str, overrides: Overrides
         Trading calendar.
     overrides
         Trade dates with hours of one's own, as for `sessions`.
+    hours
+        "eth" expects whole sessions, "rth" only the regular hours: bars around them do not count.
+    regular_hours
+        Those of the instrument, None for those of the calendar.
 
     Raises
     ------
+    InvalidArgument
+        `hours` is neither.
     ConfigError
-        The sessions of the calendar are not known.
+        The sessions of the calendar are not known, or its regular hours.
     """
+    if hours not in HOURS:
+        raise InvalidArgument(f"hours={hours!r} is neither 'eth' nor 'rth'.")
     span = (int(starts[0]), int(starts[-1])) if len(starts) else (0, 0)
     sess = sessions(calendar, *span, overrides)
-    step = minutes * _MINUTE_NS
+    outside = np.flatnonzero(sess.index(starts) < 0)
+    if hours == "rth":
+        sess = within(sess, regular_hours)
+    return _compared(starts, minutes * _MINUTE_NS, sess, outside)
+
+
+def _compared(starts: Ints, step: int, sess: Sessions, outside: Ints) -> Completeness:
+    """Lay the bars into the slots of the sessions, and count."""
     at = sess.index(starts)
     inside = at >= 0
     base = np.concatenate([[0], np.cumsum(-(-(sess.closes - sess.opens) // step))])
@@ -173,11 +198,11 @@ def completeness(starts: Ints, minutes: int, calendar: str, overrides: Overrides
     some = np.flatnonzero((missing > 0) & (having > 0))
     days = np.datetime_as_string(sess.trade_date[some])
     return Completeness(
-        calendar,
+        sess.calendar,
         sess.holidays_known,
         present + int(missing.sum()),
         present,
-        np.flatnonzero(~inside),
+        outside,
         sess.trade_date[(missing > 0) & (having == 0)],
         dict(zip(days.tolist(), missing[some].tolist(), strict=True)),
         _gaps(lacking, there, first, base, sess, step),

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from jupyter_nq.bars.instruments import INSTRUMENTS
 
 _MONTHS = "FGHJKMNQUVXZ"
-_CODE = re.compile(rf"(?<![A-Z0-9])@?([A-Z0-9]{{1,3}}?)([{_MONTHS}])(\d{{4}}|\d{{1,2}})(?![A-Z0-9])", re.I)
-_NUMBERS = re.compile(r"(?<![A-Z0-9])([A-Z0-9]{1,3})[ _](\d\d)-(\d\d)(?!\d)", re.I)  # as NinjaTrader writes them
+_CODE = re.compile(rf"(?<![A-Z0-9])@?([A-Z0-9]{{1,8}}?)([{_MONTHS}])(\d{{4}}|\d{{1,2}})(?![A-Z0-9])", re.I)
+_NUMBERS = re.compile(r"(?<![A-Z0-9])([A-Z0-9]{1,8})[ _](\d\d)-(\d\d)(?!\d)", re.I)  # as NinjaTrader writes them
 _CENTURY = 2000
+_HOURS = "ETH"
+"""Electronic hours behind another word, the symbol of ether at the begin."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ def expiry_of(text: str) -> Expiry | None:
             whole = year + _CENTURY if len(match[3]) == 2 else year
             return Expiry(root, whole, _MONTHS.index(match[2].upper()) + 1)
     for match in _NUMBERS.finditer(text):
+        if match[1].upper() == _HOURS and match.start():
+            continue  # `NQ ETH 03-25` is no ether
         if match[1].upper() in INSTRUMENTS and 1 <= int(match[2]) <= len(_MONTHS):
             return Expiry(match[1].upper(), _CENTURY + int(match[3]), int(match[2]))
     return None

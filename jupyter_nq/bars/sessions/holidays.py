@@ -4,8 +4,8 @@ The rules give 2010 to 2030 as pandas_market_calendars does, which the tests che
 differs. The largest correction: on Good Friday a market opens only when the employment report comes out that
 day, the first Friday of a month, and stays closed otherwise (2025-04-18 was closed, as real data show).
 
-Of energy and metals only the days without a session are here: their early closes differ by product and year,
-and a close that is too early would call real bars impossible.
+A close that is too early would call real bars impossible: where sources differ, the later one is here. Grains and
+livestock do not trade on the holidays on which others close early; the half days of grains are not known.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from types import MappingProxyType
 
-from jupyter_nq.bars.instruments import ENERGY_METALS, EQUITY, FX, RATES
+from jupyter_nq.bars.instruments import ENERGY_METALS, EQUITY, FX, GRAINS, LIVESTOCK, RATES
 
 CLOSED = -1
 """No session on this trade date."""
@@ -31,7 +31,8 @@ class _Family:
     """How one family of products keeps the holidays; closes are minutes after midnight, New York."""
 
     shortened: tuple[tuple[date, int | None], ...]
-    """From each date on, the close on a Monday holiday, Juneteenth, 4 July and Thanksgiving; None is as usual."""
+    """From each date on, the close on a Monday holiday, Juneteenth, 4 July and Thanksgiving; None is as usual,
+    `CLOSED` is no session."""
     half_day: int | None
     """The close on the Friday after Thanksgiving and on Christmas Eve."""
     july_3: bool
@@ -78,10 +79,34 @@ _FAMILIES = MappingProxyType(
                 date(2025, 1, 9): 13 * 60 + 15,
             },
         ),
-        ENERGY_METALS: _Family(((date.min, None),), None, july_3=False, report_friday=CLOSED, exceptions={}),
+        ENERGY_METALS: _Family(
+            ((date.min, 13 * 60), (date(2022, 1, 1), 14 * 60 + 30)),
+            13 * 60 + 45,
+            july_3=False,
+            report_friday=CLOSED,
+            exceptions={  # as published for 2026: a holiday on a Friday closes earlier
+                date(2026, 6, 19): 13 * 60,
+                date(2026, 7, 3): 13 * 60,
+                date(2026, 11, 27): 14 * 60 + 45,
+            },
+        ),
+        GRAINS: _Family(
+            ((date.min, CLOSED),),
+            None,
+            july_3=False,
+            report_friday=CLOSED,
+            exceptions={date(2025, 1, 9): 13 * 60 + 15},  # day of mourning for President Carter
+        ),
+        LIVESTOCK: _Family(
+            ((date.min, CLOSED),),
+            13 * 60 + 5,
+            july_3=False,
+            report_friday=CLOSED,
+            exceptions={date(2025, 1, 9): 13 * 60 + 15},
+        ),
     }
 )
-EARLY_CLOSES_KNOWN = frozenset({EQUITY, FX, RATES})
+EARLY_CLOSES_KNOWN = frozenset({EQUITY, FX, RATES, ENERGY_METALS, LIVESTOCK})
 """The calendars whose early closes are known, not only their closed days."""
 
 
@@ -100,6 +125,12 @@ def holidays(calendar: str, year: int) -> Mapping[date, int]:
     found[good_friday] = family.report_friday if good_friday.day <= 7 else CLOSED
     found |= {day: at for day, at in family.exceptions.items() if day.year == year}
     return MappingProxyType({day: at for day, at in found.items() if at is not None})
+
+
+@lru_cache(maxsize=512)
+def no_business(year: int) -> frozenset[date]:
+    """Return the weekdays of a year on which US banks and exchanges do no business: nothing settles or expires."""
+    return frozenset([*_closed(year), *_shortened(year), easter(year) - timedelta(days=2)])
 
 
 def _closed(year: int) -> Iterator[date]:

@@ -1,8 +1,8 @@
 """Rolls: when a continuous series passes from one contract to the next, and what shows it.
 
 From one continuous file the roll itself cannot be read, only its trace: the price of the next contract differs,
-so the series jumps at the open of a session near the roll date. Equity index contracts expire on the third Friday
-of March, June, September and December, and the volume moves on in the week before, around its Monday.
+so the series jumps at the open of a session near the roll date. `roll_dates` knows the rules by which volume moves
+on; of an instrument without a rule one series shows nothing, and only the files of its contracts tell.
 
 A jump stands out by what is usual: openings after a weekend or holiday are compared with each other, those
 after a night with each other. Jumps between sessions that hardly anybody traded say nothing.
@@ -14,7 +14,7 @@ the jump contains what the market did over night. `contracts.roll_table` measure
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -22,16 +22,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from jupyter_nq.bars.columns import starts_of
-from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.reading.stamps import Ints
-from jupyter_nq.bars.sessions.calendar import sessions, year_of
-from jupyter_nq.errors import ConfigError
+from jupyter_nq.bars.sessions.calendar import sessions
+from jupyter_nq.bars.sessions.roll_dates import roll_dates, window
+from jupyter_nq.bars.specifications import QUARTERLY
 
 _Floats = npt.NDArray[np.float64]
 
-MONTHS = (3, 6, 9, 12)
-_FRIDAY = 4
-_WINDOW_DAYS = 4
 _NIGHT_NS = 24 * 3600 * 10**9
 _VOLUME_SESSIONS = 5
 _COLLAPSED = 0.05
@@ -44,9 +41,9 @@ class Roll:
     """One roll date, and the largest jump near it."""
 
     roll_date: date
-    """The Monday before the third Friday."""
+    """As the rule of the instrument has it."""
     trade_date: np.datetime64
-    """Of the session that opens with the largest jump within four days of it."""
+    """Of the session that opens with the largest jump near it."""
     row: int
     """First bar of that session."""
     jump_points: float
@@ -79,18 +76,7 @@ class Roll:
         return f"roll of {self.roll_date}: {what}" if self.seen else f"roll of {self.roll_date}: no jump stands out"
 
 
-def roll_date(year: int, month: int) -> date:
-    """Return the Monday before the third Friday of a month.
-
-    >>> roll_date(2024, 12).isoformat()
-    '2024-12-16'
-    """
-    first = date(year, month, 1)
-    third_friday = first + timedelta(days=(_FRIDAY - first.weekday()) % 7 + 14)
-    return third_friday - timedelta(days=4)
-
-
-def roll_evidence(table: pa.Table, calendar: str) -> list[Roll]:
+def roll_evidence(table: pa.Table, calendar: str, rule: str = QUARTERLY) -> list[Roll]:
     """Return what a continuous series shows at each roll date that it spans.
 
     Parameters
@@ -98,15 +84,16 @@ def roll_evidence(table: pa.Table, calendar: str) -> list[Roll]:
     table
         Bars of one continuous series, raw prices.
     calendar
-        Trading calendar; the roll dates of the equity index family are known.
+        Trading calendar.
+    rule
+        Rule of the roll dates, one of `ROLL_RULES`.
 
     Raises
     ------
     ConfigError
-        The roll dates of the calendar are not known.
+        There is no such rule, or the sessions of the calendar are not known.
     """
-    if calendar != EQUITY:
-        raise ConfigError(f"the roll dates of {calendar!r} are not known, only those of {EQUITY!r}.")
+    before, after = window(rule)
     starts = starts_of(table)
     if len(starts) < 2:
         return []
@@ -121,8 +108,9 @@ def roll_evidence(table: pa.Table, calendar: str) -> list[Roll]:
     sigma = _usual_jumps(percent, night > _NIGHT_NS)
     thin_below = _COLLAPSED * float(np.median(traded[traded > 0])) if (traded > 0).any() else 0.0
     found = []
-    for expected in _roll_dates(sess.trade_date[0], sess.trade_date[-1]):
-        near = np.flatnonzero(np.abs((days - np.datetime64(expected)).astype(int)) <= _WINDOW_DAYS)
+    for expected in roll_dates(rule, sess.trade_date[0], sess.trade_date[-1]):
+        from_it = (days - np.datetime64(expected)).astype(int)
+        near = np.flatnonzero((from_it >= -before) & (from_it <= after))
         if len(near):
             best = int(near[np.argmax(np.abs(percent[near]) / np.where(sigma[near] > 0, sigma[near], np.inf))])
             sigmas = float(percent[best] / sigma[best]) if sigma[best] else 0.0
@@ -161,9 +149,3 @@ def _volume_around(traded: npt.NDArray[Any], session: int) -> tuple[float, float
     before, after = traded[max(0, session - _VOLUME_SESSIONS) : session], traded[session : session + _VOLUME_SESSIONS]
     median = [float(np.median(part[part > 0])) if (part > 0).any() else float("nan") for part in (before, after)]
     return median[0], median[1]
-
-
-def _roll_dates(first: np.datetime64, last: np.datetime64) -> list[date]:
-    years = range(year_of(first), year_of(last) + 1)
-    every = [roll_date(year, month) for year in years for month in MONTHS]
-    return [day for day in every if first <= np.datetime64(day) <= last]

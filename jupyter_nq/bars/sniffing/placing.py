@@ -79,7 +79,7 @@ class Question:
     @property
     def calendar(self) -> str:
         """The calendar's name, for messages."""
-        return self.instrument.calendar if self.instrument else "the exchange"
+        return (self.instrument.calendar if self.instrument else None) or "the exchange"
 
     def contradicts_vendor(self, local: Ints) -> bool:
         """Return whether the habit of the only vendor of this form puts bars into closed hours."""

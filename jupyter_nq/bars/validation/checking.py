@@ -161,7 +161,8 @@ def _sessions(series: Series, flags: Flags, bad_starts: Ints | None, statistics:
     statistics["sessions"] = complete.summary()
     spans = thin_spans(sound, series.calendar)
     yield from stamp_findings(starts, rows, complete, spans, series.minutes, flags)
-    yield from price_findings(sound, sound_rows, spans, series.minutes, series.calendar, flags)
+    roll = series.instrument.roll if series.instrument else ""
+    yield from price_findings(sound, sound_rows, spans, series.minutes, series.calendar, roll, flags)
 
 
 def _in_order(starts: Ints, wanted: npt.NDArray[np.bool_]) -> Ints:

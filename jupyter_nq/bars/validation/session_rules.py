@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.rules import CLOSED_HOURS, GAP, ROLL_JUMP, WRONG_CONTRACT, Severity
 from jupyter_nq.bars.sessions.completeness import Completeness
 from jupyter_nq.bars.sessions.rolls import Roll, roll_evidence
 from jupyter_nq.bars.sessions.thin import ThinSpan
+from jupyter_nq.bars.specifications import QUARTERLY
 from jupyter_nq.bars.validation.misplaced import misplaced
 from jupyter_nq.bars.validation.report import Finding
 from jupyter_nq.bars.validation.row_rules import first_of
@@ -59,20 +59,23 @@ def _read(rows: Ints) -> Ints:
 
 
 def price_findings(
-    table: pa.Table, rows: Ints, spans: list[ThinSpan], minutes: int, calendar: str, flags: Flags
+    table: pa.Table, rows: Ints, spans: list[ThinSpan], minutes: int, calendar: str, roll: str, flags: Flags
 ) -> Iterator[Finding]:
-    """Do the same with the rules that need prices or volumes; `table` has the bars of `rows`, all of them sound."""
+    """Do the same with the rules that need prices or volumes; `table` has the bars of `rows`, all of them sound.
+
+    `roll` is the rule of the instrument's roll dates; only the quarterly ones leave a jump that tells a roll.
+    """
     for span in spans:
         every = rows[span.first_row : span.last_row + 1]
         flags[every] |= WRONG_CONTRACT
         what = f"wrong contract: {span}"
         yield Finding("wrong contract", "error", len(every), what, first_of(every[:1]), all_rows=every)
-    if calendar == EQUITY and minutes < 1440:
-        seen = [roll for roll in roll_evidence(table, calendar) if roll.seen]
+    if roll == QUARTERLY and minutes < 1440:
+        seen = [each for each in roll_evidence(table, calendar, roll) if each.seen]
         if seen:
-            largest = sorted(seen, key=lambda roll: -abs(roll.sigmas))[:_MOST_NAMED]
-            named = ", ".join(map(_jump, sorted(largest, key=lambda roll: roll.row)))
-            every = rows[[roll.row for roll in seen]]
+            largest = sorted(seen, key=lambda each: -abs(each.sigmas))[:_MOST_NAMED]
+            named = ", ".join(map(_jump, sorted(largest, key=lambda each: each.row)))
+            every = rows[[each.row for each in seen]]
             flags[every] |= ROLL_JUMP
             what = f"{len(seen)} unadjusted rolls, the largest jumps: {named}"
             yield Finding("roll jump", "warning", len(seen), what, first_of(every), all_rows=every)

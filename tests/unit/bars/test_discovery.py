@@ -85,7 +85,7 @@ def test_errors_say_what_is_there(tmp_path: Path) -> None:
         find_source(tmp_path, "CL", "30min")
     with pytest.raises(UnknownTimeframe, match=r"no 5min file of NQ.*which has 30min\. Ask for one of these"):
         find_source(tmp_path, "NQ", "5min")
-    with pytest.raises(UnknownInstrument, match=r"Did you mean 'NQ'.*another instrument is not supported yet"):
+    with pytest.raises(UnknownInstrument, match=r"Did you mean 'NQ'.*To add it, write `instruments"):
         find_source(tmp_path, "NQQ", "5min")
     with pytest.raises(UnknownTimeframe, match="not a timeframe"):
         find_source(tmp_path, "NQ", "soon")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jupyter_nq.bars import Timeframe, parse_timeframe
-from jupyter_nq.bars.instruments import INSTRUMENTS, instrument
-from jupyter_nq.errors import UnknownInstrument, UnknownTimeframe
+from jupyter_nq.errors import UnknownTimeframe
 
 
 @pytest.mark.parametrize(
@@ -37,17 +36,3 @@ def test_what_is_no_length_is_refused(text: str) -> None:
     """A month, a second, zero and nonsense are no timeframes."""
     with pytest.raises(UnknownTimeframe, match=r"minute|'1D'"):
         parse_timeframe(text)
-
-
-def test_instruments_are_found_in_any_case() -> None:
-    """The symbol is a root in upper or lower case."""
-    assert instrument(" nq ").point_value == 20.0
-    assert instrument("MNQ").tick == 0.25
-    assert INSTRUMENTS["CL"].negative_prices
-    assert not INSTRUMENTS["NQ"].negative_prices
-
-
-def test_an_unknown_symbol_is_told_the_nearest() -> None:
-    """The error of an unknown symbol names the nearest ones."""
-    with pytest.raises(UnknownInstrument, match=r"Did you mean 'MNQ'"):
-        instrument("MNQX")

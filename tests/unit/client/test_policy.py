@@ -53,6 +53,14 @@ def test_a_server_that_just_started_has_the_last_word(nq_store_dir: Path) -> Non
     assert read_policy(nq_store_dir) == Policy()
 
 
+def test_instruments_are_no_policy(nq_store_dir: Path) -> None:
+    """Every process has them from its settings file, so a long table must not make the policy unreadable."""
+    Store(nq_store_dir)
+    many = {f"X{n}": {"name": "x" * 1000, "tick": 1, "point_value": 1} for n in range(100)}
+    settle_policy(nq_store_dir, Settings(data_dir="/bars", instruments=many), "server", succeeds=False)
+    assert read_policy(nq_store_dir) == Policy(0, {"data_dir": "/bars"})
+
+
 def test_the_file_is_private_and_replaced_whole(nq_store_dir: Path) -> None:
     """It is 0600, and what a killed server left of it is in nobody's way."""
     Store(nq_store_dir)

@@ -69,6 +69,12 @@ def test_unknown_trait_is_an_error_with_the_nearest_name() -> None:
         settle(*_app(pool_byte=1))
 
 
+def test_instruments_belong_into_the_file() -> None:
+    """What only this server were told, its kernels would not know."""
+    with pytest.raises(ConfigError, match=r"c\.NQApp\.instruments: write it into jupyter_nq\.yaml"):
+        settle(*_app(instruments={"FDAX": {}}))
+
+
 def test_unknown_name_in_the_file_is_an_error(tmp_path: Path) -> None:
     """The file is held to the same names."""
     (tmp_path / "jupyter_nq.yaml").write_text("feed_herz: 3\n")

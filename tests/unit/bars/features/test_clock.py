@@ -9,10 +9,12 @@ import pyarrow as pa
 import pytest
 
 from jupyter_nq.bars.features.pipeline import Features
-from jupyter_nq.bars.instruments import ENERGY_METALS, EQUITY, GRAINS
+from jupyter_nq.bars.instruments import CRYPTO, ENERGY_METALS, EQUITY
+from jupyter_nq.bars.sample import sample_bars
 from jupyter_nq.errors import ConfigError
 from tests.unit.bars.features.made import bars, column, table
 
+OIL = "09:00-14:30 America/New_York"
 CLOCK = ("hour", "day_of_week", "month", "minute_of_session", "session_progress", "minutes_to_close", "is_rth")
 
 
@@ -92,8 +94,8 @@ def test_vwap_begins_anew_with_each_session() -> None:
         np.testing.assert_allclose(vwap[a:b], expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("wanted", ["vwap", "minute_of_session", "session_progress", "is_rth", "minutes_to_close"])
-@pytest.mark.parametrize("calendar", [None, GRAINS, "CME Globex Equities"])
+@pytest.mark.parametrize("wanted", ["vwap", "minute_of_session", "session_progress", "minutes_to_close"])
+@pytest.mark.parametrize("calendar", [None, CRYPTO, "CME Globex Equities"])
 def test_sessions_must_be_known(wanted: str, calendar: str | None) -> None:
     """Without a calendar, or with one whose sessions are not known, the error names the known ones."""
     with pytest.raises(ConfigError, match=rf"the feature {wanted} needs the sessions.*CME Globex Equity"):
@@ -102,10 +104,30 @@ def test_sessions_must_be_known(wanted: str, calendar: str | None) -> None:
 
 def test_what_else_must_be_known() -> None:
     """Regular hours for is_rth, the length of a bar for the time to the close."""
-    with pytest.raises(ConfigError, match="needs the regular hours"):
+    with pytest.raises(ConfigError, match=r"is_rth needs the regular hours.*Pass regular_hours='09:30-16:00"):
         Features(["is_rth"], calendar=ENERGY_METALS)
+    with pytest.raises(ConfigError, match="is_rth needs the regular hours"):
+        Features(["is_rth"], calendar=EQUITY, regular_hours="")
+    with pytest.raises(ConfigError, match=r"there is no calendar 'CME Globex Equities'. Did you mean"):
+        Features(["is_rth"], calendar="CME Globex Equities", regular_hours=OIL)
     with pytest.raises(ConfigError, match="needs the length of a bar"):
         Features(["minutes_to_close"], calendar=EQUITY)
     assert "vwap" in Features(calendar=EQUITY).columns
     assert "vwap" not in Features(calendar=ENERGY_METALS).columns
+    assert "vwap" in Features(calendar=ENERGY_METALS, regular_hours=OIL).columns
+    assert "vwap" not in Features(regular_hours=OIL).columns
+
+
+@pytest.mark.parametrize("calendar", [ENERGY_METALS, None, CRYPTO])
+def test_regular_hours_are_the_instruments_own(calendar: str | None) -> None:
+    """Bars from 09:00 to 14:30 have is_rth, with sessions or without, whole and in pieces, and after a restart."""
+    table = sample_bars("30min", rows=46 * 20)
+    features = Features(["is_rth"], calendar=calendar, regular_hours=OIL)
+    whole = column(features.compute(table), "is_rth")
+    clock = table["timestamp"].to_pandas().dt.tz_convert("America/New_York")
+    minutes = clock.dt.hour * 60 + clock.dt.minute
+    assert whole.tolist() == ((minutes >= 540) & (minutes < 870)).astype(float).tolist()
+    first = column(features.add(table.slice(0, 333)), "is_rth")
+    rest = column(Features.restore(features.state).add(table.slice(333)), "is_rth")
+    assert np.concatenate([first, rest]).tolist() == whole.tolist()
     assert "vwap" in Features(["vwap"], calendar=ENERGY_METALS).columns

@@ -13,17 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_nq.bars import load_bars
-from jupyter_nq.bars.instruments import CRYPTO, ENERGY_METALS, EQUITY, FX, RATES
+from jupyter_nq.bars.instruments import CRYPTO, ENERGY_METALS, EQUITY, FX, GRAINS, LIVESTOCK, RATES
 from jupyter_nq.bars.sessions.availability import availability
 from jupyter_nq.bars.sessions.calendar import (
     CALENDARS,
     Sessions,
-    is_regular,
     pauses,
-    regular_hours,
     sessions,
     trade_dates,
 )
+from jupyter_nq.bars.sessions.regular import is_regular, regular_hours
 from jupyter_nq.errors import ConfigError
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -36,6 +35,17 @@ BEFORE_HOLIDAYS = (
     "2011-07-01 2011-09-02 2012-01-13 2012-02-17 2012-05-25 2012-08-31 2013-01-18 2013-02-15 2013-05-24 "
     "2013-08-30 2014-01-17 2014-02-14 2014-05-23 2014-08-29 2015-01-16 2015-02-13 2015-05-22"
 )
+LABOR_DAYS = (
+    "2022-09-05 2023-09-04 2024-09-02 2025-09-01 2027-09-06 2028-09-04 2029-09-03 2030-09-02"  # published for 2026
+)
+EVES = (
+    "2012-12-24 2013-12-24 2014-12-24 2015-12-24 2018-12-24 2019-12-24 2020-12-24 2024-12-24 2025-12-24 2029-12-24 "
+    "2030-12-24"
+)
+JUNETEENTHS = "2022-06-20 2023-06-19 2024-06-19 2025-06-19 2026-06-19 2027-06-18 2028-06-19 2029-06-19 2030-06-19"
+FARM = dict.fromkeys(JUNETEENTHS.split(), "Juneteenth, kept since 2022; the library has a whole session") | {
+    "2025-01-09": "day of mourning, closed at 13:15; the library has a whole session"
+}
 DIFFERENT = {
     ("CME Globex Equity", EQUITY): GOOD_FRIDAYS
     | {
@@ -56,7 +66,16 @@ DIFFERENT = {
         BEFORE_HOLIDAYS.split(),
         "a day before a holiday, which the library ends at 16:15 until 2015; no source names it",
     ),
+    ("CMEGlobex_Crude", ENERGY_METALS): {"2010-12-31": "closed at 16:15 in the library; no source names it"}
+    | dict.fromkeys(EVES.split(), "closed at 13:45, as was announced for 2013 and 2026; the library has it for 2026")
+    | dict.fromkeys(LABOR_DAYS.split(), "13:00 in the library but for 2026, when it is 14:30 like other holidays"),
+    ("CMEGlobex_Gold", ENERGY_METALS): {},
+    ("CMEGlobex_Grains", GRAINS): FARM,
+    ("CMEGlobex_Livestock", LIVESTOCK): FARM,
 }
+DIFFERENT["CMEGlobex_Gold", ENERGY_METALS] = DIFFERENT["CMEGlobex_Crude", ENERGY_METALS]
+SINCE = {GRAINS: (2013, 4, 8), LIVESTOCK: (2016, 2, 29)}
+"""First trade date of the hours of today, where the library knows no other."""
 
 
 def ns(*clock: int) -> int:
@@ -93,8 +112,9 @@ def usual_today(day: str, close: int) -> int:
 @pytest.mark.parametrize(("library", "calendar"), list(DIFFERENT))
 def test_sessions_are_those_of_the_calendar_library(library: str, calendar: str) -> None:
     """From 2010 to 2030 every open and close agrees, but for the days that are named with a reason."""
-    expected = theirs(library)
-    sess = sessions(calendar, ns(2010, 1, 5, 12), ns(2030, 12, 30, 12))
+    first = SINCE.get(calendar, (2010, 1, 5))
+    expected = {day: hours for day, hours in theirs(library).items() if day >= str(date(*first))}
+    sess = sessions(calendar, ns(*first, 12), ns(2030, 12, 30, 12))
     days = [str(day) for day in sess.trade_date]
     closes = [usual_today(day, close) for day, close in zip(days, sess.closes.tolist(), strict=True)]
     ours = dict(zip(days, zip(sess.opens.tolist(), closes, strict=True), strict=True))
@@ -102,14 +122,14 @@ def test_sessions_are_those_of_the_calendar_library(library: str, calendar: str)
     assert different == set(DIFFERENT[library, calendar])
 
 
-def test_energy_and_metals_have_the_library_s_days() -> None:
-    """No session is missing or invented; their early closes are not known, and none is too early."""
-    expected = theirs("CMEGlobex_Crude")
-    sess = sessions(ENERGY_METALS, ns(2010, 1, 5, 12), ns(2030, 12, 30, 12))
+@pytest.mark.parametrize("calendar", [GRAINS, LIVESTOCK])
+def test_former_hours_hold_those_of_today(calendar: str) -> None:
+    """Before the hours of today sessions are wider, on the days that the library has, and never closed early."""
+    first = date(*SINCE[calendar])
+    expected = {day: hours for day, hours in theirs("CMEGlobex_Grains").items() if day < str(first)}
+    sess = sessions(calendar, ns(2010, 1, 5, 12), ns(first.year, first.month, first.day) - 2 * 86_400 * 10**9)
     assert [str(day) for day in sess.trade_date] == list(expected)
-    assert not sess.holidays_known
-    assert not sess.early.any()
-    assert (sess.closes >= [close for _, close in expected.values()]).all()
+    assert ((sess.closes - sess.opens)[~sess.early] >= 21 * 3600 * 10**9).all()
 
 
 def test_the_real_file_has_no_bar_outside_the_sessions(real_file: Path) -> None:
@@ -192,7 +212,7 @@ def test_trade_date_and_regular_hours() -> None:
 
 
 def test_pauses() -> None:
-    """Until June 2021 there is one at 16:15, cut by an early close; other families have none."""
+    """Until June 2021 there is one at 16:15, cut by an early close; grains have one in the morning, others none."""
     begins, ends = pauses(year(2021))
     minutes = (ends - begins) // (60 * 10**9)
     assert set(minutes[year(2021).trade_date <= np.datetime64("2021-06-25")].tolist()) == {0, 15}
@@ -200,6 +220,8 @@ def test_pauses() -> None:
     assert not minutes[year(2021).early].any()
     fx = sessions(FX, ns(2020, 1, 1), ns(2020, 2, 1))
     assert (np.diff(pauses(fx), axis=0) == 0).all()
+    grains = sessions(GRAINS, ns(2024, 6, 10, 12), ns(2024, 6, 10, 12))
+    assert [int(at[0]) for at in pauses(grains)] == [ns(2024, 6, 10, 8, 45), ns(2024, 6, 10, 9, 30)]
 
 
 @settings(deadline=None, max_examples=200)
@@ -235,6 +257,5 @@ def test_what_is_not_known() -> None:
     fx = sessions(FX, ns(2024, 1, 1), ns(2024, 2, 1))
     assert fx.holidays_known
     assert year(2024).holidays_known
-    with pytest.raises(ConfigError, match="regular hours of 'CME Globex FX'"):
-        regular_hours(fx)
+    assert not sessions(GRAINS, ns(2024, 1, 1), ns(2024, 2, 1)).holidays_known
     assert set(CALENDARS) >= {EQUITY, FX}

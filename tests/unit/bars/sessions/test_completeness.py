@@ -13,14 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_nq.bars import load_bars
-from jupyter_nq.bars.instruments import ENERGY_METALS, EQUITY, FX
+from jupyter_nq.bars.instruments import EQUITY, FX, GRAINS
 from jupyter_nq.bars.resample import starts_of
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.sessions.calendar import pauses, sessions
 from jupyter_nq.bars.sessions.completeness import completeness
-from jupyter_nq.bars.sessions.rolls import roll_date, roll_evidence
+from jupyter_nq.bars.sessions.regular import is_regular
+from jupyter_nq.bars.sessions.roll_dates import roll_date
+from jupyter_nq.bars.sessions.rolls import roll_evidence
 from jupyter_nq.bars.sessions.thin import thin_spans
-from jupyter_nq.errors import ConfigError
+from jupyter_nq.errors import ConfigError, InvalidArgument
 from tests.unit.bars.test_resample import MINUTE, bars_at, ns
 
 WHOLE = np.concatenate(
@@ -116,6 +118,19 @@ def test_bars_in_closed_hours_are_named() -> None:
     assert ", 1 bars outside" in found.text()
 
 
+def test_regular_hours_alone() -> None:
+    """Of a file of regular hours nothing is missing, and what a whole file has around them does not count."""
+    inside = WHOLE[is_regular(WHOLE, EQUITY)]
+    for starts in (inside, WHOLE):
+        found = completeness(starts, 30, EQUITY, hours="rth")
+        assert (found.expected, found.missing, len(found.outside)) == (len(inside), 0, 0)
+    oil = "09:00-14:30 America/New_York"
+    assert completeness(np.delete(inside, 20), 30, EQUITY, hours="rth").missing == 1
+    assert completeness(WHOLE, 30, EQUITY, hours="rth", regular_hours=oil).expected < len(inside)
+    with pytest.raises(InvalidArgument, match="'day' is neither 'eth' nor 'rth'"):
+        completeness(WHOLE, 30, EQUITY, hours="day")
+
+
 def test_few_or_no_bars() -> None:
     """Nothing is expected of an empty series, nor of one in closed hours only."""
     for starts in (np.empty(0, np.int64), np.array([ns(2024, 11, 2, 12)])):
@@ -124,10 +139,10 @@ def test_few_or_no_bars() -> None:
 
 
 def test_a_calendar_without_early_closes_says_so() -> None:
-    """Thanksgiving lacks its evening there."""
-    found = completeness(WHOLE, 30, ENERGY_METALS)
+    """The half days of grains are not known."""
+    found = completeness(WHOLE, 30, GRAINS)
     assert "early closes of this calendar are not known" in found.text()
-    assert found.incomplete["2024-11-28"] == 8
+    assert not found.holidays_known
 
 
 def test_the_real_file_lacks_three_sessions_and_the_hole(real_file: Path) -> None:
@@ -196,14 +211,14 @@ def test_thin_spans() -> None:
 
 
 def test_rolls_of_little_or_foreign_data() -> None:
-    """No bars, no rolls; a flat series has no jump; another family's dates are not known."""
+    """No bars, no rolls; a flat series has no jump; a rule that is none is refused."""
     assert roll_evidence(BAR_SCHEMA.empty_table(), EQUITY) == []
     weekend = bars_at(np.array([ns(2024, 12, 14, 12), ns(2024, 12, 14, 13)]))
     assert roll_evidence(weekend, EQUITY) == []
     assert thin_spans(weekend, EQUITY) == []
     assert roll_date(2023, 3) == date(2023, 3, 13)
-    with pytest.raises(ConfigError, match="roll dates of 'CME Globex FX'"):
-        roll_evidence(BAR_SCHEMA.empty_table(), FX)
+    with pytest.raises(ConfigError, match=r"'quartely' is no rule of roll dates. Did you mean 'quarterly'"):
+        roll_evidence(BAR_SCHEMA.empty_table(), FX, "quartely")
     broken = volumes([5] * 80)
     closes = broken["close"].to_numpy().copy()
     closes[[10, 20, 30]] = 0.0, np.nan, np.inf
