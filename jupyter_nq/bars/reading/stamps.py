@@ -406,21 +406,21 @@ def local_seconds(fields: Fields, orders: Sequence[str]) -> Ints:
     elif swapped.any():
         rows = swapped[fields.layout]
         day, month = np.where(rows, month, day), np.where(rows, day, month)
-    _refuse_dates(fields, day, month)
-    index = (fields.year.astype(np.int32) - FIRST_YEAR) * 12 + month - 1
-    _refuse_days(fields, day > _MONTH_DAYS[index], day, month)
+    bad = (month < 1) | (month > 12) | (day < 1) | (fields.year < FIRST_YEAR) | (fields.year > LAST_YEAR)
+    sound = int(np.argmax(bad)) if bad.any() else len(bad)
+    index = (fields.year[:sound].astype(np.int32) - FIRST_YEAR) * 12 + month[:sound] - 1
+    _refuse_days(fields, day[:sound] > _MONTH_DAYS[index], day, month)
+    if sound < len(bad):
+        _refuse_date(fields, sound, day, month)
     seconds: Ints = (_MONTH_START[index] + day - 1) * 86_400 + fields.time
     return seconds
 
 
-def _refuse_dates(fields: Fields, day: _Bytes, month: _Bytes) -> None:
-    bad = (month < 1) | (month > 12) | (day < 1) | (fields.year < FIRST_YEAR) | (fields.year > LAST_YEAR)
-    if bad.any():
-        row = int(np.argmax(bad))
-        if not FIRST_YEAR <= fields.year[row] <= LAST_YEAR:
-            raise BadStamp(row, f"the year {fields.year[row]:04d} is not between {FIRST_YEAR} and {LAST_YEAR}")
-        what = "day" if day[row] < 1 else "month"
-        raise BadStamp(row, f"there is no {what} {(day if what == 'day' else month)[row]} in {fields.text(row)}")
+def _refuse_date(fields: Fields, row: int, day: _Bytes, month: _Bytes) -> None:
+    if not FIRST_YEAR <= fields.year[row] <= LAST_YEAR:
+        raise BadStamp(row, f"the year {fields.year[row]:04d} is not between {FIRST_YEAR} and {LAST_YEAR}")
+    what = "day" if day[row] < 1 else "month"
+    raise BadStamp(row, f"there is no {what} {(day if what == 'day' else month)[row]} in {fields.text(row)}")
 
 
 def _refuse_days(fields: Fields, bad: npt.NDArray[np.bool_], day: _Bytes, month: _Bytes) -> None:
