@@ -79,7 +79,6 @@ KERNELS = Kernels("jupyter_nq.bars.reading.kernels", _practise)
 def scan(
     path: Path,
     table: Dialect,
-    roles: Sequence[str] = ROLES,
     *,
     progress: Progress | None = None,
     small_bytes: int | None = None,
@@ -91,8 +90,6 @@ def scan(
 
     Parameters
     ----------
-    roles
-        `ROLES`, or only the first of them for the stamps alone.
     progress
         Called with the share that is read, in the caller's thread; what it raises stops the reading.
     small_bytes, part_bytes, threads
@@ -113,7 +110,7 @@ def scan(
             if size < (SMALL_BYTES if small_bytes is None else small_bytes):
                 return None
             start = _data_start(file.fileno(), size, table)
-            reader = _Reader(file.fileno(), start, size, table, roles, part_bytes, module)
+            reader = _Reader(file.fileno(), start, size, table, ROLES, part_bytes, module)
             return reader.read(threads or processors(), progress)
     except (OSError, MemoryError, Unsuitable):
         return None  # the general path says what it is
