@@ -35,7 +35,9 @@ class Ordered:
     """The evidence, as a sentence without its end; empty when there was nothing to decide."""
 
     def instants(self, stamps: Stamps) -> Local:
-        """Return the clock readings less the offsets that the stamps carry, counted once."""
+        """Return the clock readings, less the offsets where the stamps carry them; counted once."""
+        if not stamps.carrying:
+            return self.local
         memo = self.local.memo
         if "instants" not in memo:
             memo["instants"] = local_of(stamps, self.orders, utc=True)

@@ -155,7 +155,7 @@ class _Packed:
     @classmethod
     def of(cls, fields: Fields) -> _Packed:
         time = np.diff(fields.time, prepend=np.int32(0))
-        arrays = [fields.layout, fields.first, fields.second, fields.year, time, fields.offset]
+        arrays: list[npt.NDArray[Any]] = [fields.layout, fields.first, fields.second, fields.year, time, fields.offset]
         whole = b"".join(array.tobytes() for array in arrays)
         return cls(len(fields.layout), pa.compress(whole, codec=_CODEC, asbytes=True))
 

@@ -1,9 +1,9 @@
 """Finding out how a file is to be read, with the evidence for every answer.
 
-The form comes from the first 64 KiB, everything about time from the whole stamp column: a short file
-shows little, so nothing that it does show is left out. Day order first, then zone and edge together,
-each day order with its own candidates; the user's answers win and are marked as given. When exactly one
-reading in UTC remains it is taken, when several remain they are shown side by side. There is no default.
+The form comes from the first 64 KiB, everything about time from the whole stamp column, packed (`packed`) where its
+rows are not wanted: a short file shows little, so nothing that it does show is left out. Day order first, then zone
+and edge together, each day order with its own candidates; the user's answers win and are marked as given. When exactly
+one reading in UTC remains it is taken, when several remain they are shown side by side. There is no default.
 """
 
 from __future__ import annotations
@@ -123,7 +123,9 @@ def sniff_scanned(
     dialect = chosen.table
     evidence = (_form(dialect), *sentences(dialect, said), *chosen.evidence)
     scan = None if stamps_only else fast.scan(path, dialect, progress=progress)
-    known = _packed_stamps(path, dialect, progress) if stamps_only else _stamps_of(scan)
+    known = Stamps.of(starts.fields_of(scan)) if scan else None
+    if stamps_only:
+        known = _packed_stamps(path, dialect, progress)
     found = _fast_orders(path, dialect, known, day_first, said)
     stamps, readings = found or _stamps(path, dialect, day_first, said, block_bytes, progress)
     chosen.check(ascends=any(_ascends(stamps, reading) for reading in readings))
@@ -176,7 +178,7 @@ def decided(
         What a profile answers, where `tz` and `edge` do not.
     """
     known = known_instrument(path, symbol)
-    minutes, length = _length(path, timeframe, _utc_or_local(stamps, readings[0]))
+    minutes, length = _length(path, timeframe, readings[0].instants(stamps))
     question = Question(
         name=path.name,
         minutes=minutes,
@@ -187,7 +189,7 @@ def decided(
     )
     question = _with_profile(question, said or Answers(), dialect, stamps)
     ordered, placed = _decide(path, stamps, readings, question)
-    vendor = look(question.lookalikes, contradicted=question.contradicts_vendor(_utc_or_local(stamps, ordered)))
+    vendor = look(question.lookalikes, contradicted=question.contradicts_vendor(ordered.instants(stamps)))
     form = ((form,) if isinstance(form, str) else tuple(form)) + vendor
     evidence = (*form, _layouts(stamps, ordered), *_day_order(ordered), length, *placed.evidence)
     profile = Profile(
@@ -264,10 +266,6 @@ def _packed_stamps(path: Path, dialect: Dialect, progress: Progress | None) -> S
     return None
 
 
-def _stamps_of(scan: Scan | None) -> Stamps | None:
-    return None if scan is None else Stamps.of(starts.fields_of(scan))
-
-
 def _fast_orders(
     path: Path, dialect: Dialect, stamps: Stamps | None, day_first: bool | None, said: Answers
 ) -> tuple[Stamps, list[Ordered]] | None:
@@ -294,7 +292,7 @@ def _decide(path: Path, stamps: Stamps, readings: Sequence[Ordered], question: Q
     if len(readings) > 1 and not readings[0].ascends:
         raise _order_question(path, stamps, readings, "under neither do the stamps ascend")
     if len(readings) > 1:
-        open_ = [reading for reading in readings if question.fits(_utc_or_local(stamps, reading))]
+        open_ = [reading for reading in readings if question.fits(reading.instants(stamps))]
         if len(open_) == 1:
             readings = [replace(open_[0], why="with the other day order bars lie in hours when the exchange is closed")]
     readings = narrowed(readings)
@@ -304,7 +302,7 @@ def _decide(path: Path, stamps: Stamps, readings: Sequence[Ordered], question: Q
         readings = [replace(reading, why=why) for reading in readings if reading.day_first is vendor.day_first]
     if len(readings) > 1:
         raise _order_question(path, stamps, readings, "both are possible")
-    return readings[0], place(_utc_or_local(stamps, readings[0]), question)
+    return readings[0], place(readings[0].instants(stamps), question)
 
 
 def _with_true_dates(readings: Sequence[Ordered]) -> list[Ordered]:
@@ -314,10 +312,6 @@ def _with_true_dates(readings: Sequence[Ordered]) -> list[Ordered]:
         if not any(reading.local.same(known.local) for known in distinct):
             distinct.append(reading)
     return distinct
-
-
-def _utc_or_local(stamps: Stamps, reading: Ordered) -> Local:
-    return reading.instants(stamps) if stamps.carrying else reading.local
 
 
 def _ascends(stamps: Stamps, reading: Ordered) -> bool:
