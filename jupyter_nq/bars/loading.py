@@ -15,7 +15,7 @@ import pyarrow as pa
 from jupyter_nq.bars.answers import Given
 from jupyter_nq.bars.fingerprint import quick
 from jupyter_nq.bars.instruments import Instrument
-from jupyter_nq.bars.profile import ROLES, Profile
+from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, changed, reading
 from jupyter_nq.bars.reading.opening import check_file, compression, is_columnar
 from jupyter_nq.bars.reading.reader import read_bars, table_of, values_of
@@ -103,7 +103,7 @@ def load_bars(
     check_file(path)
     with unchanged(path):
         report = _rising(progress)
-        found, scan = sniff_scanned(path, ROLES, day_first, block_bytes, _scaled(report, 0.0, _SNIFF_SHARE), **told)
+        found, scan = sniff_scanned(path, day_first, block_bytes, _scaled(report, 0.0, _SNIFF_SHARE), **told)
         table = None if scan is None else table_of(path, found.profile, scan)
         if table is None:
             table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(report, _SNIFF_SHARE, 1.0))

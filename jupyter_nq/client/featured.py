@@ -34,24 +34,8 @@ Wanted = bool | str | Sequence[str]
 
 def featured(session: Session, bars: Mapped, wanted: Wanted, progress: Progress | None = None) -> Mapped:
     """Return the dataset of mapped bars with their features, computing it if nobody has."""
-    from jupyter_nq.bars.features.pipeline import Features
-    from jupyter_nq.bars.instruments import regular_hours_of
-
     start = time.perf_counter()
-    info = bars.handle.info
-    source: Any = source_of(info.meta)
-    profile = source["profile"]
-    usual = wanted is True
-    if not usual and not wanted:
-        raise InvalidArgument(f"features={wanted!r} names no feature. Leave it out, or pass True for the usual ones.")
-    regular = regular_hours_of(source.get("symbol"))
-    told: dict[str, Any] = {"calendar": profile["calendar"], "minutes": profile["minutes"], "regular_hours": regular}
-    features = Features(None if usual else wanted, **told)  # type: ignore[arg-type]
-    named = [str(feature) for feature in features.features]
-    key = _key(record_of(bars.handle), named, regular)
-    name = (
-        f"{info.name}-features" if usual else f"{info.name}-features-{xxhash.xxh32_hexdigest(repr(named).encode())[:6]}"
-    )
+    features, name, key = _asked(bars.handle, wanted)
     ready, how = _open(session, name, key), bars.how
     if ready is None:
         with session.store.lock(key, waiting=lambda share: progress(share or 0.0) if progress else None) as building:
@@ -64,6 +48,33 @@ def featured(session: Session, bars: Mapped, wanted: Wanted, progress: Progress 
                 how = "computed" if bars.how == "mapped" else f"{bars.how} and computed"
     bars.handle.close()
     return replace(bars, handle=ready, how=how, seconds=bars.seconds + time.perf_counter() - start)
+
+
+def usual_ready(session: Session, bars: Handle) -> bool:
+    """Return whether somebody has computed the usual features of these very bars."""
+    _, name, key = _asked(bars, True)
+    found = _open(session, name, key)
+    if found is not None:
+        found.close()
+    return found is not None
+
+
+def _asked(bars: Handle, wanted: Wanted) -> tuple[Features, str, str]:
+    """Return the features that are wanted of bars, and the name and the key of their dataset."""
+    from jupyter_nq.bars.features.pipeline import Features
+    from jupyter_nq.bars.instruments import regular_hours_of
+
+    info = bars.info
+    source: Any = source_of(info.meta)
+    profile, regular = source["profile"], regular_hours_of(source.get("symbol"))
+    usual = wanted is True
+    if not usual and not wanted:
+        raise InvalidArgument(f"features={wanted!r} names no feature. Leave it out, or pass True for the usual ones.")
+    told: dict[str, Any] = {"calendar": profile["calendar"], "minutes": profile["minutes"], "regular_hours": regular}
+    features = Features(None if usual else wanted, **told)  # type: ignore[arg-type]
+    named = [str(feature) for feature in features.features]
+    suffix = "" if usual else f"-{xxhash.xxh32_hexdigest(repr(named).encode())[:6]}"
+    return features, f"{info.name}-features{suffix}", _key(record_of(bars), named, regular)
 
 
 def refresh_features(session: Session, bars: Handle, progress: Progress | None = None) -> list[str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_nq.bars.discovery import timeframes
-from jupyter_nq.client.request import source_of
+from jupyter_nq.client.request import Request, asked, source_of
 from jupyter_nq.client.selection import Stamp
 from jupyter_nq.errors import ConfigError, InvalidArgument, NQError, UnknownDataset, nearest
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from jupyter_nq.bars.sessions.completeness import Completeness
     from jupyter_nq.bars.validation.report import Report
+    from jupyter_nq.bars.validation.running import RunningErrors
     from jupyter_nq.buffers import Handle
     from jupyter_nq.client.loading import Mapped, Progress
     from jupyter_nq.client.session import Session
@@ -129,11 +130,21 @@ class UnifiedDataLoader:
     ) -> Iterator[pd.DataFrame]:
         """Yield the bars of one timeframe in frames of exactly `chunk_size` rows; the last may be shorter.
 
-        A chunk is a view of the shared dataset and not a copy, and its index counts on from chunk to chunk.
+        Put together they are the frame of `load_data`, bit for bit, and the index counts on from chunk to chunk. What
+        somebody has loaded is not read again: a chunk is then a view of it. Else the file is read chunk by chunk, with
+        the memory of a chunk, and nothing is shared. Of that the validation sees what has been read, and checks bars
+        and their neighbours; the rules about sessions need a `validation_report`.
         """
+        from jupyter_nq.client import chunked
+
         rows = self._chunk_rows if chunk_size is None else _rows(chunk_size)
-        frame = self.load_data(timeframe, start_date, end_date, columns)
-        return (frame.iloc[at : at + rows] for at in range(0, len(frame), rows))
+        request = asked(self._session, None, timeframe, symbol=self._symbol, data_dir=self._data_dir)
+        if chunked.at_hand(self._session, request, features=self._preprocessed):
+            frame = self.load_data(timeframe, start_date, end_date, columns)
+            return (frame.iloc[at : at + rows] for at in range(0, len(frame), rows))
+        wanted = chunked.Wanted(rows, columns, start_date, end_date, self._preprocessed)
+        errors = self._running(request) if self._validated else None
+        return chunked.chunks(self._session, request, wanted, errors, f"validation_report({timeframe!r})")
 
     def load_multiple_timeframes(
         self,
@@ -314,6 +325,14 @@ class UnifiedDataLoader:
             found = DataValidator(self._config).validate_data(self._session.view(handle), handle.info.name)
             known = self._reports[timeframe] = what, found
         return known[1]
+
+    def _running(self, request: Request) -> RunningErrors:
+        """Return what finds errors in bars that are not loaded as a whole."""
+        from jupyter_nq.bars.timeframe import parse_timeframe
+        from jupyter_nq.bars.validation.validator import DataValidator
+
+        minutes = parse_timeframe(request.timeframe).minutes
+        return DataValidator(self._config).running(minutes=minutes, symbol=request.symbol)
 
     def _warn_of(self, report: Report, timeframe: str) -> None:
         if report.is_valid or report in self._warned:

@@ -75,6 +75,15 @@ def load(session: Session, source: Source, progress: Progress | None = None) -> 
     return _mapped(handle, how=how, start=start, notice=notice)
 
 
+def ready(session: Session, source: Source) -> Handle | None:
+    """Map the dataset of a source if it is there and holds what the source holds now."""
+    _, _, known = _claim(session, source)
+    if known is not None and not source.is_same(known):
+        known.close()
+        return None
+    return known
+
+
 def _claim(session: Session, source: Source) -> tuple[str, str | None, Handle | None]:
     """Return a name for a dataset, a notice when it is not the plain one or was another's, and what it holds."""
     name = source.request.name

@@ -39,33 +39,39 @@ def checked_form(as_: str) -> str:
 def visible(handle: Handle, columns: Sequence[str] | None) -> list[str] | None:
     """Return the columns to show, in the order asked for; None when the object is an array."""
     schema = handle.info.schema
-    if schema is None:
-        return None
+    return None if schema is None else shown(handle.info.name, schema.names, columns)
+
+
+def shown(dataset: str, names: Sequence[str], columns: Sequence[str] | None) -> list[str]:
+    """Return which of the columns of some bars are shown, in the order asked for."""
     if columns is None:
-        return [name for name in schema.names if name not in HIDDEN]
+        return [name for name in names if name not in HIDDEN]
     if isinstance(columns, str):
         raise InvalidArgument(f"columns={columns!r} is one text. Write a list: columns=[{columns!r}].")
     for name in columns:
-        if name not in schema.names:
-            known = ", ".join(schema.names)
-            raise InvalidArgument(
-                f"{handle.info.name} has no column {name!r}.{nearest(name, schema.names)} The columns are: {known}."
-            )
+        if name not in names:
+            known = ", ".join(names)
+            raise InvalidArgument(f"{dataset} has no column {name!r}.{nearest(name, names)} The columns are: {known}.")
     return list(columns)
 
 
 def row_range(handle: Handle, start: Stamp | None, end: Stamp | None) -> tuple[int, int]:
     """Return the half-open row range of the bars that start in `[start, end]`, both inclusive."""
-    rows = handle.rows
     if start is None and end is None:
-        return 0, rows
+        return 0, handle.rows
+    first_ns, last_ns = span_of(start, end)
+    stamps = handle.numpy(columns=["timestamp"])["timestamp"].view(np.int64)
+    first, stop = np.searchsorted(stamps, first_ns, side="left"), np.searchsorted(stamps, last_ns, side="right")
+    return int(first), int(stop)
+
+
+def span_of(start: Stamp | None, end: Stamp | None) -> tuple[int, int]:
+    """Return the first and the last nanosecond of `[start, end]`, both inclusive; None is no bound."""
     first_ns = _EARLIEST if start is None else span_ns(start, "start")[0]
     last_ns = _LATEST if end is None else span_ns(end, "end")[1]
     if first_ns > last_ns:
         raise InvalidArgument(f"start {start} is after end {end}.")
-    stamps = handle.numpy(columns=["timestamp"])["timestamp"].view(np.int64)
-    first, stop = np.searchsorted(stamps, first_ns, side="left"), np.searchsorted(stamps, last_ns, side="right")
-    return int(first), int(stop)
+    return first_ns, last_ns
 
 
 def span_ns(stamp: Stamp, what: str = "stamp") -> tuple[int, int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.performance
 
 ROWS = 1_000_000
 ROUNDS = 5
-MOST_MEMORY = 40 << 20  # 40 MiB: twice what was measured; the design allows 64
+MOST_MEMORY = 64 << 20  # 64 MiB: what the design allows; it aims at 32
 MINUTE_NS = 60 * 10**9
 
 
@@ -53,12 +54,16 @@ def minutes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 _MEMORY = """
 import sys
+import warnings
 from pathlib import Path
-from jupyter_nq.bars import sniff
-from jupyter_nq.bars.reading.chunks import iterate
+import jupyter_nq as nq
+from jupyter_nq.bars import compiled
+from jupyter_nq.bars.features.pipeline import KERNELS as FEATURES
+from jupyter_nq.bars.reading import fast, starts
+from jupyter_nq.bars.validation.rows import KERNELS as RULES
 
-few, many = sys.argv[1:]
-profile = sniff(few).profile
+how, few, many = sys.argv[1:]
+warnings.simplefilter("error")
 
 
 def memory(name):
@@ -67,9 +72,14 @@ def memory(name):
 
 
 def rows(path):
-    return sum(batch.num_rows for batch in iterate(path, profile, rows=10_000))
+    if how == "iterate":
+        chunks = nq.iterate(path, "1min", symbol="NQ", rows=10_000)
+        return sum(batch.num_rows for batch in chunks)
+    chunks = nq.UnifiedDataLoader(Path(path).parent).load_chunked_data("1min", chunk_size=10_000)
+    return sum(len(frame) for frame in chunks)
 
 
+compiled.warm_up((fast.KERNELS, starts.CLOCKS, FEATURES, RULES))
 rows(few)
 Path("/proc/self/clear_refs").write_text("5")  # the peak begins again
 base = memory("VmRSS")
@@ -77,22 +87,37 @@ print(rows(many), memory("VmHWM") - base)
 """
 
 
-def test_the_memory_of_chunks(tmp_path: Path) -> None:
-    """The peak of a process that goes through a file of half a gigabyte in chunks, above what it had before."""
+@pytest.fixture(scope="module")
+def ten_million(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give a file of half a gigabyte, ten million minutes in two layouts."""
+    [path] = write_sample(tmp_path_factory.mktemp("many"), rows=10 * ROWS, layouts=["1min"])
+    yield path
+    path.unlink()
+
+
+@pytest.mark.parametrize("how", ["iterate", "load_chunked_data"])
+def test_the_memory_of_chunks(tmp_path: Path, ten_million: Path, how: str) -> None:
+    """The peak of a process that goes through a file of half a gigabyte in chunks, above what it had before.
+
+    Finding out what the file is is part of it, and so are the features and the validation of `load_chunked_data`. The
+    process has gone through a small file before, and has loaded what is compiled: numba alone takes some 100 MiB.
+    """
     [few] = write_sample(tmp_path / "few", rows=ROWS // 10, layouts=["1min"])
-    [many] = write_sample(tmp_path, rows=10 * ROWS, layouts=["1min"])
-    try:
-        size = many.stat().st_size
-        start = time.perf_counter()
-        ran = subprocess.run(
-            [sys.executable, "-c", _MEMORY, few, many], check=True, capture_output=True, text=True, timeout=300
-        )
-        seconds = time.perf_counter() - start
-    finally:
-        many.unlink()
+    own = {"JUPYTER_NQ_STORE": str(tmp_path / "store"), "XDG_DATA_HOME": str(tmp_path / "data")}
+    start = time.perf_counter()
+    ran = subprocess.run(
+        [sys.executable, "-c", _MEMORY, how, few, ten_million],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=600,
+        env=os.environ | own,
+    )
+    seconds = time.perf_counter() - start
     read, above = map(int, ran.stdout.split())
+    size = ten_million.stat().st_size
     shown = f"{above / 2**20:.0f} MiB above base, {seconds:.1f} s"
-    print(f"\n{read:,} rows, {size / 1e6:.0f} MB, in chunks of 10,000: {shown}")
+    print(f"\n{read:,} rows, {size / 1e6:.0f} MB, in chunks of 10,000 by {how}: {shown}")
     assert read == 10 * ROWS
     assert above < MOST_MEMORY
 

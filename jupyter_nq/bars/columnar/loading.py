@@ -32,6 +32,7 @@ from jupyter_nq.bars.reading.reader import array_of, values_of
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.sniffing.fitting import told_of_columns
+from jupyter_nq.bars.sniffing.packed import Stamps
 from jupyter_nq.bars.sniffing.sniff import Sniffed, decided, known_instrument, orders_of
 from jupyter_nq.bars.validation.findings import findings_in
 from jupyter_nq.bars.zones import find_zone, steps
@@ -139,10 +140,11 @@ def sniff_sheet(
     check_types(sheet, dialect)
     fields = all_stamps(sheet, dialect)
     try:
-        readings = orders_of(fields, day_first)
+        stamps = Stamps.of(fields)
+        readings = orders_of(stamps, day_first)
     except BadStamp as bad:
         raise row_error(sheet, bad.row, bad.reason) from bad
-    found = decided(path, dialect, _form(sheet, dialect), fields, readings, symbol=symbol, **told)
+    found = decided(path, dialect, _form(sheet, dialect), stamps, readings, symbol=symbol, **told)
     return Known(found, _phase(sheet, found.profile, fields), len(fields.year))
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ from jupyter_nq.bars.reading.stamps import BadStamp, Ints, Layout
 
 SMALL_BYTES = 4 << 20  # 4 MiB: the general path reads them in 40 ms, and loading compiled kernels takes longer
 PART_BYTES = 1 << 20  # 1 MiB: with its columns it fits a processor's second cache
+SPAN_BYTES = 16 << 20  # 16 MiB: some 300,000 rows, whose stamps are 2 MiB
 _BREAK_BYTES = 64 << 10  # 64 KiB: the longest line
 _NEAR_BYTES = 4 << 10  # 4 KiB: most lines end within them
 _PLACES, _SAMPLE_BYTES = 32, 16 << 10  # where the length of lines is looked at
@@ -78,7 +79,6 @@ KERNELS = Kernels("jupyter_nq.bars.reading.kernels", _practise)
 def scan(
     path: Path,
     table: Dialect,
-    roles: Sequence[str] = ROLES,
     *,
     progress: Progress | None = None,
     small_bytes: int | None = None,
@@ -90,8 +90,6 @@ def scan(
 
     Parameters
     ----------
-    roles
-        `ROLES`, or only the first of them for the stamps alone.
     progress
         Called with the share that is read, in the caller's thread; what it raises stops the reading.
     small_bytes, part_bytes, threads
@@ -111,14 +109,87 @@ def scan(
             size = os.fstat(file.fileno()).st_size
             if size < (SMALL_BYTES if small_bytes is None else small_bytes):
                 return None
-            reader = _Reader(file.fileno(), size, table, roles, part_bytes, module)
+            start = _data_start(file.fileno(), size, table)
+            reader = _Reader(file.fileno(), start, size, table, ROLES, part_bytes, module)
             return reader.read(threads or processors(), progress)
     except (OSError, MemoryError, Unsuitable):
         return None  # the general path says what it is
 
 
+def scan_stamps(
+    path: Path,
+    table: Dialect,
+    take: Callable[[Scan], None],
+    *,
+    progress: Progress | None = None,
+    small_bytes: int | None = None,
+    part_bytes: int = PART_BYTES,
+    span_bytes: int = SPAN_BYTES,
+    threads: int | None = None,
+    module: Any = None,
+) -> bool:
+    """Read the stamps of a file as `scan` does, span by span, and tell whether that was possible to its end.
+
+    Parameters
+    ----------
+    take
+        Called in the caller's thread with every span, in the order of the file; what it raises passes unchanged.
+    span_bytes
+        Bytes of a span; memory is that of its stamps and a few blocks, whatever the size of the file.
+    """
+    if module is None and not installed():
+        return False
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size < (SMALL_BYTES if small_bytes is None else small_bytes):
+                return False
+            start = _data_start(file.fileno(), size, table)
+            for first, stop in _cut(file.fileno(), start, size, span_bytes):
+                reader = _Reader(file.fileno(), first, stop, table, ROLES[:1], part_bytes, module)
+                take(reader.read(threads or processors(), None))
+                if progress is not None:
+                    progress(stop / size)
+            return start < size
+    except (OSError, MemoryError, Unsuitable):
+        return False
+
+
+# -- where to cut -----------------------------------------------------------------------------------
+def _cut(descriptor: int, start: int, size: int, nbytes: int) -> Iterator[tuple[int, int]]:
+    """Yield the bytes [start, stop) of pieces of about so many bytes: whole lines."""
+    while start < size:
+        stop = min(start + nbytes, size)
+        if stop < size:
+            stop = _line_after(descriptor, stop, size)
+        yield start, stop
+        start = stop
+
+
+def _line_after(descriptor: int, position: int, size: int) -> int:
+    """Return the first beginning of a line at or behind a byte."""
+    for nbytes in (_NEAR_BYTES, _BREAK_BYTES):
+        found = os.pread(descriptor, nbytes, position - 1).find(b"\n")
+        if found >= 0:
+            return position + found
+    if position - 1 + _BREAK_BYTES < size:
+        raise Unsuitable
+    return size
+
+
+def _data_start(descriptor: int, size: int, table: Dialect) -> int:
+    """Return where the first row begins."""
+    start = 0
+    for _ in range(table.skip_lines):
+        start = _line_after(descriptor, start + 1, size)
+    head = os.pread(descriptor, start, 0)
+    if head.count(b"\r") != head.count(b"\r\n"):
+        raise Unsuitable  # Arrow would count more lines
+    return start
+
+
 class _Reader:
-    """One pass over a file.
+    """One pass over the rows in the bytes [start, size) of a file, which are whole lines.
 
     A scratch belongs to who holds it, a row of the columns to the worker whose block it is in, and `_ranks`,
     `_seen`, `_spans` to the caller's thread. `_part` and `_row`, which block is next and the row at which it begins,
@@ -126,16 +197,22 @@ class _Reader:
     """
 
     def __init__(
-        self, descriptor: int, size: int, table: Dialect, roles: Sequence[str], part_bytes: int, module: Any
+        self,
+        descriptor: int,
+        start: int,
+        size: int,
+        table: Dialect,
+        roles: Sequence[str],
+        part_bytes: int,
+        module: Any,
     ) -> None:
-        self._file, self._size, self._table, self._roles = descriptor, size, table, roles
+        self._file, self._start, self._size, self._table, self._roles = descriptor, start, size, table, roles
         self._part_bytes, self._module = part_bytes, module
         self._plan = plan_of(table, roles)
         self._marks = ord(table.delimiter), ord(table.decimal)
         self._stop = threading.Event()
         self._turn = threading.Condition()
         self._part = self._row = 0
-        self._start = self._data_start()
         self._columns = Columns(self._most_rows(), numbers=len(roles) > 1)
         self._seen = np.zeros(bits.CODES, np.uint8)
         self._ranks: dict[int, int] = {}
@@ -147,7 +224,8 @@ class _Reader:
         spare = [Scratch(self._part_bytes + 2 * _BREAK_BYTES) for _ in range(threads + 2)]
         pool = ThreadPoolExecutor(threads, "jupyter-nq-read")
         try:
-            for part, (start, stop) in enumerate(self._parts()):
+            parts = _cut(self._file, self._start, self._size, self._part_bytes)
+            for part, (start, stop) in enumerate(parts):
                 if not spare:
                     spare.append(self._take(*waiting.popleft(), progress))
                 scratch = spare.pop()
@@ -159,46 +237,17 @@ class _Reader:
             pool.shutdown(cancel_futures=True)
         return self._result()
 
-    # -- where to cut -------------------------------------------------------------------------------
-    def _parts(self) -> Iterator[tuple[int, int]]:
-        """Yield the bytes [start, stop) of every block: whole lines, behind the header."""
-        start = self._start
-        while start < self._size:
-            stop = min(start + self._part_bytes, self._size)
-            if stop < self._size:
-                stop = self._line_after(stop)
-            yield start, stop
-            start = stop
-
-    def _line_after(self, position: int) -> int:
-        """Return the first beginning of a line at or behind a byte."""
-        for nbytes in (_NEAR_BYTES, _BREAK_BYTES):
-            found = os.pread(self._file, nbytes, position - 1).find(b"\n")
-            if found >= 0:
-                return position + found
-        if position - 1 + _BREAK_BYTES < self._size:
-            raise Unsuitable
-        return self._size
-
-    def _data_start(self) -> int:
-        start = 0
-        for _ in range(self._table.skip_lines):
-            start = self._line_after(start + 1)
-        head = os.pread(self._file, start, 0)
-        if head.count(b"\r") != head.count(b"\r\n"):
-            raise Unsuitable  # Arrow would count more lines
-        return start
-
     def _most_rows(self) -> int:
-        """Return a number of rows that the file will not have: by the shortest lines in some places of it.
+        """Return a number of rows that there will not be: by the shortest lines in some places.
 
         Room that is not needed takes no memory, because nothing touches it.
         """
-        if self._size < _PLACES * _SAMPLE_BYTES:
-            return self._size // 2 + 1
-        places = np.linspace(0, self._size - _SAMPLE_BYTES, _PLACES).astype(int).tolist()
+        size = self._size - self._start
+        if size < _PLACES * _SAMPLE_BYTES:
+            return size // 2 + 1
+        places = np.linspace(self._start, self._size - _SAMPLE_BYTES, _PLACES).astype(int).tolist()
         most = max(os.pread(self._file, _SAMPLE_BYTES, place).count(b"\n") for place in places)
-        return int(self._size / _SAMPLE_BYTES * (most + 2) * 1.05)
+        return int(size / _SAMPLE_BYTES * (most + 2) * 1.05)
 
     # -- in a worker --------------------------------------------------------------------------------
     def _work(self, scratch: Scratch, part: int, start: int, stop: int) -> _Block:

@@ -170,11 +170,23 @@ class Fields:
         return text
 
 
+_Block = dict[str, npt.NDArray[np.generic]]
+_NO_LAYOUT = 255
+
+
 # -- from text to fields ---------------------------------------------------------------------------
 class StampScanner:
-    """Collects the fields of a stamp column, block by block. Used by one thread."""
+    """Collects the fields of a stamp column, block by block. Used by one thread.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    carrying
+        Whether stamps carry an offset from UTC, as the first one of a column that began before does; None when the
+        column begins here.
+    """
+
+    def __init__(self, carrying: bool | None = None) -> None:
+        self._carrying = carrying
         self._layouts: list[Layout] = []
         self._blocks: list[dict[str, npt.NDArray[np.generic]]] = []
         self.rows = 0
@@ -183,36 +195,41 @@ class StampScanner:
     def add(self, stamps: pa.Array) -> None:
         """Take the next block of a string column.
 
-        Raises `BadStamp` for the first row that is not a stamp.
+        Raises `BadStamp` for the first row that is not a stamp, or carries an offset from UTC where the first row of
+        all does not, or the other way round: whatever the blocks are, it is the first such row.
         """
         block = _empty(len(stamps))
+        block["layout"][:] = _NO_LAYOUT
         faults: list[BadStamp] = []
         for rows, chars in _by_length(stamps):
-            try:
-                self._add_length(rows, chars, block)
-            except BadStamp as bad:
-                faults.append(BadStamp(self.rows + bad.row, bad.reason))
+            self._add_length(rows, chars, block, faults)
+        self._check_offsets(block["layout"], faults)
         if faults:
-            raise min(faults, key=lambda bad: bad.row)
+            first = min(faults, key=lambda bad: bad.row)
+            raise BadStamp(self.rows + first.row, first.reason)
         self._blocks.append(block)
         self.rows += len(stamps)
 
-    def fields(self) -> Fields:
-        """Return the fields of everything taken.
+    def _check_offsets(self, layout: npt.NDArray[np.generic], faults: list[BadStamp]) -> None:
+        known = np.flatnonzero(layout != _NO_LAYOUT)
+        if not len(known):
+            return
+        carrying = np.array([layout.offset for layout in self._layouts])
+        if self._carrying is None:
+            self._carrying = bool(carrying[int(layout[known[0]])])  # a row above it is no stamp, and so the first fault
+        if (carrying != self._carrying).any():
+            other = known[carrying[layout[known].astype(np.intp)] != self._carrying]
+            faults += [BadStamp(int(row), "some stamps carry an offset from UTC, others do not") for row in other[:1]]
 
-        Raises `BadStamp` when some stamps carry an offset from UTC and others do not.
-        """
+    def fields(self) -> Fields:
+        """Return the fields of everything taken."""
 
         def join(name: str, *, wanted: bool = True) -> npt.NDArray[np.generic]:
             whole = [block[name] for block in self._blocks] if wanted else []
             return np.concatenate(whole) if whole else _empty(0)[name]
 
         fractions = any(layout.fraction for layout in self._layouts)
-        carrying = [layout.offset for layout in self._layouts]
-        offsets = any(carrying)
-        if offsets and not all(carrying):
-            by_row = np.array(carrying)[join("layout").astype(np.intp)]
-            raise BadStamp(int(np.argmax(by_row != by_row[0])), "some stamps carry an offset from UTC, others do not")
+        offsets = any(layout.offset for layout in self._layouts)
         always = {name: join(name) for name in ("first", "second", "year", "time")}
         layouts, layout = self._by_first_row(join("layout"))
         return Fields(
@@ -232,20 +249,24 @@ class StampScanner:
         places[order] = range(len(order))
         return tuple(self._layouts[index] for index in order), places[layout.astype(np.intp)]
 
-    def _add_length(self, rows: Ints, chars: _Bytes, block: dict[str, npt.NDArray[np.generic]]) -> None:
+    def _add_length(self, rows: Ints, chars: _Bytes, block: _Block, faults: list[BadStamp]) -> None:
         if not 0 < chars.shape[1] <= _LONGEST:
-            raise BadStamp(int(rows[0]), "the stamp is empty" if not chars.shape[1] else "the stamp is too long")
+            faults.append(
+                BadStamp(int(rows[0]), "the stamp is empty" if not chars.shape[1] else "the stamp is too long")
+            )
+            return
         shapes = np.where(chars - 48 < 10, np.uint8(48), chars)  # unsigned: what is below '0' wraps to a large number
         while rows.size:
             same = (shapes == shapes[0]).all(axis=1)
             shape = _shape(shapes[0].tobytes())
             if shape is None:
                 text = chars[0].tobytes().decode("utf-8", "replace")
-                raise BadStamp(int(rows[0]), f"{text!r} is not a date and time in a layout that is understood")
-            self._add_shape(shape, rows[same], chars[same], block)
+                faults.append(BadStamp(int(rows[0]), f"{text!r} is not a date and time in a layout that is understood"))
+            else:
+                self._add_shape(shape, rows[same], chars[same], block, faults)
             rows, chars, shapes = rows[~same], chars[~same], shapes[~same]
 
-    def _add_shape(self, shape: _Shape, rows: Ints, chars: _Bytes, block: dict[str, npt.NDArray[np.generic]]) -> None:
+    def _add_shape(self, shape: _Shape, rows: Ints, chars: _Bytes, block: _Block, faults: list[BadStamp]) -> None:
         block["layout"][rows] = self._index(shape.layout)
         if shape.layout.epoch:
             _add_epoch(shape, rows, chars, block)
@@ -256,15 +277,15 @@ class StampScanner:
         block["year"][rows] = year + 2000 * shape.layout.short_year
         clock = [shape.number(chars, name, f"whole_{name[:6]}") for name in ("hour", "minute", "second_of")]
         if shape.layout.half:
-            clock[0] = shape.hours(rows, chars, clock[0])
+            clock[0] = shape.hours(rows, chars, clock[0], faults)
         for value, most, what in zip(clock, (23, 59, 59), ("hour", "minute", "second"), strict=True):
-            _refuse(rows, value > most, what, value)
+            _refuse(rows, value > most, what, value, faults)
         block["time"][rows] = clock[0] * 3600 + clock[1] * 60 + clock[2]
         if shape.layout.fraction:
             start, stop = shape.places["fraction"]
             block["nanos"][rows] = shape.number(chars, "fraction") * 10 ** (9 - (stop - start))
         if shape.layout.offset:
-            block["offset"][rows] = shape.offset(rows, chars)
+            block["offset"][rows] = shape.offset(rows, chars, faults)
 
     def _index(self, layout: Layout) -> int:
         keys = [known.key for known in self._layouts]
@@ -277,7 +298,7 @@ class StampScanner:
         return index
 
 
-def _add_epoch(shape: _Shape, rows: Ints, chars: _Bytes, block: dict[str, npt.NDArray[np.generic]]) -> None:
+def _add_epoch(shape: _Shape, rows: Ints, chars: _Bytes, block: _Block) -> None:
     """Turn numbers since 1970 into the fields of a date and time in UTC."""
     start, stop = shape.places["count"]
     count = np.zeros(len(chars), np.uint64)
@@ -325,13 +346,15 @@ class _Shape:
             value = value * 10 + (chars[:, column] - 48)
         return value
 
-    def hours(self, rows: Ints, chars: _Bytes, hour: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    def hours(
+        self, rows: Ints, chars: _Bytes, hour: npt.NDArray[np.int32], faults: list[BadStamp]
+    ) -> npt.NDArray[np.int32]:
         """Return hours of a clock of twelve as hours since midnight."""
-        _refuse(rows, (hour < 1) | (hour > 12), "hour", hour)
+        _refuse(rows, (hour < 1) | (hour > 12), "hour", hour, faults)
         afternoon = chars[0, self.places["half"][1] - 2] in b"Pp"
         return hour % 12 + np.int32(12 * afternoon)
 
-    def offset(self, rows: Ints, chars: _Bytes) -> npt.NDArray[np.int32]:
+    def offset(self, rows: Ints, chars: _Bytes, faults: list[BadStamp]) -> npt.NDArray[np.int32]:
         """Return seconds east of UTC."""
         start, stop = self.places["offset"]
         if chars[0, start] == ord("Z"):
@@ -341,7 +364,7 @@ class _Shape:
             chars[:, digits[i]].astype(np.int32) * 10 + chars[:, digits[i + 1]] - 528 for i in range(0, len(digits), 2)
         ]
         hours, minutes = pair[0], pair[1] if len(pair) > 1 else np.zeros_like(pair[0])
-        _refuse(rows, (hours > 14) | (minutes > 59), "offset", hours)
+        _refuse(rows, (hours > 14) | (minutes > 59), "offset", hours, faults)
         return (hours * 3600 + minutes * 60) * (-1 if chars[0, start] == ord("-") else 1)
 
 
@@ -406,21 +429,21 @@ def local_seconds(fields: Fields, orders: Sequence[str]) -> Ints:
     elif swapped.any():
         rows = swapped[fields.layout]
         day, month = np.where(rows, month, day), np.where(rows, day, month)
-    _refuse_dates(fields, day, month)
-    index = (fields.year.astype(np.int32) - FIRST_YEAR) * 12 + month - 1
-    _refuse_days(fields, day > _MONTH_DAYS[index], day, month)
+    bad = (month < 1) | (month > 12) | (day < 1) | (fields.year < FIRST_YEAR) | (fields.year > LAST_YEAR)
+    sound = int(np.argmax(bad)) if bad.any() else len(bad)
+    index = (fields.year[:sound].astype(np.int32) - FIRST_YEAR) * 12 + month[:sound] - 1
+    _refuse_days(fields, day[:sound] > _MONTH_DAYS[index], day, month)
+    if sound < len(bad):
+        _refuse_date(fields, sound, day, month)
     seconds: Ints = (_MONTH_START[index] + day - 1) * 86_400 + fields.time
     return seconds
 
 
-def _refuse_dates(fields: Fields, day: _Bytes, month: _Bytes) -> None:
-    bad = (month < 1) | (month > 12) | (day < 1) | (fields.year < FIRST_YEAR) | (fields.year > LAST_YEAR)
-    if bad.any():
-        row = int(np.argmax(bad))
-        if not FIRST_YEAR <= fields.year[row] <= LAST_YEAR:
-            raise BadStamp(row, f"the year {fields.year[row]:04d} is not between {FIRST_YEAR} and {LAST_YEAR}")
-        what = "day" if day[row] < 1 else "month"
-        raise BadStamp(row, f"there is no {what} {(day if what == 'day' else month)[row]} in {fields.text(row)}")
+def _refuse_date(fields: Fields, row: int, day: _Bytes, month: _Bytes) -> None:
+    if not FIRST_YEAR <= fields.year[row] <= LAST_YEAR:
+        raise BadStamp(row, f"the year {fields.year[row]:04d} is not between {FIRST_YEAR} and {LAST_YEAR}")
+    what = "day" if day[row] < 1 else "month"
+    raise BadStamp(row, f"there is no {what} {(day if what == 'day' else month)[row]} in {fields.text(row)}")
 
 
 def _refuse_days(fields: Fields, bad: npt.NDArray[np.bool_], day: _Bytes, month: _Bytes) -> None:
@@ -429,7 +452,10 @@ def _refuse_days(fields: Fields, bad: npt.NDArray[np.bool_], day: _Bytes, month:
         raise BadStamp(row, f"month {month[row]} of {fields.year[row]} has no day {day[row]} ({fields.text(row)})")
 
 
-def _refuse(rows: Ints, bad: npt.NDArray[np.bool_], what: str, value: npt.NDArray[np.int32]) -> None:
+def _refuse(
+    rows: Ints, bad: npt.NDArray[np.bool_], what: str, value: npt.NDArray[np.int32], faults: list[BadStamp]
+) -> None:
+    """Take down the first of the rows that is bad."""
     if bad.any():
         at = int(np.argmax(bad))
-        raise BadStamp(int(rows[at]), f"there is no {what} {value[at]}")
+        faults.append(BadStamp(int(rows[at]), f"there is no {what} {value[at]}"))

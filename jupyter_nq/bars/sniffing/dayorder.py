@@ -9,12 +9,13 @@ What is left open here is decided by closed hours and gaps (`sniff`), or asked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from typing import cast
 
-import numpy as np
-
-from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, local_seconds
+from jupyter_nq.bars.reading.stamps import BadStamp
+from jupyter_nq.bars.sniffing.local import Local, local_of
+from jupyter_nq.bars.sniffing.packed import Mark, Stamps, Written
 
 _JUMP_BACK = -2 * 3600  # seconds; a clock that goes back repeats an hour, a wrong day order jumps by days
 _MOST_OPEN_LAYOUTS = 4
@@ -28,10 +29,19 @@ class Ordered:
 
     orders: tuple[str, ...]
     """For each layout: `dmy`, `mdy` or `ymd`."""
-    local: Ints
-    """Clock readings in seconds, in file order."""
+    local: Local
+    """Clock readings."""
     why: str
     """The evidence, as a sentence without its end; empty when there was nothing to decide."""
+
+    def instants(self, stamps: Stamps) -> Local:
+        """Return the clock readings, less the offsets where the stamps carry them; counted once."""
+        if not stamps.carrying:
+            return self.local
+        memo = self.local.memo
+        if "instants" not in memo:
+            memo["instants"] = local_of(stamps, self.orders, utc=True)
+        return cast(Local, memo["instants"])
 
     @property
     def day_first(self) -> bool | None:
@@ -42,15 +52,15 @@ class Ordered:
     @property
     def largest_gap(self) -> int:
         """Seconds of the longest step."""
-        return int(np.diff(self.local).max(initial=0))
+        return self.local.longest_step
 
     @property
     def ascends(self) -> bool:
         """Whether no step goes back in time, a repeated hour aside."""
-        return bool((np.diff(self.local) > _JUMP_BACK).all())
+        return self.local.least_step is None or self.local.least_step > _JUMP_BACK
 
 
-def possible_orders(fields: Fields, day_first: bool | None) -> list[Ordered]:
+def possible_orders(stamps: Stamps, day_first: bool | None) -> list[Ordered]:
     """Return the day orders under which the stamps exist and ascend; more than one is a question.
 
     Parameters
@@ -64,37 +74,33 @@ def possible_orders(fields: Fields, day_first: bool | None) -> list[Ordered]:
         A stamp that is no date in any order, or that contradicts `day_first` or the rest of its layout.
     """
     if day_first is not None:
-        orders = tuple("ymd" if la.order == "ymd" else "dmy" if day_first else "mdy" for la in fields.layouts)
-        open_ = any(layout.order != "ymd" for layout in fields.layouts)
-        return [Ordered(orders, local_seconds(fields, orders), "as given" if open_ else "")]
-    choices = [_choices(fields, index) for index in range(len(fields.layouts))]
+        orders = tuple("ymd" if la.order == "ymd" else "dmy" if day_first else "mdy" for la in stamps.layouts)
+        open_ = any(layout.order != "ymd" for layout in stamps.layouts)
+        return [Ordered(orders, local_of(stamps, orders), "as given" if open_ else "")]
+    choices = [_choices(written) for written in stamps.written]
     uniform = _uniform(choices)
-    proof = _proof(fields, choices)
-    found = [Ordered(orders, local_seconds(fields, orders), proof) for orders in uniform]
+    proof = _proof(stamps.written, choices)
+    found = [Ordered(orders, local_of(stamps, orders), proof) for orders in uniform]
     ascending = [reading for reading in found if reading.ascends]
     if len(found) > 1 and len(ascending) == 1:
         return [_because(ascending[0], "with the other day order the stamps go back in time")]
     if ascending:
         return ascending
-    mixed = _mixed(fields, choices, uniform)
+    mixed = _mixed(stamps, choices, uniform)
     if not found and not mixed:
-        raise _contradiction(fields, choices)
+        raise _contradiction(stamps.written, choices)
     return mixed if len(mixed) == 1 else found or mixed
 
 
-def _choices(fields: Fields, index: int) -> tuple[str, ...]:
+def _choices(written: Written) -> tuple[str, ...]:
     """The orders that the values of one layout allow."""
-    if fields.layouts[index].order == "ymd":
+    if written.layout.order == "ymd":
         return ("ymd",)
-    rows = fields.layout == index
-    first, second = rows & (fields.first > 12), rows & (fields.second > 12)
-    if first.any() and second.any():
-        late = max(int(np.argmax(first)), int(np.argmax(second)))
-        early = min(int(np.argmax(first)), int(np.argmax(second)))
-        raise BadStamp(
-            late, f"{fields.text(late)} and {fields.text(early)} cannot have the same order of day and month"
-        )
-    return ("dmy",) if first.any() else ("mdy",) if second.any() else ("dmy", "mdy")
+    first, second = written.day_first, written.month_first
+    if first and second:
+        early, late = sorted((first, second), key=lambda mark: mark.row)
+        raise BadStamp(late.row, f"{late.text} and {early.text} cannot have the same order of day and month")
+    return ("dmy",) if first else ("mdy",) if second else ("dmy", "mdy")
 
 
 def _uniform(choices: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -107,40 +113,39 @@ def _uniform(choices: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return found
 
 
-def _contradiction(fields: Fields, choices: Sequence[tuple[str, ...]]) -> BadStamp:
+def _contradiction(written: Sequence[Written], choices: Sequence[tuple[str, ...]]) -> BadStamp:
     """Return the error for layouts that cannot have the same day order, while their stamps do not ascend with two."""
     known = [(index, allowed) for index, allowed in enumerate(choices) if "ymd" not in allowed]
     (one, order), other = known[0], next(index for index, allowed in known if not set(allowed) & set(known[0][1]))
-    first, late = (int(np.argmax(fields.layout == index)) for index in (one, other))
+    first, late = (written[index].first for index in (one, other))
     return BadStamp(
-        late,
-        f"{fields.text(late)} and {fields.text(first)} are of layouts that cannot have the same order of day and month "
+        late.row,
+        f"{late.text} and {first.text} are of layouts that cannot have the same order of day and month "
         f"({order[0]} in the latter), and with two orders the stamps do not ascend",
     )
 
 
-def _mixed(fields: Fields, choices: Sequence[tuple[str, ...]], tried: Sequence[tuple[str, ...]]) -> list[Ordered]:
+def _mixed(stamps: Stamps, choices: Sequence[tuple[str, ...]], tried: Sequence[tuple[str, ...]]) -> list[Ordered]:
     """A day order for each layout, where that makes the stamps ascend."""
     if sum(len(allowed) > 1 for allowed in choices) > _MOST_OPEN_LAYOUTS:
         return []
     why = "each layout has its own, because only so do the stamps ascend"
-    readings = (Ordered(o, local_seconds(fields, o), why) for o in product(*choices) if o not in tried)
+    readings = (Ordered(o, local_of(stamps, o), why) for o in product(*choices) if o not in tried)
     return [reading for reading in readings if reading.ascends]
 
 
-def _proof(fields: Fields, choices: Sequence[tuple[str, ...]]) -> str:
-    for index, allowed in enumerate(choices):
-        if allowed in (("dmy",), ("mdy",)):
-            numbers = fields.first if allowed == ("dmy",) else fields.second
-            row = int(np.argmax((fields.layout == index) & (numbers > 12)))
-            place = "first" if allowed == ("dmy",) else "second"
+def _proof(written: Sequence[Written], choices: Sequence[tuple[str, ...]]) -> str:
+    for one in written:
+        proof: Mark | None = one.day_first or one.month_first
+        if proof:
+            place = "first" if one.day_first else "second"
             rest = " and so the stamps of every layout ascend" if len(choices) > 1 else ""
-            return f"{fields.text(row)} has the day in {place} place{rest}"
+            return f"{proof.text} has the day in {place} place{rest}"
     return ""
 
 
 def _because(reading: Ordered, why: str) -> Ordered:
-    return Ordered(reading.orders, reading.local, why)
+    return replace(reading, why=why)
 
 
 def narrowed(readings: Sequence[Ordered]) -> list[Ordered]:

@@ -6,50 +6,48 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jupyter_nq.bars.answers import Answers, Given, answers, timeframe_said
 from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Dialect
 from jupyter_nq.bars.reading.blocks import lines_of
-from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Layout, local_seconds
+from jupyter_nq.bars.reading.stamps import BadStamp, Layout
 from jupyter_nq.bars.sniffing.columns import misspelt
 from jupyter_nq.bars.sniffing.dayorder import Ordered, possible_orders
+from jupyter_nq.bars.sniffing.local import local_of
+from jupyter_nq.bars.sniffing.packed import Stamps
 from jupyter_nq.bars.vendors import Vendor
 from jupyter_nq.errors import InvalidArgument
 
 
-def orders_said(fields: Fields, day_first: bool | None, said: Answers) -> list[Ordered]:
+def orders_said(stamps: Stamps, day_first: bool | None, said: Answers) -> list[Ordered]:
     """Return the day orders that stamps and answers allow; raises `BadStamp`, see `possible_orders`."""
-    _refuse_short_years(fields, said)
+    _refuse_short_years(stamps, said)
     if not said.layouts or day_first is not None:
-        return possible_orders(fields, said.day_first_said if day_first is None else day_first)
+        return possible_orders(stamps, said.day_first_said if day_first is None else day_first)
     known = {layout.unordered: layout.order for layout in map(Layout.parse, said.layouts)}
-    orders = tuple(known[layout.unordered] for layout in fields.layouts)
-    return [Ordered(orders, local_seconds(fields, orders), "as given" if set(orders) != {"ymd"} else "")]
+    orders = tuple(known[layout.unordered] for layout in stamps.layouts)
+    return [Ordered(orders, local_of(stamps, orders), "as given" if set(orders) != {"ymd"} else "")]
 
 
-def _refuse_short_years(fields: Fields, said: Answers) -> None:
+def _refuse_short_years(stamps: Stamps, said: Answers) -> None:
     """Raise `BadStamp` for a year of two digits: its century, and which number is the year, would be a guess."""
-    short = [layout.short_year for layout in fields.layouts]
-    if any(short) and not said.short_years:
-        row = int(np.argmax(np.array(short)[fields.layout]))
+    short = [written.first.row for written in stamps.written if written.layout.short_year]
+    if short and not said.short_years:
         raise BadStamp(
-            row,
+            short[0],
             "the year has two digits, so that neither its century nor its place is certain (profile={'century': 2000} "
             "says that it stands last and means 20YY)",
         )
 
 
-def check_layouts(path: Path, table: Dialect, fields: Fields, said: Answers) -> None:
+def check_layouts(path: Path, table: Dialect, stamps: Stamps, said: Answers) -> None:
     """Raise `InvalidArgument` for the first stamp in a layout that was not said."""
     labels = said.layouts or (said.vendor.layouts if said.vendor else ())
     known = {Layout.parse(label).unordered for label in labels}
-    other = np.array([layout.unordered not in known for layout in fields.layouts])
-    if not labels or not other.any():
+    others = [written.first.row for written in stamps.written if written.layout.unordered not in known]
+    if not labels or not others:
         return
-    row = int(np.argmax(other[fields.layout]))
-    [(number, text)] = lines_of(path, table, [row]) or [(0, "")]
+    [(number, text)] = lines_of(path, table, others[:1]) or [(0, "")]
     raise InvalidArgument(
         f"{path}, line {number}: the stamp is in none of the layouts of {said.called} ({', '.join(labels)}). The line "
         f"is {text[:120]!r}. Leave the profile out, or say the layouts that the file has."

@@ -15,7 +15,7 @@ from typing import cast
 from jupyter_nq.bars import closed
 from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Edge
-from jupyter_nq.bars.reading.stamps import Ints
+from jupyter_nq.bars.sniffing.local import Local
 from jupyter_nq.bars.sniffing.readings import Candidate, fewest_closed, on_grid, search
 from jupyter_nq.bars.vendors import Vendor
 from jupyter_nq.bars.zones import zone_names
@@ -81,16 +81,16 @@ class Question:
         """The calendar's name, for messages."""
         return (self.instrument.calendar if self.instrument else None) or "the exchange"
 
-    def contradicts_vendor(self, local: Ints) -> bool:
+    def contradicts_vendor(self, local: Local) -> bool:
         """Return whether the habit of the only vendor of this form puts bars into closed hours."""
         habit = replace(self, tz=None, edge=None, profile="").as_vendor
         return self.vendor is not None and habit.edge is not None and not habit.fits(local)
 
-    def fits(self, local: Ints) -> bool:
+    def fits(self, local: Local) -> bool:
         """Return whether some allowed zone and edge leave no bar in closed hours."""
         return not self.testable or bool(self.candidates(local))
 
-    def candidates(self, local: Ints) -> list[Candidate]:
+    def candidates(self, local: Local) -> list[Candidate]:
         """Return the readings that leave no bar in closed hours."""
         found = search(local, self.minutes, self.edges, [self.zone] if self.zone else zone_names())
         return on_grid(found, local, self.minutes)
@@ -107,13 +107,13 @@ class Placed:
     candidates: tuple[Candidate, ...]
 
 
-def place(local: Ints, question: Question) -> Placed:
+def place(local: Local, question: Question) -> Placed:
     """Return the zone and edge of stamps.
 
     Parameters
     ----------
     local
-        Clock readings in seconds; UTC when the stamps carry their offset.
+        Clock readings; instants when the stamps carry their offset.
 
     Raises
     ------
@@ -141,7 +141,9 @@ def place(local: Ints, question: Question) -> Placed:
     raise AmbiguousStamps(_several(question, found) if found else _none(local, question))
 
 
-def _given(local: Ints, question: Question, edge: Edge, why: str, fitting: Sequence[Candidate] | None = None) -> Placed:
+def _given(
+    local: Local, question: Question, edge: Edge, why: str, fitting: Sequence[Candidate] | None = None
+) -> Placed:
     """The zone is not in doubt: state it with what the closed hours say, and the edge with its reason.
 
     `fitting` are the readings in any zone that leave no bar in closed hours; None looks for them when needed.
@@ -161,7 +163,7 @@ def _origin(question: Question) -> str:
     return f"the stamps carry their offset{unused}"
 
 
-def _check(local: Ints, question: Question, edge: Edge, fitting: Sequence[Candidate] | None) -> str:
+def _check(local: Local, question: Question, edge: Edge, fitting: Sequence[Candidate] | None) -> str:
     """Say how many bars the given zone puts into closed hours, and which zone would put none there."""
     if not question.testable:
         return f"not checked, because {_why_untested(question)}"
@@ -184,7 +186,7 @@ def _would_fit(found: Sequence[Candidate], given: str | None) -> str:
     return f"{shown}{more} would fit"
 
 
-def _found(local: Ints, question: Question, found: Sequence[Candidate]) -> Placed:
+def _found(local: Local, question: Question, found: Sequence[Candidate]) -> Placed:
     """Exactly one reading is left."""
     only = found[0]
     edge = cast(Edge, only.edge)
@@ -211,7 +213,7 @@ def _found(local: Ints, question: Question, found: Sequence[Candidate]) -> Place
     return Placed(only.tz, edge, only.names, evidence, tuple(found))
 
 
-def _untested(local: Ints, question: Question) -> Placed:
+def _untested(local: Local, question: Question) -> Placed:
     """Closed hours cannot help: the user must say what the stamps do not."""
     if question.carries_offset:
         edge, why = _assumed(question)
@@ -234,7 +236,7 @@ def _why_untested(question: Question) -> str:
     return f"the closed hours of {question.calendar} are not known"
 
 
-def _in_any_zone(local: Ints, question: Question) -> list[Candidate]:
+def _in_any_zone(local: Local, question: Question) -> list[Candidate]:
     """Return the readings that leave no bar in closed hours, whatever zone and edge were given."""
     return replace(question, tz=None, edge=None, carries_offset=False).candidates(local)
 
@@ -244,7 +246,7 @@ def _common_edge(found: Sequence[Candidate]) -> Edge | None:
     return cast(Edge, edges.pop()) if len(edges) == 1 else None
 
 
-def _default_edge(local: Ints, question: Question, found: Sequence[Candidate]) -> Placed:
+def _default_edge(local: Local, question: Question, found: Sequence[Candidate]) -> Placed:
     """Stamps that carry their offset, when the closed hours permit both edges."""
     edge, why = _assumed(question)
     why = f"{why if question.vendor else 'the default for stamps with an offset'}; closed hours permit both edges"
@@ -259,7 +261,7 @@ def _assumed(question: Question) -> tuple[Edge, str]:
     return vendor.edge, f"as {vendor.title} writes it"
 
 
-def _as_vendor(local: Ints, question: Question, found: Sequence[Candidate]) -> Placed | None:
+def _as_vendor(local: Local, question: Question, found: Sequence[Candidate]) -> Placed | None:
     """Return the one of several open readings that is the habit of the vendor, None when none is."""
     told, vendor = question.as_vendor, question.vendor
     if vendor is None or told.zone is None or told.edge is None or len(found) < 2:
@@ -271,7 +273,7 @@ def _as_vendor(local: Ints, question: Question, found: Sequence[Candidate]) -> P
     return replace(_given(local, told, told.edge, why), candidates=tuple(found))
 
 
-def _edge_of_pattern(local: Ints, question: Question) -> Placed:
+def _edge_of_pattern(local: Local, question: Question) -> Placed:
     """The given zone contradicts the closed hours: take the edge that all zones without contradiction agree on."""
     fitting = _in_any_zone(local, question)
     edge = _common_edge(fitting)
@@ -295,7 +297,7 @@ def _or_profile(question: Question) -> str:
     return f", or {' or '.join(named)}" if named else ""
 
 
-def _contradiction(local: Ints, question: Question) -> InvalidArgument:
+def _contradiction(local: Local, question: Question) -> InvalidArgument:
     """Return the error of a profile that puts bars into hours when the exchange is closed."""
     zone = f"tz={question.zone!r}" if question.zone else "any zone"
     edges = f" and edge={question.edge!r}" if question.edge else ""
@@ -319,7 +321,7 @@ def _several(question: Question, found: Sequence[Candidate]) -> str:
     )
 
 
-def _none(local: Ints, question: Question) -> str:
+def _none(local: Local, question: Question) -> str:
     rows = [("tz", "edge", "bars in closed hours")]
     rows += [(f"{name!r}", f"{edge!r}", f"{count:,}") for count, name, edge in _fewest(local, question)]
     return (
@@ -328,7 +330,7 @@ def _none(local: Ints, question: Question) -> str:
     )
 
 
-def _fewest(local: Ints, question: Question) -> list[tuple[int, str, str]]:
+def _fewest(local: Local, question: Question) -> list[tuple[int, str, str]]:
     return fewest_closed(local, question.edges)[:_MOST_SHOWN]
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import gcd
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +25,13 @@ import numpy.typing as npt
 from jupyter_nq.bars import closed
 from jupyter_nq.bars.closed import SLOT_SECONDS, SLOTS, WEEK_SECONDS, WEEK_START
 from jupyter_nq.bars.reading.stamps import Ints
+from jupyter_nq.bars.sniffing.local import Local
 from jupyter_nq.bars.zones import FAMILIAR, Steps, find_zone, offset_label, same_zone, steps
 
 _FIRST_OFFSET, _LAST_OFFSET = -12 * 3600, 14 * 3600
 _OFFSETS = np.arange(_FIRST_OFFSET, _LAST_OFFSET + 1, SLOT_SECONDS)
 _EPOCH = datetime(1970, 1, 1)
+_WEEKS_AT_ONCE = 64  # 1 MiB of running sums
 
 
 @dataclass(frozen=True)
@@ -61,20 +64,24 @@ class Candidate:
 class Weeks:
     """The stamps of a file, counted by week and quarter hour, for one edge."""
 
-    def __init__(self, local: Ints, edge: str) -> None:
+    def __init__(self, local: Local, edge: str) -> None:
         self.local = local
         self.edge = edge
-        self._instants = closed.witness(local, edge)
-        self._sorted = bool((np.diff(self._instants) >= 0).all())
-        quarters = (self._instants - WEEK_START) // SLOT_SECONDS
-        first = int(quarters.min()) // SLOTS
-        count = int(quarters.max()) // SLOTS - first + 1
-        quarters -= first * SLOTS
-        hits = np.bincount(quarters, minlength=count * SLOTS).reshape(count, SLOTS)
+        self._back = int(-closed.witness(np.zeros(1, np.int64), edge)[0])
+        first, last = ((reading - self._back - WEEK_START) // WEEK_SECONDS for reading in (local.low, local.high))
+        count = last - first + 1
         self._starts = (np.arange(count + 1) + first) * WEEK_SECONDS + WEEK_START
+        hits = local.per_slot(int(self._starts[0]) + self._back, SLOT_SECONDS, count * SLOTS).reshape(count, SLOTS)
         self._clock = [_EPOCH + timedelta(seconds=int(start)) for start in self._starts]
         self._used = np.flatnonzero(hits.any(axis=1))
         self._closed = _closed_by_offset(hits[self._used], self._starts[self._used])
+
+    @classmethod
+    def of(cls, local: Local, edge: str) -> Weeks:
+        """Return the weeks of readings, counted once for each edge."""
+        if edge not in local.memo:
+            local.memo[edge] = cls(local, edge)
+        return cast(Weeks, local.memo[edge])
 
     def fits(self, name: str) -> bool:
         """Return whether the zone leaves no bar in closed hours and no stamp in a skipped hour."""
@@ -96,16 +103,9 @@ class Weeks:
                 break
         return total
 
-    def _rows(self, week: int) -> slice | npt.NDArray[np.bool_]:
-        """Return where the rows of a week are; stamps are sorted but for repeated hours."""
-        start, end = self._starts[week : week + 2]
-        if not self._sorted:
-            inside: npt.NDArray[np.bool_] = (self._instants >= start) & (self._instants < end)
-            return inside
-        return slice(*np.searchsorted(self._instants, [start, end]).tolist())
-
     def _count_rows(self, name: str, week: int) -> int:
-        local = self.local[self._rows(week)]
+        start, end = (int(at) + self._back for at in self._starts[week : week + 2])
+        local = self.local.between(start, end)
         zone = steps(name, int(local.min()), int(local.max()))
         skipped, _ = zone.doubtful(local)
         utc = local - zone.offsets[np.searchsorted(zone.local_breaks(), local, side="right")]
@@ -113,7 +113,7 @@ class Weeks:
         return int(bad.sum())
 
 
-def _closed_by_offset(hits: npt.NDArray[np.int64], starts: Ints) -> npt.NDArray[np.int64]:
+def _closed_by_offset(hits: npt.NDArray[np.int32], starts: Ints) -> npt.NDArray[np.int64]:
     """Return the bars in closed hours, shape (weeks, offsets).
 
     New York changes its clock on Sunday mornings only, inside the weekend that cuts the weeks, so one
@@ -127,14 +127,15 @@ def _closed_by_offset(hits: npt.NDArray[np.int64], starts: Ints) -> npt.NDArray[
         shift = (exchange_offset - _OFFSETS) // SLOT_SECONDS
         for mask, era in ((closed.CLOSED, since), (closed.CLOSED_LATE, ~since)):
             rows = np.flatnonzero((new_york == exchange_offset) & era)
-            if len(rows):
-                result[rows] = _hits_in(hits[rows], mask, shift)
+            for at in range(0, len(rows), _WEEKS_AT_ONCE):
+                some = rows[at : at + _WEEKS_AT_ONCE]
+                result[some] = _hits_in(hits[some], mask, shift)
     return result
 
 
-def _hits_in(hits: npt.NDArray[np.int64], mask: npt.NDArray[np.bool_], shift: Ints) -> npt.NDArray[np.int64]:
+def _hits_in(hits: npt.NDArray[np.int32], mask: npt.NDArray[np.bool_], shift: Ints) -> npt.NDArray[np.int64]:
     """Return the sums of `hits` where the mask is set, for the mask moved back by each shift; the week is a circle."""
-    running = np.cumsum(np.pad(np.tile(hits, 2), ((0, 0), (1, 0))), axis=1)
+    running = np.cumsum(np.pad(np.tile(hits, 2), ((0, 0), (1, 0))), axis=1, dtype=np.int64)
     turns = np.flatnonzero(np.diff(mask, prepend=mask[-1]))  # closed from one turn to the next, open to the one after
     if not mask[turns[0]]:
         turns = np.roll(turns, 1)
@@ -145,13 +146,13 @@ def _hits_in(hits: npt.NDArray[np.int64], mask: npt.NDArray[np.bool_], shift: In
     return total
 
 
-def search(local: Ints, minutes: int, edges: Iterable[str], names: Sequence[str]) -> list[Candidate]:
+def search(local: Local, minutes: int, edges: Iterable[str], names: Sequence[str]) -> list[Candidate]:
     """Return the readings under which no bar lies in closed hours, the familiar zones first.
 
     Parameters
     ----------
     local
-        Clock readings in file order, seconds.
+        Clock readings.
     minutes
         Length of a bar.
     edges, names
@@ -159,15 +160,13 @@ def search(local: Ints, minutes: int, edges: Iterable[str], names: Sequence[str]
         a familiar zone.
     """
     groups: dict[_Shifts, dict[str, list[str]]] = {}
-    ascending = np.maximum.accumulate(local)
-    first, last = int(local.min()), int(local.max())
     for edge in edges:
-        weeks = Weeks(local, edge)
+        weeks = Weeks.of(local, edge)
         back = _back(edge, minutes)
         for name in filter(weeks.fits, names):
-            shifts = _shifts(steps(name, first, last), ascending, back)
+            shifts = _shifts(steps(name, local.low, local.high), local, back)
             groups.setdefault(shifts, {}).setdefault(edge, []).append(name)
-    return [_candidate(by_edge, shifts, int(local[0]), minutes) for shifts, by_edge in groups.items()]
+    return [_candidate(by_edge, shifts, local.at(0), minutes) for shifts, by_edge in groups.items()]
 
 
 def _back(edge: str, minutes: int) -> int:
@@ -178,10 +177,10 @@ def _back(edge: str, minutes: int) -> int:
 _Shifts = tuple[tuple[int, int], ...]
 
 
-def _shifts(zone: Steps, ascending: Ints, back: int) -> _Shifts:
+def _shifts(zone: Steps, local: Local, back: int) -> _Shifts:
     """Return the seconds from a stamp to its bar's start in UTC as (first row, seconds): equal for equal readings."""
-    starts = [0, *np.searchsorted(ascending, zone.local_breaks(), side="left").tolist()]
-    ends = [*starts[1:], len(ascending)]
+    starts = [0, *local.reached(zone.local_breaks().tolist())]
+    ends = [*starts[1:], len(local)]
     runs: list[tuple[int, int]] = []
     for start, end, offset in zip(starts, ends, zone.offsets.tolist(), strict=True):
         if start < end and (not runs or runs[-1][1] != offset + back):
@@ -196,7 +195,7 @@ def _candidate(by_edge: Mapping[str, Sequence[str]], shifts: _Shifts, first: int
     return Candidate(by_edge[edge][0], edge, tuple(by_edge[edge]), offsets, first - shifts[0][1], other)
 
 
-def on_grid(found: Sequence[Candidate], local: Ints, minutes: int) -> list[Candidate]:
+def on_grid(found: Sequence[Candidate], local: Local, minutes: int) -> list[Candidate]:
     """Return the candidates whose bars begin on the exchange's half hours, or all when none does.
 
     Sessions open at full and half hours, so the usual bar begins at a multiple of its length from one, or
@@ -204,13 +203,12 @@ def on_grid(found: Sequence[Candidate], local: Ints, minutes: int) -> list[Candi
     thirty-minute bars are too coarse to show in closed hours.
     """
     grid = gcd(minutes, 30) * 60
-    phases, counts = np.unique(local % grid, return_counts=True)
-    usual = int(phases[np.argmax(counts)])
+    usual = local.usual_phase(grid)
     aligned = [c for c in found if all((usual - offset) % grid == 0 for offset in c.offsets)]
     return aligned or list(found)
 
 
-def fewest_closed(local: Ints, edges: Iterable[str], names: Sequence[str] = FAMILIAR) -> list[tuple[int, str, str]]:
+def fewest_closed(local: Local, edges: Iterable[str], names: Sequence[str] = FAMILIAR) -> list[tuple[int, str, str]]:
     """Return (bars in closed hours, zone name, edge) for the given zones, fewest first."""
-    counts = [(weeks.count(name), name, edge) for edge in edges for weeks in [Weeks(local, edge)] for name in names]
+    counts = [(weeks.count(name), name, edge) for edge in edges for weeks in [Weeks.of(local, edge)] for name in names]
     return sorted(counts, key=lambda found: found[0])

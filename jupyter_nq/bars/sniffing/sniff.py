@@ -1,9 +1,9 @@
 """Finding out how a file is to be read, with the evidence for every answer.
 
-The form comes from the first 64 KiB, everything about time from the whole stamp column: a short file
-shows little, so nothing that it does show is left out. Day order first, then zone and edge together,
-each day order with its own candidates; the user's answers win and are marked as given. When exactly one
-reading in UTC remains it is taken, when several remain they are shown side by side. There is no default.
+The form comes from the first 64 KiB, everything about time from the whole stamp column, packed (`packed`) where its
+rows are not wanted: a short file shows little, so nothing that it does show is left out. Day order first, then zone
+and edge together, each day order with its own candidates; the user's answers win and are marked as given. When exactly
+one reading in UTC remains it is taken, when several remain they are shown side by side. There is no default.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ import numpy as np
 from jupyter_nq.bars.answers import Answers, Given, answers, plain, timeframe_said
 from jupyter_nq.bars.discovery import parse_name
 from jupyter_nq.bars.instruments import INSTRUMENTS, Instrument, instrument
-from jupyter_nq.bars.profile import ROLES, Dialect, Profile, check_edge
+from jupyter_nq.bars.profile import Dialect, Profile, check_edge
 from jupyter_nq.bars.reading import fast, starts
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, read_blocks, row_error, stamps_of
 from jupyter_nq.bars.reading.fast import Scan
 from jupyter_nq.bars.reading.opening import is_columnar
-from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, StampScanner
+from jupyter_nq.bars.reading.stamps import BadStamp
 from jupyter_nq.bars.sniffing.contracts import of_contract
 from jupyter_nq.bars.sniffing.dayorder import Ordered, narrowed
 from jupyter_nq.bars.sniffing.dialect import detect_dialect
 from jupyter_nq.bars.sniffing.fitting import check_layouts, look, orders_said, sentences
+from jupyter_nq.bars.sniffing.local import Local
+from jupyter_nq.bars.sniffing.packed import Stamps
 from jupyter_nq.bars.sniffing.placing import Placed, Question, place
 from jupyter_nq.bars.sniffing.readings import Candidate
 from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
@@ -94,20 +96,22 @@ def sniff(
 
         return sniff_file(path, day_first=day_first, profile=profile, contract=contract, **told)
     told |= {"profile": profile, "contract": contract}
-    return sniff_scanned(path, ROLES[:1], day_first, block_bytes, progress, **told)[0]
+    return sniff_scanned(path, day_first, block_bytes, progress, stamps_only=True, **told)[0]
 
 
 def sniff_scanned(
     path: Path,
-    roles: Sequence[str],
     day_first: bool | None,
     block_bytes: int,
     progress: Progress | None,
+    *,
+    stamps_only: bool = False,
     **told: Any,
 ) -> tuple[Sniffed, Scan | None]:
     """Return what was found out about a file of text, and its rows where the fast path has read them.
 
-    `roles` are the columns that it reads then, `told` the answers that `decided` takes, and `profile` and `contract`.
+    `told` are the answers that `decided` takes, and `profile` and `contract`. With `stamps_only` there are no rows, and
+    memory is bounded: that of some blocks, and some bits of each stamp.
     """
     profile, contract = told.pop("profile", None), told.pop("contract", None)
     said = answers(profile)
@@ -118,11 +122,14 @@ def sniff_scanned(
     chosen = of_contract(path, detect_dialect(path, said), contract, block_bytes)
     dialect = chosen.table
     evidence = (_form(dialect), *sentences(dialect, said), *chosen.evidence)
-    scan = fast.scan(path, dialect, roles, progress=progress)
-    found = _scanned_stamps(path, dialect, scan, day_first, said)
-    fields, readings = found or _stamps(path, dialect, day_first, said, block_bytes, progress)
-    chosen.check(ascends=any(_ascends(fields, reading) for reading in readings))
-    sniffed = decided(path, dialect, evidence, fields, readings, said=said, **told)
+    scan = None if stamps_only else fast.scan(path, dialect, progress=progress)
+    known = Stamps.of(starts.fields_of(scan)) if scan else None
+    if stamps_only:
+        known = _packed_stamps(path, dialect, progress)
+    found = _fast_orders(path, dialect, known, day_first, said)
+    stamps, readings = found or _stamps(path, dialect, day_first, said, block_bytes, progress)
+    chosen.check(ascends=any(_ascends(stamps, reading) for reading in readings))
+    sniffed = decided(path, dialect, evidence, stamps, readings, said=said, **told)
     given = {"tz": told["tz"], "edge": told["edge"], "day_first": day_first, "contract": contract}
     given |= {"profile": None if profile is None else plain(profile)}
     as_scanned = all(getattr(sniffed.profile, name) == value for name, value in vars(dialect).items())
@@ -148,7 +155,7 @@ def decided(
     path: Path,
     dialect: Dialect,
     form: str | Sequence[str],
-    fields: Fields,
+    stamps: Stamps,
     readings: list[Ordered],
     *,
     timeframe: str | None,
@@ -171,23 +178,23 @@ def decided(
         What a profile answers, where `tz` and `edge` do not.
     """
     known = known_instrument(path, symbol)
-    minutes, length = _length(path, timeframe, _utc_or_local(fields, readings[0]))
+    minutes, length = _length(path, timeframe, readings[0].instants(stamps))
     question = Question(
         name=path.name,
         minutes=minutes,
         instrument=known,
         tz=tz,
         edge=None if edge is None else check_edge(edge),
-        carries_offset=bool(len(fields.offset)),
+        carries_offset=stamps.carrying,
     )
-    question = _with_profile(question, said or Answers(), dialect, fields)
-    ordered, placed = _decide(path, fields, readings, question)
-    vendor = look(question.lookalikes, contradicted=question.contradicts_vendor(_utc_or_local(fields, ordered)))
+    question = _with_profile(question, said or Answers(), dialect, stamps)
+    ordered, placed = _decide(path, stamps, readings, question)
+    vendor = look(question.lookalikes, contradicted=question.contradicts_vendor(ordered.instants(stamps)))
     form = ((form,) if isinstance(form, str) else tuple(form)) + vendor
-    evidence = (*form, _layouts(fields, ordered), *_day_order(ordered), length, *placed.evidence)
+    evidence = (*form, _layouts(stamps, ordered), *_day_order(ordered), length, *placed.evidence)
     profile = Profile(
         **vars(dialect),
-        layouts=_labels(fields, ordered),
+        layouts=_labels(stamps, ordered),
         day_first=ordered.day_first,
         tz=placed.tz,
         edge=placed.edge,
@@ -200,7 +207,7 @@ def decided(
     return Sniffed(profile, evidence, placed.candidates)
 
 
-def _with_profile(question: Question, said: Answers, dialect: Dialect, fields: Fields) -> Question:
+def _with_profile(question: Question, said: Answers, dialect: Dialect, stamps: Stamps) -> Question:
     """Fill in zone and edge of a profile, which the bars then have to fit, or else whose files these look like."""
     tz, edge = said.tz_said(question.instrument), said.edge_said
     used = (question.tz is None and tz) or (question.edge is None and edge)
@@ -209,7 +216,7 @@ def _with_profile(question: Question, said: Answers, dialect: Dialect, fields: F
         tz=question.tz or tz,
         edge=question.edge or edge,
         profile=said.called if used else "",
-        lookalikes=() if said.vendor else tuple(lookalikes(dialect, [layout.label for layout in fields.layouts])),
+        lookalikes=() if said.vendor else tuple(lookalikes(dialect, [layout.label for layout in stamps.layouts])),
     )
 
 
@@ -232,18 +239,17 @@ def _stamps(
     said: Answers,
     block_bytes: int,
     progress: Progress | None,
-) -> tuple[Fields, list[Ordered]]:
+) -> tuple[Stamps, list[Ordered]]:
     """Read the whole stamp column, and return it with the day orders that it allows."""
-    scanner = StampScanner()
+    stamps = Stamps()
     parts = len(dialect.columns["timestamp"])
     try:
         for batch in read_blocks(path, dialect, ["timestamp"], block_bytes=block_bytes, progress=progress):
-            scanner.add(stamps_of(batch, parts))
-        fields = scanner.fields()
-        if not scanner.rows:
+            stamps.read(stamps_of(batch, parts))
+        if not stamps.rows:
             raise UnreadableSource(f"{path} has no rows. Export it again.")
-        check_layouts(path, dialect, fields, said)
-        return fields, orders_said(fields, day_first, said)
+        check_layouts(path, dialect, stamps, said)
+        return stamps, orders_said(stamps, day_first, said)
     except BadStamp as bad:
         given = f" day_first={day_first} was given." if day_first is not None else ""
         if day_first is None and said.called:
@@ -251,31 +257,42 @@ def _stamps(
         raise row_error(path, dialect, bad.row, bad.reason, f"Correct the line.{given}") from bad
 
 
-def _scanned_stamps(
-    path: Path, dialect: Dialect, scan: Scan | None, day_first: bool | None, said: Answers
-) -> tuple[Fields, list[Ordered]] | None:
-    """Return the stamps that the fast path has read, None when there are none or the general path has to say why."""
-    fields = None if scan is None else starts.fields_of(scan)
-    if fields is None:
-        return None
-    check_layouts(path, dialect, fields, said)
-    with suppress(BadStamp):
-        return fields, orders_said(fields, day_first, said)
+def _packed_stamps(path: Path, dialect: Dialect, progress: Progress | None) -> Stamps | None:
+    """Read the whole stamp column the fast way, None when that is not possible."""
+    stamps = Stamps()
+    with suppress(BadStamp):  # the general path says what it is
+        if fast.scan_stamps(path, dialect, lambda scan: stamps.add(starts.fields_of(scan)), progress=progress):
+            return stamps
     return None
 
 
-def orders_of(fields: Fields, day_first: bool | None) -> list[Ordered]:
+def _fast_orders(
+    path: Path, dialect: Dialect, stamps: Stamps | None, day_first: bool | None, said: Answers
+) -> tuple[Stamps, list[Ordered]] | None:
+    """Return the stamps that the fast path has read with the day orders that they allow.
+
+    None when there are none, or the general path has to say what is wrong with them.
+    """
+    if stamps is None:
+        return None
+    check_layouts(path, dialect, stamps, said)
+    with suppress(BadStamp):
+        return stamps, orders_said(stamps, day_first, said)
+    return None
+
+
+def orders_of(stamps: Stamps, day_first: bool | None) -> list[Ordered]:
     """Return the day orders that stamps allow; raises `BadStamp`, see `possible_orders`."""
-    return orders_said(fields, day_first, Answers())
+    return orders_said(stamps, day_first, Answers())
 
 
-def _decide(path: Path, fields: Fields, readings: Sequence[Ordered], question: Question) -> tuple[Ordered, Placed]:
+def _decide(path: Path, stamps: Stamps, readings: Sequence[Ordered], question: Question) -> tuple[Ordered, Placed]:
     """Take the only day order that has a place on UTC."""
     readings = _with_true_dates(readings)
     if len(readings) > 1 and not readings[0].ascends:
-        raise _order_question(path, fields, readings, "under neither do the stamps ascend")
+        raise _order_question(path, stamps, readings, "under neither do the stamps ascend")
     if len(readings) > 1:
-        open_ = [reading for reading in readings if question.fits(_utc_or_local(fields, reading))]
+        open_ = [reading for reading in readings if question.fits(reading.instants(stamps))]
         if len(open_) == 1:
             readings = [replace(open_[0], why="with the other day order bars lie in hours when the exchange is closed")]
     readings = narrowed(readings)
@@ -284,35 +301,31 @@ def _decide(path: Path, fields: Fields, readings: Sequence[Ordered], question: Q
         why = f"as {vendor.title} writes it; the file itself leaves it open"
         readings = [replace(reading, why=why) for reading in readings if reading.day_first is vendor.day_first]
     if len(readings) > 1:
-        raise _order_question(path, fields, readings, "both are possible")
-    return readings[0], place(_utc_or_local(fields, readings[0]), question)
+        raise _order_question(path, stamps, readings, "both are possible")
+    return readings[0], place(readings[0].instants(stamps), question)
 
 
 def _with_true_dates(readings: Sequence[Ordered]) -> list[Ordered]:
     """Drop a day order that gives the same stamps as one before it (3 March is 3 March)."""
     distinct: list[Ordered] = []
     for reading in readings:
-        if not any(np.array_equal(reading.local, known.local) for known in distinct):
+        if not any(reading.local.same(known.local) for known in distinct):
             distinct.append(reading)
     return distinct
 
 
-def _utc_or_local(fields: Fields, reading: Ordered) -> Ints:
-    return reading.local - fields.offset if len(fields.offset) else reading.local
-
-
-def _ascends(fields: Fields, reading: Ordered) -> bool:
+def _ascends(stamps: Stamps, reading: Ordered) -> bool:
     """Return whether no stamp goes back, and none is there twice where no clock can repeat it."""
-    return reading.ascends and not (len(fields.offset) and (np.diff(_utc_or_local(fields, reading)) == 0).any())
+    return reading.ascends and not (stamps.carrying and reading.instants(stamps).repeats)
 
 
-def _order_question(path: Path, fields: Fields, readings: Sequence[Ordered], reason: str) -> AmbiguousStamps:
-    rows = np.unique(np.linspace(0, len(fields.first) - 1, _SAMPLES).astype(int)).tolist()
+def _order_question(path: Path, stamps: Stamps, readings: Sequence[Ordered], reason: str) -> AmbiguousStamps:
+    rows = np.unique(np.linspace(0, stamps.rows - 1, _SAMPLES).astype(int)).tolist()
     lines = [f"{'as written':<18}{'day_first=True':<18}{'day_first=False':<18}"]
     columns = {reading.day_first: reading.local for reading in readings}
     for row in rows:
-        shown = [_minute(columns[order][row]) if order in columns else "-" for order in (True, False)]
-        lines.append(f"{fields.text(row):<18}" + "".join(f"{text:<18}" for text in shown))
+        shown = [_minute(columns[order].at(row)) if order in columns else "-" for order in (True, False)]
+        lines.append(f"{stamps.text(row):<18}" + "".join(f"{text:<18}" for text in shown))
     table = "\n  ".join(line.rstrip() for line in lines)
     return AmbiguousStamps(
         f"{path.name}: day and month cannot be told apart, no number is above 12 and {reason}:\n  {table}\n"
@@ -320,17 +333,17 @@ def _order_question(path: Path, fields: Fields, readings: Sequence[Ordered], rea
     )
 
 
-def _minute(seconds: np.int64) -> str:
-    return str(np.datetime64(int(seconds), "s").astype("M8[m]")).replace("T", " ")
+def _minute(seconds: int) -> str:
+    return str(np.datetime64(seconds, "s").astype("M8[m]")).replace("T", " ")
 
 
 # -- bar length ---------------------------------------------------------------------------------------
-def _length(path: Path, timeframe: str | None, stamps: Ints) -> tuple[int, str]:
-    """Return the minutes of a bar and the evidence; `stamps` are instants where they carry offsets.
+def _length(path: Path, timeframe: str | None, local: Local) -> tuple[int, str]:
+    """Return the minutes of a bar and the evidence; readings are instants where stamps carry offsets.
 
     Raises `UnknownTimeframe` when nothing says it, or when the stamps contradict what was asked for.
     """
-    steps, step = _steps(stamps)
+    steps, step = local.steps()
     named = parse_name(path)
     label = timeframe if timeframe is not None else named.timeframe if named else None
     if label is None:
@@ -350,13 +363,6 @@ def _length(path: Path, timeframe: str | None, stamps: Ints) -> tuple[int, str]:
     return minutes, f"timeframe: {label}, {origin}"
 
 
-def _steps(stamps: Ints) -> tuple[Ints, int | None]:
-    """Return the distinct steps forward and the most frequent one, seconds."""
-    steps = np.diff(stamps)
-    values, counts = np.unique(steps[steps > 0], return_counts=True)
-    return values, int(values[np.argmax(counts)]) if len(values) else None
-
-
 # -- evidence -----------------------------------------------------------------------------------------
 def _form(dialect: Dialect) -> str:
     columns = ", ".join(
@@ -371,15 +377,15 @@ def _form(dialect: Dialect) -> str:
     return f"table: {delimiter} between columns, {kind}{decimal}" + (f"; {columns}" if columns else "") + unused
 
 
-def _labels(fields: Fields, ordered: Ordered) -> tuple[str, ...]:
+def _labels(stamps: Stamps, ordered: Ordered) -> tuple[str, ...]:
     return tuple(
-        replace(layout, order=order).label for layout, order in zip(fields.layouts, ordered.orders, strict=True)
+        replace(layout, order=order).label for layout, order in zip(stamps.layouts, ordered.orders, strict=True)
     )
 
 
-def _layouts(fields: Fields, ordered: Ordered) -> str:
-    rows = np.bincount(fields.layout, minlength=len(fields.layouts))
-    counted = sorted(zip(rows.tolist(), _labels(fields, ordered), strict=True), reverse=True)
+def _layouts(stamps: Stamps, ordered: Ordered) -> str:
+    rows = [written.rows for written in stamps.written]
+    counted = sorted(zip(rows, _labels(stamps, ordered), strict=True), reverse=True)
     shown = (f"{label} in {count:,} rows" for count, label in counted)
     return f"layout: {', '.join(shown)}"
 

@@ -19,6 +19,8 @@ from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.rules import SEVERITIES, Action, Severity
 from jupyter_nq.bars.validation.cells import safe_cell
 
+HANDLED = ("drop", "repair", "quarantine")
+"""The actions after which a row is no longer in the bars as it was."""
 _STYLE = (
     "body{font-family:sans-serif;max-width:60em;margin:2em auto}td,th{text-align:left;padding:.2em .8em;"
     "vertical-align:top}.error{color:#b00020}.warning{color:#8a5300}"
@@ -53,7 +55,7 @@ class Finding:
     @property
     def handled(self) -> bool:
         """Whether it was taken out or mended, and so is no longer in the bars."""
-        return self.action in ("drop", "repair", "quarantine")
+        return self.action in HANDLED
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.sentence}{self.where()}{self.done()}"

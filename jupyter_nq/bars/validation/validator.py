@@ -30,7 +30,8 @@ from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.bars.validation.checking import Subject, Wanted, checked, wanted_of
 from jupyter_nq.bars.validation.damaged import profile_of_damaged
 from jupyter_nq.bars.validation.own_rules import CustomRule
-from jupyter_nq.bars.validation.report import Finding, Report
+from jupyter_nq.bars.validation.report import HANDLED, Finding, Report
+from jupyter_nq.bars.validation.running import RunningErrors
 from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, UnreadableSource
 
 __all__ = ["CustomRule", "DataValidator", "validate", "validate_bars", "validate_file", "validate_table"]
@@ -322,6 +323,19 @@ class DataValidator:
         whole: Mapping[str, Any] = config or {}
         given: Mapping[str, Any] = whole.get("validation", whole)
         self._given: dict[str, Any] = {key: given[key] for key in self._KEYS if key in given}
+
+    def running(self, *, minutes: int, symbol: str) -> RunningErrors:
+        """Return what finds the errors of single bars and neighbours in bars that come in batches.
+
+        `minutes` and `symbol` are what the bars are, where the configuration does not say so.
+        """
+        given = self._given
+        timeframe, actions = given.get("timeframe"), given.get("actions") or {}
+        return RunningErrors(
+            minutes=parse_timeframe(timeframe).minutes if timeframe else minutes,
+            symbol=given.get("symbol") or symbol,
+            handled=[rule for rule, action in actions.items() if action in HANDLED],
+        )
 
     def validate_data(self, data: Any, name: str | None = None) -> Report:
         """Validate a frame or table of bars, and return the report: `is_valid`, `errors`, `warnings`, `statistics`."""

@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_nq.bars.closed import bar_starts, is_closed
 from jupyter_nq.bars.instruments import EQUITY
+from jupyter_nq.bars.sniffing.local import Local
 from jupyter_nq.bars.sniffing.readings import Weeks, search
 from jupyter_nq.bars.zones import steps, zone_names
 from tests.unit.bars.conftest import seconds, session_starts
@@ -53,7 +54,7 @@ def test_counting_by_week_equals_counting_by_row(edge: str, minutes: int) -> Non
     """For every zone, the table of weeks gives the number that a look at each row gives."""
     starts = np.array(seconds(session_starts("2023-10-16", 25, minutes)))
     local = starts + steps("Asia/Jerusalem", int(starts[0]), int(starts[-1])).at_utc(starts)
-    weeks = Weeks(local, edge)
+    weeks = Weeks(Local.of(local), edge)
     for name in zone_names()[::7]:
         zone = steps(name, int(local[0]), int(local[-1]))
         skipped, _ = zone.doubtful(local)
@@ -66,7 +67,7 @@ def test_counting_by_week_equals_counting_by_row(edge: str, minutes: int) -> Non
 def test_names_that_give_one_reading_are_one_candidate() -> None:
     """Five days in summer leave dozens of names and one reading."""
     starts = np.array(seconds(session_starts("2024-07-08", 5)))
-    (only,) = search(starts + 10_800, 30, ("start", "end"), zone_names())
+    (only,) = search(Local.of(starts + 10_800), 30, ("start", "end"), zone_names())
     assert only.tz == "Asia/Jerusalem"
     assert len(only.names) > 20
     assert "Europe/Moscow" in only.names
@@ -76,7 +77,7 @@ def test_names_that_give_one_reading_are_one_candidate() -> None:
 def test_an_hourly_bar_has_one_reading_with_either_edge() -> None:
     """An hourly start in one zone is the hourly end in the next: one reading, named by its start."""
     starts = np.array(seconds(session_starts("2024-07-08", 5, 60)))
-    (only,) = search(starts + 10_800, 60, ("start", "end"), zone_names())
+    (only,) = search(Local.of(starts + 10_800), 60, ("start", "end"), zone_names())
     assert (only.edge, only.first_start) == ("start", int(starts[0]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -173,14 +174,23 @@ def test_stamps_that_go_back_between_ranges(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_stamps_alone(tmp_path: Path) -> None:
-    """With only the first role no number is looked at."""
+    """Read span by span they are those of the whole, and no number is looked at."""
     path = tmp_path / "bars.csv"
-    path.write_text("\n".join([",".join(NAMES), *(f"{stamp(m, m % 2)},x,y,z,,-" for m in range(60))]))
-    for module in TWINS:
-        scan = fast.scan(path, profile_of(), ("timestamp",), small_bytes=0, module=module, part_bytes=99)
-        assert scan is not None
-        assert not scan.columns
-        assert [layout.label for layout in scan.layouts] == ["?/?/YYYY H:MM", "??/??/YYYY HH:MM:SS"]
+    path.write_text("\n".join([",".join(NAMES), *(f"{stamp(m, m // 20)},1,2,1,1,{m}" for m in range(60))]))
+    whole = fast.scan(path, profile_of(), small_bytes=0, module=kernels)
+    assert whole is not None
+    path.write_text("\n".join([",".join(NAMES), *(f"{stamp(m, m // 20)},x,y,z,,-" for m in range(60))]))
+    for module, span_bytes in product(TWINS, (1, 300, 1 << 20)):
+        shares: list[float] = []
+        spans: list[fast.Scan] = []
+        given: dict[str, Any] = {"small_bytes": 0, "module": module, "part_bytes": 99, "span_bytes": span_bytes}
+        assert fast.scan_stamps(path, profile_of(), spans.append, progress=shares.append, **given)
+        assert not any(span.columns for span in spans)
+        assert np.array_equal(np.concatenate([span.stamps for span in spans]), whole.stamps)
+        assert list(dict.fromkeys(layout for span in spans for layout in span.layouts)) == list(whole.layouts)
+        assert shares == sorted(shares)
+        assert shares[-1] == 1.0
+        assert (len(spans) == 1) == (span_bytes == 1 << 20)
 
 
 def test_layouts_have_codes() -> None:
@@ -195,8 +205,13 @@ def test_what_is_left_to_the_general_path(tmp_path: Path, monkeypatch: pytest.Mo
     path.write_text(f"{','.join(NAMES)}\n1/1/2020 10:00,1,1,1,1,1\n")
     assert fast.scan(path, profile_of()) is None
     assert fast.scan(tmp_path / "none.csv", profile_of(), small_bytes=0, module=kernels) is None
+    spans: list[fast.Scan] = []
+    assert not fast.scan_stamps(path, profile_of(), spans.append)
+    assert not fast.scan_stamps(tmp_path / "none.csv", profile_of(), spans.append, small_bytes=0, module=kernels)
     monkeypatch.setattr(compiled, "_found", lambda: False)
     assert fast.scan(path, profile_of(), small_bytes=0) is None
+    assert not fast.scan_stamps(path, profile_of(), spans.append, small_bytes=0)
+    assert not spans
 
 
 def test_progress_may_cancel(tmp_path: Path) -> None:

@@ -30,6 +30,15 @@ def parse(*blocks: list[str], order: str = "dmy") -> list[int]:
     return seconds
 
 
+def test_the_first_of_several_dates_that_do_not_exist_is_named() -> None:
+    """Whatever is wrong with each, so that blocks of any size name the same row."""
+    days = ["01/02/2024 10:00", "31/02/2024 10:00", "01/13/2024 10:00"]
+    with pytest.raises(BadStamp, match="row 1: month 2 of 2024 has no day 31"):
+        parse(days)
+    with pytest.raises(BadStamp, match="row 1: there is no month 13"):
+        parse([days[0], days[2], days[1]])
+
+
 def read(stamp: str, order: str) -> datetime:
     """Return what one stamp says."""
     return datetime.fromtimestamp(parse([stamp], order=order)[0], UTC).replace(tzinfo=None)
