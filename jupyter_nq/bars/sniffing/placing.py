@@ -1,8 +1,9 @@
 """Zone and edge of one file: one reading in UTC, with its evidence, or the question to ask.
 
-What the user says wins. What the stamps say themselves (`Z`, `+02:00`) comes next. Then the closed hours
-decide, for the calendars whose closed hours are known and for bars shorter than a day. Where they leave several
-readings, the habit of the only vendor whose files have this form chooses among them.
+What the user says wins. What the stamps say themselves (`Z`, `+02:00`) comes next. Then the closed hours decide, for
+the calendars whose closed hours are known and for bars shorter than a day, and the bars that a session cuts short.
+Where they leave several readings, the habit of the only vendor whose files have this form chooses among them. Of bars
+of a day a date without a time is the trade date.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from datetime import UTC, datetime
 from typing import cast
 
 from jupyter_nq.bars import closed
+from jupyter_nq.bars.days import DAY_MINUTES, is_day, not_trade_dates
 from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Edge
 from jupyter_nq.bars.reading.stamps import Ints
-from jupyter_nq.bars.sniffing.readings import Candidate, fewest_closed, on_grid, search
+from jupyter_nq.bars.sniffing.readings import Candidate, explained, fewest_closed, on_grid, search
 from jupyter_nq.bars.vendors import Vendor
 from jupyter_nq.bars.zones import zone_names
 from jupyter_nq.errors import AmbiguousStamps, InvalidArgument
@@ -24,7 +26,8 @@ from jupyter_nq.errors import AmbiguousStamps, InvalidArgument
 _EDGES = ("start", "end")
 _MOST_SHOWN = 8
 _MOST_FITTING = 3
-_DAY_MINUTES = 1440
+_DAY_SECONDS = 86_400
+_BY_SESSION = "a bar of a day starts at the open of its session"
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,19 @@ class Question:
     @property
     def testable(self) -> bool:
         """Whether closed hours can tell anything."""
-        return self.instrument is not None and self.instrument.calendar in closed.KNOWN and self.minutes < _DAY_MINUTES
+        return self.instrument is not None and self.instrument.calendar in closed.KNOWN and self.minutes < DAY_MINUTES
+
+    @property
+    def said(self) -> bool:
+        """Whether both zone and edge are given."""
+        return bool(self.tz and self.edge)
+
+    def dated(self, local: Ints) -> bool:
+        """Return whether stamps are dates of whole sessions, without a time or at midnight, and no other zone's."""
+        if self.carries_offset or self.instrument is None or not is_day(self.minutes, self.instrument.calendar):
+            return False
+        own = self.tz in (None, closed.EXCHANGE_ZONE, self.instrument.zone)
+        return own and not (local % _DAY_SECONDS).any()
 
     @property
     def calendar(self) -> str:
@@ -91,9 +106,11 @@ class Question:
         return not self.testable or bool(self.candidates(local))
 
     def candidates(self, local: Ints) -> list[Candidate]:
-        """Return the readings that leave no bar in closed hours."""
-        found = search(local, self.minutes, self.edges, [self.zone] if self.zone else zone_names())
-        return on_grid(found, local, self.minutes)
+        """Return the readings that leave no bar in closed hours, and explain those that are not as long as others."""
+        calendar = self.instrument.calendar if self.instrument else None
+        found = search(local, self.minutes, self.edges, [self.zone] if self.zone else zone_names(), calendar)
+        found = on_grid(found, local, self.minutes)
+        return found if calendar is None else explained(found, local, self.minutes, calendar)
 
 
 @dataclass(frozen=True)
@@ -124,6 +141,8 @@ def place(local: Ints, question: Question) -> Placed:
     """
     if question.profile and question.testable and not question.fits(local):
         raise _contradiction(local, question)
+    if question.dated(local) and not (question.said and len(not_trade_dates(local, question.calendar))):
+        return _trade_dates(local, question)
     if question.zone and question.edge:
         return _given(local, question, question.edge, "as given")
     if not question.testable:
@@ -147,11 +166,32 @@ def _given(local: Ints, question: Question, edge: Edge, why: str, fitting: Seque
     `fitting` are the readings in any zone that leave no bar in closed hours; None looks for them when needed.
     """
     zone = question.zone or ""
+    if edge == "end" and question.instrument and is_day(question.minutes, question.instrument.calendar):
+        why += f"; {_BY_SESSION}"
     evidence = (
         f"zone: {zone}, {_origin(question)}: {_check(local, question, edge, fitting)}",
         f"edge: a stamp is the {edge} of its bar, {why}",
     )
     return Placed(zone, edge, (zone,), evidence, ())
+
+
+def _trade_dates(local: Ints, question: Question) -> Placed:
+    """A date without a time is the trade date of its bar, whatever edge or zone of the exchange is given."""
+    others = not_trade_dates(local, question.calendar)
+    if len(others):
+        first = datetime.fromtimestamp(int(local[others[0]]), UTC)
+        raise AmbiguousStamps(
+            f"{question.name}: {len(others):,} of {len(local):,} dates are no trade dates of {question.calendar}, the "
+            f"first is {first:%Y-%m-%d} (a {first:%A}), so the sessions of the bars cannot be found out. Remove these "
+            "rows, or pass tz= and edge= of the clock whose midnight the dates are."
+        )
+    evidence = (
+        f"zone: {closed.EXCHANGE_ZONE}, because all {len(local):,} stamps are dates without a time, which are trade "
+        f"dates of {question.calendar}",
+        f"edge: {_BY_SESSION}, at 18:00 New York on the evening before its trade date",
+    )
+    edge: Edge = question.edge or "start"
+    return Placed(closed.EXCHANGE_ZONE, edge, (closed.EXCHANGE_ZONE,), evidence, ())
 
 
 def _origin(question: Question) -> str:
@@ -204,6 +244,8 @@ def _found(local: Ints, question: Question, found: Sequence[Candidate]) -> Place
     why = "as given" if question.edge else "tested together with the zone"
     if only.other:
         why += f"; the same reading as {only.other}"
+    if only.cut:
+        why += "; bars that a session cuts short are stamped at its close"
     evidence = (
         f"{zone}: 0 of {len(local):,} bars in hours when {question.calendar} is closed; other zones: {others_text}",
         f"edge: a stamp is the {edge} of its bar, {why}",
@@ -229,7 +271,7 @@ def _untested(local: Ints, question: Question) -> Placed:
 def _why_untested(question: Question) -> str:
     if question.instrument is None:
         return "the file's name does not tell a known instrument"
-    if question.minutes >= _DAY_MINUTES:
+    if question.minutes >= DAY_MINUTES:
         return "bars of a day have no hours to compare with the exchange's"
     return f"the closed hours of {question.calendar} are not known"
 
@@ -265,7 +307,7 @@ def _as_vendor(local: Ints, question: Question, found: Sequence[Candidate]) -> P
     if vendor is None or told.zone is None or told.edge is None or len(found) < 2:
         return None
     fitting = told.candidates(local)
-    if len(fitting) != 1 or fitting[0].first_start not in {candidate.first_start for candidate in found}:
+    if len(fitting) != 1 or fitting[0].reading not in {candidate.reading for candidate in found}:
         return None
     why = "as given" if question.edge else f"as {vendor.title} writes it; the bars leave {len(found)} readings open"
     return replace(_given(local, told, told.edge, why), candidates=tuple(found))
