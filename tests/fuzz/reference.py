@@ -7,7 +7,8 @@ those that the package documents:
 - A cell may stand in double quotes; a quote in it is written twice, and it ends in its own line. In any other place
   a quote is a character like others.
 - A price is a decimal number, with an exponent or without, and finite as a double. A volume is a whole number from 0
-  up that fits into 64 bits, as does the sum of two. Blanks around a number do not count.
+  up that fits into 64 bits, as does the sum of two; it may be written with a point or an exponent of up to three
+  digits. Blanks around a number do not count.
 - A stamp is in a layout of the profile; days, months and hours may have one digit. All stamps carry a distance from
   UTC, or none. Years are from 1970 to 2199.
 - Rows of an hour that a clock repeats are of its first pass up to the first row that is not behind the row before it.
@@ -23,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import MAX_PREC, Decimal, localcontext
 from functools import cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -31,6 +33,7 @@ from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.sessions.calendar import sessions
 
 _PRICE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_VOLUME = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _UNITS = {"s": (9, 10), "ms": (12, 13), "us": (15, 16), "ns": (18, 19)}
 _LONGEST_STAMP = 48
 _DAY_MINUTES = 1440
@@ -145,10 +148,14 @@ def price_of(cell: str, decimal: str) -> float:
 def volume_of(cell: str) -> int:
     """Return a volume; raises `Refused`."""
     text = cell.strip(" \t")
-    digits = text.lstrip("0")
-    if not re.fullmatch(r"[0-9]+", text) or len(digits) > 19 or int(digits or "0") >= 1 << 63:
+    if not _VOLUME.fullmatch(text):
         raise Refused(f"{cell!r} is not a volume")
-    return int(digits or "0")
+    with localcontext(prec=MAX_PREC):
+        value = Decimal(text)
+        volume = int(value) if value < 1 << 63 else -1
+        if volume < 0 or value != volume:
+            raise Refused(f"{cell!r} is not a volume")
+    return volume
 
 
 # -- stamps ---------------------------------------------------------------------------------------------------------
