@@ -48,6 +48,8 @@ class Question:
     """How messages name the profile that gave zone or edge; what it says must fit the bars. Empty without one."""
     lookalikes: tuple[Vendor, ...] = ()
     """The vendors whose files have the form of this one."""
+    dates: bool = False
+    """Whether no stamp has a time of day."""
     origin: str = "as given"
     """Where the zone comes from."""
 
@@ -85,11 +87,17 @@ class Question:
         return bool(self.tz and self.edge)
 
     def dated(self, local: Ints) -> bool:
-        """Return whether stamps are dates of whole sessions, without a time or at midnight, and no other zone's."""
+        """Return whether stamps are dates of whole sessions, and no other zone's.
+
+        Midnight is a date too, unless it may be the hour of New York's close on another clock. There it is Tuesday
+        when Monday's session closes, so that a Monday tells.
+        """
         if self.carries_offset or self.instrument is None or not is_day(self.minutes, self.instrument.calendar):
             return False
         own = self.tz in (None, closed.EXCHANGE_ZONE, self.instrument.zone)
-        return own and not (local % _DAY_SECONDS).any()
+        weekday = (local // _DAY_SECONDS + 3) % 7  # 1 January 1970 was a Thursday; Monday is 0
+        sure = self.dates or self.tz is not None or bool((weekday == 0).any())
+        return own and sure and not (local % _DAY_SECONDS).any()
 
     @property
     def calendar(self) -> str:

@@ -134,6 +134,21 @@ def test_dates_that_are_no_trade_dates_are_a_question(tmp_path: Path) -> None:
     load_bars(path, tz="UTC", edge="start")
 
 
+def test_midnight_may_be_the_close_on_another_clock(tmp_path: Path) -> None:
+    """A few days at 0:00 may be New York's 17:00 in Jerusalem: a question, until a Monday shows that they are dates."""
+    stamps = [f"{date} 00:00" for date in DATES]
+    tuesday = next(at for at, date in enumerate(DATES) if date.astype(object).weekday() == 1)
+    path = tmp_path / "NQ_1D.csv"
+    rows = [f"{stamp},100,101,99,100,7\n" for stamp in stamps[tuesday : tuesday + 3]]
+    path.write_text("Date,Open,High,Low,Close,Volume\n" + "".join(rows))
+    with pytest.raises(AmbiguousStamps, match="tz and edge of the stamps cannot be found out"):
+        load_bars(path)
+    found = load_bars(path, tz="America/New_York").table
+    assert starts_of(found).tolist() == STARTS[tuesday : tuesday + 3].tolist()
+    ends = load_bars(path, tz="Asia/Jerusalem", edge="end").table
+    assert starts_of(ends).tolist() == STARTS[tuesday - 1 : tuesday + 2].tolist()
+
+
 def test_every_way_to_read_days_gives_the_same(tmp_path: Path) -> None:
     """Whole, in chunks, by the fast path and by the lenient reader, days begin with their sessions."""
     path = stamped(tmp_path / "NQ_1D.csv", closing(NEW_YORK, "%Y-%m-%d %H:%M"))

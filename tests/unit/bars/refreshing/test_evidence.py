@@ -158,7 +158,7 @@ def test_the_hour_that_a_clock_repeats(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_new_bar_that_its_session_cuts_short_tells_the_edge(tmp_path: Path) -> None:
     """Hourly ends in Chicago are read as starts in New York, until one at 12:15 shows that they are ends."""
-    starts = [start for start in session_starts("2020-10-05", 40, 60) if start.isoformat() < "2020-11-27T18"]
+    starts = [start for start in session_starts("2020-08-03", 90, 60) if start.isoformat() < "2020-11-27T18"]
     ends = [*written(starts, "America/Chicago", ISO, minutes=60), "2020-11-27 12:15:00"]
     two = Two(tmp_path / "NQ_1h.csv", ends[:-1], ends[-1:])
     assert (two.bars.profile.tz, two.bars.profile.edge) == ("America/New_York", "start")
