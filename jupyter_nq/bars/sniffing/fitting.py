@@ -41,6 +41,14 @@ def _refuse_short_years(fields: Fields, said: Answers) -> None:
         )
 
 
+def century(fields: Fields, said: Answers) -> tuple[str, ...]:
+    """Return the sentence about years of two digits, where there are some."""
+    if not any(layout.short_year for layout in fields.layouts):
+        return ()
+    told = said.century is not None or said.layouts or said.vendor is None
+    return (f"years: of two digits, which mean 20YY, {'as given' if told else f'as {said.vendor.title} writes them'}",)
+
+
 def check_layouts(path: Path, table: Dialect, fields: Fields, said: Answers) -> None:
     """Raise `InvalidArgument` for the first stamp in a layout that was not said."""
     labels = said.layouts or (said.vendor.layouts if said.vendor else ())

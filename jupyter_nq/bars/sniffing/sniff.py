@@ -29,7 +29,7 @@ from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, StampScanner
 from jupyter_nq.bars.sniffing.contracts import of_contract
 from jupyter_nq.bars.sniffing.dayorder import Ordered, narrowed
 from jupyter_nq.bars.sniffing.dialect import detect_dialect
-from jupyter_nq.bars.sniffing.fitting import check_layouts, look, orders_said, sentences
+from jupyter_nq.bars.sniffing.fitting import century, check_layouts, look, orders_said, sentences
 from jupyter_nq.bars.sniffing.placing import Placed, Question, place
 from jupyter_nq.bars.sniffing.readings import Candidate
 from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
@@ -179,12 +179,14 @@ def decided(
         tz=tz,
         edge=None if edge is None else check_edge(edge),
         carries_offset=bool(len(fields.offset)),
+        dates=not any(layout.join for layout in fields.layouts),
     )
     question = _with_profile(question, said or Answers(), dialect, fields)
     ordered, placed = _decide(path, fields, readings, question)
     vendor = look(question.lookalikes, contradicted=question.contradicts_vendor(_utc_or_local(fields, ordered)))
     form = ((form,) if isinstance(form, str) else tuple(form)) + vendor
-    evidence = (*form, _layouts(fields, ordered), *_day_order(ordered), length, *placed.evidence)
+    years = century(fields, said or Answers())
+    evidence = (*form, _layouts(fields, ordered), *years, *_day_order(ordered), length, *placed.evidence)
     profile = Profile(
         **vars(dialect),
         layouts=_labels(fields, ordered),
