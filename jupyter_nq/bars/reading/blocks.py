@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from jupyter_nq.bars.profile import ROLES, Dialect
-from jupyter_nq.bars.reading.cells import decimal_hint, plain_counts, whole_digits
+from jupyter_nq.bars.reading.cells import count_hint, decimal_hint, plain_counts, whole_digits
 from jupyter_nq.bars.reading.chosen import in_points, is_of_contract, of_contract, scale_reason
 from jupyter_nq.bars.reading.lines import RowStream, cells_of, lines
 from jupyter_nq.bars.reading.opening import check_file, opened
@@ -258,7 +258,7 @@ def _volume_reason(cell: str) -> str | None:
     text = cell.strip(" \t")
     whole = whole_digits(text.removeprefix("-"))
     if whole is None:
-        return f"is {cell!r}, not a whole number"
+        return f"is {cell!r}, not a whole number{count_hint(cell)}"
     if text.startswith("-"):
         return f"is {text}, negative"
     digits = whole.lstrip("0")

@@ -92,11 +92,22 @@ def whole_digits(text: str) -> str | None:
 
 
 def decimal_hint(cell: str, decimal: str) -> str:
-    """Return what to do about a number with the other decimal mark, nothing for any other text."""
+    """Return what to do about a number with another decimal mark or with separators, nothing for any other text."""
     other = "," if decimal == "." else "."
-    if not re.fullmatch(rf"\s*[+-]?[0-9]+\{other}[0-9]+\s*", cell):
+    text = cell.strip(" \t").lstrip("+-")
+    grouped = re.fullmatch(rf"[0-9]{{1,3}}(\{other}[0-9]{{3}})+(\{decimal}[0-9]*)?", text)
+    marked = re.fullmatch(rf"[0-9]+\{other}[0-9]+", text)
+    if not grouped and not marked:
         return ""
-    return f", where the decimal mark is {decimal!r}; if all have {other!r} pass profile={{'decimal': {other!r}}}"
+    hints = [f"if {other!r} separates thousands export the file without it"] if grouped else []
+    hints += [f"if all have {other!r} pass profile={{'decimal': {other!r}}}"] if marked else []
+    return f", where the decimal mark is {decimal!r}; {'; '.join(hints)}"
+
+
+def count_hint(cell: str) -> str:
+    """Return what to do about a whole number with separators of thousands, nothing for any other text."""
+    grouped = re.fullmatch(r"[0-9]{1,3}([,.' ])[0-9]{3}(\1[0-9]{3})*", cell.strip(" \t"))
+    return f"; if {grouped[1]!r} separates thousands export the file without it" if grouped else ""
 
 
 def reason(name: str, code: int, cell: str, decimal: str) -> str:

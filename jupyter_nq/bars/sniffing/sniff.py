@@ -28,7 +28,7 @@ from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, StampScanner
 from jupyter_nq.bars.sniffing.contracts import of_contract
 from jupyter_nq.bars.sniffing.dayorder import Ordered, narrowed
-from jupyter_nq.bars.sniffing.dialect import detect_dialect
+from jupyter_nq.bars.sniffing.dialect import above, detect_dialect
 from jupyter_nq.bars.sniffing.fitting import century, check_layouts, look, orders_said, sentences
 from jupyter_nq.bars.sniffing.placing import Placed, Question, place
 from jupyter_nq.bars.sniffing.readings import Candidate
@@ -117,7 +117,7 @@ def sniff_scanned(
     told["timeframe"] = timeframe_said(said, told["timeframe"])
     chosen = of_contract(path, detect_dialect(path, said), contract, block_bytes)
     dialect = chosen.table
-    evidence = (_form(dialect), *sentences(dialect, said), *chosen.evidence)
+    evidence = (_form(dialect), *above(path, dialect, said), *sentences(dialect, said), *chosen.evidence)
     scan = fast.scan(path, dialect, roles, progress=progress)
     found = _scanned_stamps(path, dialect, scan, day_first, said)
     fields, readings = found or _stamps(path, dialect, day_first, said, block_bytes, progress)
