@@ -45,8 +45,8 @@ def century(fields: Fields, said: Answers) -> tuple[str, ...]:
     """Return the sentence about years of two digits, where there are some."""
     if not any(layout.short_year for layout in fields.layouts):
         return ()
-    told = said.century is not None or said.layouts or said.vendor is None
-    return (f"years: of two digits, which mean 20YY, {'as given' if told else f'as {said.vendor.title} writes them'}",)
+    own = said.vendor if said.century is None and not said.layouts else None
+    return (f"years: of two digits, which mean 20YY, {f'as {own.title} writes them' if own else 'as given'}",)
 
 
 def check_layouts(path: Path, table: Dialect, fields: Fields, said: Answers) -> None:

@@ -184,9 +184,8 @@ def decided(
     question = _with_profile(question, said or Answers(), dialect, fields)
     ordered, placed = _decide(path, fields, readings, question)
     vendor = look(question.lookalikes, contradicted=question.contradicts_vendor(_utc_or_local(fields, ordered)))
-    form = ((form,) if isinstance(form, str) else tuple(form)) + vendor
-    years = century(fields, said or Answers())
-    evidence = (*form, _layouts(fields, ordered), *years, *_day_order(ordered), length, *placed.evidence)
+    form = (*((form,) if isinstance(form, str) else form), *vendor, *century(fields, said or Answers()))
+    evidence = (*form, _layouts(fields, ordered), *_day_order(ordered), length, *placed.evidence)
     profile = Profile(
         **vars(dialect),
         layouts=_labels(fields, ordered),
