@@ -65,6 +65,8 @@ class Answers:
     @property
     def short_years(self) -> bool:
         """Whether a year may have two digits."""
+        if self.vendor is not None and self.vendor.century is not None:
+            return True
         return self.century is not None or any(Layout.parse(label).short_year for label in self.layouts)
 
 

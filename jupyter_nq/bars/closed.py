@@ -45,12 +45,16 @@ CLOSED_LATE, CLOSED = _mask(17 * 3600 + 1800), _mask(17 * 3600)
 """Closed quarter hours of a New York week that begins at `WEEK_START`, before and since 2015-09-20."""
 
 
+def new_york(utc: Ints) -> Ints:
+    """Return what clocks in New York show at some instants, one at least; seconds."""
+    return utc + steps(EXCHANGE_ZONE, int(utc.min()), int(utc.max())).at_utc(utc)
+
+
 def is_closed(utc: Ints) -> npt.NDArray[np.bool_]:
     """Return which instants (seconds, UTC) lie in closed hours."""
     if not len(utc):
         return np.zeros(0, bool)
-    new_york = utc + steps(EXCHANGE_ZONE, int(utc.min()), int(utc.max())).at_utc(utc)
-    slot = (new_york - WEEK_START) % WEEK_SECONDS // SLOT_SECONDS
+    slot = (new_york(utc) - WEEK_START) % WEEK_SECONDS // SLOT_SECONDS
     closed: npt.NDArray[np.bool_] = np.where(utc < EARLY_CLOSE_SINCE, CLOSED_LATE[slot], CLOSED[slot])
     return closed
 
@@ -65,8 +69,13 @@ def bar_starts(utc: Ints, edge: str, minutes: int, calendar: str | None, phase: 
 
     A bar that the end of a session cuts short is stamped at that end, off the grid of the others; its
     start is the grid's, counted from the session's opening. `phase` is where that grid lies, as `phases` counts
-    it; None takes what most stamps have, for which all stamps of a file are needed.
+    it; None takes what most stamps have, for which all stamps of a file are needed. A bar of a day begins with its
+    session, see `days`.
     """
+    from jupyter_nq.bars.days import day_starts, is_day  # the calendar is built on this module
+
+    if len(utc) and calendar is not None and is_day(minutes, calendar):
+        return day_starts(utc, edge, calendar)
     if edge == "start" or not len(utc):
         return utc
     step = minutes * 60
@@ -88,7 +97,6 @@ def cut_short(edge: str, minutes: int, calendar: str | None) -> bool:
 
 def phases(utc: Ints, minutes: int) -> Ints:
     """Return how far each stamp (seconds, UTC) lies behind the grid of bars that begins with the session."""
-    new_york = utc + steps(EXCHANGE_ZONE, int(utc.min()), int(utc.max())).at_utc(utc)
-    step, since_open = minutes * 60, new_york - SESSION_OPEN
+    step, since_open = minutes * 60, new_york(utc) - SESSION_OPEN
     found: Ints = since_open % step if 86_400 % step == 0 else since_open % 86_400 % step
     return found

@@ -48,6 +48,8 @@ class Vendor:
     """Zone of its stamps, `EXCHANGE` for that of the instrument's exchange; None where its user chooses it."""
     edge: Edge | None = None
     """Whether its stamps are starts or ends of bars; None where that is not known."""
+    century: int | None = None
+    """What years of two digits are counted from; None where it does not write any."""
     price_scale: int = 1
     """What whole-numbered prices are to be divided by; prices with decimals are prices."""
 
@@ -80,6 +82,7 @@ _TABLE = (
     Vendor(
         "tradestation", "TradeStation", ",", (*_SLASHES, "YYYY/MM/DD HH:MM", "MM/DD/YY HH:MM", "MM/DD/YY HHMM"),
         header=True, marks=frozenset({"up", "down"}), by_place={8: (*_TWO, "volume")}, tz=EXCHANGE, edge="end",
+        century=2000,
     ),
     Vendor(
         "ninjatrader", "NinjaTrader", ";", ("YYYYMMDD HHMMSS",),

@@ -1,35 +1,42 @@
 """A slow reader of text tables of bars: one row after the other, with Python's own numbers, dates and zones.
 
-It shares nothing with the package's readers but the profile. Its rules are those that the package documents:
+It shares nothing with the package's readers but the profile and the table of the exchange's sessions. Its rules are
+those that the package documents:
 
 - A file is UTF-8 text, with or without a byte order mark. `\n`, `\r\n` and `\r` end a line, empty lines are no rows.
 - A cell may stand in double quotes; a quote in it is written twice, and it ends in its own line. In any other place
   a quote is a character like others.
 - A price is a decimal number, with an exponent or without, and finite as a double. A volume is a whole number from 0
-  up that fits into 64 bits, as does the sum of two. Blanks around a number do not count.
+  up that fits into 64 bits, as does the sum of two; it may be written with a point or an exponent of up to three
+  digits. Blanks around a number do not count.
 - A stamp is in a layout of the profile; days, months and hours may have one digit. All stamps carry a distance from
   UTC, or none. Years are from 1970 to 2199.
 - Rows of an hour that a clock repeats are of its first pass up to the first row that is not behind the row before it.
-- Starts of bars strictly increase.
+- Starts of bars strictly increase. Those of days whose sessions are known are the opens of these.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import MAX_PREC, Decimal, localcontext
 from functools import cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from jupyter_nq.bars.profile import Profile
+from jupyter_nq.bars.sessions.calendar import sessions
 
 _PRICE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_VOLUME = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _UNITS = {"s": (9, 10), "ms": (12, 13), "us": (15, 16), "ns": (18, 19)}
 _LONGEST_STAMP = 48
+_DAY_MINUTES = 1440
 _NEW_YORK = ZoneInfo("America/New_York")
 ZERO_VOLUME, FLAT, OHLC_ORDER, NOT_POSITIVE = 1, 2, 4, 8
 
@@ -141,10 +148,14 @@ def price_of(cell: str, decimal: str) -> float:
 def volume_of(cell: str) -> int:
     """Return a volume; raises `Refused`."""
     text = cell.strip(" \t")
-    digits = text.lstrip("0")
-    if not re.fullmatch(r"[0-9]+", text) or len(digits) > 19 or int(digits or "0") >= 1 << 63:
+    if not _VOLUME.fullmatch(text):
         raise Refused(f"{cell!r} is not a volume")
-    return int(digits or "0")
+    with localcontext(prec=MAX_PREC):
+        value = Decimal(text)
+        volume = int(value) if value < 1 << 63 else -1
+        if volume < 0 or value != volume:
+            raise Refused(f"{cell!r} is not a volume")
+    return volume
 
 
 # -- stamps ---------------------------------------------------------------------------------------------------------
@@ -230,7 +241,10 @@ def starts_of(rows: list[Row], profile: Profile) -> list[int]:
         utc = [clock.reading - (clock.offset or 0) for clock in clocks]
     else:
         utc = _placed(clocks, ZoneInfo(profile.tz))
-    starts = utc if profile.edge == "start" else _before_ends(utc, profile)
+    if profile.calendar is not None and profile.minutes == _DAY_MINUTES:
+        starts = [_session_open(at, profile) for at in utc]
+    else:
+        starts = utc if profile.edge == "start" else _before_ends(utc, profile)
     return [start * 10**9 + clock.nanos for start, clock in zip(starts, clocks, strict=True)]
 
 
@@ -269,10 +283,31 @@ def _reading(utc: int, zone: ZoneInfo) -> int:
     return round(local.timestamp())
 
 
+def _session_open(at: int, profile: Profile) -> int:
+    """Return the start of a day's bar: the open of its session, when its stamp is an end, or New York's midnight."""
+    opens = _opens(str(profile.calendar))
+    if profile.edge == "end":
+        before = [start for start, _ in opens[max(bisect_left(opens, (at, 0)) - 1, 0) :][:1] if start < at]
+        return before[0] if before else at - 86_400
+    inside = [
+        start for start, stop in opens[max(bisect_right(opens, (at, 1 << 60)) - 1, 0) :][:1] if start <= at < stop
+    ]
+    return inside[0] if inside and _reading(at, _NEW_YORK) % 86_400 == 0 else at
+
+
+@cache
+def _opens(calendar: str) -> list[tuple[int, int]]:
+    """Return open and close of every session of the calendar, seconds UTC."""
+    known = sessions(calendar, 0, 7_258_118_400 * 10**9)
+    return [
+        (start // 10**9, stop // 10**9) for start, stop in zip(known.opens.tolist(), known.closes.tolist(), strict=True)
+    ]
+
+
 def _before_ends(utc: list[int], profile: Profile) -> list[int]:
     """Return the starts of bars from their ends; a session's end cuts its last bar short."""
     step = profile.minutes * 60
-    if profile.calendar is None or profile.minutes >= 1440:
+    if profile.calendar is None or profile.minutes > _DAY_MINUTES:
         return [end - step for end in utc]
     phases = [(_reading(end, _NEW_YORK) - 18 * 3600) % 86_400 % step for end in utc]
     counts = Counter(phases)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from jupyter_nq.bars.profile import ROLES, Dialect
-from jupyter_nq.bars.reading.cells import decimal_hint
+from jupyter_nq.bars.reading.cells import count_hint, decimal_hint, plain_counts, whole_digits
 from jupyter_nq.bars.reading.chosen import in_points, is_of_contract, of_contract, scale_reason
 from jupyter_nq.bars.reading.lines import RowStream, cells_of, lines
 from jupyter_nq.bars.reading.opening import check_file, opened
@@ -30,7 +30,6 @@ Progress = Callable[[float], None]
 
 # What Arrow takes for a number, less the hexadecimal ones.
 _PRICE = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
-_WHOLE = re.compile(r"[ \t]*-?\d+[ \t]*", re.ASCII)
 NO_CELLS = "a quote is not closed, or text stands behind a closing quote"
 _VOLUME_LIMIT = 1 << 63
 _MOST_DIGITS = len(str(_VOLUME_LIMIT))
@@ -162,11 +161,11 @@ def stamps_of(batch: pa.RecordBatch, parts: int) -> pa.Array:
 
 
 def whole_numbers(texts: pa.Array) -> pa.Array | None:
-    """Return int64 values of decimal digits, None when some text is anything else.
+    """Return int64 values of whole numbers from 0 up, None when some text is anything else.
 
     Arrow's own conversion would take `0x10` for sixteen.
     """
-    digits = pc.ascii_trim(texts, " \t")
+    digits = plain_counts(texts)
     if not pc.all(pc.ascii_is_decimal(digits)).as_py():
         return None
     try:
@@ -256,11 +255,12 @@ def _number_reason(role: str, cell: str, decimal: str) -> str | None:
 
 
 def _volume_reason(cell: str) -> str | None:
-    if not _WHOLE.fullmatch(cell):
-        return f"is {cell!r}, not a whole number"
-    text = cell.strip()
+    text = cell.strip(" \t")
+    whole = whole_digits(text.removeprefix("-"))
+    if whole is None:
+        return f"is {cell!r}, not a whole number{count_hint(cell)}"
     if text.startswith("-"):
         return f"is {text}, negative"
-    digits = text.lstrip("0")
+    digits = whole.lstrip("0")
     fits = len(digits) <= _MOST_DIGITS and int(digits or "0") < _VOLUME_LIMIT
     return None if fits else f"is {text[:40]}, too large for 64 bits"

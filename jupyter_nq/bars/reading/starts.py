@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from jupyter_nq.bars.closed import bar_starts, cut_short, phases
 from jupyter_nq.bars.compiled import Kernels, processors
+from jupyter_nq.bars.days import is_day
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading import clocks
 from jupyter_nq.bars.reading import kernels as bits
@@ -86,6 +87,8 @@ def local_of(scan: Scan, orders: Sequence[str], module: Any, out: Ints | None = 
 
 def _starts(scan: Scan, profile: Profile, local: Ints, module: Any) -> Ints | None:
     """Return the starts of the bars, ns, in the place of the clock readings."""
+    if is_day(profile.minutes, profile.calendar):
+        return None  # they begin with their sessions, and there are never many
     zone = None if len(scan.offset) else steps(profile.tz, int(local.min()), int(local.max()))
     short = cut_short(profile.edge, profile.minutes, profile.calendar)
     back = profile.minutes * 60 if profile.edge == "end" and not short else 0

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from jupyter_nq.bars.closed import is_closed, witness
 from jupyter_nq.bars.columns import values_of
+from jupyter_nq.bars.days import is_day
 from jupyter_nq.bars.instruments import Instrument, instrument
 from jupyter_nq.bars.loading import open_end
 from jupyter_nq.bars.profile import Profile
@@ -103,8 +104,9 @@ def _plain(
     if size < HEAD_BYTES or rows * _SMALL_SHARE > bars.num_rows:
         return False  # the form of the table, or what is usual in it, may be another one
     spacing = np.diff(tail.clock)
-    if np.count_nonzero(spacing % (profile.minutes * 60)) * 2 > rows:
-        return False
+    uneven = np.count_nonzero(spacing % (profile.minutes * 60))
+    if uneven * 2 > rows or (uneven and given.get("edge") is None):
+        return False  # a bar that its session cuts short tells the edge
     if given.get("day_first") is None and _day_and_month(profile) and spacing.max(initial=0) > CONTINUOUS_GAP:
         return False
     return _placed_alike(profile, tail, bars, known, given, before)
@@ -114,6 +116,8 @@ def _placed_alike(
     profile: Profile, tail: Tail, bars: pa.Table, known: Instrument, given: Mapping[str, Any], before: bool
 ) -> bool:
     """Tell whether zone and edge, if they were found out, are what the new rows would give too."""
+    if is_day(profile.minutes, profile.calendar):
+        return False  # whether stamps are trade dates, only all of them tell
     offset = any(Layout.parse(layout).offset for layout in profile.layouts)
     zone, edge = "UTC" if offset else given.get("tz"), given.get("edge")
     question = Question(str(known), profile.minutes, known, zone, edge, carries_offset=offset)

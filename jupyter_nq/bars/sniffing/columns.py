@@ -133,9 +133,17 @@ def _misspelt(path: Path, names: Sequence[str], rows: Rows, found: Columns, miss
     raise UnreadableSource(
         f"{path}: the header {_shown(names)!r} has no column for {' and '.join(missing)}. "
         + "".join(f"{doubt}. " for doubt in doubtful)
+        + _without(missing, free)
         + f"Rename the columns, understood are {', '.join('/'.join(ALIASES[role][:3]) for role in missing)}; or say "
         f"which they are: profile={{'columns': {{{missing[0]!r}: {free[0] if free else '...'!r}}}}}."
     )
+
+
+def _without(missing: Sequence[str], free: Sequence[str]) -> str:
+    """Say what to do about a file that has no volume under any name."""
+    if list(missing) != ["volume"] or free:
+        return ""
+    return "If the file has no volumes, export it with them, or add a column Volume, of zeros where none is known. "
 
 
 def _shown(names: Sequence[str]) -> str:

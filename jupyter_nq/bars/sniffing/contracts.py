@@ -2,11 +2,12 @@
 
 Vendors put all contracts of a product into one file, spreads among them. Their rows are no series of bars, so one
 of them has to be named. A file of only one needs no name, nor one that says for each row which contract a continuous
-series was of.
+series was of. A spread is none of them: its prices are differences, so it is never read unless it is named, or alone.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,8 @@ from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, read_blocks
 from jupyter_nq.errors import AmbiguousSource, InvalidArgument, nearest
 
 _MOST_LISTED = 12
-_SPREAD_MARKS = "-: "
+_CODE = "[A-Z0-9]{0,4}[FGHJKMNQUVXZ][0-9]{1,2}"
+_SPREAD = re.compile(rf"{_CODE}(-{_CODE})+|[A-Z0-9]+:[A-Z0-9]+:? .+")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,10 @@ def of_contract(path: Path, table: Dialect, contract: str | None, block_bytes: i
     rows, runs = _counted(path, table, block_bytes)
     if contract is None and len(rows) > 1:
         question = _question(path, rows)
-        if runs > len(rows):
+        outright = [name for name in rows if not _is_spread(name)]
+        if len(outright) == 1:
+            return _chosen(table, outright[0], rows, "the only one that is no spread")
+        if runs > len(rows) or len(outright) < len(rows):
             raise AmbiguousSource(question)
         first, *_, last = rows
         series = f"contract: {len(rows)} contracts one after the other, {first} to {last}: a continuous series"
@@ -68,9 +73,13 @@ def of_contract(path: Path, table: Dialect, contract: str | None, block_bytes: i
         raise InvalidArgument(
             f"{path} has no contract {contract!r}.{nearest(contract, rows)} It holds {_listed(rows)}."
         )
+    return _chosen(table, contract, rows, "as given")
+
+
+def _chosen(table: Dialect, contract: str, rows: Counter[str], why: str) -> Chosen:
     others = Counter({name: count for name, count in rows.items() if name != contract})
     evidence = (
-        f"contract: {contract} in {rows[contract]:,} rows, as given; "
+        f"contract: {contract} in {rows[contract]:,} rows, {why}; "
         f"not read: {others.total():,} rows of {len(others)} others, {_listed(others)}"
     )
     return Chosen(replace(table, contract=contract), (evidence,))
@@ -104,4 +113,4 @@ def _listed(rows: Counter[str]) -> str:
 
 def _is_spread(name: str) -> bool:
     """Return whether a name joins two contracts, as `NQZ3-NQH4`, or is of a strategy, as `NQ:BF Z3-H4-M4`."""
-    return any(mark in name for mark in _SPREAD_MARKS)
+    return _SPREAD.fullmatch(name) is not None

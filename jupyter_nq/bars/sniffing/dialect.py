@@ -13,6 +13,7 @@ from jupyter_nq.bars.profile import ROLES, Dialect
 from jupyter_nq.bars.reading.lines import BOM
 from jupyter_nq.bars.reading.opening import check_file, opened
 from jupyter_nq.bars.sniffing.columns import by_name, by_place, check_once, contract_column
+from jupyter_nq.bars.sniffing.heading import FEWEST, heading
 from jupyter_nq.bars.vendors import VENDORS, lookalikes
 from jupyter_nq.errors import InvalidArgument, SourceNotFound, UnreadableSource
 
@@ -26,12 +27,11 @@ _MAGIC = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
-_STAMP_START = re.compile(r"\s*(\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}|\d{8}( \d{3,6})?\s*$|\d{9,19}\s*$)")
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 _BREAK = re.compile(r"\r\n|\n|\r")
 _LEAST_SCALED = 10**8  # a tenth of a point in billionths, and more than any future costs
-_FEWEST = 5  # columns: a stamp and four prices
 
 
 def read_head(path: Path) -> str:
@@ -86,29 +86,40 @@ def detect_dialect(path: Path, said: Answers | None = None) -> Dialect:
         The file contradicts an answer.
     """
     said = said or Answers()
-    lines = [(number, line) for number, line in enumerate(_BREAK.split(read_head(path))) if line]
+    lines = _lines(path)
     delimiter = said.delimiter or _delimiter(path, [line for _, line in lines[:50]])
-    _check_delimiter(path, delimiter, lines[0][1], said)
+    top = heading(path, lines, delimiter, said.header)
+    lines, header = lines[len(top.titles) :], bool(top.names)
     number, first = lines[0]
-    cells = [cell.strip() for cell in _split(first, delimiter)]
-    header = not any(_STAMP_START.match(cell) for cell in cells) if said.header is None else said.header
-    if header and len(lines) < 2:
+    _check_delimiter(path, delimiter, first, said)
+    if len(lines) <= top.lines:
         if len(first) > HEAD_BYTES // 2:
-            raise UnreadableSource(f"{path} has {len(cells):,} columns, which no table of bars has. Export fewer.")
+            count = len(_split(first, delimiter))
+            raise UnreadableSource(f"{path} has {count:,} columns, which no table of bars has. Export fewer.")
         raise UnreadableSource(f"{path} has a header and no rows. Export it again.")
-    rows = [_split(line, delimiter) for _, line in (lines[1:51] if header else lines[:50])]
-    names = tuple(cells) if header else tuple(f"column {i}" for i in range(1, len(cells) + 1))
+    rows = [_split(line, delimiter) for _, line in lines[top.lines : top.lines + 50]]
+    names = top.names or tuple(f"column {i}" for i in range(1, len(rows[0]) + 1))
     columns = (by_name if header else by_place)(path, names, rows, said)
     columns |= contract_column(path, names, said)
     check_once(path, columns)
-    decimal = said.decimal or (_decimal(rows, names, columns) if delimiter != "," else ".")
-    table = Dialect(delimiter, header, number + 1 if header else number, names, columns, decimal)
+    decimal = said.decimal or (_decimal(path, rows, names, columns) if delimiter != "," else ".")
+    skipped = lines[top.lines - 1][0] + 1 if header else number
+    table = Dialect(delimiter, header, skipped, names, columns, decimal)
     return replace(table, price_scale=said.price_scale or _price_scale(table, rows, said))
+
+
+def above(path: Path, table: Dialect, said: Answers) -> tuple[str, ...]:
+    """Return the evidence about lines above the rows of a table beside its header."""
+    return heading(path, _lines(path), table.delimiter, said.header).evidence
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    return [(number, line) for number, line in enumerate(_BREAK.split(read_head(path))) if line]
 
 
 def _check_delimiter(path: Path, delimiter: str, line: str, said: Answers) -> None:
     """Refuse answers that the first line contradicts."""
-    if said.delimiter and len(_split(line, delimiter)) < _FEWEST:
+    if said.delimiter and len(_split(line, delimiter)) < FEWEST:
         raise InvalidArgument(
             f"{path}, line 1: {line[:80]!r} is not a row with {delimiter!r} between columns, as {said.called} says."
         )
@@ -143,7 +154,7 @@ def _delimiter(path: Path, lines: Sequence[str]) -> str:
         usual = max(set(widths), key=widths.count)
         if usual > most and widths.count(usual) * 2 > len(widths):
             best, most = candidate, usual
-    if most < _FEWEST:
+    if most < FEWEST:
         raise UnreadableSource(
             f"{path}, line 1: {lines[0][:80]!r} is not a row of a table of bars. It needs at least a stamp and four "
             "prices, separated by a comma, semicolon, tab or bar."
@@ -151,9 +162,18 @@ def _delimiter(path: Path, lines: Sequence[str]) -> str:
     return best
 
 
-def _decimal(rows: Sequence[Sequence[str]], names: Sequence[str], columns: Mapping[str, tuple[str, ...]]) -> str:
-    cells = _prices(rows, names, columns)
-    return "," if any(_COMMA_NUMBER.fullmatch(cell.strip()) for cell in cells) else "."
+def _decimal(
+    path: Path, rows: Sequence[Sequence[str]], names: Sequence[str], columns: Mapping[str, tuple[str, ...]]
+) -> str:
+    """Return the decimal mark; raises `UnreadableSource` when every comma may separate thousands instead."""
+    cells = [cell.strip() for cell in _prices(rows, names, columns)]
+    marked = [cell for cell in cells if _COMMA_NUMBER.fullmatch(cell)]
+    if marked and all(_THOUSANDS.fullmatch(cell) for cell in marked):
+        raise UnreadableSource(
+            f"{path}: prices such as {marked[0]!r} have a comma before three digits, which may be the decimal mark or "
+            "separate thousands. Pass profile={'decimal': ','} when it is the mark, else export the file without it."
+        )
+    return "," if marked else "."
 
 
 def _prices(rows: Sequence[Sequence[str]], names: Sequence[str], columns: Mapping[str, tuple[str, ...]]) -> list[str]:

@@ -40,6 +40,14 @@ def _refuse_short_years(stamps: Stamps, said: Answers) -> None:
         )
 
 
+def century(stamps: Stamps, said: Answers) -> tuple[str, ...]:
+    """Return the sentence about years of two digits, where there are some."""
+    if not any(layout.short_year for layout in stamps.layouts):
+        return ()
+    own = said.vendor if said.century is None and not said.layouts else None
+    return (f"years: of two digits, which mean 20YY, {f'as {own.title} writes them' if own else 'as given'}",)
+
+
 def check_layouts(path: Path, table: Dialect, stamps: Stamps, said: Answers) -> None:
     """Raise `InvalidArgument` for the first stamp in a layout that was not said."""
     labels = said.layouts or (said.vendor.layouts if said.vendor else ())

@@ -96,6 +96,10 @@ class Local:
         """The latest one."""
         return max(self._highs)
 
+    def whole(self) -> Ints:
+        """Return all readings at once, 8 bytes each: for what needs them together, in files of long bars."""
+        return np.concatenate(list(self.blocks()))
+
     def at(self, row: int) -> int:
         """Return the reading of one row."""
         index = int(np.searchsorted(self._begins, row, side="right")) - 1

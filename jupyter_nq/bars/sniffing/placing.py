@@ -1,8 +1,9 @@
 """Zone and edge of one file: one reading in UTC, with its evidence, or the question to ask.
 
-What the user says wins. What the stamps say themselves (`Z`, `+02:00`) comes next. Then the closed hours
-decide, for the calendars whose closed hours are known and for bars shorter than a day. Where they leave several
-readings, the habit of the only vendor whose files have this form chooses among them.
+What the user says wins. What the stamps say themselves (`Z`, `+02:00`) comes next. Then the closed hours decide, for
+the calendars whose closed hours are known and for bars shorter than a day, and the bars that a session cuts short.
+Where they leave several readings, the habit of the only vendor whose files have this form chooses among them. Of bars
+of a day a date without a time is the trade date.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import cast
 
+import numpy as np
+
 from jupyter_nq.bars import closed
+from jupyter_nq.bars.days import DAY_MINUTES, is_day, not_trade_dates
 from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Edge
+from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.sniffing.local import Local
-from jupyter_nq.bars.sniffing.readings import Candidate, fewest_closed, on_grid, search
+from jupyter_nq.bars.sniffing.readings import Candidate, explained, fewest_closed, on_grid, search
 from jupyter_nq.bars.vendors import Vendor
 from jupyter_nq.bars.zones import zone_names
 from jupyter_nq.errors import AmbiguousStamps, InvalidArgument
@@ -24,7 +29,8 @@ from jupyter_nq.errors import AmbiguousStamps, InvalidArgument
 _EDGES = ("start", "end")
 _MOST_SHOWN = 8
 _MOST_FITTING = 3
-_DAY_MINUTES = 1440
+_DAY_SECONDS = 86_400
+_BY_SESSION = "a bar of a day starts at the open of its session"
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class Question:
     """How messages name the profile that gave zone or edge; what it says must fit the bars. Empty without one."""
     lookalikes: tuple[Vendor, ...] = ()
     """The vendors whose files have the form of this one."""
+    dates: bool = False
+    """Whether no stamp has a time of day."""
     origin: str = "as given"
     """Where the zone comes from."""
 
@@ -74,7 +82,26 @@ class Question:
     @property
     def testable(self) -> bool:
         """Whether closed hours can tell anything."""
-        return self.instrument is not None and self.instrument.calendar in closed.KNOWN and self.minutes < _DAY_MINUTES
+        return self.instrument is not None and self.instrument.calendar in closed.KNOWN and self.minutes < DAY_MINUTES
+
+    @property
+    def said(self) -> bool:
+        """Whether both zone and edge are given."""
+        return bool(self.tz and self.edge)
+
+    def dated(self, local: Local) -> bool:
+        """Return whether stamps are dates of whole sessions, and no other zone's.
+
+        Midnight is a date too, unless it may be the hour of New York's close on another clock. There it is Tuesday
+        when Monday's session closes, so that a Monday tells.
+        """
+        if self.carries_offset or self.instrument is None or not is_day(self.minutes, self.instrument.calendar):
+            return False
+        own = self.tz in (None, closed.EXCHANGE_ZONE, self.instrument.zone)
+        days, since = np.divmod(local.whole(), _DAY_SECONDS)
+        monday = (days + 3) % 7 == 0  # 1 January 1970 was a Thursday; Monday is 0
+        sure = self.dates or self.tz is not None or bool(monday.any())
+        return own and sure and not since.any()
 
     @property
     def calendar(self) -> str:
@@ -91,9 +118,11 @@ class Question:
         return not self.testable or bool(self.candidates(local))
 
     def candidates(self, local: Local) -> list[Candidate]:
-        """Return the readings that leave no bar in closed hours."""
-        found = search(local, self.minutes, self.edges, [self.zone] if self.zone else zone_names())
-        return on_grid(found, local, self.minutes)
+        """Return the readings that leave no bar in closed hours, and explain those that are not as long as others."""
+        calendar = self.instrument.calendar if self.instrument else None
+        found = search(local, self.minutes, self.edges, [self.zone] if self.zone else zone_names(), calendar)
+        found = on_grid(found, local, self.minutes)
+        return found if calendar is None else explained(found, local, self.minutes, calendar)
 
 
 @dataclass(frozen=True)
@@ -124,6 +153,11 @@ def place(local: Local, question: Question) -> Placed:
     """
     if question.profile and question.testable and not question.fits(local):
         raise _contradiction(local, question)
+    if question.dated(local):
+        days = local.whole()
+        others = not_trade_dates(days, question.calendar)
+        if not (question.said and len(others)):
+            return _trade_dates(days, others, question)
     if question.zone and question.edge:
         return _given(local, question, question.edge, "as given")
     if not question.testable:
@@ -149,11 +183,34 @@ def _given(
     `fitting` are the readings in any zone that leave no bar in closed hours; None looks for them when needed.
     """
     zone = question.zone or ""
+    if edge == "end" and question.instrument and is_day(question.minutes, question.instrument.calendar):
+        why += f"; {_BY_SESSION}"
     evidence = (
         f"zone: {zone}, {_origin(question)}: {_check(local, question, edge, fitting)}",
         f"edge: a stamp is the {edge} of its bar, {why}",
     )
     return Placed(zone, edge, (zone,), evidence, ())
+
+
+def _trade_dates(days: Ints, others: Ints, question: Question) -> Placed:
+    """A date without a time is the trade date of its bar, whatever edge or zone of the exchange is given.
+
+    `others` are the rows of those that are no trade dates.
+    """
+    if len(others):
+        first = datetime.fromtimestamp(int(days[others[0]]), UTC)
+        raise AmbiguousStamps(
+            f"{question.name}: {len(others):,} of {len(days):,} dates are no trade dates of {question.calendar}, the "
+            f"first is {first:%Y-%m-%d} (a {first:%A}), so the sessions of the bars cannot be found out. Remove these "
+            "rows, or pass tz= and edge= of the clock whose midnight the dates are."
+        )
+    evidence = (
+        f"zone: {closed.EXCHANGE_ZONE}, because all {len(days):,} stamps are dates without a time, which are trade "
+        f"dates of {question.calendar}",
+        f"edge: {_BY_SESSION}, at 18:00 New York on the evening before its trade date",
+    )
+    edge: Edge = question.edge or "start"
+    return Placed(closed.EXCHANGE_ZONE, edge, (closed.EXCHANGE_ZONE,), evidence, ())
 
 
 def _origin(question: Question) -> str:
@@ -206,6 +263,8 @@ def _found(local: Local, question: Question, found: Sequence[Candidate]) -> Plac
     why = "as given" if question.edge else "tested together with the zone"
     if only.other:
         why += f"; the same reading as {only.other}"
+    if only.cut:
+        why += "; bars that a session cuts short are stamped at its close"
     evidence = (
         f"{zone}: 0 of {len(local):,} bars in hours when {question.calendar} is closed; other zones: {others_text}",
         f"edge: a stamp is the {edge} of its bar, {why}",
@@ -231,7 +290,7 @@ def _untested(local: Local, question: Question) -> Placed:
 def _why_untested(question: Question) -> str:
     if question.instrument is None:
         return "the file's name does not tell a known instrument"
-    if question.minutes >= _DAY_MINUTES:
+    if question.minutes >= DAY_MINUTES:
         return "bars of a day have no hours to compare with the exchange's"
     return f"the closed hours of {question.calendar} are not known"
 
@@ -267,7 +326,7 @@ def _as_vendor(local: Local, question: Question, found: Sequence[Candidate]) -> 
     if vendor is None or told.zone is None or told.edge is None or len(found) < 2:
         return None
     fitting = told.candidates(local)
-    if len(fitting) != 1 or fitting[0].first_start not in {candidate.first_start for candidate in found}:
+    if len(fitting) != 1 or fitting[0].reading not in {candidate.reading for candidate in found}:
         return None
     why = "as given" if question.edge else f"as {vendor.title} writes it; the bars leave {len(found)} readings open"
     return replace(_given(local, told, told.edge, why), candidates=tuple(found))

@@ -7,13 +7,13 @@ one, whatever the number of rows. Only a week in which a candidate's clock chang
 row.
 
 Names are not answers: a short file leaves dozens of zone names that all give the same instants, and an
-hourly bar stamped at its end in one zone is the bar stamped at its start in the next. What counts is
-the start of every bar in UTC. One reading is an answer, whatever its names; two are a question.
+hourly bar stamped at its end in one zone is the bar stamped at its start in the next, unless a session cuts it
+short. What counts is the start of every bar in UTC. One reading is an answer, whatever its names; two are a question.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import gcd
@@ -24,7 +24,8 @@ import numpy.typing as npt
 
 from jupyter_nq.bars import closed
 from jupyter_nq.bars.closed import SLOT_SECONDS, SLOTS, WEEK_SECONDS, WEEK_START
-from jupyter_nq.bars.reading.stamps import Ints
+from jupyter_nq.bars.reading.stamps import BadStamp, Ints
+from jupyter_nq.bars.sniffing.cuts import is_explained, on_one_grid
 from jupyter_nq.bars.sniffing.local import Local
 from jupyter_nq.bars.zones import FAMILIAR, Steps, find_zone, offset_label, same_zone, steps
 
@@ -47,6 +48,8 @@ class Candidate:
     """The distinct offsets in the span, seconds east of UTC, in order of appearance."""
     first_start: int
     """Start of the first bar, seconds UTC."""
+    reading: tuple[_Shifts, bool]
+    """Equal exactly when the starts of all bars are: the seconds from stamps to starts, and whether some are cut."""
     other: str = ""
     """The other edge, and a zone, that give the very same reading; empty when none does."""
 
@@ -54,6 +57,11 @@ class Candidate:
     def decided(self) -> bool:
         """Whether only one zone remains, links to it aside."""
         return same_zone(self.names)
+
+    @property
+    def cut(self) -> bool:
+        """Whether stamps are ends, and a session cuts some bars short."""
+        return self.reading[1]
 
     @property
     def label(self) -> str:
@@ -146,7 +154,9 @@ def _hits_in(hits: npt.NDArray[np.int32], mask: npt.NDArray[np.bool_], shift: In
     return total
 
 
-def search(local: Local, minutes: int, edges: Iterable[str], names: Sequence[str]) -> list[Candidate]:
+def search(
+    local: Local, minutes: int, edges: Iterable[str], names: Sequence[str], calendar: str | None = None
+) -> list[Candidate]:
     """Return the readings under which no bar lies in closed hours, the familiar zones first.
 
     Parameters
@@ -158,15 +168,26 @@ def search(local: Local, minutes: int, edges: Iterable[str], names: Sequence[str
     edges, names
         What to try. Of two edges that give one reading, the start stands for it, unless only the end has
         a familiar zone.
+    calendar
+        Whose sessions may cut bars short, so that the two edges are two readings; None for none.
     """
-    groups: dict[_Shifts, dict[str, list[str]]] = {}
+    groups: dict[_Shifts, _ByEdge] = {}
     for edge in edges:
         weeks = Weeks.of(local, edge)
         back = _back(edge, minutes)
         for name in filter(weeks.fits, names):
             shifts = _shifts(steps(name, local.low, local.high), local, back)
             groups.setdefault(shifts, {}).setdefault(edge, []).append(name)
-    return [_candidate(by_edge, shifts, local.at(0), minutes) for shifts, by_edge in groups.items()]
+    found = []
+    for shifts, by_edge in groups.items():
+        start, cut = local.at(0) - shifts[0][1], _first_if_cut(local, by_edge, shifts, minutes, calendar)
+        apart = [by_edge] if cut is None else [{edge: of_edge} for edge, of_edge in by_edge.items()]
+        starts = [start if cut is None or "start" in part else cut for part in apart]
+        found += [
+            _candidate(part, minutes, first, (shifts, cut is not None and "end" in part))
+            for part, first in zip(apart, starts, strict=True)
+        ]
+    return found
 
 
 def _back(edge: str, minutes: int) -> int:
@@ -175,10 +196,11 @@ def _back(edge: str, minutes: int) -> int:
 
 
 _Shifts = tuple[tuple[int, int], ...]
+_ByEdge = dict[str, list[str]]
 
 
 def _shifts(zone: Steps, local: Local, back: int) -> _Shifts:
-    """Return the seconds from a stamp to its bar's start in UTC as (first row, seconds): equal for equal readings."""
+    """Return the seconds from a stamp to its bar's start in UTC as (first row, seconds), as if no bar were cut."""
     starts = [0, *local.reached(zone.local_breaks().tolist())]
     ends = [*starts[1:], len(local)]
     runs: list[tuple[int, int]] = []
@@ -188,11 +210,42 @@ def _shifts(zone: Steps, local: Local, back: int) -> _Shifts:
     return tuple(runs)
 
 
-def _candidate(by_edge: Mapping[str, Sequence[str]], shifts: _Shifts, first: int, minutes: int) -> Candidate:
+def _first_if_cut(local: Local, by_edge: _ByEdge, shifts: _Shifts, minutes: int, calendar: str | None) -> int | None:
+    """Return where the first bar starts when stamps are ends and a session cuts some bars short, None if none is."""
+    step = minutes * 60
+    whole = 3600 % step == 0 and len({shift % step for _, shift in shifts}) == 1
+    if "end" not in by_edge or (whole and on_one_grid(local, minutes)):
+        return None
+    utc = instants(local.whole(), by_edge["end"][0])
+    if utc is None:
+        return None
+    starts = closed.bar_starts(utc, "end", minutes, calendar)
+    return int(starts[0]) if (starts != utc - step).any() else None
+
+
+def instants(local: Ints, name: str) -> Ints | None:
+    """Return clock readings in seconds UTC, None when the zone skips one, or repeats one in doubtful order."""
+    try:
+        return steps(name, int(local.min()), int(local.max())).to_utc(local)
+    except BadStamp:
+        return None
+
+
+def _candidate(by_edge: _ByEdge, minutes: int, first_start: int, reading: tuple[_Shifts, bool]) -> Candidate:
     edge = min(by_edge, key=lambda edge: by_edge[edge][0] not in FAMILIAR)
-    offsets = tuple(dict.fromkeys(shift - _back(edge, minutes) for _, shift in shifts))
+    offsets = tuple(dict.fromkeys(shift - _back(edge, minutes) for _, shift in reading[0]))
     other = next((f"the {e} in {names[0]}" for e, names in by_edge.items() if e != edge), "")
-    return Candidate(by_edge[edge][0], edge, tuple(by_edge[edge]), offsets, first - shifts[0][1], other)
+    return Candidate(by_edge[edge][0], edge, tuple(by_edge[edge]), offsets, first_start, reading, other)
+
+
+def explained(found: Sequence[Candidate], local: Local, minutes: int, calendar: str) -> list[Candidate]:
+    """Return the candidates that explain every stamp off the grid of the bars, see `cuts`, or all when none does."""
+    if len(found) < 2 or on_one_grid(local, minutes):
+        return list(found)
+    whole = local.whole()
+    placed = [(candidate, instants(whole, candidate.tz)) for candidate in found]
+    kept = [c for c, utc in placed if utc is not None and is_explained(utc, c.edge, minutes, calendar)]
+    return kept or list(found)
 
 
 def on_grid(found: Sequence[Candidate], local: Local, minutes: int) -> list[Candidate]:

@@ -28,8 +28,8 @@ from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.reading.stamps import BadStamp
 from jupyter_nq.bars.sniffing.contracts import of_contract
 from jupyter_nq.bars.sniffing.dayorder import Ordered, narrowed
-from jupyter_nq.bars.sniffing.dialect import detect_dialect
-from jupyter_nq.bars.sniffing.fitting import check_layouts, look, orders_said, sentences
+from jupyter_nq.bars.sniffing.dialect import above, detect_dialect
+from jupyter_nq.bars.sniffing.fitting import century, check_layouts, look, orders_said, sentences
 from jupyter_nq.bars.sniffing.local import Local
 from jupyter_nq.bars.sniffing.packed import Stamps
 from jupyter_nq.bars.sniffing.placing import Placed, Question, place
@@ -121,7 +121,7 @@ def sniff_scanned(
     told["timeframe"] = timeframe_said(said, told["timeframe"])
     chosen = of_contract(path, detect_dialect(path, said), contract, block_bytes)
     dialect = chosen.table
-    evidence = (_form(dialect), *sentences(dialect, said), *chosen.evidence)
+    evidence = (_form(dialect), *above(path, dialect, said), *sentences(dialect, said), *chosen.evidence)
     scan = None if stamps_only else fast.scan(path, dialect, progress=progress)
     known = Stamps.of(starts.fields_of(scan)) if scan else None
     if stamps_only:
@@ -186,11 +186,12 @@ def decided(
         tz=tz,
         edge=None if edge is None else check_edge(edge),
         carries_offset=stamps.carrying,
+        dates=not any(layout.join for layout in stamps.layouts),
     )
     question = _with_profile(question, said or Answers(), dialect, stamps)
     ordered, placed = _decide(path, stamps, readings, question)
     vendor = look(question.lookalikes, contradicted=question.contradicts_vendor(ordered.instants(stamps)))
-    form = ((form,) if isinstance(form, str) else tuple(form)) + vendor
+    form = (*((form,) if isinstance(form, str) else form), *vendor, *century(stamps, said or Answers()))
     evidence = (*form, _layouts(stamps, ordered), *_day_order(ordered), length, *placed.evidence)
     profile = Profile(
         **vars(dialect),

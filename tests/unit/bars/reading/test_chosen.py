@@ -124,6 +124,45 @@ def test_a_contract_needs_a_column(tmp_path: Path) -> None:
     assert bars.profile.contract is None
 
 
+def test_spreads_beside_one_contract_are_no_question(mixed: Path) -> None:
+    """A file of a contract and of spreads is read as the contract, and the evidence counts what was not read."""
+    lines = mixed.read_text().splitlines()
+    butterflies = [line.replace("NQU0-NQZ0", "NQ:BF U0-Z0-H1") for line in lines if "NQU0-NQZ0" in line][:9]
+    mixed.write_text("\n".join([line for line in lines if "NQZ0" not in line.split("-")[0]] + butterflies) + "\n")
+    bars = load_bars(mixed)
+    assert bars.table.drop_columns(["flags"]).equals(vendor_bars(rows=ROWS))
+    assert bars.table.equals(load_bars(mixed, contract="NQU0").table)
+    [told] = [line for line in bars.evidence if line.startswith("contract: ")]
+    assert told.startswith(
+        "contract: NQU0 in 1,500 rows, the only one that is no spread; not read: 159 rows of 2 others"
+    )
+    assert read_lenient(mixed, bars.profile).table.equals(bars.table)
+
+
+def test_a_spread_is_none_of_contracts_that_follow_each_other(tmp_path: Path) -> None:
+    """Rows of a spread behind those of a contract are not taken for its continuation, nor between two contracts."""
+    path = write_vendor(tmp_path, "databento", rows=ROWS)
+    header, *lines = path.read_text().splitlines()
+    rolled = [line.replace("NQU0", "NQU0-NQZ0") if at > 900 else line for at, line in enumerate(lines)]
+    path.write_text("\n".join([header, *rolled]) + "\n")
+    assert plain(path).equals(vendor_bars(rows=ROWS).slice(0, 901))
+    rolled = [line.replace("-NQZ0", "") if at > 1200 else line for at, line in enumerate(rolled)]
+    rolled = [line.replace("NQU0", "NQZ0") if at > 1200 else line for at, line in enumerate(rolled)]
+    path.write_text("\n".join([header, *rolled]) + "\n")
+    with pytest.raises(AmbiguousSource, match=r"holds 3 contracts: .*NQU0-NQZ0 300 \(a spread\)"):
+        load_bars(path)
+
+
+def test_names_with_blanks_and_dashes_are_no_spreads(tmp_path: Path) -> None:
+    """`NQ 09-20` and `CME_MINI:NQ1!` are contracts, as other vendors write them: a continuous series."""
+    path = write_vendor(tmp_path, "databento", rows=ROWS)
+    header, *lines = path.read_text().splitlines()
+    names = ["NQ 09-20" if at < 900 else "CME_MINI:NQ1!" for at in range(len(lines))]
+    rows = [line.replace("NQU0", name) for line, name in zip(lines, names, strict=True)]
+    path.write_text("\n".join([header, *rows]) + "\n")
+    assert plain(path).equals(vendor_bars(rows=ROWS))
+
+
 def test_a_continuous_series_may_name_its_contracts(tmp_path: Path) -> None:
     """Contracts one after the other are one series, unless their stamps go back."""
     path = write_vendor(tmp_path, "databento", rows=ROWS)

@@ -154,3 +154,21 @@ def test_the_hour_that_a_clock_repeats(tmp_path: Path, monkeypatch: pytest.Monke
         two = Two(path, stamps[:cut], stamps[cut:], tz="America/New_York", edge="start")
         two.confirm()
         assert two.tail().table.equals(load_bars(path, tz="America/New_York", edge="start").table.slice(cut))
+
+
+def test_a_new_bar_that_its_session_cuts_short_tells_the_edge(tmp_path: Path) -> None:
+    """Hourly ends in Chicago are read as starts in New York, until one at 12:15 shows that they are ends."""
+    starts = [start for start in session_starts("2020-08-03", 90, 60) if start.isoformat() < "2020-11-27T18"]
+    ends = [*written(starts, "America/Chicago", ISO, minutes=60), "2020-11-27 12:15:00"]
+    two = Two(tmp_path / "NQ_1h.csv", ends[:-1], ends[-1:])
+    assert (two.bars.profile.tz, two.bars.profile.edge) == ("America/New_York", "start")
+    with pytest.raises(NotAppended, match="tz 'America/New_York' -> 'America/Chicago', edge 'start' -> 'end'"):
+        two.confirm()
+
+
+def test_new_days_are_looked_at_with_all(tmp_path: Path) -> None:
+    """A new row that is no trade date makes a question of a file of dates."""
+    days = [f"2024-07-{day:02d}" for day in (8, 9, 10, 11, 12, 13)]
+    two = Two(tmp_path / "NQ_1D.csv", days[:-1], days[-1:])
+    with pytest.raises(NotAppended, match="cannot be read as it was"):
+        two.confirm()

@@ -188,6 +188,21 @@ def test_years_of_two_digits_have_to_be_said(make_file: MakeFile) -> None:
     assert load_bars(path, profile={"layouts": ["MM/DD/YY HH:MM"]}).profile.day_first is False
 
 
+def test_a_vendor_that_writes_years_of_two_digits_says_their_century(make_file: MakeFile) -> None:
+    """TradeStation's layouts with two digits are read by its name alone, and the evidence says what the years mean."""
+    starts = session_starts("2024-02-20", 45)
+    stamps = written(starts, "America/Chicago", "%m/%d/%y,%H:%M", minutes=30)
+    header = '"Date","Time","Open","High","Low","Close","Up","Down"'
+    path = make_file(stamps, header=header, row="100,101,99,100.25,3,4")
+    bars = load_bars(path, profile="tradestation")
+    assert [v // 10**9 for v in bars.table["timestamp"].cast("int64").to_pylist()] == seconds(starts)
+    assert "years: of two digits, which mean 20YY, as TradeStation writes them" in bars.evidence
+    assert load_bars(path, profile=bars.profile).table.equals(bars.table)
+    with pytest.raises(UnreadableSource, match="the year has two digits"):
+        load_bars(path)
+    assert "years: of two digits, which mean 20YY, as given" in load_bars(path, profile={"century": 2000}).evidence
+
+
 # -- columns ------------------------------------------------------------------------------------------
 def rows_of(path: Path, starts: list[Any], text: str, layout: str = "%Y-%m-%d %H:%M:%S") -> Path:
     """Write rows without a header."""

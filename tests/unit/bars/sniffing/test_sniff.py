@@ -151,16 +151,13 @@ def test_an_unknown_instrument_is_asked_for(make_file: MakeFile) -> None:
 
 
 def test_another_calendar_needs_a_zone(make_file: MakeFile) -> None:
-    """Corn has other hours, days have none."""
+    """Corn has other hours, and the hours of days tell nothing."""
     starts = written(session_starts("2024-07-08", 5), "America/New_York")
     with pytest.raises(AmbiguousStamps, match="closed hours of CBOT Globex Grains are not known"):
         load_bars(make_file(starts, name="ZC_30min.csv"))
-    days = [f"2024-07-{day:02d}" for day in (8, 9, 10, 11, 12)]
-    path = make_file(days, name="NQ_1D.csv")
+    days = [f"2024-07-{day:02d} 17:00" for day in (8, 9, 10, 11, 12)]
     with pytest.raises(AmbiguousStamps, match="bars of a day"):
-        load_bars(path)
-    assert starts_of(path, tz="UTC", edge="start")[0] == 1_720_396_800
-    assert starts_of(path, tz="UTC", edge="end")[0] == 1_720_396_800 - 86_400
+        load_bars(make_file(days, name="NQ_1D.csv"))
 
 
 # -- day order -------------------------------------------------------------------------------------
