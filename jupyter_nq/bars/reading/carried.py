@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from jupyter_nq.bars.closed import bar_starts
 from jupyter_nq.bars.profile import Profile
-from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, Layout, StampScanner, local_seconds
+from jupyter_nq.bars.reading.dates import local_seconds
+from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, Layout, StampScanner
 from jupyter_nq.bars.zones import Steps, goes_back, steps
 
 Columns = list[npt.NDArray[Any]]

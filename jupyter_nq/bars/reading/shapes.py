@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jupyter_nq.bars.reading.dates import local_seconds
 from jupyter_nq.bars.reading.stamps import (
     FIRST_YEAR,
     LAST_YEAR,
@@ -24,7 +25,6 @@ from jupyter_nq.bars.reading.stamps import (
     Ints,
     Layout,
     StampScanner,
-    local_seconds,
 )
 
 GOOD, NO_STAMP, NO_DATE = range(3)

@@ -16,7 +16,7 @@ A year of two digits is read as 20YY; `sniff` takes such a layout only when it w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -398,58 +398,6 @@ def _shape(text: bytes) -> _Shape | None:
 _ONE_OR_TWO_DIGITS = {
     "first", "second", "short_first", "short_second", "iso_month", "iso_day", "hour", "whole_hour",
 }  # fmt: skip
-
-
-# -- from fields to seconds -------------------------------------------------------------------------
-def _months() -> tuple[Ints, Ints]:
-    starts = np.arange(f"{FIRST_YEAR}-01", f"{LAST_YEAR + 1}-02", dtype="M8[M]").astype("M8[D]").astype(np.int64)
-    return starts[:-1], np.diff(starts)
-
-
-_MONTH_START, _MONTH_DAYS = _months()
-
-
-def local_seconds(fields: Fields, orders: Sequence[str]) -> Ints:
-    """Return the clock reading of every row as seconds since 1970-01-01 on that clock.
-
-    Parameters
-    ----------
-    orders
-        `dmy`, `mdy` or `ymd` for each of `fields.layouts`.
-
-    Raises
-    ------
-    BadStamp
-        The first row whose date does not exist.
-    """
-    day, month = fields.first, fields.second
-    swapped = np.array([order == "mdy" for order in orders])
-    if swapped.all():
-        day, month = month, day
-    elif swapped.any():
-        rows = swapped[fields.layout]
-        day, month = np.where(rows, month, day), np.where(rows, day, month)
-    bad = (month < 1) | (month > 12) | (day < 1) | (fields.year < FIRST_YEAR) | (fields.year > LAST_YEAR)
-    sound = int(np.argmax(bad)) if bad.any() else len(bad)
-    index = (fields.year[:sound].astype(np.int32) - FIRST_YEAR) * 12 + month[:sound] - 1
-    _refuse_days(fields, day[:sound] > _MONTH_DAYS[index], day, month)
-    if sound < len(bad):
-        _refuse_date(fields, sound, day, month)
-    seconds: Ints = (_MONTH_START[index] + day - 1) * 86_400 + fields.time
-    return seconds
-
-
-def _refuse_date(fields: Fields, row: int, day: _Bytes, month: _Bytes) -> None:
-    if not FIRST_YEAR <= fields.year[row] <= LAST_YEAR:
-        raise BadStamp(row, f"the year {fields.year[row]:04d} is not between {FIRST_YEAR} and {LAST_YEAR}")
-    what = "day" if day[row] < 1 else "month"
-    raise BadStamp(row, f"there is no {what} {(day if what == 'day' else month)[row]} in {fields.text(row)}")
-
-
-def _refuse_days(fields: Fields, bad: npt.NDArray[np.bool_], day: _Bytes, month: _Bytes) -> None:
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise BadStamp(row, f"month {month[row]} of {fields.year[row]} has no day {day[row]} ({fields.text(row)})")
 
 
 def _refuse(

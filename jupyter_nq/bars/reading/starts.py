@@ -20,9 +20,10 @@ from jupyter_nq.bars.days import is_day
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading import clocks
 from jupyter_nq.bars.reading import kernels as bits
+from jupyter_nq.bars.reading.dates import MONTH_DAYS, MONTH_START
 from jupyter_nq.bars.reading.fast import Scan
 from jupyter_nq.bars.reading.kernels import CODES
-from jupyter_nq.bars.reading.stamps import _MONTH_DAYS, _MONTH_START, FIRST_YEAR, BadStamp, Fields, Ints, Layout
+from jupyter_nq.bars.reading.stamps import FIRST_YEAR, BadStamp, Fields, Ints, Layout
 from jupyter_nq.bars.rules import NOT_POSITIVE
 from jupyter_nq.bars.zones import Steps, steps
 
@@ -34,7 +35,7 @@ _NS = 1_000_000_000
 def _practise(module: Any) -> None:
     column, none = np.zeros(2, np.int64), np.empty(0, np.int32)
     some, orders = np.zeros(2, np.int32), np.zeros(CODES, np.int8)
-    module.local_of(column, orders, _MONTH_START, _MONTH_DAYS, FIRST_YEAR, column)
+    module.local_of(column, orders, MONTH_START, MONTH_DAYS, FIRST_YEAR, column)
     module.certain(column, *_spans(None, 0)[:2])
     module.starts_of(column, none, some, *_spans(None, 0), column)
     small = [np.zeros(2, dtype) for dtype in ("u1", "u1", "u1", "i2", "i4")]
@@ -79,7 +80,7 @@ def local_of(scan: Scan, orders: Sequence[str], module: Any, out: Ints | None = 
     local = np.empty_like(scan.stamps) if out is None else out
 
     def work(lo: int, hi: int) -> bool:
-        given = (scan.stamps[lo:hi], by_code, _MONTH_START, _MONTH_DAYS, FIRST_YEAR, local[lo:hi])
+        given = (scan.stamps[lo:hi], by_code, MONTH_START, MONTH_DAYS, FIRST_YEAR, local[lo:hi])
         return bool(module.local_of(*given)[0] == hi - lo)
 
     return local if all(in_ranges(len(local), work)) else None

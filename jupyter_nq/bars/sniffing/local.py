@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jupyter_nq.bars.reading.stamps import BadStamp, Ints, local_seconds
+from jupyter_nq.bars.reading.dates import local_seconds
+from jupyter_nq.bars.reading.stamps import BadStamp, Ints
 from jupyter_nq.bars.sniffing.packed import Stamps
 
 GRID_SECONDS = 1800

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from jupyter_nq.bars.reading import clocks, fast, kernels, starts
 from jupyter_nq.bars.reading.codes import code_of, layout_of
+from jupyter_nq.bars.reading.dates import local_seconds
 from jupyter_nq.bars.reading.fast import Scan
 from jupyter_nq.bars.reading.parts import Columns, Scratch
-from jupyter_nq.bars.reading.stamps import BadStamp, StampScanner, local_seconds
+from jupyter_nq.bars.reading.stamps import BadStamp, StampScanner
 from jupyter_nq.bars.zones import steps
 
 TWINS = [kernels, fast.KERNELS.wait()]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_nq.bars.reading.stamps import BadStamp, Layout, StampScanner, local_seconds
+from jupyter_nq.bars.reading.dates import local_seconds
+from jupyter_nq.bars.reading.stamps import BadStamp, Layout, StampScanner
 
 MOMENTS = st.datetimes(datetime(1974, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC))
 

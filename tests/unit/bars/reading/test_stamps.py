@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Layout, StampScanner, local_seconds
+from jupyter_nq.bars.reading.dates import local_seconds
+from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Layout, StampScanner
 
 
 def scan(*blocks: list[str]) -> Fields:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from jupyter_nq.bars.reading import fast, kernels
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES
-from jupyter_nq.bars.reading.stamps import BadStamp, Fields, StampScanner, local_seconds
+from jupyter_nq.bars.reading.dates import local_seconds
+from jupyter_nq.bars.reading.stamps import BadStamp, Fields, StampScanner
 from jupyter_nq.bars.sniffing import packed
 from jupyter_nq.bars.sniffing.local import GRID_SECONDS, Local, local_of
 from jupyter_nq.bars.sniffing.packed import Stamps
