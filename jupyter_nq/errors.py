@@ -53,7 +53,11 @@ class UnknownZone(NQError, ValueError):
 
 
 class UnreadableSource(NQError, ValueError):
-    """The file is not a readable table of bars (empty, binary, wrong encoding, missing columns, bad row)."""
+    """The file is not a readable table of bars (binary, wrong encoding, missing columns, bad row)."""
+
+
+class EmptyDataset(UnreadableSource):
+    """The source has no bars: it is empty, or has only a header."""
 
 
 class AmbiguousStamps(NQError, ValueError):

@@ -25,7 +25,7 @@ from jupyter_nq.bars.reading.reader import iso
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, Layout
 from jupyter_nq.bars.rules import flags_of
 from jupyter_nq.bars.schema import PRICES
-from jupyter_nq.errors import UnreadableSource
+from jupyter_nq.errors import EmptyDataset, UnreadableSource
 
 _NS = 1_000_000_000
 _DAY = 86_400
@@ -71,7 +71,7 @@ def all_stamps(sheet: Sheet, dialect: Dialect) -> Fields:
         for batch in sheet.batches(names):
             stamps.add(batch.columns)
         if not stamps.rows:
-            raise UnreadableSource(f"{sheet.label} has no rows. Export it again.")
+            raise EmptyDataset(f"{sheet.label} has no rows. Export it again.")
         return stamps.fields()
     except BadStamp as bad:
         raise row_error(sheet, bad.row, bad.reason) from bad

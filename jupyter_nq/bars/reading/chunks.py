@@ -38,7 +38,7 @@ from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints
 from jupyter_nq.bars.rules import flags_of
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.zones import steps
-from jupyter_nq.errors import InvalidArgument, UnreadableSource
+from jupyter_nq.errors import EmptyDataset, InvalidArgument, UnreadableSource
 
 CHUNK_BLOCK_BYTES = 256 << 10  # 256 KiB: half the memory of the usual block, a tenth more time
 _NS = 1_000_000_000
@@ -135,7 +135,7 @@ class _Source:
         if not order.add(starts):
             raise order.error(self.path, self.profile, self._row(placer.placed - order.rows))
         if not placer.rows and self.part is None:
-            raise UnreadableSource(f"{self.path} has no rows. Export it again.")
+            raise EmptyDataset(f"{self.path} has no rows. Export it again.")
         yield from self._in_span(starts, columns)
 
     def readings(self) -> Iterator[Ints]:

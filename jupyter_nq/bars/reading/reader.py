@@ -38,7 +38,7 @@ from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, StampScanner
 from jupyter_nq.bars.rules import flags_of
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.zones import Nanos, steps
-from jupyter_nq.errors import UnreadableSource
+from jupyter_nq.errors import EmptyDataset, UnreadableSource
 
 if TYPE_CHECKING:
     from jupyter_nq.bars.reading.fast import Scan
@@ -104,7 +104,7 @@ def _read_generally(path: Path, profile: Profile, block_bytes: int, progress: Pr
         for collected, column in zip(parts, checked_numbers(path, profile, batch, before), strict=True):
             collected.append(column)
     if not scanner.rows:
-        raise UnreadableSource(f"{path} has no rows. Export it again.")
+        raise EmptyDataset(f"{path} has no rows. Export it again.")
     try:
         fields = scanner.fields()
     except BadStamp as bad:

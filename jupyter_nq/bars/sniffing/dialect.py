@@ -15,7 +15,7 @@ from jupyter_nq.bars.reading.opening import check_file, opened
 from jupyter_nq.bars.sniffing.columns import by_name, by_place, check_once, contract_column
 from jupyter_nq.bars.sniffing.heading import FEWEST, heading
 from jupyter_nq.bars.vendors import VENDORS, lookalikes
-from jupyter_nq.errors import InvalidArgument, SourceNotFound, UnreadableSource
+from jupyter_nq.errors import EmptyDataset, InvalidArgument, SourceNotFound, UnreadableSource
 
 HEAD_BYTES = 64 << 10  # 64 KiB
 DELIMITERS = (",", ";", "\t", "|")
@@ -57,7 +57,7 @@ def read_head(path: Path) -> str:
     if b"\0" in next(iter(head.splitlines()), b""):
         raise UnreadableSource(f"{path} holds binary data, not a text table. Export it as a UTF-8 CSV file.")
     if not head.removeprefix(BOM).strip():
-        raise UnreadableSource(f"{path} is empty. Export it again.")
+        raise EmptyDataset(f"{path} is empty. Export it again.")
     if not whole:
         head = head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1]
         if not head.strip():
@@ -96,7 +96,7 @@ def detect_dialect(path: Path, said: Answers | None = None) -> Dialect:
         if len(first) > HEAD_BYTES // 2:
             count = len(_split(first, delimiter))
             raise UnreadableSource(f"{path} has {count:,} columns, which no table of bars has. Export fewer.")
-        raise UnreadableSource(f"{path} has a header and no rows. Export it again.")
+        raise EmptyDataset(f"{path} has a header and no rows. Export it again.")
     rows = [_split(line, delimiter) for _, line in lines[top.lines : top.lines + 50]]
     names = top.names or tuple(f"column {i}" for i in range(1, len(rows[0]) + 1))
     columns = (by_name if header else by_place)(path, names, rows, said)

@@ -37,7 +37,7 @@ from jupyter_nq.bars.sniffing.readings import Candidate
 from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
 from jupyter_nq.bars.vendors import lookalikes
 from jupyter_nq.bars.zones import find_zone
-from jupyter_nq.errors import AmbiguousStamps, UnknownTimeframe, UnreadableSource
+from jupyter_nq.errors import AmbiguousStamps, EmptyDataset, UnknownTimeframe
 
 _SAMPLES = 4
 
@@ -248,7 +248,7 @@ def _stamps(
         for batch in read_blocks(path, dialect, ["timestamp"], block_bytes=block_bytes, progress=progress):
             stamps.read(stamps_of(batch, parts))
         if not stamps.rows:
-            raise UnreadableSource(f"{path} has no rows. Export it again.")
+            raise EmptyDataset(f"{path} has no rows. Export it again.")
         check_layouts(path, dialect, stamps, said)
         return stamps, orders_said(stamps, day_first, said)
     except BadStamp as bad:

@@ -19,7 +19,7 @@ from jupyter_nq.bars.reading import opening
 from jupyter_nq.bars.reading.chunks import iterate
 from jupyter_nq.bars.reading.lenient import read_lenient
 from jupyter_nq.bars.validation.validator import validate_file
-from jupyter_nq.errors import UnreadableSource
+from jupyter_nq.errors import EmptyDataset, UnreadableSource
 from tests.unit.bars.conftest import HEADER, MakeFile, session_starts, written
 
 STAMPS = written(session_starts("2024-07-08", 10), "America/New_York")
@@ -45,7 +45,7 @@ def test_1_an_empty_file_is_told_as_such(tmp_path: Path, content: str) -> None:
     """No rows at all, whatever blank there is: an error, and a report with one."""
     path = tmp_path / "NQ_30min.csv"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(UnreadableSource, match=r"NQ_30min.csv is empty. Export it again."):
+    with pytest.raises(EmptyDataset, match=r"NQ_30min.csv is empty. Export it again."):
         load_bars(path)
     report = validate_file(path)
     assert [finding.rule for finding in report.findings] == ["unreadable"]
@@ -57,7 +57,7 @@ def test_2_a_header_alone_is_refused(tmp_path: Path, end: str) -> None:
     """An export without rows is refused: a dataset of no bars would be taken for a market that stands still."""
     path = tmp_path / "NQ_30min.csv"
     path.write_text(HEADER + end)
-    with pytest.raises(UnreadableSource, match=r"NQ_30min.csv has a header and no rows. Export it again."):
+    with pytest.raises(EmptyDataset, match=r"NQ_30min.csv has a header and no rows. Export it again."):
         load_bars(path)
     assert "no rows" in validate_file(path).errors[0]
 
