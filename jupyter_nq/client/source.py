@@ -6,6 +6,7 @@ A source knows which dataset is its own, whether that still holds what it holds 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,17 +62,11 @@ class FileSource:
 
         request = self.request
         before = self.fingerprint()
-        bars = load_bars(
-            request.path,
-            timeframe=request.timeframe,
-            symbol=request.symbol,
-            block_bytes=block_bytes,
-            progress=progress,
-            **request.reading.given(),
-        )
+        bars = load_bars(request.path, block_bytes=block_bytes, progress=progress, **request.told)
+        request.check(bars.profile.minutes)
         if quick(request.path) != before.quick:
             raise UnreadableSource(f"{self.label} changed while it was read. Load it again when it is complete.")
-        return bars
+        return replace(bars, evidence=(*request.evidence, *bars.evidence))
 
     def record(self, bars: Bars) -> dict[str, Any]:
         """Return what the dataset remembers of this file, JSON-able."""
@@ -84,6 +79,7 @@ class FileSource:
             "code": CODE_VERSION,
             "symbol": self.request.symbol,
             "timeframe": self.request.timeframe,
+            "found": list(self.request.found),
             "rows": bars.table.num_rows,
             "profile": bars.profile.to_dict(),
             "evidence": list(bars.evidence),
