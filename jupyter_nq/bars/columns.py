@@ -54,7 +54,7 @@ def starts_of(table: pa.Table | pa.RecordBatch) -> Ints:
     if len(wrong):
         row = int(wrong[0]) + 1
         raise InvalidArgument(
-            f"the stamps do not strictly increase in {len(wrong):,} rows, first in row {row:,} "
+            f"the stamps do not strictly increase in {counted(len(wrong), 'row')}, first in row {row:,} "
             f"({iso(starts[row])} after {iso(starts[row - 1])}). Sort the bars and remove what is there twice."
         )
     return starts

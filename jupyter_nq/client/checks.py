@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from jupyter_nq.bars.names import named
+from jupyter_nq.bars.names import named, root_of
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.sessions.rolls import Roll, roll_evidence
 from jupyter_nq.bars.sniffing.sniff import Sniffed
@@ -22,7 +22,7 @@ from jupyter_nq.client.remembered import answered
 from jupyter_nq.client.request import Located, Reading, is_path, located
 from jupyter_nq.client.source_object import is_table
 from jupyter_nq.client.timeframes import bars_of, whole
-from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, UnsupportedData
+from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, UnsupportedData, nearest
 
 if TYPE_CHECKING:
     from jupyter_nq.client.session import Session
@@ -196,5 +196,17 @@ def rolls(session: Session, source: Any, *, timeframe: str | None = None, symbol
 
 
 def _is_file(session: Session, source: str | os.PathLike[str]) -> bool:
-    """A path, or a symbol or timeframe to look up; the name of a dataset comes before a symbol."""
-    return is_path(source) or (isinstance(source, str) and source not in session.store.names() and "." not in source)
+    """A path, or a symbol or timeframe to look up; the name of a dataset comes before a symbol.
+
+    A word with a dot that is neither is nearest to one of them: a file that is not there, or a dataset.
+    """
+    if is_path(source):
+        return True
+    names = session.store.names()
+    if not isinstance(source, str) or source in names:
+        return False
+    return "." not in source or root_of(source) != source or (not nearest(source, names) and _near_file(source))
+
+
+def _near_file(source: str) -> bool:
+    return bool(nearest(source, os.listdir()))

@@ -166,7 +166,7 @@ _REFUSED: list[tuple[Any, str]] = [
     (pd.DataFrame({"x": ["a", "b"]}), "Column 'x'"),
     (pd.DataFrame({"x": [object()]}), "Column 'x' has dtype object"),
     (pd.DataFrame({"x": pd.Categorical(["a"])}), "categorical.*codes"),
-    (pd.DataFrame({"x": pd.array([1, None], "Int64")}), "1 nulls"),
+    (pd.DataFrame({"x": pd.array([1, None], "Int64")}), r"1 null\b"),
     (pd.DataFrame({0: [1]}), "label 0 is int, not text"),
     (pd.DataFrame({"a": [1]}, index=pd.MultiIndex.from_tuples([(1, 2)])), "reset_index"),
     (pd.DataFrame({"a": [1]}, index=["x"]), "__index__"),

@@ -15,7 +15,7 @@ import jupyter_nq as nq
 from jupyter_nq.bars.vendor_samples import vendor_bars, write_vendor
 from jupyter_nq.client.session import Session
 from jupyter_nq.client.source_object import ObjectSource
-from jupyter_nq.errors import InvalidArgument, SourceNotFound, UnknownTimeframe, UnreadableSource
+from jupyter_nq.errors import InvalidArgument, SourceNotFound, UnknownDataset, UnknownTimeframe, UnreadableSource
 
 ROWS = 2_000
 VENDORS = [
@@ -141,11 +141,15 @@ def test_a_missing_file_is_told_with_the_nearest(place: Path) -> None:
     for told in ({}, {"symbol": "NQ", "timeframe": "5min"}):
         with pytest.raises(SourceNotFound, match=r"no such file: .*kibot_NQ.tx\. Did you mean 'kibot_NQ.txt'\?"):
             nq.load("kibot_NQ.tx", **told)
+    with pytest.raises(SourceNotFound, match=r"no such file: .*kibot_NQ.tx\."):
+        nq.validate("kibot_NQ.tx")
     with pytest.raises(SourceNotFound, match="Nor is there a directory"):
         nq.load("nowhere/NQ_5min.csv")
     nq.load("kibot_NQ.txt")
     with pytest.raises(SourceNotFound, match=r"is a dataset, not a file: nq.get\('NQ.5min'\)"):
         nq.load("NQ.5min")
+    with pytest.raises(UnknownDataset, match=r"NQ\.5min"):
+        nq.validate("NQ.5mim")
 
 
 def test_a_zip_file_is_loaded_by_path_and_looked_up(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
