@@ -6,7 +6,6 @@ A source knows which dataset is its own, whether that still holds what it holds 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +65,7 @@ class FileSource:
         request.check(bars.profile.minutes)
         if quick(request.path) != before.quick:
             raise UnreadableSource(f"{self.label} changed while it was read. Load it again when it is complete.")
-        return replace(bars, evidence=(*request.evidence, *bars.evidence))
+        return bars
 
     def record(self, bars: Bars) -> dict[str, Any]:
         """Return what the dataset remembers of this file, JSON-able."""
@@ -82,7 +81,7 @@ class FileSource:
             "found": list(self.request.found),
             "rows": bars.table.num_rows,
             "profile": bars.profile.to_dict(),
-            "evidence": list(bars.evidence),
+            "evidence": [*self.request.evidence, *bars.evidence],
         }
 
     def fingerprint(self) -> Fingerprint:

@@ -13,8 +13,10 @@ import pytest
 
 import jupyter_nq as nq
 from jupyter_nq.bars.vendor_samples import vendor_bars, write_vendor
+from jupyter_nq.client import cache
 from jupyter_nq.client.session import Session
 from jupyter_nq.client.source_object import ObjectSource
+from jupyter_nq.config import Settings
 from jupyter_nq.errors import InvalidArgument, SourceNotFound, UnknownDataset, UnknownTimeframe, UnreadableSource
 
 ROWS = 2_000
@@ -67,6 +69,22 @@ def test_what_is_given_is_told_as_given(place: Path) -> None:
     found = nq.connect().map(made(place, "kibot_NQ.txt", "kibot"))
     assert "timeframe: 5min, the usual step between stamps" in found.evidence
     assert nq.refresh(found.handle.info.name).added == 0
+
+
+def test_an_archive_does_not_tell_of_another_name(
+    nq_store_dir: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same content under another name is restored, and its symbol is from its own name."""
+    monkeypatch.setattr(cache, "FEW_ROWS", 1)
+    settings = Settings(store_dir=str(nq_store_dir), cache_dir=str(place / "kept"))
+    with Session(settings=settings) as session:
+        for name in ("NQ=F.csv", "NQU20.csv"):
+            mapped = session.map(made(place, name))
+            assert mapped.evidence[0] == f"symbol: NQ, from {name.removesuffix('.csv')!r} in the file's name"
+            session.cache.wait()
+            session.drop("NQ.5min")
+            mapped.handle.close()
+        assert mapped.how == "restored"
 
 
 @pytest.mark.parametrize("vendor", ["iso", "kibot"])
