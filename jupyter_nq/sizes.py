@@ -1,6 +1,8 @@
-"""A number of bytes as people read it: one form for errors, commands and magics."""
+"""Numbers and lists as people read them: one form for errors, commands and magics."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 _UNITS = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
@@ -15,3 +17,21 @@ def size(count: float) -> str:
         if abs(count) >= step:
             return f"{count / step:.1f} {unit}"
     return f"{count:.0f} B"
+
+
+def counted(count: int, what: str) -> str:
+    """Return how many there are of something.
+
+    >>> counted(1, "bar"), counted(2000, "bar")
+    ('1 bar', '2,000 bars')
+    """
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def together(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them.
+
+    >>> together(["open"]), together(["open", "high", "low"])
+    ('open', 'open, high and low')
+    """
+    return " and ".join([", ".join(names[:-1]), *names[-1:]] if len(names) > 1 else names)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.errors import InvalidArgument
+from jupyter_nq.sizes import counted, together
 
 Floats = npt.NDArray[np.float64]
 
@@ -53,7 +54,7 @@ def starts_of(table: pa.Table | pa.RecordBatch) -> Ints:
     if len(wrong):
         row = int(wrong[0]) + 1
         raise InvalidArgument(
-            f"the stamps do not strictly increase in {len(wrong):,} rows, first in row {row:,} "
+            f"the stamps do not strictly increase in {counted(len(wrong), 'row')}, first in row {row:,} "
             f"({iso(starts[row])} after {iso(starts[row - 1])}). Sort the bars and remove what is there twice."
         )
     return starts
@@ -78,10 +79,10 @@ def values_of(table: pa.Table | pa.RecordBatch, name: str, kind: pa.DataType, dt
         There is no such column, it has nulls, or values that the type cannot hold.
     """
     if name not in table.schema.names:
-        raise InvalidArgument(f"the bars have no column {name!r}; they have {', '.join(table.schema.names)}.")
+        raise InvalidArgument(f"the bars have no column {name!r}; they have {together(table.schema.names) or 'none'}.")
     column = table[name] if isinstance(table, pa.Table) else pa.chunked_array([table[name]])
     if column.null_count:
-        raise InvalidArgument(f"column {name!r} has {column.null_count:,} nulls. Fill or remove them first.")
+        raise InvalidArgument(f"column {name!r} has {counted(column.null_count, 'null')}. Fill or remove them first.")
     try:
         column = column if column.type == kind else pc.cast(column, kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as exc:

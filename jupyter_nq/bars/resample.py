@@ -27,6 +27,7 @@ from jupyter_nq.bars.sessions.calendar import CALENDARS, sessions
 from jupyter_nq.bars.sessions.regular import HOURS, daily_hours, known_hours, regular_hours
 from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.errors import InvalidArgument
+from jupyter_nq.sizes import together
 
 OUTSIDE = ("error", "keep")
 _MINUTE_NS = 60 * 1_000_000_000
@@ -189,7 +190,7 @@ def _buckets(table: pa.Table, rule: _Rule) -> tuple[pa.Table, Ints, int]:
     """Return the rows that count, for each the stamp of its result, and where the last result ends."""
     missing = [name for name in _COLUMNS if name not in table.column_names]
     if missing:
-        raise InvalidArgument(f"the bars have no column {' and '.join(missing)}; they have {_listed(table)}.")
+        raise InvalidArgument(f"the bars have no column {together(missing)}; they have {_listed(table)}.")
     starts = starts_of(table)
     if not len(starts):
         return table, starts, _NOTHING

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jupyter_nq.errors import UnsupportedData
+from jupyter_nq.sizes import counted
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Read: TypeAlias = Callable[[int, int], Array]
@@ -266,7 +267,7 @@ def _arrow_lane(name: str, column: pa.ChunkedArray) -> Lane:
         )
     if column.null_count:
         raise UnsupportedData(
-            f"Column {name!r} ({column.type}) has {column.null_count:,} nulls. "
+            f"Column {name!r} ({column.type}) has {counted(column.null_count, 'null')}. "
             "Fill them (fill_null, fillna) or drop the rows."
         )
     dtype = np.dtype(stored)

@@ -20,7 +20,7 @@ import pyarrow as pa
 from jupyter_nq.bars.discovery import parse_name
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import load_settings
-from jupyter_nq.errors import ConfigError
+from jupyter_nq.errors import ConfigError, nearest
 
 _lock = threading.Lock()
 _session: Session | None = None
@@ -91,11 +91,15 @@ def _asks_for_another(mine: Session, where: str | os.PathLike[str] | None, requi
 def through_session(method: Callable[Concatenate[Session, _P], _R]) -> Callable[_P, _R]:
     """Return the function of this process's session that a session's method, or a function over one, is."""
 
+    whole = inspect.signature(method)
+
     @functools.wraps(method)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        unknown = next((name for name in kwargs if name not in whole.parameters), None)
+        if unknown is not None:
+            raise TypeError(f"{method.__name__}() has no argument {unknown!r}.{nearest(unknown, whole.parameters)}")
         return method(connect(), *args, **kwargs)
 
-    whole = inspect.signature(method)
     call.__signature__ = whole.replace(parameters=list(whole.parameters.values())[1:])  # type: ignore[attr-defined]
     call.__qualname__, call.__module__ = method.__name__, __name__
     return call

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from jupyter_nq.bars.discovery import parse_name
 from jupyter_nq.bars.instruments import INSTRUMENTS
+from jupyter_nq.bars.names import named, root_of
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.sessions.rolls import Roll, roll_evidence
 from jupyter_nq.bars.sniffing.sniff import Sniffed
 from jupyter_nq.bars.sniffing.sniff import sniff as sniff_file
-from jupyter_nq.bars.timeframe import parse_timeframe
+from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
 from jupyter_nq.bars.validation.checking import Subject, Wanted, wanted_of
 from jupyter_nq.bars.validation.report import Report
 from jupyter_nq.bars.validation.validator import CustomRule, report_on, subject_of, table_of, validate_table
 from jupyter_nq.client.origin import origin_of
 from jupyter_nq.client.remembered import answered
-from jupyter_nq.client.request import Reading, Request, asked, is_path
+from jupyter_nq.client.request import Located, Reading, is_path, located
 from jupyter_nq.client.source_object import is_table
 from jupyter_nq.client.timeframes import bars_of, whole
-from jupyter_nq.errors import ConfigError, InvalidArgument, UnsupportedData
+from jupyter_nq.errors import AmbiguousStamps, ConfigError, InvalidArgument, UnsupportedData, nearest
 
 if TYPE_CHECKING:
     from jupyter_nq.client.session import Session
+
+SYMBOL = "SYMBOL"
+"""What stands for the instrument in a line that loads a file, where nobody says it."""
 
 
 def validate(
@@ -84,8 +87,8 @@ def validate(
     reading = Reading(tz, edge, day_first, profile, contract)
     wanted: dict[str, Any] = {"rules": rules, "actions": actions, "quarantine": quarantine, "adjusted": adjusted}
     if isinstance(source, (str, os.PathLike)) and _is_file(session, source):
-        request = asked(session, source, timeframe, symbol=symbol, reading=reading)
-        return _validate_file(request, wanted_of(**wanted, source=request.path))
+        found = located(session, source, timeframe, symbol=symbol, reading=reading)
+        return _validate_file(found, wanted_of(**wanted, source=found.path))
     if reading.given():
         named = "=, ".join(reading.given())
         raise InvalidArgument(f"{named}= says how a file is read; these bars have been read.")
@@ -101,17 +104,17 @@ def validate(
     return validate_table(table, name, minutes=minutes, symbol=symbol or (origin.symbol if origin else None), **wanted)
 
 
-def _validate_file(request: Request, wanted: Wanted) -> Report:
-    """Validate a file that is read as the request says, or as was said before where that leaves a question open."""
-    told = {"symbol": request.symbol, "timeframe": request.timeframe}
+def _validate_file(found: Located, wanted: Wanted) -> Report:
+    """Validate a file that is read as the call says, or as was said before where that leaves a question open."""
+    told = {"symbol": found.known_symbol(), "timeframe": found.given_timeframe}
 
     def read() -> Subject:
         subject, said = answered(
-            request.path, request.reading, lambda reading: subject_of(request.path, **told, **reading.given())
+            found.path, found.reading, lambda reading: subject_of(found.path, **told, **reading.given())
         )
         return replace(subject, notices=(said,)) if said else subject
 
-    return report_on(request.path, wanted, read)
+    return report_on(found.path, wanted, read)
 
 
 def sniff(
@@ -128,7 +131,7 @@ def sniff(
 ) -> Evidence:
     """Return how a file would be read, and why, without loading it; printed, it ends with the lines that load it.
 
-    Parameters are those of `load`, and so are the errors.
+    Parameters are those of `load`, and so are the errors; symbol and timeframe need not be said.
 
     Returns
     -------
@@ -136,24 +139,48 @@ def sniff(
         `profile` (delimiter, columns, layouts, day order, zone, edge, bar length), `sentences`, `text`.
     """
     reading = Reading(tz, edge, day_first, profile, contract)
-    request = asked(session, source, timeframe, symbol=symbol, reading=reading)
+    found = located(session, source, timeframe, symbol=symbol, reading=reading)
 
     def read(reading: Reading) -> Sniffed:
-        return sniff_file(request.path, timeframe=request.timeframe, symbol=request.symbol, **reading.given())
+        told = {"timeframe": found.given_timeframe, "symbol": found.symbol, **reading.given()}
+        return sniff_file(found.path, **told)
 
-    found, said = answered(request.path, reading, read)
-    named = parse_name(request.path)
-    told = (None, None) if named and named.symbol in INSTRUMENTS else (request.timeframe, request.symbol)
-    evidence = (*found.evidence, *([said] if said else []))
-    text = replace(found, evidence=evidence).text(request.path, *told)
-    return Evidence(found.profile, evidence, text)
+    if found.symbol is None:
+        return _without_symbol(found, read)
+    sniffed, said = answered(found.path, reading, read)
+    evidence = (*found.evidence, *sniffed.evidence, *([said] if said else []))
+    symbol_told = None if "symbol" in found.found else found.symbol
+    text = replace(sniffed, evidence=evidence).text(found.path, found.given_timeframe, symbol_told)
+    return Evidence(sniffed.profile, evidence, text)
+
+
+def _without_symbol(found: Located, read: Callable[[Reading], Sniffed]) -> Evidence:
+    """Describe a file of which nobody says whose bars it holds: without the exchange's hours its clock stays open."""
+    try:
+        sniffed = read(found.reading)
+        evidence = sniffed.evidence
+    except AmbiguousStamps:
+        sniffed = read(replace(found.reading, tz=found.reading.tz or "UTC", edge=found.reading.edge or "start"))
+        open_ = [("zone: ", found.reading.tz), ("edge: ", found.reading.edge)]
+        assumed = tuple(begin for begin, said in open_ if said is None)
+        evidence = tuple(line for line in sniffed.evidence if not line.startswith(assumed))
+        evidence += ("zone and edge: found out when the instrument is said, whose closed hours tell them",)
+    minutes = timeframe_of(sniffed.profile.minutes).label
+    several = named(found.path).symbols
+    lacks = f"may mean {' or '.join(several)}" if several else "does not tell the instrument"
+    line = f"nq.load({str(found.path)!r}, {minutes!r}, symbol={SYMBOL!r})"
+    typed = f'%nq_load "{found.path}" {minutes} --symbol {SYMBOL} as bars'
+    asked_for = f"symbol: the file name {lacks}; put it in the place of {SYMBOL}"
+    text = "\n".join([*evidence, asked_for, f"load it with: {typed}", f"or: {line}"])
+    return Evidence(None, (*evidence, asked_for), text)
 
 
 @dataclass(frozen=True)
 class Evidence:
     """How a file would be read, and why."""
 
-    profile: Profile
+    profile: Profile | None
+    """None when nobody says the instrument, so that nothing could be decided."""
     sentences: tuple[str, ...]
     """Why each was decided."""
     text: str
@@ -197,5 +224,17 @@ def rolls(session: Session, source: Any, *, timeframe: str | None = None, symbol
 
 
 def _is_file(session: Session, source: str | os.PathLike[str]) -> bool:
-    """A path, or a symbol or timeframe to look up; the name of a dataset comes before a symbol."""
-    return is_path(source) or (isinstance(source, str) and source not in session.store.names() and "." not in source)
+    """A path, or a symbol or timeframe to look up; the name of a dataset comes before a symbol.
+
+    A word with a dot that is neither is nearest to one of them: a file that is not there, or a dataset.
+    """
+    if is_path(source):
+        return True
+    names = session.store.names()
+    if not isinstance(source, str) or source in names:
+        return False
+    return "." not in source or root_of(source) != source or (not nearest(source, names) and _near_file(source))
+
+
+def _near_file(source: str) -> bool:
+    return bool(nearest(source, os.listdir()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.sniffing.sniff import Sniffed, sniff
 from jupyter_nq.client.fetch import is_address, local_copy, local_path
 from jupyter_nq.client.remembered import answered
-from jupyter_nq.client.request import Reading, Request, asked, named_request
+from jupyter_nq.client.request import Reading, Request, asked, from_name
 from jupyter_nq.client.selection import Stamp, span_ns
 from jupyter_nq.client.source_series import is_series, paths_of, series_request
 
@@ -80,9 +81,10 @@ def iterate(
         return _columnar(request, rows, first, last)
 
     def read(reading: Reading) -> Sniffed:
-        return sniff(request.path, timeframe=request.timeframe, symbol=request.symbol, **reading.given())
+        return sniff(request.path, **replace(request, reading=reading).told)
 
     found, said = answered(request.path, reading, read)
+    request.check(found.profile.minutes)
     if said:
         warnings.warn(said, stacklevel=3)
     return iterate_file(request.path, found.profile, rows=rows, start_ns=first, end_ns=last)
@@ -109,19 +111,20 @@ def _in_place(
     from jupyter_nq.client.fetch import Remote, address_of, reaching
 
     address = address_of(source)
-    request = named_request(Path(address.name), timeframe, symbol, reading)
+    found = from_name(Path(address.name), timeframe, symbol, reading)
     remote = Remote(address)
     with reaching(address), remote.open() as file:
         magic = file.read(4)
     if magic != b"PAR1":
         return None
-    told: dict[str, Any] = {"timeframe": request.timeframe, "symbol": request.symbol, **reading.given()}
-    return iterate_columnar(sheet_from(address.label, magic, remote.open), request.path, **told, **wanted)
+    told: dict[str, Any] = {"timeframe": timeframe, "symbol": found.known_symbol(), **reading.given()}
+    return iterate_columnar(sheet_from(address.label, magic, remote.open), found.path, **told, **wanted)
 
 
 def _columnar(request: Request, rows: int, first: int | None, last: int | None) -> Iterator[pa.RecordBatch]:
     from jupyter_nq.bars.columnar.loading import iterate_columnar
     from jupyter_nq.bars.columnar.sheets import sheet_of
 
-    told: dict[str, Any] = {"timeframe": request.timeframe, "symbol": request.symbol, **request.reading.given()}
-    return iterate_columnar(sheet_of(request.path), request.path, rows=rows, start_ns=first, end_ns=last, **told)
+    return iterate_columnar(
+        sheet_of(request.path), request.path, rows=rows, start_ns=first, end_ns=last, **request.told
+    )

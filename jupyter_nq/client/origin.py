@@ -74,3 +74,20 @@ def origin_of(data: Any) -> Origin | None:
             f"the note {_KEY!r} of the data is not one of jupyter-nq. Remove it, or load the data again."
         )
     return Origin(**note)
+
+
+def dataset_of(data: Any, called: str | None = None) -> str:
+    """Return the name of the dataset that a name means, or that a frame or table shows.
+
+    Raises
+    ------
+    InvalidArgument
+        It does not say so; `called` is what the message calls it.
+    """
+    if isinstance(data, str):
+        return data
+    origin = origin_of(data)
+    if origin is None:
+        what = called or f"the {type(data).__name__}"
+        raise InvalidArgument(f"{what} does not say which dataset it shows. Write the name, as nq.ls() has it.")
+    return origin.dataset

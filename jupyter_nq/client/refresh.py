@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.bars.refreshing.changes import Change, Changes, compare
 from jupyter_nq.buffers import Handle
 from jupyter_nq.client.featured import refresh_features
 from jupyter_nq.client.loading import Progress, build_once
+from jupyter_nq.client.origin import dataset_of
 from jupyter_nq.client.request import read_from, source_of
 from jupyter_nq.client.sources import Source, source_again
 from jupyter_nq.client.state import record_of
 from jupyter_nq.errors import UnsupportedData
+from jupyter_nq.sizes import counted
 
 if TYPE_CHECKING:
     from jupyter_nq.client.session import Session
@@ -59,9 +61,8 @@ class Refreshed:
             first = f"{self.name} v{self.after}: nothing new in {os.path.basename(self.source)}, {took}"
         else:
             gone = f"{self.removed:,} removed, " if self.removed else ""
-            first = (
-                f"{self.name} v{self.before} -> v{self.after}: +{self.added:,} rows, {self.changed:,} changed, {gone}"
-            )
+            rows = f"+{counted(self.added, 'row')}, {self.changed:,} changed, {gone}"
+            first = f"{self.name} v{self.before} -> v{self.after}: {rows}"
             first += took
         more = len(self.changes) - _MOST_SHOWN
         listed = [f"  {change}" for change in self.changes[:_MOST_SHOWN]]
@@ -69,9 +70,10 @@ class Refreshed:
         return "\n".join([first + held, *listed, *(f"  {remark}" for remark in self.remarks)])
 
 
-def refresh(session: Session, name: str, progress: Progress | None = None) -> Refreshed:
+def refresh(session: Session, source: Any, progress: Progress | None = None) -> Refreshed:
     """Do what `Session.refresh` says."""
     start = time.perf_counter()
+    name = dataset_of(source)
     with session.open(name) as asked:
         name = _bars_of(name, asked)
     old = session.open(name)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_nq.bars.discovery import SUFFIXES, available, find_source, parse_name, uncompressed
+from jupyter_nq.bars.discovery import files_of, find_source, has_suffix, missing
 from jupyter_nq.bars.instruments import instrument
-from jupyter_nq.bars.timeframe import parse_timeframe
+from jupyter_nq.bars.names import named, root_of
+from jupyter_nq.bars.sessions.expiry import expiry_of
+from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
 from jupyter_nq.bars.zones import find_zone
 from jupyter_nq.errors import AmbiguousSource, InvalidArgument, SourceNotFound, UnknownTimeframe, UnreadableSource
 
@@ -68,6 +70,8 @@ class Request:
     symbol: str
     timeframe: str
     reading: Reading = field(default_factory=Reading)
+    found: tuple[str, ...] = ()
+    """What the call left open and the file itself told: `symbol`, `timeframe`."""
 
     @property
     def name(self) -> str:
@@ -75,17 +79,88 @@ class Request:
         label = self.reading.label
         return f"{self.symbol}.{self.timeframe}" + (f"-{label}" if label else "")
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """The arguments of `load_bars`; a timeframe that the file told it tells again, with the evidence."""
+        timeframe = None if "timeframe" in self.found else self.timeframe
+        return {"timeframe": timeframe, "symbol": self.symbol, **self.reading.given()}
 
-def resolve(
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """The sentence about a symbol that was taken from the name."""
+        return _taken(self.path, self.found)
+
+    def check(self, minutes: int) -> None:
+        """Raise unless the bars have the length by which they are called, once all of them were looked at."""
+        if minutes != parse_timeframe(self.timeframe).minutes:
+            raise UnknownTimeframe(
+                f"{self.path.name}: by its name and first stamps its bars are {self.timeframe} long, by all its stamps "
+                f"{timeframe_of(minutes).label}. Say which is meant, for example timeframe={self.timeframe!r}."
+            )
+
+
+@dataclass(frozen=True)
+class Located:
+    """The file that a call means, and what the call and the file's name say of it."""
+
+    path: Path
+    symbol: str | None
+    timeframe: str | None
+    """Canonical label."""
+    reading: Reading = field(default_factory=Reading)
+    found: tuple[str, ...] = ()
+    """As for `Request`."""
+
+    @property
+    def given_timeframe(self) -> str | None:
+        """The timeframe that the call says; the file tells any other itself."""
+        return None if "timeframe" in self.found else self.timeframe
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """As for `Request`."""
+        return _taken(self.path, self.found) if self.symbol is not None else ()
+
+    def request(self) -> Request:
+        """Return the same with nothing left open; the length of bars is looked up in the file if need be.
+
+        Raises
+        ------
+        UnreadableSource
+            Neither the call nor the name tells the instrument.
+        UnknownTimeframe
+            The stamps do not show the length of a bar, or one that is supported.
+        """
+        symbol = self.known_symbol()
+        timeframe = self.timeframe or self._from_stamps(symbol)
+        return Request(self.path, symbol, timeframe, self.reading, self.found)
+
+    def known_symbol(self) -> str:
+        """Return the symbol; raises when neither the call nor the name tells it."""
+        if self.symbol is not None:
+            return self.symbol
+        several = named(self.path).symbols
+        said = f"may mean {' or '.join(several)}" if several else "does not tell which instrument it holds"
+        raise UnreadableSource(f"{self.path.name}: the file name {said}. Say it, for example symbol='NQ'.")
+
+    def _from_stamps(self, symbol: str) -> str:
+        from jupyter_nq.bars.spacing import usual_minutes  # a load whose name tells needs no reader
+
+        return timeframe_of(usual_minutes(self.path, symbol=symbol, **self.reading.given())).label
+
+
+def located(
+    session: Session,
     source: str | os.PathLike[str] | None,
     timeframe: str | None,
     *,
-    symbol: str | None,
-    data_dir: str | os.PathLike[str],
-    default_symbol: str,
-    reading: Reading,
-) -> Request:
-    """Find the one file that a load means.
+    symbol: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    reading: Reading | None = None,
+) -> Located:
+    """Return the one file that a call with these arguments means, with the session's settings for what is left out.
+
+    A file elsewhere is fetched, and its copy is the file.
 
     Raises
     ------
@@ -94,21 +169,24 @@ def resolve(
     SourceNotFound, AmbiguousSource, UnknownInstrument, UnknownTimeframe
         No file, or more than one, or a word that is neither; the message lists what is there.
     """
+    if isinstance(source, str) and "://" in source:
+        from jupyter_nq.client.fetch import local_copy, local_path  # only addresses need it
+
+        source = local_path(source) or local_copy(source, session.settings).path
+    reading = reading or Reading()
     if reading.tz is not None:
         find_zone(reading.tz)
     if source is not None and not isinstance(source, (str, os.PathLike)):
-        what = type(source).__name__
-        raise InvalidArgument(f"{what} is neither a path nor a symbol. Name one file; only `load` takes a table.")
+        raise InvalidArgument(_no_name(source))
     if source is not None and is_path(source):
         return _from_path(Path(source).expanduser(), timeframe, symbol, reading)
     word = None if source is None else os.fspath(source)
     if word is not None and timeframe is None and symbol is None and _is_timeframe(word):
         word, timeframe = None, word
-    symbol = instrument(symbol or word or default_symbol).symbol
-    directory = Path(data_dir)
-    timeframe = timeframe or _only_timeframe(directory, symbol)
-    label = _label(timeframe)
-    return Request(find_source(directory, symbol, label).resolve(), symbol, label, reading)
+    if word is not None and "." in word and root_of(word) == word:
+        raise _no_file(session, word)
+    directory = Path(data_dir or session.data_dir)
+    return _looked_up(directory, symbol or word or session.settings.default_symbol, timeframe, reading)
 
 
 def asked(
@@ -120,29 +198,62 @@ def asked(
     data_dir: str | os.PathLike[str] | None = None,
     reading: Reading | None = None,
 ) -> Request:
-    """Return the one file that a call with these arguments means, with the session's settings for what is left out.
-
-    A file elsewhere is fetched, and its copy is the file.
-    """
-    if isinstance(source, str) and "://" in source:
-        from jupyter_nq.client.fetch import local_copy, local_path  # only addresses need it
-
-        source = local_path(source) or local_copy(source, session.settings).path
-    return resolve(
-        source,
-        timeframe,
-        symbol=symbol,
-        data_dir=data_dir or session.data_dir,
-        default_symbol=session.settings.default_symbol,
-        reading=reading or Reading(),
-    )
+    """Do what `located` does, and return what is asked for with nothing left open; raises as `Located.request`, too."""
+    return located(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading).request()
 
 
 def is_path(source: str | os.PathLike[str]) -> bool:
     """Tell a path from a symbol or a name."""
     if isinstance(source, os.PathLike):
         return True
-    return os.sep in source or uncompressed(source).suffix.lower() in SUFFIXES
+    if root_of(source) != source:
+        return False
+    return os.sep in source or has_suffix(source) or ("." in source and os.path.isfile(source))
+
+
+def from_name(path: Path, timeframe: str | None, symbol: str | None, reading: Reading) -> Located:
+    """Return what a file is asked for, by its name where the call does not say it; the file itself is not looked at.
+
+    Raises
+    ------
+    UnknownInstrument, UnknownTimeframe, UnknownZone
+    """
+    if reading.tz is not None:
+        find_zone(reading.tz)
+    said = named(path)
+    found = tuple(what for what, given in (("symbol", symbol), ("timeframe", timeframe)) if given is None)
+    root = root_symbol(symbol) if symbol is not None else said.symbol
+    return Located(path, root, said.timeframe if timeframe is None else _label(timeframe), reading, found)
+
+
+def root_symbol(word: str) -> str:
+    """Return the root symbol that a word means, also in a vendor's spelling or as the code of a contract.
+
+    Raises
+    ------
+    UnknownInstrument
+    """
+    expiry = expiry_of(word)
+    return expiry.symbol if expiry else instrument(root_of(word)).symbol
+
+
+def _no_file(session: Session, word: str) -> SourceNotFound:
+    if word in session.store.names():
+        return SourceNotFound(f"{word} is a dataset, not a file: nq.get({word!r}) maps it.")
+    return missing(Path(word))
+
+
+def _taken(path: Path, found: Sequence[str]) -> tuple[str, ...]:
+    said = named(path)
+    taken = "symbol" in found and said.symbol is not None
+    return (f"symbol: {said.symbol}, from {said.spelled!r} in the file's name",) if taken else ()
+
+
+def _no_name(source: object) -> str:
+    what = type(source).__name__
+    if hasattr(source, "collect"):
+        return f"{what} has not been computed: .collect() it first."
+    return f"{what} is neither a path nor a symbol. Name one file; only `load` and `validate` take a table."
 
 
 def _is_timeframe(word: str) -> bool:
@@ -153,34 +264,20 @@ def _is_timeframe(word: str) -> bool:
     return True
 
 
-def _from_path(path: Path, timeframe: str | None, symbol: str | None, reading: Reading) -> Request:
+def _from_path(path: Path, timeframe: str | None, symbol: str | None, reading: Reading) -> Located:
     if not path.exists():
-        raise SourceNotFound(f"{path} does not exist. Give the path of a bar file, or a symbol and a timeframe.")
+        raise missing(path)
     if not path.is_file():
         raise UnreadableSource(f"{path} is not a regular file. Give the path of one bar file, or pass data_dir=.")
-    return replace(named_request(path, timeframe, symbol, reading), path=path.resolve())
+    return replace(from_name(path, timeframe, symbol, reading), path=path.resolve())
 
 
-def named_request(path: Path, timeframe: str | None, symbol: str | None, reading: Reading) -> Request:
-    """Return what a file is asked for, by its name where the call does not say it; the file itself is not looked at.
-
-    Raises
-    ------
-    UnreadableSource
-        Neither tells the instrument and the timeframe.
-    UnknownInstrument, UnknownTimeframe, UnknownZone
-    """
-    if reading.tz is not None:
-        find_zone(reading.tz)
-    found = parse_name(path)
-    symbol = symbol or (found.symbol if found else None)
-    timeframe = timeframe or (found.timeframe if found else None)
-    if symbol is None or timeframe is None:
-        raise UnreadableSource(
-            f"{path.name}: the file name does not tell which instrument and timeframe it holds. "
-            "Say both, for example symbol='NQ', timeframe='30min'."
-        )
-    return Request(path, instrument(symbol).symbol, _label(timeframe), reading)
+def _looked_up(directory: Path, symbol: str, timeframe: str | None, reading: Reading) -> Located:
+    """Return the file of a symbol in a directory."""
+    root = root_symbol(symbol)
+    label = _only_timeframe(directory, symbol) if timeframe is None else _label(timeframe)
+    found = ("timeframe",) if timeframe is None else ()
+    return Located(find_source(directory, symbol, label).resolve(), root, label, reading, found)
 
 
 def _label(timeframe: str) -> str:
@@ -190,16 +287,11 @@ def _label(timeframe: str) -> str:
 
 
 def _only_timeframe(directory: Path, symbol: str) -> str:
-    found = [f for f in available(directory) if f.symbol == symbol]
-    if len(found) == 1:
-        return found[0].timeframe
-    if not found:
-        raise SourceNotFound(
-            f"no {symbol} file in {directory.absolute()}. Put one there, or pass data_dir= or the path of a file."
-        )
-    listed = ", ".join(dict.fromkeys(f.timeframe for f in found))
+    labels = list(dict.fromkeys(found.timeframe for found in files_of(directory, symbol)))
+    if len(labels) == 1:
+        return labels[0]
     raise AmbiguousSource(
-        f"{directory.absolute()} has several files of {symbol}: say which timeframe, one of {listed}."
+        f"{directory.absolute()} has several files of {symbol}: say which timeframe, one of {', '.join(labels)}."
     )
 
 

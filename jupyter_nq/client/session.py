@@ -312,7 +312,7 @@ class Session:
                 self.store.annotate(current, note)
             return self.open(name)
 
-    def refresh(self, name: str, *, progress: Progress | None = None) -> Refreshed:
+    def refresh(self, name: Any, *, progress: Progress | None = None) -> Refreshed:
         """Bring a dataset up to its file: what was appended is parsed and appended, by one process for all.
 
         A history that was rewritten, or new rows that show the file in another light, make a full new version. Views
@@ -321,7 +321,7 @@ class Session:
         Parameters
         ----------
         name
-            The dataset, as `ls` names it: "NQ.30min".
+            The dataset, as `ls` names it: "NQ.30min", or a frame or table that shows it.
         progress
             Called with 0 to 1 while the file is read; may raise to give up.
 
@@ -333,8 +333,8 @@ class Session:
 
         Raises
         ------
-        UnknownDataset, UnsupportedData
-            No such dataset; it was not read from a file.
+        UnknownDataset, UnsupportedData, InvalidArgument
+            No such dataset; it was not read from a file; a frame that does not say what it shows.
         SourceNotFound, UnreadableSource, AmbiguousStamps, StoreFull
             As `load`; the version that was there stays.
         """

@@ -62,14 +62,8 @@ class FileSource:
 
         request = self.request
         before = self.fingerprint()
-        bars = load_bars(
-            request.path,
-            timeframe=request.timeframe,
-            symbol=request.symbol,
-            block_bytes=block_bytes,
-            progress=progress,
-            **request.reading.given(),
-        )
+        bars = load_bars(request.path, block_bytes=block_bytes, progress=progress, **request.told)
+        request.check(bars.profile.minutes)
         if quick(request.path) != before.quick:
             raise UnreadableSource(f"{self.label} changed while it was read. Load it again when it is complete.")
         return bars
@@ -85,9 +79,10 @@ class FileSource:
             "code": code_of(self.request.symbol),
             "symbol": self.request.symbol,
             "timeframe": self.request.timeframe,
+            "found": list(self.request.found),
             "rows": bars.table.num_rows,
             "profile": bars.profile.to_dict(),
-            "evidence": list(bars.evidence),
+            "evidence": [*self.request.evidence, *bars.evidence],
         }
 
     def fingerprint(self) -> Fingerprint:

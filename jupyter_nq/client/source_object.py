@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import xxhash
 
-from jupyter_nq.bars.instruments import code_of, instrument
+from jupyter_nq.bars.instruments import code_of
 from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
 from jupyter_nq.buffers import Handle
 from jupyter_nq.client.origin import Origin, origin_of
-from jupyter_nq.client.request import Reading, Request, source_of
+from jupyter_nq.client.request import Reading, Request, root_symbol, source_of
 from jupyter_nq.errors import UnreadableSource
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class ObjectSource:
                 "Say both, for example nq.load(frame, '30min', symbol='NQ')."
             )
         label = parse_timeframe(timeframe).label
-        self.request = Request(Path(self.label), instrument(symbol).symbol, label, reading)
+        self.request = Request(Path(self.label), root_symbol(symbol), label, reading)
 
     @property
     def key(self) -> str:

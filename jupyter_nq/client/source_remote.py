@@ -5,13 +5,14 @@ While nothing changed a load asks for the file's size and version only.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jupyter_nq.bars.fingerprint import Fingerprint, fingerprint
 from jupyter_nq.buffers import Handle
 from jupyter_nq.client.fetch import Copy, Progress, Remote, address_of
-from jupyter_nq.client.request import Reading, Request, named_request, source_of
+from jupyter_nq.client.request import Reading, from_name, source_of
 from jupyter_nq.client.source import FileSource
 from jupyter_nq.client.state import record_of
 
@@ -49,15 +50,18 @@ class RemoteSource(FileSource):
         progress: Progress | None = None,
     ) -> None:
         self.address = address_of(source)
-        named = named_request(Path(self.address.name), timeframe, symbol, reading)
+        found = from_name(Path(self.address.name), timeframe, symbol, reading)
+        found.known_symbol()
         remote = Remote(self.address)
         state = remote.state()
         self._copy = Copy(remote, state, settings)
         self._progress = progress
         self._fetched = False
         self._print: Fingerprint | None = None
-        self.request = Request(self._copy.path, named.symbol, named.timeframe, reading)
         self.quick = state.quick
+        if found.timeframe is None:
+            self.fingerprint()  # its stamps tell the length of its bars
+        self.request = replace(found, path=self._copy.path).request()
 
     @property
     def label(self) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import xxhash
 
-from jupyter_nq.bars.discovery import parse_name
 from jupyter_nq.bars.fingerprint import quick
-from jupyter_nq.bars.instruments import code_of, instrument
+from jupyter_nq.bars.instruments import code_of
+from jupyter_nq.bars.names import named
 from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
 from jupyter_nq.bars.zones import find_zone
 from jupyter_nq.buffers import Handle
-from jupyter_nq.client.request import Reading, Request, source_of
+from jupyter_nq.client.request import Reading, Request, root_symbol, source_of
 from jupyter_nq.client.source import FileSource
 from jupyter_nq.client.state import record_of
 from jupyter_nq.errors import InvalidArgument, SourceNotFound, UnreadableSource
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from jupyter_nq.config import Settings
 
 _WILD = frozenset("*?[")
-_YEAR = re.compile(r"_\d+")
-"""What tells the files of a series apart, and is no part of its name: `5min_2023`."""
 
 
 def is_series(source: Any) -> bool:
@@ -115,26 +112,45 @@ def series_request(
     if reading.tz is not None:
         find_zone(reading.tz)
     paths = [Path(name_of(place)) for place in places]
-    named = {path: found for path in paths if (found := parse_name(path)) is not None}
-    wanted = instrument(symbol).symbol if symbol is not None else None
+    wanted = root_symbol(symbol) if symbol is not None else None
     minutes = parse_timeframe(timeframe).minutes if timeframe is not None else None
-    for path, found in named.items():
-        length = parse_timeframe(found.timeframe).minutes
-        wanted, minutes = wanted or found.symbol, minutes or length
-        if (found.symbol, length) != (wanted, minutes):
+    labels: set[str] = set()
+    for path in paths:
+        said = named(path)
+        length = parse_timeframe(said.timeframe).minutes if said.timeframe else None
+        wanted, minutes = wanted or said.symbol, minutes or length
+        if (said.symbol or wanted, length or minutes) != (wanted, minutes):
             raise UnreadableSource(
-                f"{path.name} holds {found.symbol} {timeframe_of(length).label} by its name, not {wanted} "
-                f"{timeframe_of(minutes).label}. The files of one load are of one instrument and one timeframe."
+                f"{path.name} holds {_called(said.symbol, length)} by its name, not {_called(wanted, minutes)}. The "
+                "files of one load are of one instrument and one timeframe."
             )
-    if wanted is None or minutes is None:
+        labels |= {said.timeframe} if said.timeframe else set()
+    if wanted is None:
         raise UnreadableSource(
-            f"{paths[0].name}: the names of the files do not tell which instrument and timeframe they hold. "
-            "Say both, for example symbol='NQ', timeframe='30min'."
+            f"{paths[0].name}: the names of the files do not tell which instrument they hold. Say it, for example "
+            "symbol='NQ'."
         )
-    labels = {_YEAR.sub("", found.timeframe) for found in named.values()}
+    if minutes is None:
+        minutes = _minutes(places[0], reading)
     usual = labels.pop() if len(labels) == 1 else timeframe_of(minutes).label
     text = parse_timeframe(timeframe or usual).label
-    return Request(Path(label), instrument(wanted).symbol, text, reading)
+    return Request(Path(label), wanted, text, reading)
+
+
+def _called(symbol: str | None, minutes: int | None) -> str:
+    return " ".join(filter(None, [symbol, timeframe_of(minutes).label if minutes else None]))
+
+
+def _minutes(place: Place, reading: Reading) -> int:
+    """Return the length of bars by the stamps of a file, where no name tells it."""
+    if not isinstance(place, Path):
+        raise UnreadableSource(
+            f"{name_of(place)}: the names of the files do not tell which timeframe they hold. Pass timeframe=, "
+            "e.g. '30min'."
+        )
+    from jupyter_nq.bars.spacing import usual_minutes  # names tell it to most loads
+
+    return usual_minutes(place, **reading.given())
 
 
 class SeriesSource:

@@ -102,4 +102,5 @@ def source_again(session: Session, known: Mapping[str, Any], progress: Progress 
 
         told = known["timeframe"], known["symbol"], reading, session.settings, progress
         return RemoteSource(known["path"], *told)
-    return FileSource(Request(Path(known["path"]), known["symbol"], known["timeframe"], reading))
+    found = tuple(known.get("found", ()))
+    return FileSource(Request(Path(known["path"]), known["symbol"], known["timeframe"], reading, found))

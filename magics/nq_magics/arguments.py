@@ -23,7 +23,6 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from jupyter_nq.errors import nearest
-from nq_magics.usage import HelpAsked
 
 FORMS = ("pandas", "arrow", "numpy", "torch")
 INTO = frozenset({"into", "to", "in", "=", "->", "=>", ">"})
@@ -31,10 +30,19 @@ INTO = frozenset({"into", "to", "in", "=", "->", "=>", ">"})
 COLUMNS = ("timestamp", "open", "high", "low", "close", "volume", "flags")
 """The columns of bars."""
 
+_EDGES = {
+    "start": ("begin", "beginning", "open", "opening", "left", "first", "starts"),
+    "end": ("close", "closing", "right", "last", "finish", "stop", "ends"),
+}
+
 _WORD = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+""")
 _QUOTED = re.compile(r"""\\(.)|"((?:[^"\\]|\\.)*)"|'([^']*)'""")
 
 _ESCAPED = re.compile(r'(["\\])')
+
+
+class HelpAsked(Exception):
+    """A line asks for its magic's help, which is the text of this exception."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ def parse(magic: Callable[..., Any], line: str, *, assigns: bool = False) -> arg
     parser.allow_abbrev = False
     split = split_line(line) if assigns else Line(tuple(map(unquote, raw)), None)
     _check_columns(split.words)
-    found, unknown = parser.parse_known_intermixed_args(list(split.words))
+    found, unknown = parser.parse_known_intermixed_args(list(_joined_features(split.words)))
     if unknown:
         raise UsageError(_unknown_argument(parser, unknown, split.words, assigns=assigns))
     found.variable, found.typed = split.variable, split.words
@@ -170,10 +178,12 @@ def column_list(text: str) -> list[str]:
 def feature_list(text: str) -> list[str]:
     """Parse the value of `--features`: calls with commas between them, which may have commas inside.
 
-    >>> feature_list("sma(20),macd(12,26,9)")
-    ['sma(20)', 'macd(12,26,9)']
+    >>> feature_list("sma(20),macd(12,26,9)"), feature_list("[sma(20), rsi(14)]")
+    (['sma(20)', 'macd(12,26,9)'], ['sma(20)', 'rsi(14)'])
     """
-    names = [name.strip() for name in re.split(r",(?![^()]*\))", text)]
+    inner = text.strip()
+    inner = inner[1:-1] if inner.startswith("[") and inner.endswith("]") else inner
+    names = [name.strip().strip("'\"") for name in re.split(r",(?![^()]*\))", inner)]
     if not all(names):
         raise argparse.ArgumentTypeError(f"{text!r} has an empty name; write for example sma(20),rsi(14)")
     return names
@@ -214,6 +224,17 @@ def whole_number(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number; write for example 240")
     return int(text)
+
+
+def edge(text: str) -> str:
+    """Parse the value of `--edge`."""
+    if text in ("start", "end"):
+        return text
+    meant = next((edge for edge, words in _EDGES.items() if text.lower() in words), None)
+    hint = f" Did you mean {meant!r}?" if meant else ""
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is neither start nor end of a bar.{hint} Write --edge start or --edge end"
+    )
 
 
 def form(text: str) -> str:
@@ -273,6 +294,32 @@ def _check_columns(words: Sequence[str]) -> None:
         raise UsageError(_columns_together(names))
 
 
+def _joined_features(words: Sequence[str]) -> Sequence[str]:
+    """Return the words with the value of `--features` as one, when it goes on behind a space.
+
+    It does while a bracket is open, or the comma between two names stands beside the space.
+
+    >>> _joined_features(["NQ", "--features", "sma(20),", "macd(12,", "26)", "30min"])
+    ['NQ', '--features', 'sma(20), macd(12, 26)', '30min']
+    """
+    joined: list[str] = []
+    is_value = False
+    for word in words:
+        if is_value and _goes_on(joined[-1], word):
+            joined[-1] = f"{joined[-1]} {word}"
+            continue
+        is_value = word.startswith("--features=") or joined[-1:] == ["--features"]
+        joined.append(word)
+    return joined
+
+
+def _goes_on(value: str, word: str) -> bool:
+    if word.startswith("--"):
+        return False
+    opened = sum(map(value.count, "([")) > sum(map(value.count, ")]"))
+    return opened or value.endswith(",") or word.startswith(",")
+
+
 def _columns_together(names: str) -> str:
     return f"Columns are one list without spaces: write --columns {names.strip(',')}"
 
@@ -288,5 +335,5 @@ def _unknown_argument(
         return f"{surplus(unknown, assigns=assigns)} See %{parser.prog}?"
     known = [name for action in parser._actions for name in action.option_strings]
     option = word.partition("=")[0]
-    listed = f" The options are: {', '.join(known)}." if known else ""
+    listed = f" The options are: {', '.join(known)}." if known else f" It has none: write %{parser.usage}."
     return f"%{parser.prog} has no option {option!r}.{nearest(option, known)}{listed}"

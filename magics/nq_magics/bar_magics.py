@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,16 @@ from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class, needs_local_scope
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
+from jupyter_nq.sizes import counted
 from nq_magics.arguments import parse, rule_action, whole_number
 from nq_magics.in_session import InSession
 from nq_magics.options import reading_of, reading_options
 from nq_magics.usage import interruptible, usage_errors
-from nq_magics.wanted import wanted_bars
+from nq_magics.wanted import Wanted, timeframe_behind, wanted_bars
+from nq_magics.wording import as_typed
 
 if TYPE_CHECKING:
-    from jupyter_nq.bars.validation.report import Report
+    from jupyter_nq.bars.validation.report import Finding, Report
     from jupyter_nq.client.checks import Evidence
     from jupyter_nq.client.session import Session
 
@@ -67,7 +70,7 @@ class BarMagics(InSession):
         joined = asof(session, *sides, at=args.at, suffix=args.suffix, tolerance_minutes=args.tolerance)
         ages = [name for name in joined.columns if name.startswith("age")]
         alone = int(joined[ages[-1]].isna().sum())
-        print(f"{len(joined):,} bars, {alone:,} of them without one that had closed{_within(args.tolerance)}")
+        print(f"{counted(len(joined), 'bar')}, {alone:,} of them without one that had closed{_within(args.tolerance)}")
         return self._deliver(joined, args.variable)
 
     @line_magic
@@ -115,7 +118,8 @@ class BarMagics(InSession):
         source, timeframe, symbol = self._source(session, args, local_ns or {})
         own = {rule: rule for rule in args.rules or ()}
         answers: dict[str, Any] = dict(reading_of(args).given())
-        with interruptible("nothing was changed"):
+        example = Wanted(source, timeframe=timeframe).example("nq_validate") if isinstance(source, str) else None
+        with usage_errors(example), interruptible("nothing was changed"):
             report = validate(
                 session,
                 source,
@@ -127,6 +131,7 @@ class BarMagics(InSession):
                 adjusted=args.adjusted,
                 **answers,
             )
+        report = replace(report, findings=tuple(map(_typed, report.findings)))
         if args.report is not None:
             _write(report, args.report)
         return self._deliver(report, args.variable)
@@ -142,6 +147,7 @@ class BarMagics(InSession):
         """Show how a file would be read, and why, without loading it; the last lines load it.
 
         %nq_sniff "NQ - 30 min - ETH.csv"
+        %nq_sniff export.txt                 the last lines say what its name does not tell
         %nq_sniff export.txt NQ 5min
         """
         from jupyter_nq.client.checks import sniff
@@ -149,14 +155,14 @@ class BarMagics(InSession):
         args = parse(self.nq_sniff, line)
         wanted = wanted_bars(args.words, args.symbol)
         answers: dict[str, Any] = dict(reading_of(args).given())
-        with usage_errors(wanted.example()), interruptible("nothing was read in"):
+        with usage_errors(wanted.example("nq_sniff")), interruptible("nothing was read in"):
             source = wanted.source or wanted.timeframe or ""
             return sniff(self._session(), source, wanted.timeframe, symbol=wanted.symbol, **answers)
 
     @line_magic
     @needs_local_scope
     @magic_arguments()
-    @kwds(usage="nq_roll NAME|VAR [options]\n  nq_roll FILE FILE [FILE ...] [options]")
+    @kwds(usage="nq_roll NAME|VAR [options]\n  nq_roll FILE FILE [FILE ...] [TIMEFRAME] [options]")
     @argument(
         "sources",
         nargs="+",
@@ -172,7 +178,8 @@ class BarMagics(InSession):
         """Print the rolls of a continuous series, each with what shows it.
 
         %nq_roll NQ.30min
-        %nq_roll NQZ24.csv NQH25.csv --timeframe 1min
+        %nq_roll NQZ24.csv NQH25.csv
+        %nq_roll NQZ24.csv NQH25.csv 1min
 
         A series without jumps is adjusted already, or spliced where both contracts had one price. Of the files of
         contracts it is the volume that decides, and the prices of both are there to compare.
@@ -182,8 +189,13 @@ class BarMagics(InSession):
 
         args = parse(self.nq_roll, line)
         session, reading = self._session(), reading_of(args)
-        told = {"timeframe": args.timeframe, "symbol": args.symbol}
-        contracts = contracts_of(args.sources)
+        sources, timeframe = timeframe_behind(args.sources)
+        if timeframe is not None and args.timeframe is not None:
+            raise UsageError(
+                f"Two timeframes are given, {timeframe!r} and --timeframe {args.timeframe}; leave one out."
+            )
+        told = {"timeframe": timeframe or args.timeframe, "symbol": args.symbol}
+        contracts = contracts_of(sources)
         if contracts is not None:
             answers = reading.given()
             if answers.pop("contract", None) is not None:
@@ -194,7 +206,7 @@ class BarMagics(InSession):
             return
         if reading.given():
             raise UsageError("--tz and the like say how a file is read; these bars have been read.")
-        found = rolls(session, self._bars(session, args.sources[0], local_ns or {}), **told)
+        found = rolls(session, self._bars(session, sources[0], local_ns or {}), **told)
         print("\n".join(map(str, found)) or "The bars span no roll date.")
 
     def _source(
@@ -221,6 +233,11 @@ def contracts_of(words: Sequence[str]) -> dict[str, str] | list[str] | None:
     if all(equals and name.isalnum() for name, equals, _ in pairs):
         return {name: file for name, _, file in pairs}
     return list(words) if len(words) > 1 else None
+
+
+def _typed(finding: Finding) -> Finding:
+    """Return a finding that says what to do as it is typed in a line."""
+    return replace(finding, sentence=as_typed(finding.sentence))
 
 
 def _within(minutes: int | None) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.client.listing import HEADERS, cells, listed, plain, pool, problem, short
 from jupyter_nq.client.loading import CHECK
-from jupyter_nq.sizes import size
+from jupyter_nq.sizes import counted, size
 from nq_magics.formats import duration, stamp
 
 if TYPE_CHECKING:
@@ -136,8 +136,8 @@ def load_lines(mapped: Mapped, stamps: Any) -> list[str]:
         datetime64 array of the starts of the bars that the user's selection shows, UTC.
     """
     info, shown, rows = mapped.handle.info, len(stamps), mapped.handle.rows
-    bars = f"{shown:,} bars" if shown == rows else f"{shown:,} of {rows:,} bars"
-    span = f", {stamp(stamps[0])} to {stamp(stamps[-1])} UTC" if shown else ""
+    bars = counted(shown, "bar") if shown == rows else f"{shown:,} of {counted(rows, 'bar')}"
+    span = f", {stamp(stamps[0])} to {stamp(stamps[-1])} UTC" if shown else _all_of(mapped.handle)
     how = f"{mapped.how} in {duration(mapped.seconds)}"
     decisions = _DECISIONS if mapped.parsed else _APPENDED if "refreshed" in mapped.how else ()
     evidence = [line for line in mapped.evidence if line.startswith((*decisions, CHECK))]
@@ -149,12 +149,19 @@ def load_lines(mapped: Mapped, stamps: Any) -> list[str]:
     ]
 
 
+def _all_of(handle: Handle) -> str:
+    """Return the span of a dataset's bars, for a selection that shows none of them."""
+    stamps = handle.numpy(columns=["timestamp"])["timestamp"]
+    return f", which are from {stamp(stamps[0])} to {stamp(stamps[-1])} UTC" if len(stamps) else ""
+
+
 def got_line(handle: Handle, seconds: float) -> str:
     """Return the one line of `%nq_get`."""
-    return f"{handle.info.name} v{handle.info.version}: {handle.rows:,} rows, mapped in {duration(seconds)}"
+    return f"{handle.info.name} v{handle.info.version}: {counted(handle.rows, 'row')}, mapped in {duration(seconds)}"
 
 
 def stored_line(stored: Stored, seconds: float, *, replaces: bool = False) -> str:
     """Return the one line of `%nq_put`; `replaces` says whether the name was there."""
-    line = f"{stored.name} v{stored.version}: {stored.rows:,} rows, {size(stored.bytes)}, shared in {duration(seconds)}"
+    held = f"{counted(stored.rows, 'row')}, {size(stored.bytes)}"
+    line = f"{stored.name} v{stored.version}: {held}, shared in {duration(seconds)}"
     return f"{line}, replaces v{stored.version - 1}" if replaces else line

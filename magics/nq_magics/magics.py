@@ -21,7 +21,7 @@ from nq_magics.display import DatasetsView, DeskView, StatusView, got_line, load
 from nq_magics.in_session import InSession
 from nq_magics.options import as_option, reading_of, reading_options
 from nq_magics.usage import interruptible, usage_errors
-from nq_magics.wanted import Wanted, symbols_in, wanted_bars
+from nq_magics.wanted import Wanted, matching, symbols_in, wanted_bars
 
 
 @magics_class
@@ -82,7 +82,7 @@ class NQMagics(InSession):
         reading = reading_of(args)
         session = self._session()
         label = " ".join(filter(None, [wanted.source, wanted.timeframe])) or "bars"
-        with usage_errors(wanted.example()), interruptible(), self._progress(label) as progress:
+        with usage_errors(wanted.example("nq_load")), interruptible(), self._progress(label) as progress:
             mapped = session.map(
                 wanted.source,
                 wanted.timeframe,
@@ -164,18 +164,20 @@ class NQMagics(InSession):
 
     @line_magic
     @magic_arguments()
-    @kwds(usage="nq_drop NAME [NAME ...]")
-    @argument("names", nargs="+", metavar="NAME", help="Dataset, as %%nq_ls names it.")
+    @kwds(usage="nq_drop NAME|PATTERN [...]")
+    @argument("names", nargs="+", metavar="NAME", help="Dataset, as %%nq_ls names it, or a pattern such as NQ.5min-*.")
     @usage_errors()
     def nq_drop(self, line: str) -> None:
         """Remove the names of datasets and all their versions; who holds a frame of one keeps it.
 
         %nq_drop signals
         %nq_drop signals limits
+        %nq_drop NQ.5min-*        all that match, which are listed
         """
-        names = list(dict.fromkeys(parse(self.nq_drop, line).names))
+        words = parse(self.nq_drop, line).names
         session = self._session()
-        known = {row.name for row in session.ls()}
+        known = sorted(row.name for row in session.ls())
+        names = list(dict.fromkeys(name for word in words for name in matching(word, known)))
         for name in sorted(names, key=lambda name: name in known):  # one that is not there fails before any is dropped
             session.drop(name)
         print(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} dropped; frames that are held stay readable.")

@@ -12,7 +12,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic_arguments import argument
 
 from jupyter_nq.client.request import Reading
-from nq_magics.arguments import FORMS, form
+from nq_magics.arguments import FORMS, edge, form
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -31,6 +31,7 @@ _READING = (
     argument(
         "--edge",
         metavar="start|end",
+        type=edge,
         choices=("start", "end"),
         help="Whether a stamp is the start or the end of its bar.",
     ),

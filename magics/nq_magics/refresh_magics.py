@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class, needs_local_scope
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
-from jupyter_nq.client.origin import origin_of
+from jupyter_nq.client.origin import dataset_of, origin_of
 from nq_magics.arguments import parse
 from nq_magics.in_session import InSession
 from nq_magics.usage import interruptible, usage_errors
@@ -38,7 +37,7 @@ class RefreshMagics(InSession):
         args = parse(self.nq_refresh, line, assigns=True)
         session = self._session()
         found = self._bars(session, args.source, local_ns or {})
-        name = self._dataset(args.source, found)
+        name = dataset_of(found, args.source)
         with interruptible("the version that was there stays"), self._progress(name) as progress:
             told = session.refresh(name, progress=progress)
         print(told.text())
@@ -46,12 +45,3 @@ class RefreshMagics(InSession):
             self._deliver(session.get(name), args.variable)
         elif (origin := origin_of(found)) is not None and origin.version < told.after:
             print(f"  {args.source} is still v{origin.version}; %nq_refresh {args.source} as {args.source} moves it on")
-
-    def _dataset(self, word: str, found: Any) -> str:
-        """Return the dataset that a word of the line means: a name, or what a variable shows."""
-        if found is word:
-            return str(word)
-        origin = origin_of(found)
-        if origin is None:
-            raise UsageError(f"{word} does not say which dataset it shows. Write the name, as %nq_ls has it.")
-        return origin.dataset

@@ -7,6 +7,7 @@ left over must not become part of the timeframe: only the usual series may be wr
 
 from __future__ import annotations
 
+import fnmatch
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,11 +16,11 @@ from pathlib import Path
 
 from IPython.core.error import UsageError
 
-from jupyter_nq.bars.discovery import COMPRESSED, SUFFIXES
-from jupyter_nq.errors import NQError, UnknownTimeframe
+from jupyter_nq.bars.names import COMPRESSED, SUFFIXES, root_of
+from jupyter_nq.errors import UnknownInstrument, UnknownTimeframe
 from nq_magics.arguments import INTO, quoted, surplus
 
-FILE_ENDINGS = tuple(kind + packed for kind in SUFFIXES for packed in ("", *COMPRESSED))
+FILE_ENDINGS = (".zip", *(kind + packed for kind in SUFFIXES for packed in ("", *COMPRESSED)))
 _SERIES = frozenset({"extended", "ext", "eth", "rth", "regular"})
 
 
@@ -33,10 +34,10 @@ class Wanted:
     """Only behind a path."""
     timeframe: str | None = None
 
-    def example(self) -> str:
-        """Return the line that says all about a file whose name does not tell what it holds."""
-        source = quoted(self.source) if self.source else "PATH"
-        return f"%nq_load {source} {self.timeframe or '30min'} --symbol {self.symbol or 'NQ'}"
+    def example(self, magic: str) -> str:
+        """Return the line of a magic that says the symbol of a file whose name does not tell it."""
+        words = [f"%{magic}", quoted(self.source) if self.source else "", self.timeframe or "", "--symbol NQ"]
+        return " ".join(filter(None, words))
 
 
 def wanted_bars(words: Sequence[str], symbol: str | None = None) -> Wanted:
@@ -65,7 +66,7 @@ def wanted_bars(words: Sequence[str], symbol: str | None = None) -> Wanted:
     if source is not None and rest and is_path(source) and not _timeframe_words(rest):
         behind, rest = _symbol(rest), rest[1:]
     named = behind or (source if source is not None and not is_path(source) else None)
-    if symbol is not None and named is not None and symbol.upper() != named.upper():
+    if symbol is not None and named is not None and root_of(symbol).upper() != root_of(named).upper():
         raise UsageError(f"Two symbols are given, {named!r} and --symbol {symbol}; leave one of them out.")
     return Wanted(source, behind or symbol, _timeframe(rest))
 
@@ -89,9 +90,40 @@ def symbols_in(wanted: Wanted) -> list[str]:
     return symbols
 
 
+def matching(word: str, names: Sequence[str]) -> list[str]:
+    """Return the names of datasets that a pattern means, or the word itself when it is none.
+
+    Raises
+    ------
+    UsageError
+        Nothing matches the pattern.
+
+    >>> matching("NQ.5min-*", ["NQ.5min", "NQ.5min-a", "NQ.5min-b"]), matching("signals", [])
+    (['NQ.5min-a', 'NQ.5min-b'], ['signals'])
+    """
+    if not set("*?[") & set(word):
+        return [word]
+    found = fnmatch.filter(names, word)
+    if not found:
+        raise UsageError(f"No dataset matches {word!r}. There are: {', '.join(names) or 'none'}.")
+    return found
+
+
 def is_path(source: str) -> bool:
-    """Is it a path, and not a symbol?"""
-    return os.sep in source or source.lower().endswith(FILE_ENDINGS)
+    """Does it look like a path, with a slash or a suffix, and not like a symbol?"""
+    return root_of(source) == source and (os.sep in source or "." in source)
+
+
+def timeframe_behind(words: Sequence[str]) -> tuple[Sequence[str], str | None]:
+    """Return names without the timeframe that stands behind them, and that.
+
+    >>> timeframe_behind(["NQZ24.csv", "NQH25.csv", "5", "min"])
+    (['NQZ24.csv', 'NQH25.csv'], '5 min')
+    """
+    for count in (2, 1):
+        if len(words) > count and _timeframe_words(words[-count:]) == count:
+            return words[:-count], " ".join(words[-count:])
+    return words, None
 
 
 def _source(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
@@ -102,7 +134,7 @@ def _source(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
             return os.path.expanduser(path), words[end:]
         if end > 1 and Path(path).expanduser().is_file():
             return str(Path(path).expanduser().absolute()), words[end:]
-    if words and os.sep in words[0]:
+    if words and is_path(words[0]):
         return os.path.expanduser(words[0]), words[1:]
     if not words or _timeframe_words(words):
         return None, words
@@ -111,12 +143,15 @@ def _source(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
 
 def _symbol(words: Sequence[str]) -> str:
     """Return the symbol that stands behind a path."""
-    from jupyter_nq.bars.instruments import instrument
+    from jupyter_nq.bars.timeframe import parse_timeframe
+    from jupyter_nq.client.request import root_symbol
 
     if len(words) > 1 and _timeframe_words(words[1:]):
         return words[0]  # the session says so when there is no such symbol
-    with suppress(NQError):
-        return instrument(words[0]).symbol
+    with suppress(UnknownInstrument):
+        return root_symbol(words[0])
+    if words[0][0].isdigit():
+        parse_timeframe(words[0])  # says why it is none
     raise UsageError(f"{words[0]!r} behind the path is neither a symbol nor a timeframe; `as VAR` assigns a variable.")
 
 

@@ -12,6 +12,7 @@ from jupyter_nq.bars.columnar.sheets import Sheet
 from jupyter_nq.bars.profile import ROLES, Dialect
 from jupyter_nq.bars.sniffing.columns import ALIASES, check_once, said_columns
 from jupyter_nq.errors import UnreadableSource
+from jupyter_nq.sizes import together
 
 _STAMP = "timestamp"
 _PAIRS = {_STAMP: (("date", "day"), ("time", "hour")), "volume": (("up",), ("down",))}
@@ -70,4 +71,4 @@ def _missing(sheet: Sheet, names: tuple[str, ...], missing: list[str]) -> str:
     hint = f"Rename the columns; understood are {', '.join('/'.join(ALIASES[role][:3]) for role in missing)}."
     if any(name.startswith("('") for name in names):
         hint = "The columns have several levels: keep one, with frame.columns.droplevel."
-    return f"{sheet.label}: the columns {', '.join(names)!r} have none for {' and '.join(missing)}. {hint}"
+    return f"{sheet.label}: the columns {', '.join(names)!r} have none for {together(missing)}. {hint}"

@@ -148,6 +148,18 @@ _TABLE = (
 )  # fmt: skip
 
 _KINDS = {kind.name: kind for kind in _TABLE}
+_ELSEWHERE = {
+    "bollinger": ("bb", "bbands", "bbs", "boll", "bands"),
+    "stochastic": ("stoch", "kd", "slowk", "stochk"),
+    "sma": ("ma", "mean", "rolling_mean"),
+    "ema": ("ewm", "ewma"),
+    "volatility": ("vol", "std", "stdev"),
+    "highest": ("max", "hh", "donchian"),
+    "lowest": ("min", "ll"),
+    "relative_volume": ("rvol",),
+    "range": ("hl", "tr"),
+}
+"""Names that other libraries have for a feature, in lower case."""
 CATALOGUE: Mapping[str, Kind] = MappingProxyType(_KINDS)
 """All features by name."""
 
@@ -184,14 +196,18 @@ def parse(wanted: str | Feature) -> Feature:
     kind = _KINDS.get(match["name"].lower())
     if kind is None:
         raise InvalidArgument(
-            f"there is no feature {match['name']!r}.{nearest(match['name'].lower(), _KINDS)} Known are "
-            f"{', '.join(_KINDS)}."
+            f"there is no feature {match['name']!r}.{_meant(match['name'].lower())} Known are {', '.join(_KINDS)}."
         )
     arguments = [text.strip() for text in match["arguments"].split(",")] if (match["arguments"] or "").strip() else []
     series = kind.series
     if arguments and not _is_number(arguments[0]):
         series = _series(kind, arguments.pop(0), wanted)
     return _made(kind, series, _numbers(kind, arguments, wanted))
+
+
+def _meant(name: str) -> str:
+    known = next((kind for kind, others in _ELSEWHERE.items() if name in others), None)
+    return f" Did you mean {known!r}?" if known else nearest(name, _KINDS)
 
 
 def parse_all(wanted: Iterable[str | Feature] | str | Feature) -> tuple[Feature, ...]:

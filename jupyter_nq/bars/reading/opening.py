@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import lzma
 import os
+import re
 import stat
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +25,19 @@ MOST_TIMES = 1000
 """How many times its size a compressed file may have; tables of bars have five to twenty times."""
 _ALWAYS = 64 << 20  # 64 MiB: what any compressed file may become
 
-MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}
+MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bz2",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xfd7zXZ\x00": "xz",
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",  # an empty one
+}
 """First bytes of compressed files."""
+_MOST_LISTED = 5
+_OF_MACOS = re.compile(r"__MACOSX/|(.*/)?\.DS_Store$")  # what it adds to an archive
+_ENCRYPTED = 0x1  # the flag of a member of a ZIP file
+
 COLUMNAR = (b"PAR1", b"PARE", b"ARROW1", b"FEA1", b"\xff\xff\xff\xff")
 """First bytes of Parquet (also encrypted), of Arrow files, of the first Feather files, and of Arrow streams."""
 
@@ -58,7 +72,7 @@ def is_columnar(path: Path) -> bool:
 
 
 def compression(path: Path) -> str | None:
-    """Return how a file is compressed by its first bytes: `gzip`, `bz2`, `zstd`, `xz`, or None."""
+    """Return how a file is compressed by its first bytes: `gzip`, `bz2`, `zstd`, `xz`, `zip`, or None."""
     with path.open("rb") as file:
         head = file.read(8)
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
@@ -90,10 +104,8 @@ class Bounded:
         """Return up to `size` bytes, nothing at the end; raises `UnreadableSource`."""
         try:
             data: bytes = self._raw.read(size if size >= 0 else self._limit + 1)
-        except (lzma.LZMAError, EOFError, OSError) as exc:
-            raise UnreadableSource(
-                f"{self._path}: the compressed data are damaged or cut off ({exc}). Get the file again."
-            ) from exc
+        except (lzma.LZMAError, zlib.error, zipfile.BadZipFile, EOFError, OSError) as exc:
+            raise _damaged(self._path, exc) from exc
         self._read += len(data)
         if self._read > self._limit:
             raise UnreadableSource(
@@ -120,6 +132,44 @@ def opened(path: Path) -> Iterator[Any]:
     elif kind == "xz":
         with path.open("rb") as packed, lzma.open(packed) as expanded:
             yield Bounded(path, expanded, packed.tell)
+    elif kind == "zip":
+        with path.open("rb") as packed, _member(path, packed) as expanded:
+            yield Bounded(path, expanded, packed.tell)
     else:
         with pa.OSFile(os.fspath(path), "rb") as packed, pa.CompressedInputStream(packed, kind) as stream:
             yield Bounded(path, stream, packed.tell)
+
+
+@contextmanager
+def _member(path: Path, packed: BinaryIO) -> Iterator[Any]:
+    """Open the only file in a ZIP file."""
+    try:
+        archive = zipfile.ZipFile(packed)
+    except (zipfile.BadZipFile, OSError) as exc:
+        raise _damaged(path, exc) from exc
+    with archive:
+        try:
+            expanded = archive.open(_only(path, archive.infolist()))
+        except (zipfile.BadZipFile, NotImplementedError, OSError) as exc:
+            raise _damaged(path, exc) from exc
+        with expanded:
+            yield expanded
+
+
+def _only(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
+    """Return the only member that is a file, which must not be encrypted."""
+    files = [one for one in members if not one.is_dir() and not _OF_MACOS.match(one.filename)]
+    if len(files) != 1:
+        listed = ": " + ", ".join(repr(one.filename) for one in files[:_MOST_LISTED]) if files else ""
+        more = f" and {len(files) - _MOST_LISTED} more" if len(files) > _MOST_LISTED else ""
+        raise UnreadableSource(
+            f"{path} is a ZIP file of {len(files)} files{listed}{more}; one is read when it holds a single file of "
+            "text. Unpack it, and pass the file that you mean; export a spreadsheet as CSV."
+        )
+    if files[0].flag_bits & _ENCRYPTED:
+        raise UnreadableSource(f"{path}: its file {files[0].filename!r} is encrypted. Unpack it with its password.")
+    return files[0]
+
+
+def _damaged(path: Path, exc: Exception) -> UnreadableSource:
+    return UnreadableSource(f"{path}: the compressed data are damaged or cut off ({exc}). Get the file again.")

@@ -126,7 +126,7 @@ def test_refusals() -> None:
         asof(timed(SHORT, 10), timed(LONG, 180), at="start")
     with pytest.raises(InvalidArgument, match="'timestamp' is there already"):
         asof(timed(SHORT, 10), timed(LONG, 180), suffix="")
-    with pytest.raises(InvalidArgument, match="do not strictly increase in 1 rows, first in row 1"):
+    with pytest.raises(InvalidArgument, match="do not strictly increase in 1 row, first in row 1"):
         asof(timed(SHORT.take(pa.array([1, 0])), 10), timed(LONG, 180))
 
 

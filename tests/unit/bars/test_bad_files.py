@@ -21,6 +21,7 @@ from jupyter_nq.bars.reading.lenient import read_lenient
 from jupyter_nq.bars.validation.validator import validate_file
 from jupyter_nq.errors import EmptyDataset, UnreadableSource
 from tests.unit.bars.conftest import HEADER, MakeFile, session_starts, written
+from tests.unit.bars.reading.test_opening import zipped
 
 STAMPS = written(session_starts("2024-07-08", 10), "America/New_York")
 TOLD: dict[str, Any] = {"tz": "America/New_York", "edge": "start"}
@@ -28,6 +29,7 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
     "bz2": bz2.compress,
     "xz": lzma.compress,
+    "zip": zipped,
     "zst": lambda data: pa.Codec("zstd").compress(data, asbytes=True),  # type: ignore[no-untyped-call]
 }
 

@@ -33,6 +33,12 @@ def touch(directory: Path, *names: str) -> None:
         ("NQ_30_min.csv", "NQ", "30min"),
         ("NQ_30min.parquet", "NQ", "30min"),
         ("NQ_30min.feather", "NQ", "30min"),
+        ("NQ_5min_continuous_UNadjusted.txt", "NQ", "5min"),
+        ("NQ_5m_2024.csv", "NQ", "5min"),
+        ("NQ_5min_RTH_2024-01-01_ratio.csv", "NQ", "5min_rth"),
+        ("day_NQ_5min.csv", "NQ", "5min"),
+        ("NQ_5min.zip", "NQ", "5min"),
+        ("FDAX_5min_2024.csv", "FDAX", "5min"),
     ],
 )
 def test_vendor_names_are_understood(name: str, symbol: str, timeframe: str) -> None:
@@ -102,6 +108,30 @@ def test_messages_name_a_place_and_not_a_dot(tmp_path: Path, monkeypatch: pytest
         with pytest.raises((AmbiguousSource, UnknownTimeframe)) as refused:
             find_source(".", "NQ", timeframe)
         assert f" in {tmp_path}" in str(refused.value)
+
+
+def test_the_plain_name_is_meant_among_several(tmp_path: Path) -> None:
+    """A name that says nothing else is the one meant; a word of the name, or a contract's code, asks for another."""
+    touch(tmp_path, "NQ_5min.csv", "NQ_5min_continuous.csv", "NQZ24_5min.csv", "NQ_5min_extended.csv")
+    assert find_source(tmp_path, "NQ", "5min").name == "NQ_5min.csv"
+    assert find_source(tmp_path, "NQ1!", "5min_continuous").name == "NQ_5min_continuous.csv"
+    assert find_source(tmp_path, "NQ", "5min_extended").name == "NQ_5min_extended.csv"
+    assert find_source(tmp_path, "NQZ24", "5min").name == "NQZ24_5min.csv"
+    (tmp_path / "NQ_5min.csv").rename(tmp_path / "NQ_5min_ratio.csv")
+    with pytest.raises(AmbiguousSource, match=r"'NQ_5min_continuous.csv' and 'NQ_5min_ratio.csv'"):
+        find_source(tmp_path, "NQ", "5min")
+
+
+def test_what_is_there_and_does_not_count_is_told(tmp_path: Path) -> None:
+    """Files whose names say too little are listed with what they lack."""
+    touch(tmp_path, "NQ_2024-01.csv", "export_5min.txt", "NQ_ES_5min.csv", "NQH25_5min.csv", "README.md")
+    with pytest.raises(SourceNotFound, match="no NQ file") as caught:
+        find_source(tmp_path, "NQ", "5min")
+    said = str(caught.value)
+    assert "which has EXPORT 5min, NQH25 5min. Not counted, by their names:" in said
+    assert "NQ_2024-01.csv (no timeframe)" in said
+    assert "NQ_ES_5min.csv (NQ or ES?)" in said
+    assert "README" not in said
 
 
 def test_two_matches_are_both_named(tmp_path: Path) -> None:

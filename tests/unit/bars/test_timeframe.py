@@ -23,6 +23,17 @@ from jupyter_nq.errors import UnknownTimeframe
         ("90m", "90min", 90, ""),
         ("1D", "1D", 1440, ""),
         ("1440min", "1D", 1440, ""),
+        ("5m", "5min", 5, ""),
+        ("M5", "5min", 5, ""),
+        ("M1", "1min", 1, ""),
+        ("H4", "4h", 240, ""),
+        ("D1", "1D", 1440, ""),
+        ("5T", "5min", 5, ""),
+        ("300s", "5min", 5, ""),
+        ("3600 seconds", "1h", 60, ""),
+        ("D", "1D", 1440, ""),
+        ("1day", "1D", 1440, ""),
+        ("daily", "1D", 1440, ""),
     ],
 )
 def test_one_length_has_one_label(text: str, label: str, minutes: int, suffix: str) -> None:
@@ -35,4 +46,23 @@ def test_one_length_has_one_label(text: str, label: str, minutes: int, suffix: s
 def test_what_is_no_length_is_refused(text: str) -> None:
     """A month, a second, zero and nonsense are no timeframes."""
     with pytest.raises(UnknownTimeframe, match=r"minute|'1D'"):
+        parse_timeframe(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("5M", "may mean minutes or months. Write 5min"),
+        ("1week", "weeks are not supported"),
+        ("weekly", "weeks are not supported"),
+        ("W1", "weeks are not supported"),
+        ("MN1", "months are not supported"),
+        ("90s", "is 90 seconds"),
+        ("H24", "is not a timeframe"),
+        ("M24", "is not a timeframe"),
+    ],
+)
+def test_what_is_refused_says_why(text: str, says: str) -> None:
+    """Months, weeks, odd seconds, and a contract's month that looks like a length."""
+    with pytest.raises(UnknownTimeframe, match=says):
         parse_timeframe(text)

@@ -125,7 +125,7 @@ def test_what_cannot_be_validated(data_dir: Path) -> None:
         nq.validate("NQ.5mim")
     unnamed = data_dir / "bars.csv"
     unnamed.write_text("timestamp,open,high,low,close,volume\n2024-06-12 10:00:00,1,1,1,1,1\n")
-    with pytest.raises(UnreadableSource, match="Say both"):
+    with pytest.raises(UnreadableSource, match="does not tell which instrument it holds"):
         nq.validate(unnamed)
 
 

@@ -150,7 +150,7 @@ def test_one_file_of_several_contracts(session: Session, files: list[Path], tmp_
         (["a.csv"], {}, r"does not say which contract.*NQH25\.csv"),
         ({"NQH25": THREE["NQH25"]}, {"method": "diference"}, "Did you mean 'difference'"),
         ({"first": THREE["NQZ24"], "second": THREE["NQH25"]}, {}, "symbol='NQ'"),
-        (["x/NQH25_1h.csv", "y/NQ 03-25.txt"], {"timeframe": "1h"}, "does not exist"),
+        (["x/NQH25_1h.csv", "y/NQ 03-25.txt"], {"timeframe": "1h"}, "no such file: .*NQH25_1h.csv"),
     ],
 )
 def test_what_is_no_chain(session: Session, contracts: Any, options: dict[str, Any], says: str) -> None:

@@ -74,7 +74,10 @@ def test_single_file_and_series_keep_their_names(session: Session, place: Path) 
 
 
 def test_names_say_what_the_files_hold(session: Session, place: Path) -> None:
-    """Symbol and timeframe come from the names, without the year; names that contradict are refused."""
+    """Symbol and timeframe come from the names, without the year, or from the stamps; contradictions are refused."""
+    with session.map(f"{place}/NQ_*.parquet").handle as handle:
+        assert handle.info.name == "NQ.5min"
+    session.drop("NQ.5min")
     for year in (2023, 2024):
         (place / f"NQ_{year}.parquet").rename(place / f"NQ_5min_{year}.parquet")
     with session.map(f"{place}/NQ_*.parquet").handle as handle:
@@ -98,8 +101,10 @@ def test_what_is_no_series(session: Session, place: Path) -> None:
         session.load([place / "NQ_2022.parquet"], "5min", symbol="NQ")
     with pytest.raises(InvalidArgument, match="list is neither a path nor a symbol"):
         sniff(session, [place / "NQ_2023.parquet"])  # type: ignore[arg-type]
-    with pytest.raises(UnreadableSource, match="Say both"):
-        session.load(f"{place}/NQ_*.parquet")
+    for year in (2023, 2024):
+        (place / f"NQ_{year}.parquet").rename(place / f"bars_{year}.parquet")
+    with pytest.raises(UnreadableSource, match="do not tell which instrument they hold"):
+        session.load(f"{place}/bars_*.parquet")
 
 
 def test_file_with_a_bracket_in_its_name(session: Session, place: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import jupyter_nq as nq
 from jupyter_nq.bars.vendor_samples import write_vendor
 from nq_magics.options import profile_of
-from nq_magics.usage import as_typed
+from nq_magics.wording import as_typed
 from tests.unit.bars.sessions.test_contracts import THREE
 from tests.unit.client.test_contracts import iso
 from tests.unit.magics.conftest import Shell
@@ -74,6 +74,14 @@ def test_rolls_of_contract_files(shell: Shell, tmp_path: Path) -> None:
     assert nq.ls() == []
     few = "%nq_roll NQZ24_1h.csv NQM25_1h.csv --tz UTC --edge start --contract NQZ24"
     assert "takes several files" in shell.run(few).err
+    told = "--tz UTC --edge start"
+    for name in THREE:
+        (tmp_path / f"{name}_1h.csv").rename(tmp_path / f"{name}.csv")
+    for line in ("%nq_roll NQZ24.csv NQH25.csv", "%nq_roll NQZ24.csv NQH25.csv 1h", "%nq_roll NQZ24.csv NQH25.csv 1 h"):
+        assert shell.run(f"{line} {told}").out.strip() == lines[0]
+    assert "Two timeframes" in shell.run("%nq_roll NQZ24.csv NQH25.csv 1h --timeframe 1h").err
+    assert "NQ.1h" in shell.run(f"%nq_load NQZ24.csv 1h as december {told}").out
+    assert shell.run(f"%nq_validate NQZ24.csv 1h {told}").value.rows == THREE["NQZ24"].num_rows
 
 
 @pytest.mark.parametrize(
@@ -91,6 +99,16 @@ def test_rolls_of_contract_files(shell: Shell, tmp_path: Path) -> None:
         ("%nq_validate NQ 30min --day-first --month-first", "exclude each other"),
         ('%nq_validate bars --rule "open("', "is no expression"),
         ("%nq_roll nothing", "nothing"),
+        ("%nq_sniff NQ 30min --edge begin", "'begin' is neither start nor end of a bar. Did you mean 'start'?"),
+        ("%nq_load NQ 30min --edge close", "Did you mean 'end'?"),
+        ("%nq_put zz bars --foo", "has no option '--foo'. It has none: write %nq_put NAME VAR."),
+        ("%nq_load NQ 1week", "weeks are not supported"),
+        ("%nq_load nothing.csv 1week", "weeks are not supported"),
+        ("%nq_load NQ.30min", "is a dataset, not a file: %nq_get NQ.30min maps it"),
+        (
+            "%nq_validate bars --action flat=quarantine",
+            "--action flat=quarantine needs a file: pass --quarantine rows.csv",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(bars: Shell, line: str, message: str) -> None:
@@ -117,6 +135,9 @@ def test_features(shell: Shell) -> None:
     assert "rsi_14" in shell.run("%nq_load NQ 30min --features").value.columns
     assert "an empty name" in shell.run("%nq_load NQ 30min --features sma(20),,rsi").err
     assert "Did you mean" in shell.run("%nq_load NQ 30min --features rsj(14)").err
+    for words in ("sma(20), rsi(14)", "[sma(20), rsi(14)]", "sma( 20 ) ,rsi(14)", '"sma(20), rsi(14)"'):
+        shown = shell.run(f"%nq_load NQ 30min --features {words} as y").out
+        assert list(shell.ip.user_ns.pop("y").columns[6:]) == ["sma_20", "rsi_14"], shown
 
 
 def test_several_symbols(shell: Shell) -> None:
@@ -190,7 +211,18 @@ def test_sniff(shell: Shell, tmp_path: Path) -> None:
     assert not shell.run(line.replace("as bars", "as other")).failed
     call = next(line for line in text.splitlines() if "nq.load(" in line).partition(": ")[2]
     assert len(shell.run(f"import jupyter_nq as nq\n{call}").value) == shell.rows
-    assert shell.run("%nq_sniff nothing.csv").failed
+    assert "no such file" in shell.run("%nq_sniff nothing.csv").err
+    shell.run("%nq_load NQ 30min as plain")
+    (tmp_path / "export.csv").rename(tmp_path / "week 1.csv")
+    text = repr(shell.run("%nq_sniff week 1.csv").value)
+    line = next(line for line in text.splitlines() if "%nq_load" in line).partition(": ")[2]
+    assert f'"{tmp_path / "week 1.csv"}" 30min --symbol SYMBOL' in line
+    assert not shell.run(line.replace("SYMBOL", "NQ").replace("as bars", "as named")).failed
+    assert '`%nq_validate "week 1.csv" --symbol NQ`' in shell.run('%nq_validate "week 1.csv"').err
+    bad = "\n".join(f"2024-01-0{n} 10:00,1,2,1,1,7" for n in range(1, 9))
+    (tmp_path / "few_NQ.csv").write_text(f"time,open,high,low,close,volume\n{bad}\n")
+    [error] = shell.run("%nq_validate few_NQ.csv NQ 1D").value.errors
+    assert "Pass --tz America/New_York and --edge start (or --edge end)" in error
 
 
 def test_a_compressed_file_is_found_by_its_name(shell: Shell, tmp_path: Path) -> None:

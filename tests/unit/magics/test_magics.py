@@ -75,7 +75,12 @@ def test_a_selection_says_how_much_it_shows(shell: Shell) -> None:
     table = shell.ip.user_ns["some"]
     assert isinstance(table, pa.Table)
     assert table.column_names == ["close", "volume"]
-    assert "0 of 2,000 bars, mapped" in shell.run("%nq_load NQ 30min as none --start 2100-01-01").out
+    beyond = shell.run("%nq_load NQ 30min as none --start 2100-01-01").out
+    stamps = shell.ip.user_ns["bars"]["timestamp"]
+    assert (
+        f"0 of 2,000 bars, which are from {stamps.iloc[0]:%Y-%m-%d %H:%M} to {stamps.iloc[-1]:%Y-%m-%d %H:%M}" in beyond
+    )
+    assert "v1: 1 of 2,000 bars," in shell.run(f"%nq_load NQ 30min --end {stamps.iloc[0].isoformat()}").out
 
 
 def test_a_path_with_spaces_needs_no_quotes(shell: Shell) -> None:
@@ -104,11 +109,15 @@ def test_put_get_list_and_drop(shell: Shell) -> None:
 
 
 def test_several_names_are_dropped_or_none(shell: Shell) -> None:
-    """One name that is not there, and all the others stay."""
+    """One name that is not there, and all the others stay; a pattern means all that match, and lists them."""
     shell.run("import numpy as np\na = np.ones(3)\n%nq_put a a\n%nq_put b a\n%nq_put c a")
     assert "no dataset 'x'" in shell.run("%nq_drop a x b").err
     assert shell.run("%nq_drop a b a").out == "a, b are dropped; frames that are held stay readable.\n"
     assert [row.name for row in shell.run("%nq_ls").value] == ["c"]
+    shell.run("%nq_put a a\n%nq_put a-1 a\n%nq_put a-2 a")
+    assert "No dataset matches 'x*'. There are: a, a-1, a-2, c." in shell.run("%nq_drop c x*").err
+    assert shell.run("%nq_drop a-* c").out == "a-1, a-2, c are dropped; frames that are held stay readable.\n"
+    assert [row.name for row in shell.run("%nq_ls").value] == ["a"]
 
 
 def test_a_file_whose_name_tells_nothing(shell: Shell, tmp_path: Path) -> None:
@@ -116,7 +125,7 @@ def test_a_file_whose_name_tells_nothing(shell: Shell, tmp_path: Path) -> None:
     shutil.copy(shell.data / "NQ - 30 min - ETH.csv", tmp_path / "week.csv")
     failed = shell.run("%nq_load week.csv as bars").err
     pasted = failed.split("`")[1]
-    assert pasted == "%nq_load week.csv 30min --symbol NQ"
+    assert pasted == "%nq_load week.csv --symbol NQ"
     assert "'" not in failed
     for line in (pasted, "%nq_load week.csv NQ 30min"):
         assert f"{shell.rows:,} bars" in shell.run(line).out

@@ -12,7 +12,9 @@ from IPython.core.error import UsageError
 from jupyter_nq import bars
 from jupyter_nq.client import request
 from jupyter_nq.errors import AmbiguousStamps
-from nq_magics.usage import HelpAsked, as_typed, interruptible, usage_errors
+from nq_magics.arguments import HelpAsked
+from nq_magics.usage import interruptible, usage_errors
+from nq_magics.wording import as_typed
 
 ARGUMENT = re.compile(r"\b(tz|edge|symbol|timeframe|data_dir|day_first)=|\bdata_dir\b")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
@@ -30,7 +32,29 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
         ("Pass the timeframe= that the file has.", "Pass the timeframe that the file has."),
         ("Pass timeframe=, e.g. '30min'.", "Pass the timeframe, e.g. 30min."),
         ("Correct the line. day_first=False was given.", "Correct the line. --month-first was given."),
-        ("Say both, for example symbol='NQ', timeframe='30min'.", "Say both, for example `%nq_load w.csv 30min`."),
+        ("Say it, for example symbol='NQ'.", "Say it, for example `%nq_load w.csv 30min`."),
+        ("Say it, for example timeframe='5min'.", "Say it, for example 5min."),
+        (
+            "pass single answers, such as profile={'tz': 'UTC', 'edge': 'end'}.",
+            "pass single answers, such as --profile tz=UTC --profile edge=end.",
+        ),
+        ("x.txt: profile={'tz': 'UTC'} does not fit", "x.txt: --profile tz=UTC does not fit"),
+        ("with tz='UTC' and edge='end', 3 bars", "with --tz UTC and --edge end, 3 bars"),
+        (
+            "or say: profile={'columns': {'timestamp': [1, 2], 'open': 3, ...}}.",
+            "or say: --profile columns.timestamp=1+2 --profile columns.open=3 ....",
+        ),
+        ("profile={'delimiter': ';'}", "--profile delimiter=;"),
+        ("profile={'layouts': ['DD/MM/YYYY HH:MM']}", '--profile "layouts=DD/MM/YYYY HH:MM"'),
+        ("profile={'tz': UTC}", "profile={'tz': UTC}"),
+        (
+            "actions['flat']='quarantine' needs a file: pass quarantine='rows.csv'.",
+            "--action flat=quarantine needs a file: pass --quarantine rows.csv.",
+        ),
+        (
+            "NQ.5min is a dataset: nq.get('NQ.5min') maps it, see nq.ls()",
+            "NQ.5min is a dataset: %nq_get NQ.5min maps it, see %nq_ls",
+        ),
         ("Pass symbol='NQ', or edge='start' (or 'end').", "Pass --symbol NQ, or --edge start (or --edge end)."),
         ("tz='a b' is not a time zone.", "--tz 'a b' is not a time zone."),
         ("the ritz='x' is no option", "the ritz='x' is no option"),

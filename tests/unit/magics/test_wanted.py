@@ -34,6 +34,13 @@ from nq_magics.wanted import Wanted, wanted_bars
         ("data/NQ_20*.csv NQ 5min", Wanted("data/NQ_20*.csv", "NQ", "5min")),
         ("s3://bars/NQ_5min.parquet", Wanted("s3://bars/NQ_5min.parquet")),
         ("s3://bars/week NQ 5min", Wanted("s3://bars/week", "NQ", "5min")),
+        ("x.zip NQ 5min", Wanted("x.zip", "NQ", "5min")),
+        ("kibot_NQ.tx 5min", Wanted("kibot_NQ.tx", None, "5min")),
+        ("NQ1! 5m", Wanted("NQ1!", None, "5m")),
+        ("/NQ M5", Wanted("/NQ", None, "M5")),
+        ("NQ.c.0 D", Wanted("NQ.c.0", None, "D")),
+        ("export.csv NQ=F 5T", Wanted("export.csv", "NQ=F", "5T")),
+        ("CME_MINI_DL_NQ1!, 5.csv", Wanted("CME_MINI_DL_NQ1!, 5.csv")),
     ],
 )
 def test_words_are_told_apart(words: str, expected: Wanted) -> None:
@@ -69,10 +76,9 @@ def test_two_symbols_are_refused() -> None:
 
 
 def test_the_example_is_the_line_to_paste() -> None:
-    """It holds what was given, and what is missing in the form of an example."""
-    assert wanted_bars(["week.csv"]).example() == "%nq_load week.csv 30min --symbol NQ"
-    assert wanted_bars(["my", "week.csv", "5min"]).example() == '%nq_load "my week.csv" 5min --symbol NQ'
-    assert wanted_bars(["week.csv"], "ES").example() == "%nq_load week.csv 30min --symbol ES"
+    """It holds what was given and is of the magic that asks, and the symbol in the form of an example."""
+    assert wanted_bars(["week.csv"]).example("nq_load") == "%nq_load week.csv --symbol NQ"
+    assert wanted_bars(["my", "week.csv", "5min"]).example("nq_sniff") == '%nq_sniff "my week.csv" 5min --symbol NQ'
 
 
 def test_a_file_without_an_ending_may_have_spaces(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import os
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,10 +18,21 @@ from jupyter_nq.bars.reading import opening
 from jupyter_nq.errors import SourceNotFound, UnreadableSource
 from tests.unit.bars.conftest import MakeFile, session_starts, written
 
+
+def zipped(data: bytes, *names: str) -> bytes:
+    """Return a ZIP file that holds the same text under some names."""
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in names or ("inside.txt",):
+                archive.writestr(name, data)
+        return file.getvalue()
+
+
 PACKED = {
     "gz": gzip.compress,
     "bz2": bz2.compress,
     "xz": lzma.compress,
+    "zip": zipped,
     "zst": lambda data: pa.Codec("zstd").compress(data, asbytes=True),
 }
 
@@ -65,6 +78,37 @@ def test_a_damaged_archive_is_told(make_file: MakeFile) -> None:
     there = packed(make_file(written(session_starts("2024-02-20", 50), "UTC")), "xz")
     there.write_bytes(there.read_bytes()[:-400])
     with pytest.raises(UnreadableSource, match="damaged or cut off"):
+        load_bars(there)
+
+
+def test_a_zip_file_must_hold_one_file_of_text(make_file: MakeFile, tmp_path: Path) -> None:
+    """Several members are listed, none is told, what macOS adds does not count, and a password is asked for."""
+    plain = make_file(written(session_starts("2024-02-20", 20), "UTC"))
+    data, there = plain.read_bytes(), tmp_path / "NQ_30min.zip"
+    for names, says in [(("a.txt", "b.txt"), "a ZIP file of 2 files: 'a.txt', 'b.txt'"), (("dir/",), "of 0 files")]:
+        there.write_bytes(zipped(b"" if names == ("dir/",) else data, *names))
+        with pytest.raises(UnreadableSource, match=says):
+            load_bars(there)
+    there.write_bytes(zipped(data, "NQ.txt", "__MACOSX/._NQ.txt", ".DS_Store"))
+    assert load_bars(there).table.equals(load_bars(plain).table)
+    with zipfile.ZipFile(there) as archive:
+        marked = bytearray(there.read_bytes())
+        marked[archive.start_dir + 8] |= 1
+    there.write_bytes(marked)
+    with pytest.raises(UnreadableSource, match=r"'NQ\.txt' is encrypted"):
+        load_bars(there)
+
+
+@pytest.mark.parametrize("lost", [40, 2000])
+def test_a_damaged_zip_file_is_told(make_file: MakeFile, lost: int) -> None:
+    """One that is cut off, or whose content does not have its checksum."""
+    there = packed(make_file(written(session_starts("2024-02-20", 50), "UTC")), "zip")
+    whole = there.read_bytes()
+    there.write_bytes(whole[:-lost])
+    with pytest.raises(UnreadableSource, match="damaged or cut off"):
+        load_bars(there)
+    there.write_bytes(whole[:lost] + bytes(byte ^ 255 for byte in whole[lost : lost + 8]) + whole[lost + 8 :])
+    with pytest.raises(UnreadableSource):
         load_bars(there)
 
 

@@ -184,7 +184,7 @@ def test_a_table_without_header(make_file: MakeFile) -> None:
         (b"", "is empty"),
         (b"\n\n", "is empty"),
         (b"\x1f\x8b\x08\x00", "compressed data are damaged or cut off"),
-        (b"PK\x03\x04rest", "spreadsheet"),
+        (b"PK\x03\x04rest", "compressed data are damaged or cut off"),
         ("Zeit".encode("utf-16"), "UTF-16"),
         (b"a,b\x00c", "binary data"),
         (b"Timestamp,Open,High,Low,Close,Volume\n", "a header and no rows"),
