@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from jupyter_nq.bars.instruments import INSTRUMENTS
@@ -25,11 +26,8 @@ COMPRESSED = (".gz", ".bz2", ".zst", ".xz", ".zip")
 SERIES = frozenset({"extended", "ext", "rth", "regular"})
 """Words that name another series of the same length."""
 
-_PLAIN = frozenset({"eth", "globex"})  # electronic hours are the plain series
-_ROOTS = "|".join(sorted(map(re.escape, INSTRUMENTS), key=len, reverse=True))
-_SPELLING = rf"[@/]?(?P<root>{_ROOTS})(?:[1-9]!|=F|\.[cvn]\.\d)?"
-_SYMBOL = re.compile(rf"(?<![A-Z0-9]){_SPELLING}(?![A-Z0-9!=])", re.I)
-_SPELLED = re.compile(rf"[@/]?(?P<root>{_ROOTS})(?:1!|=F|\.[cvn]\.0)?", re.I)  # of the series that goes on in front
+_PLAIN = frozenset({"eth", "globex"})
+"""Electronic hours, which are the plain series; no name of a file means ether by it."""
 _UNITS = "|".join(sorted(SECONDS, key=len, reverse=True))
 _LENGTH = re.compile(
     rf"(?<![A-Z0-9])(?<!\d\.)(?:\d{{1,5}}(?:{_UNITS})|\d{{1,5}}[\s_-](?:m|h|mins?|minutes?|hours?|days?))(?![A-Z0-9])",
@@ -74,10 +72,11 @@ def named(path: str | os.PathLike[str]) -> Named:
     """
     text = _COPY.sub(" ", stem(path)).strip()
     expiry = expiry_of(text)
-    plain = list(_SYMBOL.finditer(text))
+    symbol, _ = _patterns(tuple(INSTRUMENTS))
+    plain = [match for match in symbol.finditer(text) if match[0].lower() not in _PLAIN]
     symbols = [match["root"].upper() for match in plain] + ([expiry.symbol] if expiry else [])
     spelled = expiry.code if expiry else plain[0][0] if plain else ""
-    minutes, rest = _minutes(_SYMBOL.sub(" ", text))
+    minutes, rest = _minutes(symbol.sub(" ", text))
     words = [word for word in _GAPS.split(rest.lower()) if word and word not in _PLAIN]
     suffix = "_".join(word for word in words if word in SERIES)
     return Named(
@@ -95,8 +94,18 @@ def root_of(word: str) -> str:
     >>> [root_of(word) for word in ("@nq", "/NQ", "NQ1!", "NQ=F", "NQ.c.0", "NQH24")]
     ['NQ', 'NQ', 'NQ', 'NQ', 'NQ', 'NQH24']
     """
-    match = _SPELLED.fullmatch(word.strip())
+    _, spelled = _patterns(tuple(INSTRUMENTS))
+    match = spelled.fullmatch(word.strip())
     return match["root"].upper() if match else word
+
+
+@lru_cache(maxsize=4)
+def _patterns(symbols: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return what a symbol looks like in a name, and what alone is a spelling of its series that goes on in front."""
+    roots = "|".join(sorted(map(re.escape, symbols), key=len, reverse=True))
+    spelling = rf"[@/]?(?P<root>{roots})(?:[1-9]!|=F|\.[cvn]\.\d)?"
+    front = re.compile(rf"[@/]?(?P<root>{roots})(?:1!|=F|\.[cvn]\.0)?", re.I)
+    return re.compile(rf"(?<![A-Z0-9]){spelling}(?![A-Z0-9!=])", re.I), front
 
 
 def uncompressed(path: str | os.PathLike[str]) -> Path:

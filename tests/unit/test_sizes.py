@@ -10,9 +10,9 @@ from jupyter_nq import sizes
 
 
 def test_examples() -> None:
-    """The example in the docstring is true."""
+    """The examples in the docstrings are true."""
     result = doctest.testmod(sizes)
-    assert (result.attempted, result.failed) == (1, 0)
+    assert (result.attempted, result.failed) == (3, 0)
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 << 30, "3.0 GiB")])

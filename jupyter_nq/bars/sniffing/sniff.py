@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from jupyter_nq.bars.answers import Answers, Given, answers, plain, timeframe_said
-from jupyter_nq.bars.discovery import parse_name
-from jupyter_nq.bars.instruments import INSTRUMENTS, Instrument, instrument
+from jupyter_nq.bars.instruments import Instrument, instrument
+from jupyter_nq.bars.names import named
 from jupyter_nq.bars.profile import Dialect, Profile, check_edge
 from jupyter_nq.bars.reading import fast, starts
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, read_blocks, row_error, stamps_of
@@ -228,8 +228,8 @@ def known_instrument(path: str | os.PathLike[str], symbol: str | None = None) ->
     """
     if symbol is not None:
         return instrument(symbol)
-    named = parse_name(path)
-    return INSTRUMENTS.get(named.symbol) if named else None
+    said = named(path).symbol
+    return None if said is None else instrument(said)
 
 
 # -- stamps -----------------------------------------------------------------------------------------
@@ -345,8 +345,7 @@ def _length(path: Path, timeframe: str | None, local: Local) -> tuple[int, str]:
     Raises `UnknownTimeframe` when nothing says it, or when the stamps contradict what was asked for.
     """
     steps, step = local.steps()
-    named = parse_name(path)
-    label = timeframe if timeframe is not None else named.timeframe if named else None
+    label = timeframe if timeframe is not None else named(path).timeframe
     if label is None:
         if step is None or step % 60:
             raise UnknownTimeframe(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from jupyter_nq.bars.names import named, root_of
@@ -57,3 +59,18 @@ def test_spellings_of_a_symbol(word: str) -> None:
 def test_what_is_no_spelling_stays(word: str) -> None:
     """A contract, the second month, a dataset, a path and a mistyped symbol are left alone."""
     assert root_of(word) == word
+
+
+def test_electronic_hours_are_no_ether() -> None:
+    """The word that most files have names no instrument, beside another or alone; a code or a spelling does."""
+    assert named("NQ - 30 min - ETH.csv").symbol == "NQ"
+    assert named("nasdaq - 30 min - ETH.csv").symbol is None
+    assert named("ETHH25 30min.csv").symbol == named("ETH1!, 30.csv").symbol == "ETH"
+
+
+def test_an_instrument_of_ones_own_is_found_in_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names of the settings count as those of the table."""
+    assert named("FDAX_5min.csv").symbol is None
+    (tmp_path / "own.yaml").write_text("instruments: {FDAX: {tick: 0.5, point_value: 25}}")
+    monkeypatch.setenv("JUPYTER_NQ_CONFIG", str(tmp_path / "own.yaml"))
+    assert named("FDAX_5min.csv").symbol == "FDAX"
