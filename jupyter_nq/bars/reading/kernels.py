@@ -154,7 +154,12 @@ def read_rows(
                 if timed:
                     code |= SPACE
                     at = _spaces(data, at, delimiter)
-                elif known_length > 0 and words[at] == known_low and (words[at + 8] & known_mask) == known_high:
+                elif (
+                    known_length > 0
+                    and words[at] == known_low
+                    and (words[at + 8] & known_mask) == known_high
+                    and (role == STAMP or data[at + known_length] == delimiter)  # 2024/1/1 begins 2024/1/10, too
+                ):
                     at += known_length
                     code |= known_code
                     date, thin = known_date, known_thin

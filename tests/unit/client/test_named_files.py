@@ -120,10 +120,9 @@ def test_only_what_is_missing_is_asked_for(place: Path) -> None:
 
 def test_a_name_that_contradicts_the_stamps_is_told(place: Path) -> None:
     """A wrong length in the name is an error, whatever the file ends in."""
-    with pytest.raises(UnknownTimeframe, match="in the file's name is 30min"):
-        nq.load(made(place, "NQ_30min.csv"))
-    with pytest.raises(UnknownTimeframe, match=r"are 30min long, by all its stamps 5min"):
-        nq.load(made(place, "NQ_30min.export"))
+    for name in ("NQ_30min.csv", "NQ_30min.export"):
+        with pytest.raises(UnknownTimeframe, match="in the file's name is 30min"):
+            nq.load(made(place, name))
 
 
 def test_weeks_are_refused_by_the_stamps(place: Path) -> None:

@@ -73,6 +73,7 @@ def generally(rows: list[str]) -> tuple[Columns, Any]:
 @pytest.mark.parametrize("form", FORMS)
 @settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
 @given(moments=st.lists(MOMENTS, min_size=1, max_size=8))
+@example(moments=[datetime(2000, 1, day, tzinfo=UTC) for day in (1, 10, 1)])
 def test_every_form_is_understood(module: Any, form: str, moments: list[datetime]) -> None:
     """The kernel reads every row itself, and all numbers, codes and widths are those of the general path."""
     rows = [written(form, moment) for moment in moments for _ in range(2)]
