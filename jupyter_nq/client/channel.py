@@ -284,7 +284,8 @@ class Channel:
         self._service = service
         if self._role != "server":
             self.notice = (
-                f"No Jupyter server hosts the store {self.store_path}: this process (pid {os.getpid()}) does now."
+                f"This process (pid {os.getpid()}) coordinates the store {self.store_path} until a Jupyter server or "
+                "another process takes over; nothing needs to be done."
             )
             _log.info(self.notice)
         return True

@@ -89,7 +89,7 @@ class Hole:
         return f"{self.first_date} to {self.last_date}: {bars} of {self.sessions:,} sessions"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Completeness:
     """How complete a series is."""
 
@@ -109,6 +109,9 @@ class Completeness:
     gaps: Gaps
     holes: tuple[Hole, ...]
     """The same by session, in order of time: what a reader wants to know of a long thin span."""
+
+    def __repr__(self) -> str:
+        return self.text()
 
     @property
     def missing(self) -> int:

@@ -34,7 +34,7 @@ ROLLS_KEY = b"nq_rolls"
 """Schema metadata of a continuous table: its roll table as JSON."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ContractRoll:
     """One row of a roll table."""
 
@@ -64,7 +64,7 @@ class ContractRoll:
         """New close over old close, NaN when the old one is zero."""
         return self.new_close / self.old_close if self.old_close else math.nan
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         why = "more volume" if self.reason == "volume" else "the end of its file"
         return (
             f"{self.trade_date}: {self.old} -> {self.new}, {self.difference:+,.2f} points, after {why} "

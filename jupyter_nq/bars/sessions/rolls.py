@@ -36,7 +36,7 @@ _SIGMAS = 4.0
 _TO_SIGMA = 1.4826  # a normal distribution's standard deviation by its median absolute deviation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Roll:
     """One roll date, and the largest jump near it."""
 
@@ -62,7 +62,7 @@ class Roll:
         """Whether the jump stands out; otherwise the series is adjusted, or the contracts had one price."""
         return abs(self.sigmas) >= _SIGMAS and not self.thin
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         what = (
             f"jump of {self.jump_points:+,.2f} points ({self.jump_percent:+.2f} %, {abs(self.sigmas):.0f} sigmas) "
             f"at the open of {self.trade_date}"

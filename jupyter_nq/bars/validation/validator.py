@@ -32,7 +32,7 @@ from jupyter_nq.bars.validation.damaged import profile_of_damaged
 from jupyter_nq.bars.validation.own_rules import CustomRule
 from jupyter_nq.bars.validation.report import HANDLED, Finding, Report
 from jupyter_nq.bars.validation.running import RunningErrors
-from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, UnreadableSource
+from jupyter_nq.errors import AmbiguousStamps, ConfigError, InvalidArgument, UnreadableSource, nearest
 
 __all__ = ["CustomRule", "DataValidator", "validate", "validate_bars", "validate_file", "validate_table"]
 
@@ -315,6 +315,11 @@ class DataValidator:
         `symbol`, `timeframe`, `rules`, `actions`, `quarantine` and `adjusted`, where the data does not say so itself,
         at the top or in a section `validation`; None means NQ's rules are applied only to data that says that it is
         NQ's.
+
+    Raises
+    ------
+    ConfigError
+        There is no such setting.
     """
 
     _KEYS = ("symbol", "timeframe", "rules", "actions", "quarantine", "adjusted")
@@ -322,6 +327,11 @@ class DataValidator:
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         whole: Mapping[str, Any] = config or {}
         given: Mapping[str, Any] = whole.get("validation", whole)
+        for key in given:
+            section = given is whole and isinstance(given[key], Mapping)  # of another part of the configuration
+            if key not in self._KEYS and not section:
+                known = f"{nearest(str(key), self._KEYS)} It has {', '.join(self._KEYS)}."
+                raise ConfigError(f"a validator has no setting {key!r}.{known}")
         self._given: dict[str, Any] = {key: given[key] for key in self._KEYS if key in given}
 
     def running(self, *, minutes: int, symbol: str) -> RunningErrors:

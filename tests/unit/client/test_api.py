@@ -107,7 +107,7 @@ def test_a_script_ends_in_silence() -> None:
     """A script that closes nothing leaves no word on standard error and no thread behind."""
     code = "import jupyter_nq as nq, numpy as np\nnq.put('a', np.arange(3)); x = nq.get('a')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert [line for line in done.stderr.splitlines() if "hosts the store" not in line] == []
+    assert [line for line in done.stderr.splitlines() if "coordinates the store" not in line] == []
 
 
 def test_a_forked_child_has_its_own_session() -> None:

@@ -18,7 +18,7 @@ from jupyter_nq.bars.reading.blocks import lines_of
 from jupyter_nq.bars.resample import starts_of
 from jupyter_nq.bars.validation.report import Finding, Report
 from jupyter_nq.bars.validation.validator import DataValidator, validate_file, validate_table
-from jupyter_nq.errors import InvalidArgument, UnknownInstrument
+from jupyter_nq.errors import ConfigError, InvalidArgument, UnknownInstrument
 from tests.unit.bars.conftest import MakeFile
 from tests.unit.bars.test_resample import ns, year_of_bars
 
@@ -328,3 +328,12 @@ def test_lines_come_from_the_reader(make_file: MakeFile) -> None:
 
     profile = load_bars(path, tz="America/New_York", edge="start").profile
     assert [number for number, _ in lines_of(path, profile, [0, 1])] == [2, 3]
+
+
+def test_a_setting_that_is_none_is_refused() -> None:
+    """At the top or in the section; sections of other parts of the configuration are not the validator's."""
+    assert DataValidator({"data_loading": {"chunk_size": 10}, "validation": {"symbol": "NQ"}})
+    assert DataValidator({"data_loading": {"chunk_size": 10}})
+    for config in ({"simbol": "NQ"}, {"validation": {"simbol": "NQ"}}):
+        with pytest.raises(ConfigError, match="Did you mean 'symbol'"):
+            DataValidator(config)
