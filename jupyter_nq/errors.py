@@ -63,6 +63,9 @@ class EmptyDataset(UnreadableSource):
 class AmbiguousStamps(NQError, ValueError):
     """The file has several readings in UTC (day order, zone or edge); the message shows the candidates."""
 
+    nearly: tuple[str, str] | None = None
+    """Zone and edge that all but a few bars fit, where no reading fits all and this one stands out."""
+
 
 # -- shared objects ------------------------------------------------------------------------------
 class UnknownDataset(NQError, KeyError):

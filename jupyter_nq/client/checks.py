@@ -108,9 +108,9 @@ def _validate_file(found: Located, wanted: Wanted) -> Report:
     """Validate a file that is read as the call says, or as was said before where that leaves a question open."""
     told = {"symbol": found.known_symbol(), "timeframe": found.given_timeframe}
 
-    def read() -> Subject:
+    def read(**nearly: Any) -> Subject:
         subject, said = answered(
-            found.path, found.reading, lambda reading: subject_of(found.path, **told, **reading.given())
+            found.path, found.reading, lambda reading: subject_of(found.path, **told, **{**reading.given(), **nearly})
         )
         return replace(subject, notices=(said,)) if said else subject
 

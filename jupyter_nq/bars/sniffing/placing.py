@@ -21,10 +21,12 @@ from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Edge
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.sniffing.local import Local
+from jupyter_nq.bars.sniffing.nearest import nearest_reading
 from jupyter_nq.bars.sniffing.readings import Candidate, explained, fewest_closed, on_grid, search
 from jupyter_nq.bars.vendors import Vendor
 from jupyter_nq.bars.zones import zone_names
 from jupyter_nq.errors import AmbiguousStamps, InvalidArgument
+from jupyter_nq.sizes import counted, together
 
 _EDGES = ("start", "end")
 _MOST_SHOWN = 8
@@ -172,7 +174,7 @@ def place(local: Local, question: Question) -> Placed:
     chosen = _as_vendor(local, question, found)
     if chosen is not None:
         return chosen
-    raise AmbiguousStamps(_several(question, found) if found else _none(local, question))
+    raise AmbiguousStamps(_several(question, found)) if found else _none(local, question)
 
 
 def _given(
@@ -380,10 +382,20 @@ def _several(question: Question, found: Sequence[Candidate]) -> str:
     )
 
 
-def _none(local: Local, question: Question) -> str:
+def _none(local: Local, question: Question) -> AmbiguousStamps:
+    near = nearest_reading(local, question.edges, question.minutes)
+    if near is not None:
+        told = AmbiguousStamps(
+            f"{question.name}: in every zone some of the {len(local):,} bars lie in hours when {question.calendar} is "
+            f"closed. With tz={near.tz!r} and edge={near.edge!r} it is only {counted(near.bars, 'bar')}, stamped "
+            f"{together([_utc(stamp) for stamp in near.stamps])}{' and others' * (near.bars > len(near.stamps))}. "
+            f"Correct or remove what is wrong, or pass tz={near.tz!r}, edge={near.edge!r} to read the file so."
+        )
+        told.nearly = near.tz, near.edge
+        return told
     rows = [("tz", "edge", "bars in closed hours")]
     rows += [(f"{name!r}", f"{edge!r}", f"{count:,}") for count, name, edge in _fewest(local, question)]
-    return (
+    return AmbiguousStamps(
         f"{question.name}: in every zone some of the {len(local):,} bars lie in hours when {question.calendar} is "
         f"closed; the fewest are\n  {_aligned(rows)}\nPass tz= and edge=, or the symbol= of the file."
     )

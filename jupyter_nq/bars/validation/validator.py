@@ -133,10 +133,21 @@ def validate_file(
     return report_on(Path(path), wanted, partial(subject_of, Path(path), **reading))
 
 
-def report_on(path: Path, wanted: Wanted, read: Callable[[], Subject]) -> Report:
-    """Return the report on a file that `read` reads as `subject_of` does."""
+def report_on(path: Path, wanted: Wanted, read: Callable[..., Subject]) -> Report:
+    """Return the report on a file that `read` reads as `subject_of` does, with the answers that it is given.
+
+    A file whose bars all but a few fit one reading is read so, and the report says so.
+    """
     try:
-        subject = read()
+        try:
+            subject = read()
+        except AmbiguousStamps as exc:
+            if exc.nearly is None:
+                raise
+            tz, edge = exc.nearly
+            subject = read(tz=tz, edge=edge)
+            said = f"read with tz={tz!r}, edge={edge!r}, which all but a few bars fit"
+            subject = replace(subject, notices=(*subject.notices, said))
     except (UnreadableSource, AmbiguousStamps) as exc:
         return Report(path.name, 0, (Finding("unreadable", "error", 1, str(exc)),), {}, ("every other rule",))
     return checked(subject, wanted)
