@@ -34,6 +34,7 @@ _OPTIONS = {
 _ORDERS = {"True": "--day-first", "False": "--month-first"}
 _PHRASES = {
     "edge='start' (or 'end')": "--edge start (or --edge end)",
+    "actions={'backwards': 'repair'}": "--action backwards=repair",
     "timeframe=, e.g. '30min'": "the timeframe, e.g. 30min",
     "timeframe=": "timeframe",  # it has no option, it is a word of its own
     "or set data_dir": "or give --data-dir",

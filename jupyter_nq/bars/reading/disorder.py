@@ -10,7 +10,7 @@ import numpy as np
 
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.blocks import data_lines, lines_of
-from jupyter_nq.bars.reading.reader import iso
+from jupyter_nq.bars.reading.reader import UNSORTED, iso
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.errors import UnreadableSource
 
@@ -74,4 +74,4 @@ class Disorder:
             if all(a == b for i, (a, b) in enumerate(lines, 1) if i in rows):
                 one = self.wrong == 1
                 return "It is the same line twice: remove one." if one else "They are the same lines: keep one each."
-        return "Sort the file and remove what is there twice, or pass day_first=, tz= if the reading is wrong."
+        return UNSORTED

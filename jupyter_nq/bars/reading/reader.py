@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from jupyter_nq.bars.reading.fast import Scan
 
 _MOST_NAMED = 3
+UNSORTED = (
+    "Sort the file and remove what is there twice (the table of a validation with actions={'backwards': 'repair'} is "
+    "sorted), or pass day_first=, tz= if the reading is wrong."
+)
 
 
 def read_bars(
@@ -199,7 +203,8 @@ def _remedy(path: Path, profile: Profile, starts: Ints, wrong: Ints) -> str:
     lines = pairwise(text for _, text in data_lines(path, profile))
     if (starts[wrong] == starts[wrong + 1]).all() and all(a == b for i, (a, b) in enumerate(lines) if i in rows):
         return "It is the same line twice: remove one." if len(rows) == 1 else "They are the same lines: keep one each."
-    return "Sort the file and remove what is there twice, or pass day_first=, tz= if the reading is wrong."
+    newest_first = len(starts) > 2 and bool((np.diff(starts) < 0).all())
+    return f"{'The newest bar comes first. ' * newest_first}{UNSORTED}"
 
 
 def iso(nanos: np.int64) -> str:

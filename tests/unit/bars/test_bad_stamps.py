@@ -167,3 +167,12 @@ def test_31_a_number_beyond_the_years_is_refused(make_file: MakeFile) -> None:
     stamps = [str(int(start.timestamp())) for start in STARTS]
     stamps[LINE - 2] = "9999999999"
     refused(make_file(stamps), f"line {LINE}: the year 2286 is not between 1970 and 2199", "Correct the line.")
+
+
+def test_27_a_file_that_is_newest_first_is_told_as_such(make_file: MakeFile) -> None:
+    """The message says what it is and what sorts it; that gives the bars."""
+    path = make_file(written(reversed(STARTS), "America/New_York"))
+    refused(path, "The newest bar comes first. Sort the file", "actions={'backwards': 'repair'}")
+    report = validate_file(path, actions={"backwards": "repair"}, **NEW_YORK)
+    assert report.table is not None
+    assert report.table["timestamp"].cast("int64").to_pylist() == nanos(STARTS)
