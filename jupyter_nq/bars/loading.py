@@ -17,7 +17,7 @@ from jupyter_nq.bars.fingerprint import quick
 from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress, changed, reading
-from jupyter_nq.bars.reading.opening import check_file, compression, is_columnar
+from jupyter_nq.bars.reading.opening import check_file, is_columnar, is_open_ended
 from jupyter_nq.bars.reading.reader import read_bars, table_of, values_of
 from jupyter_nq.bars.sniffing.sniff import known_instrument, sniff_scanned
 from jupyter_nq.bars.validation.findings import findings
@@ -142,10 +142,13 @@ def _refuse_scaled(path: Path, table: pa.Table) -> None:
 
 def open_end(path: Path) -> tuple[str, ...]:
     """Say so when the last number of a file may have been cut: a line break after it would prove it whole."""
-    with reading(path), path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        whole = file.read(1) in b"\r\n" or compression(path) is not None
-    return () if whole else ("end: the last line has no line break; if the file is still being written, load it again",)
+    with reading(path):
+        open_ended = is_open_ended(path)
+    return (
+        ()
+        if not open_ended
+        else ("end: the last line has no line break; if the file is still being written, load it again",)
+    )
 
 
 def _rising(progress: Progress | None) -> Progress | None:

@@ -22,7 +22,7 @@ from jupyter_nq.bars.profile import ROLES, Dialect
 from jupyter_nq.bars.reading.cells import count_hint, decimal_hint, plain_counts, whole_digits
 from jupyter_nq.bars.reading.chosen import in_points, is_of_contract, of_contract, scale_reason
 from jupyter_nq.bars.reading.lines import RowStream, cells_of, lines
-from jupyter_nq.bars.reading.opening import check_file, opened
+from jupyter_nq.bars.reading.opening import check_file, is_open_ended, opened
 from jupyter_nq.errors import SourceNotFound, UnreadableSource
 
 BLOCK_BYTES = 512 << 10  # 512 KiB
@@ -206,9 +206,13 @@ def fault(
     path: Path, table: Dialect, first_row: int, roles: Sequence[str], *, stop_row: int | None = None
 ) -> UnreadableSource | None:
     """Return the error for the first bad row in [first_row, stop_row), None when every row looks right."""
-    for row, (number, text) in enumerate(islice(data_lines(path, table), stop_row)):
+    lines = enumerate(data_lines(path, table))
+    for row, (number, text) in islice(lines, stop_row):
         if row >= first_row and (reason := _reason(text, table, roles)):
-            return UnreadableSource(f"{path}, line {number}: {reason}. The line is {text[:120]!r}. Correct the line.")
+            remedy = "Correct the line."
+            if next(lines, None) is None and is_open_ended(path):
+                remedy = "The file ends within this line: load it again when its writer has finished, or remove it."
+            return UnreadableSource(f"{path}, line {number}: {reason}. The line is {text[:120]!r}. {remedy}")
     return None
 
 

@@ -78,6 +78,15 @@ def compression(path: Path) -> str | None:
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
 
 
+def is_open_ended(path: Path) -> bool:
+    """Tell whether a file of text that is not compressed ends without a line break, so that its last line may be cut."""
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) not in b"\r\n" and compression(path) is None
+
+
 class Plain:
     """The bytes of a file as they are. Used by one thread."""
 

@@ -174,3 +174,18 @@ def test_a_packed_file_that_is_damaged_itself_is_refused(make_file: MakeFile, ki
     assert not report.is_valid
     if (kind, damage) != ("zst", "changed"):
         assert [finding.rule for finding in report.findings] == ["unreadable"]
+
+
+def test_a_line_that_is_still_being_written_is_told_as_such(make_file: MakeFile) -> None:
+    """A file that ends in the middle of a line is refused with what to do; the same line above is to be corrected."""
+    path = make_file(STAMPS)
+    whole = path.read_bytes()
+    cut = whole.rstrip(b"\n")[:-9]
+    path.write_bytes(cut)
+    with pytest.raises(
+        UnreadableSource, match=rf"line {len(STAMPS) + 1}: .* load it again when its writer has finished"
+    ):
+        load_bars(path, **TOLD)
+    path.write_bytes(cut + b"\n")
+    with pytest.raises(UnreadableSource, match=r"Correct the line\."):
+        load_bars(path, **TOLD)
