@@ -143,12 +143,9 @@ def _refuse_scaled(path: Path, table: pa.Table) -> None:
 def open_end(path: Path) -> tuple[str, ...]:
     """Say so when the last number of a file may have been cut: a line break after it would prove it whole."""
     with reading(path):
-        open_ended = is_open_ended(path)
-    return (
-        ()
-        if not open_ended
-        else ("end: the last line has no line break; if the file is still being written, load it again",)
-    )
+        if not is_open_ended(path):
+            return ()
+    return ("end: the last line has no line break; if the file is still being written, load it again",)
 
 
 def _rising(progress: Progress | None) -> Progress | None:

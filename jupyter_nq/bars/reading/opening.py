@@ -79,7 +79,7 @@ def compression(path: Path) -> str | None:
 
 
 def is_open_ended(path: Path) -> bool:
-    """Tell whether a file of text that is not compressed ends without a line break, so that its last line may be cut."""
+    """Tell whether a file of text that is not compressed ends without a line break: its last line may be cut."""
     with path.open("rb") as file:
         if not file.seek(0, os.SEEK_END):
             return False
