@@ -11,9 +11,9 @@ it must not be used to trade.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from jupyter_nq.bars.columns import floats_of, starts_of
@@ -72,7 +72,7 @@ def thin_spans(table: pa.Table, calendar: str) -> list[ThinSpan]:
     so_far = np.concatenate([[0.0], np.cumsum(floats_of(table, "volume"))])
     traded = so_far[stop[judged]] - so_far[first[judged]]
     spans = []
-    for begin, end, usual in _collapses(traded):
+    for begin, end, usual in _collapses(traded.tolist()):
         a, b = judged[begin], judged[end]
         row, last = int(first[a]), int(stop[b]) - 1
         median = float(np.median(traded[begin : end + 1]))
@@ -80,31 +80,30 @@ def thin_spans(table: pa.Table, calendar: str) -> list[ThinSpan]:
     return spans
 
 
-def _collapses(volume: npt.NDArray[np.float64]) -> list[tuple[int, int, float]]:
+def _collapses(volume: list[float]) -> list[tuple[int, int, float]]:
     """Return (first, last, usual volume) of each run of collapsed sessions."""
     found: list[tuple[int, int, float]] = []
     ordinary: list[float] = []
-    at_first = float(np.median(volume[:_YEAR]))  # over decades volume grows a hundredfold: compare within a year
+    at_first = median(volume[:_YEAR])  # over decades volume grows a hundredfold: compare within a year
     at = 0
     while at < len(volume):
         enough = len(ordinary) >= _USUAL_SESSIONS // 2
-        usual = float(np.median(ordinary[-_USUAL_SESSIONS:])) if enough else at_first
+        usual = median(ordinary[-_USUAL_SESSIONS:]) if enough else at_first
         ahead = volume[at : at + _FEWEST_SESSIONS]
-        if len(ahead) == _FEWEST_SESSIONS and (ahead < COLLAPSED * usual).all():
+        if len(ahead) == _FEWEST_SESSIONS and max(ahead) < COLLAPSED * usual:
             last = _end(volume, at, usual)
             found.append((at, last, usual))
             at = last + 1
         else:
-            ordinary.append(float(volume[at]))
+            ordinary.append(volume[at])
             at += 1
     return found
 
 
-def _end(volume: npt.NDArray[np.float64], first: int, usual: float) -> int:
+def _end(volume: list[float], first: int, usual: float) -> int:
     """Return the last session before the volume is back for good, or the last of all."""
-    back = volume >= RECOVERED * usual
     for at in range(first + 1, len(volume) - _FEWEST_SESSIONS + 1):
-        if back[at : at + _FEWEST_SESSIONS].all():
+        if min(volume[at : at + _FEWEST_SESSIONS]) >= RECOVERED * usual:
             return at - 1
     return len(volume) - 1
 
