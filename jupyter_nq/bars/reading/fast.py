@@ -17,6 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,22 +138,52 @@ def scan_stamps(
     span_bytes
         Bytes of a span; memory is that of its stamps and a few blocks, whatever the size of the file.
     """
+    read = size = -1
+    given: dict[str, Any] = {"small_bytes": small_bytes, "part_bytes": part_bytes, "threads": threads, "module": module}
+    for read, size, found in spans(path, table, ROLES[:1], span_bytes=span_bytes, **given):
+        take(found)
+        if progress is not None:
+            progress(read / size)
+    return 0 < read == size
+
+
+def spans(
+    path: Path,
+    table: Dialect,
+    roles: Sequence[str] = ROLES,
+    *,
+    first: int | None = None,
+    stop: int | None = None,
+    span_bytes: int = SPAN_BYTES,
+    small_bytes: int | None = None,
+    part_bytes: int = PART_BYTES,
+    threads: int | None = None,
+    module: Any = None,
+) -> Iterator[tuple[int, int, Scan]]:
+    """Yield rows as `scan` reads them, span by span, with the bytes that are read so far and those of the file.
+
+    It ends without a word before the first span that cannot be read so, at the latest when its file changes.
+
+    Parameters
+    ----------
+    roles
+        `ROLES`, or only the first of them for the stamps alone.
+    first, stop
+        Bytes of whole lines; None for the first row, and for the end of the file.
+    span_bytes
+        Bytes of a span; memory is that of its rows and a few blocks, whatever the size of the file.
+    """
     if module is None and not installed():
-        return False
-    try:
-        with path.open("rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size < (SMALL_BYTES if small_bytes is None else small_bytes):
-                return False
-            start = _data_start(file.fileno(), size, table)
-            for first, stop in _cut(file.fileno(), start, size, span_bytes):
-                reader = _Reader(file.fileno(), first, stop, table, ROLES[:1], part_bytes, module)
-                take(reader.read(threads or processors(), None))
-                if progress is not None:
-                    progress(stop / size)
-            return start < size
-    except (OSError, MemoryError, Unsuitable):
-        return False
+        return
+    with suppress(OSError, MemoryError, Unsuitable), path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        end = size if stop is None else min(stop, size)
+        if end - (first or 0) < (SMALL_BYTES if small_bytes is None else small_bytes):
+            return
+        start = _data_start(file.fileno(), size, table) if first is None else first
+        for low, high in _cut(file.fileno(), start, end, span_bytes):
+            reader = _Reader(file.fileno(), low, high, table, roles, part_bytes, module)
+            yield high, size, reader.read(threads or processors(), None)
 
 
 # -- where to cut -----------------------------------------------------------------------------------

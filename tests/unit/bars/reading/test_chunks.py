@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from jupyter_nq.bars import BAR_SCHEMA, load_bars, read_bars, sniff
 from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.profile import Profile
-from jupyter_nq.bars.reading import ranges
+from jupyter_nq.bars.reading import fast, kernels, ranges
 from jupyter_nq.bars.reading.chunks import iterate
 from jupyter_nq.errors import InvalidArgument, SourceNotFound, UnreadableSource
 from tests.unit.bars.conftest import MakeFile, session_starts, written
@@ -69,6 +70,16 @@ def whole(batches: Iterable[pa.RecordBatch]) -> pa.Table:
     return pa.Table.from_batches(list(batches), BAR_SCHEMA).combine_chunks()
 
 
+def fast_by(span_bytes: int) -> dict[str, Any]:
+    """Return settings by which a small file too is read by the kernels, in spans of about so many bytes."""
+    module = fast.KERNELS.wait() or kernels
+    return {"small_bytes": 0, "span_bytes": span_bytes, "part_bytes": max(span_bytes // 3, 1), "module": module}
+
+
+WAYS = st.none() | st.integers(100, 6000).map(fast_by)
+"""How blocks are read: by the general path, or by the kernels as far as they can."""
+
+
 def every(first: datetime, seconds: int, rows: int) -> list[datetime]:
     """Return instants at equal distances."""
     return [first + timedelta(seconds=seconds * i) for i in range(rows)]
@@ -104,7 +115,7 @@ def test_pieces_equal_the_whole_where_a_clock_repeats_an_hour(data: st.DataObjec
     profile = profile_of(zone, edge=edge)
     with tempfile.TemporaryDirectory() as directory:
         path = write(Path(directory) / "bars.csv", written(starts, zone, SECONDS))
-        block_bytes, rows = data.draw(st.integers(150, 4000)), data.draw(st.integers(1, 200))
+        block_bytes, rows, way = data.draw(st.integers(150, 4000)), data.draw(st.integers(1, 200)), data.draw(WAYS)
 
         def outcome(read: Callable[[], pa.Table]) -> pa.Table | str:
             try:
@@ -113,7 +124,8 @@ def test_pieces_equal_the_whole_where_a_clock_repeats_an_hour(data: st.DataObjec
                 return str(exc)
 
         expected = outcome(lambda: read_bars(path, profile))
-        assert outcome(lambda: whole(iterate(path, profile, rows=rows, block_bytes=block_bytes))) == expected
+        found = outcome(lambda: whole(iterate(path, profile, rows=rows, block_bytes=block_bytes, settings=way)))
+        assert found == expected
 
 
 @pytest.mark.parametrize("block_bytes", [150, 1000, 64 << 10])
@@ -142,8 +154,8 @@ def test_ends_of_bars_that_a_session_cuts_short(data: st.DataObject) -> None:
         stamps = written([end + shift for end in ends], "America/Chicago", MINUTES)
         path = write(Path(directory) / "bars.csv", stamps)
         table = read_bars(path, profile)
-        block_bytes, rows = data.draw(st.integers(150, 2000)), data.draw(st.integers(1, 50))
-        assert whole(iterate(path, profile, rows=rows, block_bytes=block_bytes)).equals(table)
+        block_bytes, rows, way = data.draw(st.integers(150, 2000)), data.draw(st.integers(1, 50)), data.draw(WAYS)
+        assert whole(iterate(path, profile, rows=rows, block_bytes=block_bytes, settings=way)).equals(table)
 
 
 def _close(start: datetime) -> datetime:
@@ -171,6 +183,7 @@ def test_every_kind_of_stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, la
     profile = replace(profile_of("UTC"), layouts=(label,))
     table = read_bars(path, profile)
     assert whole(iterate(path, profile, rows=77, block_bytes=1000)).equals(table)
+    assert whole(iterate(path, profile, rows=77, settings=fast_by(700))).equals(table)
     batches = iterate(path, profile, rows=77, start_ns=nanos(starts[1]))
     assert whole(batches).equals(table.slice(1))
     with pytest.raises(UnreadableSource, match="line 2: the stamp is in none of the profile's layouts YYYY/MM/DD"):
@@ -209,12 +222,11 @@ def test_faults_are_told_as_of_the_whole_file(tmp_path: Path, line: int, row: st
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(UnreadableSource) as expected:
         read_bars(path, profile_of())
-    with pytest.raises(UnreadableSource) as caught:
-        list(iterate(path, profile_of(), rows=10, block_bytes=block_bytes))
-    assert str(caught.value) == str(expected.value)
-    with pytest.raises(UnreadableSource) as caught:
-        list(iterate(path, profile_of(), rows=10, block_bytes=block_bytes, start_ns=0))
-    assert str(caught.value) == str(expected.value)
+    for way in (None, fast_by(1000), fast_by(100_000)):
+        for span in ({}, {"start_ns": 0}):
+            with pytest.raises(UnreadableSource) as caught:
+                list(iterate(path, profile_of(), rows=10, block_bytes=block_bytes, settings=way, **span))
+            assert str(caught.value) == str(expected.value)
 
 
 def test_repeated_and_backward_rows_are_counted(tmp_path: Path) -> None:
@@ -224,9 +236,10 @@ def test_repeated_and_backward_rows_are_counted(tmp_path: Path) -> None:
         path.write_text(",".join(NAMES) + "\n" + "".join(f"{row},{GOOD}\n" for row in rows))
         with pytest.raises(UnreadableSource) as expected:
             read_bars(path, profile_of())
-        with pytest.raises(UnreadableSource) as caught:
-            list(iterate(path, profile_of(), rows=10, block_bytes=400))
-        assert str(caught.value) == str(expected.value)
+        for way in (None, fast_by(400)):
+            with pytest.raises(UnreadableSource) as caught:
+                list(iterate(path, profile_of(), rows=10, block_bytes=400, settings=way))
+            assert str(caught.value) == str(expected.value)
 
 
 def test_offsets_must_be_there_or_not(tmp_path: Path) -> None:
@@ -235,8 +248,9 @@ def test_offsets_must_be_there_or_not(tmp_path: Path) -> None:
     path = write(tmp_path / "bars.csv", stamps)
     profile = replace(profile_of(), layouts=("YYYY-MM-DD HH:MMZ", "YYYY-MM-DD HH:MM"))
     for block_bytes in (*range(300, 340), 512 << 10):
-        with pytest.raises(UnreadableSource, match="line 302: some stamps carry an offset"):
-            list(iterate(path, profile, rows=10, block_bytes=block_bytes))
+        for way in (None, fast_by(block_bytes)):
+            with pytest.raises(UnreadableSource, match="line 302: some stamps carry an offset"):
+                list(iterate(path, profile, rows=10, block_bytes=block_bytes, settings=way))
 
 
 def test_arguments_and_files_that_are_none(tmp_path: Path) -> None:
@@ -282,7 +296,8 @@ def test_a_span_is_a_part_of_the_whole(data: st.DataObject) -> None:
         table = read_bars(path, profile)
         at = table["timestamp"].cast(pa.int64()).to_numpy()
         kept = (at >= (span[0] if span[0] is not None else -(2**62))) & (at <= (span[1] or 2**62))
-        batches = iterate(path, profile, rows=50, start_ns=span[0], end_ns=span[1], block_bytes=1000)
+        way, (low_ns, high_ns) = data.draw(WAYS), span
+        batches = iterate(path, profile, rows=50, start_ns=low_ns, end_ns=high_ns, block_bytes=1000, settings=way)
         assert whole(batches).equals(table.filter(pa.array(kept)).combine_chunks())
 
 
@@ -290,8 +305,8 @@ def test_the_real_file_in_pieces(real_file: Path) -> None:
     """The real file in chunks and in a month is what loading it gives."""
     loaded = load_bars(real_file)
     table = loaded.table.combine_chunks()
-    for rows in (1000, 9999):
-        assert whole(iterate(real_file, loaded.profile, rows=rows)).equals(table)
+    for rows, way in ((1000, None), (9999, None), (1000, fast_by(100_000))):
+        assert whole(iterate(real_file, loaded.profile, rows=rows, settings=way)).equals(table)
     start, end = nanos(datetime(2022, 10, 15, tzinfo=UTC)), nanos(datetime(2022, 11, 15, tzinfo=UTC))
     at = table["timestamp"].cast(pa.int64()).to_numpy()
     month = iterate(real_file, loaded.profile, rows=500, start_ns=start, end_ns=end)
@@ -358,13 +373,15 @@ WATCHED = (
     + """
 import os, sys, threading, time
 import psutil
+from jupyter_nq.bars.reading import fast, starts
 from jupyter_nq.bars.reading.chunks import iterate
 from tests.unit.bars.reading.test_chunks import profile_of
 path, edge = sys.argv[1], sys.argv[2]
+fast.KERNELS.wait(), starts.CLOCKS.wait()
 profile = profile_of("Asia/Kolkata", edge=edge, calendar="CME Globex Equity", minutes=1)
 small = path + ".small"
 write_big(small, 3)
-for batch in iterate(small, profile, rows=10_000):  # libraries and their threads are in the base
+for batch in iterate(small, profile, rows=10_000):  # libraries, kernels and their threads are in the base
     pass
 me = psutil.Process()
 base = peak = me.memory_info().rss
