@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jupyter_nq.bars.sessions.completeness import Completeness
     from jupyter_nq.bars.validation.report import Report
     from jupyter_nq.bars.validation.running import RunningErrors
+    from jupyter_nq.bars.validation.validator import DataValidator
     from jupyter_nq.buffers import Handle
     from jupyter_nq.client.loading import Mapped, Progress
     from jupyter_nq.client.session import Session
@@ -317,22 +318,27 @@ class UnifiedDataLoader:
 
     def _report(self, timeframe: str, handle: Handle) -> Report:
         """Validate the bars once for each version of them."""
-        from jupyter_nq.bars.validation.validator import DataValidator
-
         what = handle.info.id, handle.rows
         known = self._reports.get(timeframe)
         if known is None or known[0] != what:
-            found = DataValidator(self._config).validate_data(self._session.view(handle), handle.info.name)
+            found = self._validator().validate_data(self._session.view(handle), handle.info.name)
             known = self._reports[timeframe] = what, found
         return known[1]
 
     def _running(self, request: Request) -> RunningErrors:
         """Return what finds errors in bars that are not loaded as a whole."""
         from jupyter_nq.bars.timeframe import parse_timeframe
-        from jupyter_nq.bars.validation.validator import DataValidator
 
         minutes = parse_timeframe(request.timeframe).minutes
-        return DataValidator(self._config).running(minutes=minutes, symbol=request.symbol)
+        return self._validator().running(minutes=minutes, symbol=request.symbol)
+
+    def _validator(self) -> DataValidator:
+        """Return the validator with what the configuration says to it, in its section or among the loader's keys."""
+        from jupyter_nq.bars.validation.validator import DataValidator
+
+        config: Mapping[str, Any] = self._config or {}
+        own = {key: config[key] for key in (*DataValidator.KEYS, "validation") if key in config}
+        return DataValidator(own)
 
     def _warn_of(self, report: Report, timeframe: str) -> None:
         if report.is_valid or report in self._warned:

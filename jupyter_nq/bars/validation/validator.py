@@ -333,17 +333,18 @@ class DataValidator:
         There is no such setting.
     """
 
-    _KEYS = ("symbol", "timeframe", "rules", "actions", "quarantine", "adjusted")
+    KEYS = ("symbol", "timeframe", "rules", "actions", "quarantine", "adjusted")
+    """The settings that there are."""
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         whole: Mapping[str, Any] = config or {}
         given: Mapping[str, Any] = whole.get("validation", whole)
         for key in given:
             section = given is whole and isinstance(given[key], Mapping)  # of another part of the configuration
-            if key not in self._KEYS and not section:
-                known = f"{nearest(str(key), self._KEYS)} It has {', '.join(self._KEYS)}."
+            if key not in self.KEYS and not section:
+                known = f"{nearest(str(key), self.KEYS)} It has {', '.join(self.KEYS)}."
                 raise ConfigError(f"a validator has no setting {key!r}.{known}")
-        self._given: dict[str, Any] = {key: given[key] for key in self._KEYS if key in given}
+        self._given: dict[str, Any] = {key: given[key] for key in self.KEYS if key in given}
 
     def running(self, *, minutes: int, symbol: str) -> RunningErrors:
         """Return what finds the errors of single bars and neighbours in bars that come in batches.
