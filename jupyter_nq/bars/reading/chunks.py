@@ -33,6 +33,7 @@ from jupyter_nq.bars.reading.blocks import (
 from jupyter_nq.bars.reading.carried import Columns, Placer, scanned
 from jupyter_nq.bars.reading.disorder import Disorder
 from jupyter_nq.bars.reading.lines import RowStream
+from jupyter_nq.bars.reading.opening import check_file
 from jupyter_nq.bars.reading.ranges import MARGIN_SECONDS, Part, part_of, rows_before, sampled_readings
 from jupyter_nq.bars.reading.reader import array_of, checked_numbers, misplaced, stamp_error
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints
@@ -166,6 +167,7 @@ class _Source:
 
     def _rows(self, placer: Placer) -> Iterator[tuple[Fields, Columns]]:
         """Yield stamps and numbers of rows: as long as that goes the fast way, and then block by block."""
+        check_file(self.path)
         first, stop = (self.part.first, self.part.stop) if self.part else (None, None)
         behind = first
         for high, _, found in fast.spans(self.path, self.profile, first=first, stop=stop, **self.fast):
