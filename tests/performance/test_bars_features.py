@@ -22,9 +22,9 @@ pytestmark = pytest.mark.performance
 
 ROWS = 1_000_000
 ROUNDS = 7
-# Measured for a million rows in CPU time: TA-Lib takes 0.8 to 1.3 times as long (1.4 times for ten million), pandas 4 to
-# 6 times. The design aims at 4 and 8; but TA-Lib takes 38 ns a bar on a quiet machine, and 13 columns cannot be written in
-# a quarter of that. Two threads, which CPU time does not show, take two thirds of the time that the clock shows.
+# Measured for a million rows in CPU time: TA-Lib takes 0.8 to 1.3 times as long (1.4 times for ten million), pandas 4
+# to 6 times. The design aims at 4 and 8; but TA-Lib takes 38 ns a bar on a quiet machine, and 13 columns cannot be
+# written in a quarter of that. By the clock two threads take two thirds of it, which CPU time does not show.
 LEAST_TALIB, LEAST_PANDAS = 0.5, 2.4
 WANTED = (
     "returns", "log_returns", "sma(20)", "ema(20)", "rsi(14)", "atr(14)", "bollinger(20,2)", "vwap",
