@@ -9,6 +9,7 @@ places that several vendors use differently are a question.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -120,8 +121,10 @@ def _end_of_bar(plain: Sequence[str]) -> int:
 def _misspelt(path: Path, names: Sequence[str], rows: Rows, found: Columns, missing: Sequence[str]) -> Columns:
     """Return columns whose names are one letter away from those of the missing roles, when that is clear."""
     used = {name for columns in found.values() for name in columns}
-    free = [name for name in names if name not in used and names.count(name) == 1]
-    near = {role: [name for name in free if any(_is_near(_plain(name), a) for a in ALIASES[role])] for role in missing}
+    counts = Counter(names)
+    free = [name for name in names if name not in used and counts[name] == 1]
+    words = [(name, _plain(name)) for name in free]
+    near = {role: [name for name, word in words if _is_near_any(word, ALIASES[role])] for role in missing}
     several = [name for close in near.values() for name in close]
     clear = all(len(close) == 1 and several.count(close[0]) == 1 for close in near.values())
     guess: Columns = {role: (close[0],) for role, close in near.items()} if clear else {}
@@ -150,6 +153,10 @@ def _shown(names: Sequence[str]) -> str:
     """Return the first names of a header, and how many there are if these are not all."""
     more = f", ... ({len(names):,} in all)" if len(names) > _MOST_SHOWN else ""
     return ", ".join(names[:_MOST_SHOWN]) + more
+
+
+def _is_near_any(word: str, aliases: Sequence[str]) -> bool:
+    return any(abs(len(word) - len(alias)) <= 1 and _is_near(word, alias) for alias in aliases)
 
 
 def _is_near(word: str, alias: str) -> bool:

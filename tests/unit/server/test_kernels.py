@@ -72,7 +72,7 @@ async def test_kernel_is_reported_with_its_notebook_and_followed(jp_serverapp: S
     reporter = _reporter(jp_serverapp, coordinator)
     reporter.start()
     async with _session(jp_fetch, "desk/risk.ipynb") as session:
-        await coordinator.has(lambda reports: reports[-1])
+        await coordinator.has(lambda reports: reports[-1] and reports[-1][0]["path"])  # it starts before it is named
         (place,) = coordinator.reports[-1]
         assert place["kernel_id"] == session["kernel"]["id"]
         assert (place["path"], place["name"]) == ("desk/risk.ipynb", "risk.ipynb")
