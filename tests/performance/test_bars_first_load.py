@@ -21,25 +21,23 @@ TIMED = "import time; begin = time.perf_counter()\n{}\nprint(time.perf_counter()
 
 
 def test_first_load_of_the_real_file(real_file: Path, tmp_path: Path) -> None:
-    """Wall seconds of the cell that loads, extension and imports included, and of the one that adds the features.
+    """Wall seconds of the cells that import the extension, load, and load again with the features.
 
     No compiler runs and none is loaded: numba is not even imported.
     """
-    took: dict[str, list[float]] = {"%load_ext and %nq_load": [], "with the usual features": []}
+    cells = {
+        "%load_ext": "%load_ext jupyter_nq",
+        "%nq_load": f'%nq_load "{real_file}" as bars',
+        "with the usual features": f'%nq_load "{real_file}" --features as known',
+    }
+    took: dict[str, list[float]] = {name: [] for name in cells}
     for turn in range(ROUNDS):
         here = tmp_path / str(turn)
         here.mkdir(mode=0o700)
         own = {name: str(here / name) for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "JUPYTER_NQ_CACHE")}
         kernel = Kernel(here / "store", here, **own)
         try:
-            for name, code in zip(
-                took,
-                (
-                    f'%load_ext jupyter_nq\n%nq_load "{real_file}" as bars',
-                    f'%nq_load "{real_file}" --features as known',
-                ),
-                strict=True,
-            ):
+            for name, code in cells.items():
                 ran = kernel.run(TIMED.format(code))
                 assert ran.status == "ok", ran
                 took[name].append(float(ran.out.splitlines()[-1]))
