@@ -44,7 +44,7 @@ from jupyter_nq.bars.zones import steps
 from jupyter_nq.errors import EmptyDataset, InvalidArgument, UnreadableSource
 
 CHUNK_BLOCK_BYTES = 256 << 10  # 256 KiB: half the memory of the usual block, a tenth more time
-SPAN_BYTES = 4 << 20  # 4 MiB: some 90,000 rows
+SPAN_BYTES = 2 << 20  # 2 MiB: some 40,000 rows
 _NS = 1_000_000_000
 _CLEAR = 0.75  # share of sampled stamps on one grid that makes counting all of them needless
 
