@@ -13,13 +13,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
 from traitlets import Dict, Float, HasTraits, Int, TraitError, Unicode
 
 from jupyter_nq.errors import ConfigError, nearest
 
-_YAML_LIMIT_BYTES = 64 << 10  # 64 KiB: a settings file is a page of text
-_YAML_LIMIT_DEPTH = 20
 FILE_NAME = "jupyter_nq.yaml"
 FILE_ONLY = frozenset({"instruments"})
 """Settings that the YAML file alone gives: every process reads it, whether it knows a server or not."""
@@ -130,6 +127,8 @@ def load_settings(path: str | os.PathLike[str] | None = None, **overrides: Any) 
     settings = Settings()
     found = Path(path) if path is not None else find_yaml()
     if found is not None:
+        from jupyter_nq.yaml_file import read_yaml  # most processes have no file, and save importing a parser
+
         apply(settings, read_yaml(found), where=str(found))
     apply(settings, environment(), where="the environment")
     apply(settings, {k: v for k, v in overrides.items() if v is not None}, where="the arguments")
@@ -176,48 +175,7 @@ def likely_yaml() -> Path:
     return Path(jupyter_config_dir()) / FILE_NAME
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Parse a settings file: plain YAML without tags, aliases and duplicate keys, at most 64 KiB."""
-    if path.stat().st_size > _YAML_LIMIT_BYTES:
-        raise ConfigError(f"{path} is larger than {_YAML_LIMIT_BYTES} bytes; a settings file holds only settings.")
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(exc).split())}") from exc
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} must hold `name: value` lines, found {type(content).__name__}.")
-    return content
-
-
 def environment() -> dict[str, Any]:
     """Return the settings that environment variables name."""
     names = {"store_dir": "JUPYTER_NQ_STORE", "data_dir": "JUPYTER_NQ_DATA", "cache_dir": "JUPYTER_NQ_CACHE"}
     return {key: value for key, variable in names.items() if (value := os.environ.get(variable))}
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """A safe loader that also refuses aliases, duplicate keys and deep nesting."""
-
-    _depth = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not allowed in a settings file")
-        self._depth += 1
-        if self._depth > _YAML_LIMIT_DEPTH:
-            raise yaml.YAMLError(f"more than {_YAML_LIMIT_DEPTH} levels of nesting")
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self._depth -= 1
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)
-            if key in seen:
-                raise yaml.YAMLError(f"the key {key!r} is given twice (line {key_node.start_mark.line + 1})")
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)

@@ -68,10 +68,14 @@ def _place() -> tuple[str | None, ...]:
 
 @lru_cache(maxsize=8)
 def _table(*place: str | None) -> Mapping[str, Instrument]:
-    from jupyter_nq.config import find_yaml, read_yaml
+    from jupyter_nq.config import find_yaml
 
     found = find_yaml()
-    entries = read_yaml(found).get("instruments") if found is not None else None
+    if found is None:
+        return PUBLISHED
+    from jupyter_nq.yaml_file import read_yaml
+
+    entries = read_yaml(found).get("instruments")
     if not entries:
         return PUBLISHED
     from jupyter_nq.bars.own_instruments import own_instruments

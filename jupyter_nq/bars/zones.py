@@ -27,6 +27,7 @@ from jupyter_nq.bars.reading.stamps import BadStamp, Ints
 from jupyter_nq.errors import UnknownZone, nearest
 
 _WEEK = 7 * 86_400
+_EPOCH = datetime(1970, 1, 1)
 _MARGIN = 2 * 86_400  # local stamps lie within a day of their instant
 _FIXED = re.compile(r"(?:UTC|GMT)?\s*(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
 
@@ -79,9 +80,10 @@ def same_zone(names: tuple[str, ...]) -> bool:
     """Return whether all names are one zone's: links to it, equal at every time and not only in a span."""
     if len(names) == 1:
         return True
-    at = range(0, 2**31, _WEEK)
-    offsets = [tuple(_offset_at(find_zone(name), t) for t in at) for name in names[:4]]
-    return len(names) <= len(offsets) and len(set(offsets)) == 1
+    clock = [_EPOCH + timedelta(seconds=t) for t in range(0, 2**31, _WEEK)]
+    first, *others = map(find_zone, names)
+    usual = [*map(first.utcoffset, clock)]
+    return all([*map(other.utcoffset, clock)] == usual for other in others)
 
 
 def _offset_at(zone: tzinfo, utc_seconds: int) -> int:

@@ -23,7 +23,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.buffers import Catalogue
 from jupyter_nq.client.bell import Bell
@@ -32,9 +32,12 @@ from jupyter_nq.client.keeper import FIRST_PAUSE_SECONDS, Keeper
 from jupyter_nq.client.ledger import Ledger
 from jupyter_nq.client.notes import Notes
 from jupyter_nq.config import Settings
-from jupyter_nq.coordinator import Service, Wire, dial
+from jupyter_nq.coordinator import Wire, dial
 from jupyter_nq.coordinator.listening import SOCKET_NAME
 from jupyter_nq.errors import CoordinatorUnavailable, NQError
+
+if TYPE_CHECKING:
+    from jupyter_nq.coordinator.service import Service
 
 _LONGEST_PAUSE_SECONDS = 0.25
 _SERVER_FIRST_SECONDS = (0.15, 0.3)  # after a loss, servers may try the lock this much earlier than others

@@ -11,15 +11,17 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.buffers import Catalogue
 from jupyter_nq.buffers.forking import disown, own
 from jupyter_nq.buffers.locks import is_current, try_flock
 from jupyter_nq.client.policy import settle_policy
 from jupyter_nq.config import Settings
-from jupyter_nq.coordinator import Service
 from jupyter_nq.errors import NQError, StoreError
+
+if TYPE_CHECKING:
+    from jupyter_nq.coordinator.service import Service
 
 LOCK_NAME = "coordinator.lock"
 
@@ -49,6 +51,8 @@ def become_host(
     if fd is None:
         return None
     try:
+        from jupyter_nq.coordinator.service import Service  # most processes never host, and save importing it
+
         policy = settle_policy(store.path, settings, role, succeeds=succeeds)
         service = Service(
             store,

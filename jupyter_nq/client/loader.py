@@ -353,7 +353,7 @@ class UnifiedDataLoader:
 def _read(config: Mapping[str, Any] | str | os.PathLike[str] | None) -> Mapping[str, Any]:
     if config is None or isinstance(config, Mapping):
         return config or {}
-    from jupyter_nq.config import read_yaml
+    from jupyter_nq.yaml_file import read_yaml
 
     path = Path(config).expanduser()
     if not path.is_file():

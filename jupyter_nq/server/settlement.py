@@ -21,10 +21,10 @@ from jupyter_nq.config import (
     apply,
     environment,
     find_yaml,
-    read_yaml,
     setting_names,
 )
 from jupyter_nq.errors import ConfigError, nearest
+from jupyter_nq.yaml_file import read_yaml
 
 _DIRECTORIES = ("store_dir", "data_dir")
 

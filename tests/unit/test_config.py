@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_nq.config import FILE_NAME, Settings, load_settings, read_yaml, setting_names
+from jupyter_nq.config import FILE_NAME, Settings, load_settings, setting_names
 from jupyter_nq.errors import ConfigError
+from jupyter_nq.yaml_file import read_yaml
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ short. What counts is the start of every bar in UTC. One reading is an answer, w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import gcd
@@ -33,6 +33,7 @@ _FIRST_OFFSET, _LAST_OFFSET = -12 * 3600, 14 * 3600
 _OFFSETS = np.arange(_FIRST_OFFSET, _LAST_OFFSET + 1, SLOT_SECONDS)
 _EPOCH = datetime(1970, 1, 1)
 _WEEKS_AT_ONCE = 64  # 1 MiB of running sums
+_ROWS_AT_ONCE = 1 << 15  # 256 KiB of readings
 
 
 @dataclass(frozen=True)
@@ -99,21 +100,30 @@ class Weeks:
         """Return the number of bars in closed or skipped hours under a zone."""
         zone = find_zone(name)
         total = 0
+        changing = []
         for row, week in enumerate(self._used):
-            before, after = (zone.utcoffset(self._clock[i].replace(tzinfo=zone)) for i in (week, week + 1))
+            before, after = zone.utcoffset(self._clock[week]), zone.utcoffset(self._clock[week + 1])
+            if before != after:
+                changing.append(int(week))
+                continue
             seconds = int(before.total_seconds()) if before is not None else 0
-            if before == after:
-                outside = seconds % SLOT_SECONDS or not _FIRST_OFFSET <= seconds <= _LAST_OFFSET
-                total += 1 if outside else int(self._closed[row, (seconds - _FIRST_OFFSET) // SLOT_SECONDS])
-            else:
-                total += self._count_rows(name, int(week))
+            outside = seconds % SLOT_SECONDS or not _FIRST_OFFSET <= seconds <= _LAST_OFFSET
+            total += 1 if outside else int(self._closed[row, (seconds - _FIRST_OFFSET) // SLOT_SECONDS])
             if total and stop_at_first:
-                break
-        return total
+                return total
+        return total + sum(self._count_rows(name, local) for local in self._readings(changing))
 
-    def _count_rows(self, name: str, week: int) -> int:
-        start, end = (int(at) + self._back for at in self._starts[week : week + 2])
-        local = self.local.between(start, end)
+    def _readings(self, weeks: Sequence[int]) -> Iterator[Ints]:
+        """Yield the readings of some weeks, several together as long as they are few."""
+        some: list[Ints] = []
+        for week in weeks:
+            start, end = (int(at) + self._back for at in self._starts[week : week + 2])
+            some.append(self.local.between(start, end))
+            if week == weeks[-1] or sum(map(len, some)) >= _ROWS_AT_ONCE:
+                yield np.concatenate(some)
+                some.clear()
+
+    def _count_rows(self, name: str, local: Ints) -> int:
         zone = steps(name, int(local.min()), int(local.max()))
         skipped, _ = zone.doubtful(local)
         utc = local - zone.offsets[np.searchsorted(zone.local_breaks(), local, side="right")]

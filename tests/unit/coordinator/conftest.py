@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from jupyter_nq.buffers import ObjectInfo, Store
-from jupyter_nq.coordinator import Service, Wire, dial
+from jupyter_nq.coordinator import Wire, dial
 from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.coordinator.listening import SOCKET_NAME
+from jupyter_nq.coordinator.service import Service
 from tests.unit.coordinator.desks import arrive
 
 Dial = Callable[..., Wire]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_nq.buffers.forking import disown, own
-from jupyter_nq.coordinator import Service
+from jupyter_nq.coordinator.service import Service
 from tests.unit.coordinator.conftest import Dial
 
 

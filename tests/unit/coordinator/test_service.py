@@ -16,8 +16,9 @@ import pytest
 
 import jupyter_nq
 from jupyter_nq.buffers import ObjectInfo, Store
-from jupyter_nq.coordinator import PROTOCOL, Service, Wire
+from jupyter_nq.coordinator import PROTOCOL, Wire
 from jupyter_nq.coordinator.listening import SOCKET_NAME
+from jupyter_nq.coordinator.service import Service
 from jupyter_nq.errors import (
     InvalidName,
     NQError,

@@ -14,9 +14,9 @@ from typing import Any
 import msgpack
 
 from jupyter_nq.buffers import ObjectInfo
-from jupyter_nq.coordinator import Service
 from jupyter_nq.coordinator.listening import SOCKET_NAME
 from jupyter_nq.coordinator.protocol import REPLY_LIMIT_BYTES, REQUEST_LIMIT_BYTES, Decoder
+from jupyter_nq.coordinator.service import Service
 from jupyter_nq.coordinator.wire import greeting
 from jupyter_nq.testing import wait_until
 from tests.unit.coordinator.conftest import Dial

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jupyter_nq.buffers import ObjectInfo, Store
-from jupyter_nq.coordinator import Service
+from jupyter_nq.coordinator.service import Service
 from jupyter_nq.errors import (
     NQError,
     StoreFull,

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from jupyter_nq.buffers import ObjectInfo, Store
-from jupyter_nq.coordinator import Service
 from jupyter_nq.coordinator.listening import SOCKET_NAME
+from jupyter_nq.coordinator.service import Service
 from jupyter_nq.errors import CoordinatorUnavailable, NQError, UnknownDataset
 from jupyter_nq.testing import wait_until
 from tests.unit.coordinator.conftest import Dial

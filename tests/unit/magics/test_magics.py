@@ -264,6 +264,7 @@ ip.run_line_magic("load_ext", "jupyter_nq")
 seconds = time.perf_counter() - start
 assert {t.name for t in threading.enumerate()} == threads
 heavy = {"torch", "plotly", "numba", "dask", "tornado", "ipywidgets", "anywidget", "jupyter_server"}
+heavy |= {"yaml", "jupyter_nq.coordinator.service"}  # of no use where there is no settings file, or another host
 print(sorted(heavy & set(sys.modules)), seconds)
 """
 
