@@ -115,8 +115,9 @@ def _uniform(choices: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
 
 def _contradiction(written: Sequence[Written], choices: Sequence[tuple[str, ...]]) -> BadStamp:
     """Return the error for layouts that cannot have the same day order, while their stamps do not ascend with two."""
-    known = [(index, allowed) for index, allowed in enumerate(choices) if "ymd" not in allowed]
-    (one, order), other = known[0], next(index for index, allowed in known if not set(allowed) & set(known[0][1]))
+    decided = {allowed[0]: index for index, allowed in reversed(list(enumerate(choices))) if len(allowed) == 1}
+    one, other = sorted((decided["dmy"], decided["mdy"]))
+    order = choices[one]
     first, late = (written[index].first for index in (one, other))
     return BadStamp(
         late.row,
