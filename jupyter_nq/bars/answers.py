@@ -136,8 +136,8 @@ def _refuse(name: str, value: Any, wanted: str) -> ConfigError:
 
 def _delimiter(value: Any) -> str:
     text = _DELIMITERS.get(value, value) if isinstance(value, str) else value
-    if not isinstance(text, str) or len(text) != 1 or text.isalnum() or text in "\r\n\"'.":
-        raise _refuse("delimiter", value, "it is one character such as ',' or ';', or 'tab'")
+    if not isinstance(text, str) or len(text) != 1 or not text.isascii() or text.isalnum() or text in "\r\n\"'.":
+        raise _refuse("delimiter", value, "it is one character of ASCII such as ',' or ';', or 'tab'")
     return text
 
 
@@ -155,7 +155,7 @@ def _columns(value: Any) -> dict[str, tuple[str | int, ...]]:
         if role not in _POSITIONS:
             raise _refuse("columns", role, f"known are {', '.join(_POSITIONS)}{nearest(str(role), _POSITIONS)}")
         said = value[role]
-        names = (said,) if isinstance(said, (str, int)) else tuple(said)
+        names = (said,) if isinstance(said, (str, int)) else tuple(said) if isinstance(said, Sequence) else ()
         most = 2 if role in ("timestamp", "volume") else 1
         sound = all(isinstance(name, str) or (type(name) is int and name > 0) for name in names)
         if not sound or not 0 < len(names) <= most:

@@ -1,7 +1,8 @@
 """What identifies the content of a source: its size and digest, and the cheap signs of a change.
 
 A dataset is keyed by content, so a changed file is a new version and an untouched one is never parsed
-twice. `quick` decides without reading: size, modification time and inode unchanged means unchanged.
+twice. `quick` decides without reading: size, inode, and the times of modification and of any change unchanged means
+unchanged. The last one no program can set back, as copies with their times do with the other.
 
 The digest is a tree: of the size, and of the digests of pieces of 4 MiB. So several threads share the work, and of
 a file that has grown it is known without reading it again whether it begins with what it was: exactly, an edit
@@ -34,6 +35,8 @@ class Fingerprint:
     """Bytes."""
     mtime_ns: int
     """Modification time, ns since the epoch."""
+    ctime_ns: int
+    """Time of the last change of content, name or permissions, ns since the epoch."""
     inode: int
     digest: str
     """xxh3_128 of the size (8 bytes, little-endian) and of the digests of all pieces, 32 hexadecimal digits."""
@@ -41,20 +44,20 @@ class Fingerprint:
     """xxh3_128 of each 4 MiB, the last one shorter."""
 
     @property
-    def quick(self) -> tuple[int, int, int]:
+    def quick(self) -> tuple[int, int, int, int]:
         """The part that `quick(path)` gives without reading the file."""
-        return self.size, self.mtime_ns, self.inode
+        return self.size, self.mtime_ns, self.ctime_ns, self.inode
 
 
-def quick(path: str | os.PathLike[str]) -> tuple[int, int, int]:
-    """Return (size, mtime_ns, inode) of a file without reading it."""
+def quick(path: str | os.PathLike[str]) -> tuple[int, int, int, int]:
+    """Return (size, mtime_ns, ctime_ns, inode) of a file without reading it."""
     try:
         stat = os.stat(path)
     except FileNotFoundError as exc:
         raise SourceNotFound(f"{path} does not exist.") from exc
     except OSError as exc:
         raise UnreadableSource(f"{path} cannot be read: {exc.strerror}. Check its permissions.") from exc
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
 def fingerprint(path: str | os.PathLike[str]) -> Fingerprint:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from jupyter_nq.bars.discovery import files_of, find_source, has_suffix, missing
 from jupyter_nq.bars.instruments import instrument
@@ -20,6 +21,7 @@ from jupyter_nq.errors import AmbiguousSource, InvalidArgument, SourceNotFound, 
 
 if TYPE_CHECKING:
     from jupyter_nq.bars.answers import Given
+    from jupyter_nq.client.fetch import Copy
     from jupyter_nq.client.session import Session
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._]")
@@ -37,6 +39,13 @@ class Reading:
     contract: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.tz, ZoneInfo):
+            object.__setattr__(self, "tz", self.tz.key)
+        wanted = {"tz": "the name of a zone", "edge": "'start' or 'end'", "contract": "a code such as 'NQH25'"}
+        for name, what in wanted.items():
+            check_text(name, getattr(self, name), what)
+        if self.day_first is not None and not isinstance(self.day_first, bool):
+            raise InvalidArgument(f"day_first={self.day_first!r} is neither True nor False.")
         if self.profile is not None:
             from jupyter_nq.bars.answers import plain  # few loads need it
 
@@ -55,6 +64,12 @@ class Reading:
             profile = f"profile_{hashlib.sha256(repr(profile).encode()).hexdigest()[:6]}"
         parts = [_in_name(self.tz), self.edge or "", order, profile, _in_name(self.contract)]
         return "-".join(part for part in parts if part)
+
+
+def check_text(name: str, value: Any, what: str) -> None:
+    """Raise `InvalidArgument` for an argument that is neither text nor left out."""
+    if value is not None and not isinstance(value, str):
+        raise InvalidArgument(f"{name}={value!r} is {type(value).__name__}; pass {what}.")
 
 
 def _in_name(text: str | None) -> str:
@@ -110,6 +125,8 @@ class Located:
     reading: Reading = field(default_factory=Reading)
     found: tuple[str, ...] = ()
     """As for `Request`."""
+    copy: Copy | None = field(default=None, repr=False, compare=False)
+    """The copy of a file elsewhere that `path` is, which may be removed when nobody has this any more."""
 
     @property
     def given_timeframe(self) -> str | None:
@@ -172,7 +189,11 @@ def located(
     if isinstance(source, str) and "://" in source:
         from jupyter_nq.client.fetch import local_copy, local_path  # only addresses need it
 
-        source = local_path(source) or local_copy(source, session.settings).path
+        local = local_path(source)
+        if local is None:
+            copy = local_copy(source, session.settings)
+            return replace(located(session, copy.path, timeframe, symbol=symbol, reading=reading), copy=copy)
+        source = local
     reading = reading or Reading()
     if reading.tz is not None:
         find_zone(reading.tz)
@@ -280,9 +301,14 @@ def _looked_up(directory: Path, symbol: str, timeframe: str | None, reading: Rea
     return Located(find_source(directory, symbol, label).resolve(), root, label, reading, found)
 
 
-def _label(timeframe: str) -> str:
-    if not isinstance(timeframe, str):
+def check_timeframe(timeframe: Any) -> None:
+    """Raise `UnknownTimeframe` for one that is neither text nor left out."""
+    if timeframe is not None and not isinstance(timeframe, str):
         raise UnknownTimeframe(f"timeframe={timeframe!r} is not text. Write it with its unit: '30min'.")
+
+
+def _label(timeframe: str) -> str:
+    check_timeframe(timeframe)
     return parse_timeframe(timeframe).label
 
 

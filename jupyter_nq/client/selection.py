@@ -7,7 +7,7 @@ period: `2024-06` is the whole month, so as a start it means its first and as an
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 
 import numpy as np
@@ -46,8 +46,8 @@ def shown(dataset: str, names: Sequence[str], columns: Sequence[str] | None) -> 
     """Return which of the columns of some bars are shown, in the order asked for."""
     if columns is None:
         return [name for name in names if name not in HIDDEN]
-    if isinstance(columns, str):
-        raise InvalidArgument(f"columns={columns!r} is one text. Write a list: columns=[{columns!r}].")
+    if isinstance(columns, str) or not isinstance(columns, Iterable):
+        raise InvalidArgument(f"columns={columns!r} is no list. Write a list of names: columns=['close'].")
     for name in columns:
         if name not in names:
             known = ", ".join(names)
@@ -88,6 +88,8 @@ def span_ns(stamp: Stamp, what: str = "stamp") -> tuple[int, int]:
     ['2024-02-01T00:00:00', '2024-02-29T23:59:59']
     """
     try:
+        if isinstance(stamp, np.datetime64) and np.datetime_data(stamp.dtype)[0] in "YMD":
+            stamp = str(stamp)  # a period, as it is written; NaT is none
         if isinstance(stamp, str):
             return _text_ns(stamp.strip())
         if isinstance(stamp, datetime | np.datetime64) and not pd.isna(stamp):

@@ -30,7 +30,12 @@ class FileSource:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.quick = quick(request.path)
+        self.quick: tuple[int, ...] = quick(request.path)
+        if not str(request.path).isprintable():
+            raise UnreadableSource(
+                f"{str(request.path)!r}: the name has bytes that are no text, under which nothing can be remembered of "
+                "it. Rename the file."
+            )
 
     @property
     def label(self) -> str:

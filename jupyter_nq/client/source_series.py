@@ -166,12 +166,16 @@ class SeriesSource:
         What all of them hold, see `series_request`.
     settings
         Of the copies of files elsewhere.
+    pattern
+        Whether the label is a pattern, which later may match more files.
     """
 
     archived = True
 
-    def __init__(self, label: str, places: Sequence[Place], request: Request, settings: Settings) -> None:
-        self.label = label
+    def __init__(
+        self, label: str, places: Sequence[Place], request: Request, settings: Settings, *, pattern: bool
+    ) -> None:
+        self.label, self.pattern = label, pattern
         self.request = request
         self.files = [_file(place, request, settings) for place in places]
 
@@ -216,6 +220,7 @@ class SeriesSource:
         """Return what the dataset remembers of the files, JSON-able."""
         return {
             "series": self.label,
+            "pattern": self.pattern,
             "files": [
                 {"path": file.label, "quick": list(file.quick), "digest": file.fingerprint().digest}
                 for file in self.files

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_nq.buffers import Handle
-from jupyter_nq.client.request import Reading, Request, asked
+from jupyter_nq.client.request import Reading, Request, asked, check_text, check_timeframe
 from jupyter_nq.client.source import FileSource
 from jupyter_nq.client.source_object import ObjectSource, is_table
 from jupyter_nq.client.source_series import SeriesSource, is_series, paths_of, series_request
@@ -66,6 +66,8 @@ def source_for(
     `progress` is told how much of a file elsewhere is fetched.
     """
     reading = reading or Reading()
+    check_timeframe(timeframe)
+    check_text("symbol", symbol, "a symbol such as 'NQ'")
     if isinstance(source, str) and "://" in source:
         from jupyter_nq.client.fetch import local_path  # only addresses need it
         from jupyter_nq.client.source_remote import RemoteSource
@@ -79,7 +81,7 @@ def source_for(
     if is_series(source):
         label, paths = paths_of(source)
         request = series_request(label, paths, timeframe, symbol, reading)
-        return SeriesSource(label, paths, request, session.settings)
+        return SeriesSource(label, paths, request, session.settings, pattern=not isinstance(source, (list, tuple)))
     return FileSource(asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading))
 
 
@@ -93,10 +95,10 @@ def source_again(session: Session, known: Mapping[str, Any], progress: Progress 
     """
     reading = Reading(**known["reading"])
     if "series" in known:
-        pattern = str(known["series"])
-        label, places = paths_of(pattern if is_series(pattern) else [file["path"] for file in known["files"]])
+        pattern = bool(known["pattern"])
+        label, places = paths_of(known["series"] if pattern else [file["path"] for file in known["files"]])
         request = Request(Path(label), known["symbol"], known["timeframe"], reading)
-        return SeriesSource(label, places, request, session.settings)
+        return SeriesSource(label, places, request, session.settings, pattern=pattern)
     if "://" in known["path"]:
         from jupyter_nq.client.source_remote import RemoteSource
 

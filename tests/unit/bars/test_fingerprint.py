@@ -23,7 +23,9 @@ def test_the_digest_is_of_the_whole_content(tmp_path: Path) -> None:
     assert found.pieces == tuple(pieces)
     assert len(pieces) == 3
     assert found.digest == xxhash.xxh3_128_hexdigest(len(content).to_bytes(8, "little") + b"".join(pieces))
-    assert found.quick == quick(path) == (len(content), path.stat().st_mtime_ns, path.stat().st_ino)
+    assert found.quick == quick(path) == (
+        len(content), path.stat().st_mtime_ns, path.stat().st_ctime_ns, path.stat().st_ino,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("size", [1, 1000, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES])

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -87,6 +88,34 @@ def test_start_and_end_are_inclusive(session: Session) -> None:
         session.load("NQ", "30min", start="yesterday?")
     with pytest.raises(InvalidArgument, match="after"):
         session.load("NQ", "30min", start=last, end=first)
+
+
+def test_a_zone_object_is_its_name(session: Session) -> None:
+    """As pandas and the standard library take it too."""
+    with session.map("NQ", "30min", reading=Reading(tz=ZoneInfo("Asia/Jerusalem"))).handle as handle:  # type: ignore[arg-type]
+        assert handle.info.name == "NQ.30min-Asia_Jerusalem"
+
+
+def test_a_change_that_hides_its_time_is_found(session: Session, data: Path) -> None:
+    """Same size, same file, and the time of modification set back, as `cp -p` does: the bars are the new ones."""
+    path = data / "NQ - 30 min - ETH.csv"
+    os.utime(path, (1.6e9, 1.6e9))
+    before = session.load("NQ", "30min")
+    lines = path.read_bytes().splitlines(keepends=True)
+    cells = lines[-1].split(b",")
+    cells[4] = cells[3] = b"1" + cells[4][1:]
+    with path.open("r+b") as file:
+        file.write(b"".join([*lines[:-1], b",".join(cells)]))
+    os.utime(path, (1.6e9, 1.6e9))
+    assert session.load("NQ", "30min")["close"].iloc[-1] == float(cells[4]) != before["close"].iloc[-1]
+
+
+def test_a_name_that_is_no_text(session: Session, data: Path) -> None:
+    """The bytes of a name that no text has are refused before anything is parsed."""
+    path = os.fsencode(data / "NQ_30min_") + b"\xff.csv"
+    os.rename(os.fsencode(data / "NQ - 30 min - ETH.csv"), path)
+    with pytest.raises(UnreadableSource, match="the name has bytes that are no text"):
+        session.load(os.fsdecode(path))
 
 
 def test_touched_file_is_not_parsed_again(session: Session, data: Path) -> None:
@@ -235,6 +264,12 @@ def test_data_directory_of_the_moment(session: Session, data: Path, tmp_path: Pa
         ({"as_": "polars"}, "pandas, arrow, numpy, torch"),
         ({"columns": "close"}, r"columns=\['close'\]"),
         ({"columns": ["clos"]}, "Did you mean 'close'"),
+        ({"columns": 5}, "columns=5 is no list"),
+        ({"tz": 3}, "tz=3 is int; pass the name of a zone"),
+        ({"edge": 5}, "edge=5 is int"),
+        ({"day_first": "yes"}, "day_first='yes' is neither True nor False"),
+        ({"contract": 5}, "contract=5 is int; pass a code"),
+        ({"symbol": 5}, "symbol=5 is int; pass a symbol"),
     ],
 )
 def test_arguments_that_make_no_sense(session: Session, options: dict[str, Any], says: str) -> None:

@@ -26,6 +26,8 @@ def _ns(text: str) -> int:
         ("2024-02", "2024-02-01", "2024-03-01"),
         ("2024-06-12", "2024-06-12", "2024-06-13"),
         (date(2024, 6, 12), "2024-06-12", "2024-06-13"),
+        (np.datetime64("2024-06-12"), "2024-06-12", "2024-06-13"),
+        (np.datetime64("2024-06"), "2024-06-01", "2024-07-01"),
     ],
 )
 def test_a_period_is_all_of_it(stamp: Any, first: str, after: str) -> None:
@@ -57,6 +59,7 @@ def test_a_moment_is_itself(stamp: Any) -> None:
     [
         "03/04/2025", "13/04/2025", "20250603", "2025-6-3", "2025-13", "2025-06-31", "2025-06-03 24:00", "now", "",
         "yesterday", 20250601, 2025, 1.5, float("nan"), pd.NaT, np.datetime64("NaT"), True, None, [],
+        np.datetime64("NaT", "D"),
     ],
 )  # fmt: skip
 def test_what_could_mean_two_things_is_refused(stamp: Any) -> None:

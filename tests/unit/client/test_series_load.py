@@ -115,6 +115,16 @@ def test_file_with_a_bracket_in_its_name(session: Session, place: Path) -> None:
         assert handle.rows == ROWS
 
 
+def test_a_list_in_a_directory_with_brackets(session: Session, place: Path) -> None:
+    """Nothing of a list is taken for a pattern, not when it is refreshed either."""
+    odd = place.rename(place.with_name("[NQ] 20*"))
+    files = [str(odd / "NQ_2023.parquet"), str(odd / "NQ_2024.parquet")]
+    session.map(files, "5min", symbol="NQ").handle.close()
+    pq.write_table(BARS.slice(CUT - 10, ROWS - CUT), files[1])
+    told = session.refresh("NQ.5min")
+    assert (told.added, told.removed) == (0, 10)
+
+
 def test_chunks_of_a_series(session: Session, place: Path) -> None:
     """The iterator gives exactly so many rows across the border of two files."""
     batches = list(iterate(session, f"{place}/NQ_20*.parquet", "5min", symbol="NQ", rows=CUT - 5))
