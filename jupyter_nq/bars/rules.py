@@ -64,6 +64,8 @@ ROLL_JUMP = 1 << 18
 """Flag of a bar that opens with the jump of a roll."""
 MISSING_STAMP = 1 << 19
 """Flag of a row without a stamp."""
+CHECK = "check: "
+"""How a line of evidence begins that concerns the bars themselves: whoever loads them is warned of it."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Rule:
 
 
 _ROWS = (
-    Rule("missing stamp", MISSING_STAMP, "error", "without a stamp"),
+    Rule("missing stamp", MISSING_STAMP, "error", "without a stamp from 1970 to 2199"),
     Rule("not finite", NOT_FINITE, "error", "with a price that is missing or infinite"),
     Rule("ohlc order", OHLC_ORDER, "error", "whose high or low does not contain open and close"),
     Rule("not positive", NOT_POSITIVE, "error", "with a price of zero or below"),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
+from jupyter_nq.bars.rules import CHECK
 from jupyter_nq.buffers import Handle
 from jupyter_nq.client.growing import Growth, grow
 from jupyter_nq.client.request import is_gone, read_from, source_of
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float], None]
 """Called with the fraction done, 0 to 1; may raise to give up."""
-
-
-CHECK = "check: "
-"""How the evidence begins that concerns the bars themselves."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jupyter_nq.client.session import Session
 
 _MOST_SHOWN = 5
-_NOTHING = Changes(0, 0, 0, ())
+_NOTHING = Changes(0, 0, 0, 0, ())
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Refreshed:
     """Bars with other prices or another volume."""
     removed: int
     """Bars that are not there any more."""
+    early: int
+    """Of the added bars those before the last one that was known."""
     changes: tuple[Change, ...]
     """The first changed and removed bars, and those added before the last one that was known; at most 20."""
     seconds: float
@@ -64,9 +66,9 @@ class Refreshed:
             rows = f"+{counted(self.added, 'row')}, {self.changed:,} changed, {gone}"
             first = f"{self.name} v{self.before} -> v{self.after}: {rows}"
             first += took
-        more = len(self.changes) - _MOST_SHOWN
+        more = self.changed + self.removed + self.early - _MOST_SHOWN
         listed = [f"  {change}" for change in self.changes[:_MOST_SHOWN]]
-        listed += [f"  and {self.changed + self.removed - _MOST_SHOWN:,} more"] if more > 0 else []
+        listed += [f"  and {more:,} more"] if more > 0 else []
         return "\n".join([first + held, *listed, *(f"  {remark}" for remark in self.remarks)])
 
 
@@ -84,7 +86,7 @@ def refresh(session: Session, source: Any, progress: Progress | None = None) -> 
     remarks = [f"the whole file was read, because {why}"] if why else []
     remarks += _findings(old, new)
     if new.info.id == old.info.id or how == "refreshed":
-        changes = Changes(new.rows - old.rows, 0, 0, ())
+        changes = Changes(new.rows - old.rows, 0, 0, 0, ())
     else:
         changes = compare(old.arrow(), new.arrow())
     remarks += refresh_features(session, new, progress)
@@ -104,7 +106,7 @@ def _bars_of(name: str, handle: Handle) -> str:
 def _findings(old: Handle, new: Handle) -> list[str]:
     """Return what the evidence says of bars that cannot be real, where the new version has more of them."""
     before, after = (record_of(handle).get("evidence", ()) for handle in (old, new))
-    return [line for line in after if line.startswith(("rows: ", "end: ")) and line not in before]
+    return [line for line in after if line.startswith(("rows: ", "end: ", "check: ")) and line not in before]
 
 
 def _told(
@@ -128,6 +130,7 @@ def _told(
         changes.added,
         changes.changed,
         changes.removed,
+        changes.early,
         changes.first,
         time.perf_counter() - start,
         still_on,

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jupyter_nq.bars.rules import CHECK
 from jupyter_nq.client.listing import HEADERS, cells, listed, plain, pool, problem, short
-from jupyter_nq.client.loading import CHECK
 from jupyter_nq.sizes import counted, size
 from nq_magics.formats import duration, stamp
 

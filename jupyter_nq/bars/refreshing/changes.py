@@ -31,7 +31,7 @@ class Change:
         if self.before is None or self.after is None:
             return f"{at} is {'gone' if self.after is None else 'new'}"
         pairs = zip(_VALUES, self.before, self.after, strict=True)
-        return f"{at} {', '.join(f'{name} {a:g} -> {b:g}' for name, a, b in pairs if _bits(a) != _bits(b))}"
+        return f"{at} {', '.join(f'{name} {a:.15g} -> {b:.15g}' for name, a, b in pairs if _bits(a) != _bits(b))}"
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Changes:
     """Bars with other prices or another volume."""
     removed: int
     """Bars whose start is not there any more."""
+    early: int
+    """Of those that were not there the ones before the last bar that was known."""
     first: tuple[Change, ...]
     """The first bars that changed, are gone, or are new before the last one that was known; at most 20."""
 
@@ -68,7 +70,7 @@ def compare(old: pa.Table, new: pa.Table) -> Changes:
     places += [(after[row], None, row) for row in early[:MOST_LISTED].tolist()]
     listed = sorted(places, key=lambda place: int(place[0]))[:MOST_LISTED]
     first = tuple(Change(_moment(start), _bar(old, row), _bar(new, other)) for start, row, other in listed)
-    return Changes(len(added), len(changed), len(gone), first)
+    return Changes(len(added), len(changed), len(gone), len(early), first)
 
 
 def _column(table: pa.Table, name: str) -> npt.NDArray[np.int64]:

@@ -25,12 +25,12 @@ from jupyter_nq.bars.loading import open_end
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.stamps import Ints, Layout
 from jupyter_nq.bars.refreshing.tail import NotAppended, Tail
-from jupyter_nq.bars.rules import NOT_POSITIVE, OHLC_ORDER
+from jupyter_nq.bars.rules import CHECK, NOT_POSITIVE, OHLC_ORDER
 from jupyter_nq.bars.sniffing.dayorder import CONTINUOUS_GAP
 from jupyter_nq.bars.sniffing.dialect import HEAD_BYTES
 from jupyter_nq.bars.sniffing.placing import Question
 from jupyter_nq.bars.sniffing.sniff import sniff
-from jupyter_nq.bars.validation.findings import findings
+from jupyter_nq.bars.validation.findings import findings, of_sessions_after
 from jupyter_nq.bars.zones import find_zone, steps, zone_names
 from jupyter_nq.errors import NQError
 
@@ -88,12 +88,14 @@ def retold(path: Path, profile: Profile, tail: Tail, bars: pa.Table, known: Sequ
     """Return the evidence of the known rows and the new ones together; `known` is that of the former."""
     fresh, before = (values_of(table, "flags", pa.uint32(), np.dtype(np.uint32)) for table in (tail.table, bars))
     broken = bool((fresh & IMPOSSIBLE).any())
-    kept = [line for line in known if not line.startswith(("refreshed: ", "end: ", *(["rows: "] if broken else [])))]
+    again = ("refreshed: ", "end: ", CHECK, *(["rows: "] if broken else []))
+    kept = [line for line in known if not line.startswith(again)]
     if broken:
         kept += findings(path, profile, np.concatenate([before, fresh]))
     if len(fresh):
         kept.append(f"refreshed: the last {len(fresh):,} rows were read as the others, which they confirm")
-    return [*kept, *open_end(path)]
+    checks = [line for line in known if line.startswith(CHECK)]
+    return [*kept, *open_end(path), *of_sessions_after(bars, tail.table, profile.calendar, checks)]
 
 
 def _plain(

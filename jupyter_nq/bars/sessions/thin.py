@@ -17,13 +17,15 @@ import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.bars.columns import floats_of, starts_of
-from jupyter_nq.bars.sessions.calendar import sessions
+from jupyter_nq.bars.reading.stamps import Ints
+from jupyter_nq.bars.sessions.calendar import Sessions, sessions
 
 COLLAPSED = 0.05
 """A session with less than this share of the usual volume has collapsed."""
 RECOVERED = 0.25
 """A span ends when sessions have at least this share again."""
 _USUAL_SESSIONS = 20
+_FEWEST_JUDGED = 2 * _USUAL_SESSIONS
 _YEAR = 250
 _FEWEST_SESSIONS = 3  # that a span has, and that end it: fewer are holidays and outages
 
@@ -63,11 +65,8 @@ def thin_spans(table: pa.Table, calendar: str) -> list[ThinSpan]:
     if not len(starts):
         return []
     sess = sessions(calendar, int(starts[0]), int(starts[-1]))
-    counts = sess.counts(starts)
-    stop = np.cumsum(counts)[1::2]
-    first = stop - counts[1::2]
-    judged = np.flatnonzero(~sess.early & (stop > first))
-    if len(judged) < 2 * _USUAL_SESSIONS:
+    first, stop, judged = _judged(sess, starts)
+    if len(judged) < _FEWEST_JUDGED:
         return []
     so_far = np.concatenate([[0.0], np.cumsum(floats_of(table, "volume"))])
     traded = so_far[stop[judged]] - so_far[first[judged]]
@@ -78,6 +77,19 @@ def thin_spans(table: pa.Table, calendar: str) -> list[ThinSpan]:
         median = float(np.median(traded[begin : end + 1]))
         spans.append(ThinSpan(sess.trade_date[a], sess.trade_date[b], row, last, median, usual, _jump(table, row)))
     return spans
+
+
+def can_tell(starts: Ints, calendar: str) -> bool:
+    """Return whether bars have enough sessions to tell what is usual; `starts` are ns UTC, increasing."""
+    return len(_judged(sessions(calendar, int(starts[0]), int(starts[-1])), starts)[2]) >= _FEWEST_JUDGED
+
+
+def _judged(sess: Sessions, starts: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return the first row of each session and the one behind its last, and which sessions have bars and are whole."""
+    counts = sess.counts(starts)
+    stop = np.cumsum(counts)[1::2]
+    first = stop - counts[1::2]
+    return first, stop, np.flatnonzero(~sess.early & (stop > first))
 
 
 def _collapses(volume: list[float]) -> list[tuple[int, int, float]]:

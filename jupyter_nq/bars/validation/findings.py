@@ -13,15 +13,16 @@ import pyarrow as pa
 from jupyter_nq.bars.columns import starts_of
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.blocks import lines_of
-from jupyter_nq.bars.rules import NOT_POSITIVE, OHLC_ORDER
+from jupyter_nq.bars.rules import CHECK, NOT_POSITIVE, OHLC_ORDER
 from jupyter_nq.bars.sessions.calendar import CALENDARS, sessions
-from jupyter_nq.bars.sessions.thin import thin_spans
+from jupyter_nq.bars.sessions.thin import can_tell, thin_spans
 
 _IMPOSSIBLE = {
     OHLC_ORDER: "a high or low that does not contain open and close",
     NOT_POSITIVE: "a price of zero or below",
 }
 _MOST_LINES = 3
+_RECENT_NS = 120 * 86_400 * 1_000_000_000  # some eighty sessions; forty are needed
 
 
 def findings(path: Path, profile: Profile, flags: npt.NDArray[Any]) -> tuple[str, ...]:
@@ -55,7 +56,21 @@ def of_sessions(table: pa.Table, calendar: str | None) -> tuple[str, ...]:
     closed = int(counts[::2].sum())
     told = [f"{closed:,} of {len(starts):,} bars start in hours when {calendar} is closed"] if closed else []
     told += [f"wrong contract from {span}" for span in thin_spans(table, calendar)]
-    return tuple(f"check: {sentence}" for sentence in told)
+    return tuple(f"{CHECK}{sentence}" for sentence in told)
+
+
+def of_sessions_after(old: pa.Table, new: pa.Table, calendar: str | None, known: Sequence[str]) -> tuple[str, ...]:
+    """Return what `of_sessions` tells of bars and new ones behind them together; `known` is what it told of the old.
+
+    When it told nothing, a collapse can only begin with the new bars or shortly before them, and what is usual there
+    the sessions before them tell: so usually some months are looked at, not all years.
+    """
+    starts = starts_of(old)
+    recent = int(np.searchsorted(starts, starts_of(new)[0] - _RECENT_NS)) if new.num_rows and len(starts) else 0
+    enough = not known and recent and calendar in CALENDARS and can_tell(starts[recent:], calendar)
+    if enough and not of_sessions(pa.concat_tables([old.slice(recent), new]), calendar):
+        return ()
+    return of_sessions(pa.concat_tables([old, new]), calendar)
 
 
 def _listed(words: Sequence[str]) -> str:

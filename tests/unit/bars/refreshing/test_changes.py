@@ -34,6 +34,7 @@ def test_every_difference_is_counted(old: dict[int, float], new: dict[int, float
     changed = [k for k in both if np.float64(old[k]).tobytes() != np.float64(new[k]).tobytes()]
     assert (found.added, found.removed) == (len(new.keys() - old.keys()), len(old.keys() - new.keys()))
     assert found.changed == len(changed)
+    assert found.early == sum(key < max(old) for key in new.keys() - old.keys())
     early = [k for k in new.keys() - old.keys() if k < max(old)]
     listed = sorted([*changed, *(old.keys() - new.keys()), *early])[:MOST_LISTED]
     assert [int(c.timestamp.astype(np.int64)) // _MINUTE for c in found.first] == listed
@@ -44,6 +45,7 @@ def test_every_difference_is_counted(old: dict[int, float], new: dict[int, float
     [
         ({0: 1.0, 1: 2.0}, {0: 1.5, 1: 2.0}, "1970-01-01 00:00:00Z open 1 -> 1.5, high 1 -> 1.5, low 1 -> 1.5, close"),
         ({0: 1.0, 1: 2.0}, {1: 2.0}, "1970-01-01 00:00:00Z is gone"),
+        ({0: 16243.25, 1: 2.0}, {0: 1234567.25, 1: 2.0}, "1970-01-01 00:00:00Z open 16243.25 -> 1234567.25"),
         ({0: 1.0, 2: 2.0}, {0: 1.0, 1: 1.0, 2: 2.0}, "1970-01-01 00:01:00Z is new"),
     ],
 )
