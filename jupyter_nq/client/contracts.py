@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
+from jupyter_nq.bars.columns import starts_of
 from jupyter_nq.bars.instruments import instrument, regular_hours_of
 from jupyter_nq.bars.schema import PRICES
 from jupyter_nq.bars.sessions import adjust
@@ -28,7 +29,7 @@ from jupyter_nq.bars.sessions.contracts import continuous as join_contracts
 from jupyter_nq.bars.sessions.contracts import roll_table as rolls_between
 from jupyter_nq.bars.sessions.expiry import Expiry, expiry_of
 from jupyter_nq.bars.timeframe import timeframe_of
-from jupyter_nq.client.remembered import answered
+from jupyter_nq.client.remembered import answered, recall
 from jupyter_nq.client.request import Reading, is_path, read_from, source_of
 from jupyter_nq.client.source import FileSource
 from jupyter_nq.client.sources import source_for
@@ -187,9 +188,8 @@ def completeness(
     timed, origin = bars_of(session, source, timeframe, symbol)
     if timed.calendar is None:
         raise without_sessions(origin.symbol)
-    starts = timed.table["timestamp"].combine_chunks().view(pa.int64()).to_numpy()
     regular = regular_hours_of(origin.symbol)
-    return completeness_of(starts, timed.minutes, timed.calendar, hours=hours, regular_hours=regular)
+    return completeness_of(starts_of(timed.table), timed.minutes, timed.calendar, hours=hours, regular_hours=regular)
 
 
 # -- which contracts ----------------------------------------------------------------------------------
@@ -336,10 +336,19 @@ def _key(given: Sequence[_Given], method: str | None) -> str | None:
     """Return what identifies the series of files; None when some bars come from no file."""
     if any(one.source is None for one in given):
         return None
-    files = [(one.name, one.source.key, one.source.request.timeframe) for one in given if one.source]
+    files = [
+        (one.name, one.source.key, one.source.request.timeframe, _answers(one.source)) for one in given if one.source
+    ]
     ordered = files if any(one.expiry is None for one in given) else sorted(files)
     content = [VERSION, method, ordered]
     return xxhash.xxh3_128_hexdigest(repr(content).encode())
+
+
+def _answers(source: Source) -> list[tuple[str, Any]]:
+    """Return what was said of a file before, which its reading may take, where nothing is said now."""
+    request = source.request
+    known = None if request.reading.given() else recall(request.path)
+    return [] if known is None else sorted(known.given.items())
 
 
 def _open(session: Session, name: str, key: str | None) -> Handle | None:

@@ -51,7 +51,8 @@ class UnifiedDataLoader:
     cache_enabled
         Restore an unchanged file from its archive, and keep one; None means True.
     validation_enabled
-        Validate every timeframe that is loaded, keep the report and warn once of its errors; None means True.
+        Validate every timeframe that is loaded, keep the report and warn once of its errors; None means True. What is
+        loaded stays as it is: actions of the validation change the `table` of the report.
     preprocessing_enabled
         Show the usual features beside the bars, shared as a dataset of their own; None means True.
     config
@@ -81,10 +82,11 @@ class UnifiedDataLoader:
         symbol: str | None = None,
         session: Session | None = None,
     ) -> None:
+        from jupyter_nq.bars.validation.validator import DataValidator
         from jupyter_nq.client.api import connect
 
         self._config = _read(config)
-        given = _section(self._config)
+        given = _section(self._config, DataValidator.KEYS)
         switches = (cache_enabled, validation_enabled, preprocessing_enabled)
         self._cached, self._validated, self._preprocessed = (
             _switch(name, given.get(name) if value is None else value)
@@ -93,7 +95,7 @@ class UnifiedDataLoader:
         self._session = session or connect()
         self._data_dir = data_dir or given.get("data_dir") or self._session.data_dir
         self._symbol = symbol or self._session.settings.default_symbol
-        self._chunk_rows = _rows(chunk_size or given.get("chunk_size", _CHUNK_ROWS))
+        self._chunk_rows = _rows(given.get("chunk_size", _CHUNK_ROWS) if chunk_size is None else chunk_size)
         self._loads: list[tuple[str, str, float]] = []  # dataset, how it was had, seconds
         self._shared: dict[str, Mapping[str, Any]] = {}  # dataset -> what it was read from, as `source_of` says
         self._reports: dict[str, tuple[tuple[str, int], Report]] = {}  # with the object and rows it is about
@@ -134,7 +136,7 @@ class UnifiedDataLoader:
         Put together they are the frame of `load_data`, bit for bit, and the index counts on from chunk to chunk. What
         somebody has loaded is not read again: a chunk is then a view of it. Else the file is read chunk by chunk, with
         the memory of a chunk, and nothing is shared. Of that the validation sees what has been read, and checks bars
-        and their neighbours; the rules about sessions need a `validation_report`.
+        and their neighbours; the rules about sessions, and those of one's own, need a `validation_report`.
         """
         from jupyter_nq.client import chunked
 
@@ -328,9 +330,9 @@ class UnifiedDataLoader:
     def _running(self, request: Request) -> RunningErrors:
         """Return what finds errors in bars that are not loaded as a whole."""
         from jupyter_nq.bars.timeframe import parse_timeframe
+        from jupyter_nq.bars.validation.running import RunningErrors
 
-        minutes = parse_timeframe(request.timeframe).minutes
-        return self._validator().running(minutes=minutes, symbol=request.symbol)
+        return RunningErrors(minutes=parse_timeframe(request.timeframe).minutes, symbol=request.symbol)
 
     def _validator(self) -> DataValidator:
         """Return the validator with what the configuration says to it, in its section or among the loader's keys."""
@@ -341,11 +343,12 @@ class UnifiedDataLoader:
         return DataValidator(own)
 
     def _warn_of(self, report: Report, timeframe: str) -> None:
-        if report.is_valid or report in self._warned:
+        errors = [found.sentence + found.where() for found in report.findings if found.severity == "error"]
+        if not errors or report in self._warned:
             return
         self._warned.append(report)
-        first = "; ".join(report.errors[:_SHOWN])
-        more = f" and {len(report.errors) - _SHOWN} more" if len(report.errors) > _SHOWN else ""
+        first = "; ".join(errors[:_SHOWN])
+        more = f" and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
         told = f"{report.name} has errors: {first}{more}. validation_report({timeframe!r}) shows all."
         warnings.warn(told, stacklevel=5)
 
@@ -361,9 +364,19 @@ def _read(config: Mapping[str, Any] | str | os.PathLike[str] | None) -> Mapping[
     return read_yaml(path)
 
 
-def _section(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the keys about loading, and refuse one that nothing would read."""
-    given = config.get(_SECTION, {} if any(isinstance(value, Mapping) for value in config.values()) else config)
+def _section(config: Mapping[str, Any], of_validator: Sequence[str]) -> Mapping[str, Any]:
+    """Return the keys about loading, and refuse one that nothing would read.
+
+    Without a section of their own they stand among the sections of others, and the keys of the validator.
+    """
+    given: Any
+    if _SECTION in config:
+        given = config[_SECTION]
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"{_SECTION} is {given!r}; it holds {', '.join(_KEYS)}.")
+    else:
+        others = {key for key, value in config.items() if key in of_validator or isinstance(value, Mapping)}
+        given = {key: value for key, value in config.items() if key not in others}
     for key in given:
         if key not in _KEYS:
             raise ConfigError(f"{_SECTION} has no key {key!r}.{nearest(str(key), _KEYS)} It has {', '.join(_KEYS)}.")

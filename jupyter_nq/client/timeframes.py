@@ -117,8 +117,8 @@ def asof(
     InvalidArgument, UnknownDataset
     """
     _check_form(as_)
-    first, origin = bars_of(session, left, timeframe, symbol)
-    second, _ = bars_of(session, right, right_timeframe, symbol)
+    first, origin = bars_of(session, left, timeframe, symbol, over=False)
+    second, _ = bars_of(session, right, right_timeframe, symbol, over=False)
     ending = f"_{timeframe_of(second.minutes).label}" if suffix is None else suffix
     if not _shows_flags(left, first) and "flags" in first.table.column_names:
         first = replace(first, table=first.table.drop_columns(["flags"]))
@@ -143,9 +143,11 @@ def align(
 
 
 def bars_of(
-    session: Session, source: Any, timeframe: str | None = None, symbol: str | None = None
+    session: Session, source: Any, timeframe: str | None = None, symbol: str | None = None, *, over: bool = True
 ) -> tuple[Timed, Origin]:
-    """Return the bars of a dataset's name, frame or table, with what they are; arguments win over what they say.
+    """Return the bars of a dataset's name, frame or table, with what they are; a timeframe wins over what they say.
+
+    `over` tells whether the symbol does too, or is only for bars that name no instrument.
 
     Raises
     ------
@@ -165,7 +167,7 @@ def bars_of(
         what = f"the dataset {source!r}" if isinstance(source, str) else f"the {type(source).__name__}"
         raise InvalidArgument(f"{what} does not tell how long its bars are. Pass the timeframe, for example '30min'.")
     calendar = origin.calendar
-    if symbol is not None:
+    if symbol is not None and (over or origin.symbol is None):
         known = instrument(symbol)
         calendar, origin = known.calendar, replace(origin, symbol=known.symbol)
     table = pa.Table.from_pandas(data, preserve_index=False) if isinstance(data, pd.DataFrame) else data

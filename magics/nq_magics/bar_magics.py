@@ -45,6 +45,8 @@ class BarMagics(InSession):
         default="close",
         help="Join what is known when the left bar closes, or when it opens.",
     )
+    @argument("--timeframe", help="Length of the left bars, where they do not say so themselves.")
+    @argument("--right-timeframe", metavar="TIMEFRAME", help="Length of the right bars, where they do not say so.")
     @argument("--suffix", help="Behind the names of the right columns; the right timeframe unless given: close_3h.")
     @argument(
         "--tolerance",
@@ -67,7 +69,8 @@ class BarMagics(InSession):
         args = parse(self.nq_join, line, assigns=True)
         session = self._session()
         sides = [self._bars(session, word, local_ns or {}) for word in (args.left, args.right)]
-        joined = asof(session, *sides, at=args.at, suffix=args.suffix, tolerance_minutes=args.tolerance)
+        lengths = {"timeframe": args.timeframe, "right_timeframe": args.right_timeframe}
+        joined = asof(session, *sides, at=args.at, suffix=args.suffix, tolerance_minutes=args.tolerance, **lengths)
         ages = [name for name in joined.columns if name.startswith("age")]
         alone = int(joined[ages[-1]].isna().sum())
         print(f"{counted(len(joined), 'bar')}, {alone:,} of them without one that had closed{_within(args.tolerance)}")
@@ -76,7 +79,7 @@ class BarMagics(InSession):
     @line_magic
     @needs_local_scope
     @magic_arguments()
-    @kwds(usage="nq_validate [PATH|NAME|VAR|SYMBOL] [TIMEFRAME] [as VAR] [options]")
+    @kwds(usage="nq_validate PATH|NAME|VAR|SYMBOL [TIMEFRAME] [as VAR] [options]")
     @argument("words", nargs="+", metavar="SOURCE", help="A file, a dataset, a variable, or a symbol and timeframe.")
     @reading_options
     @argument("--symbol", help="Instrument, where the bars do not say so themselves.")
@@ -106,6 +109,7 @@ class BarMagics(InSession):
 
         %nq_validate NQ 30min
         report = %nq_validate bars --rule "volume > 500000"
+        %nq_validate frame 30min --symbol NQ
         %nq_validate "NQ - 30 min - ETH.csv" --report checked.html
         %nq_validate dirty.csv NQ 30min as clean --action duplicate=quarantine --quarantine bad.csv
 
@@ -213,10 +217,11 @@ class BarMagics(InSession):
         self, session: Session, args: Namespace, local_ns: dict[str, Any]
     ) -> tuple[Any, str | None, str | None]:
         """Return what is to be validated (a value, a dataset, a file or symbol), its timeframe and its symbol."""
-        if len(args.words) == 1:
-            known = self._bars(session, args.words[0], local_ns)
-            if known is not args.words[0] or args.words[0] in session.store.names():
-                return known, None, args.symbol
+        words, timeframe = timeframe_behind(args.words)
+        if len(words) == 1:
+            known = self._bars(session, words[0], local_ns)
+            if known is not words[0] or words[0] in session.store.names():
+                return known, timeframe, args.symbol
         wanted = wanted_bars(args.words, args.symbol)
         if wanted.source is None:
             return wanted.timeframe, None, wanted.symbol

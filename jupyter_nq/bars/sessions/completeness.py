@@ -16,10 +16,12 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
+from jupyter_nq.bars.columns import iso
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.sessions.calendar import Days, Overrides, Sessions, pauses, sessions
 from jupyter_nq.bars.sessions.regular import HOURS, within
 from jupyter_nq.errors import InvalidArgument
+from jupyter_nq.sizes import counted
 
 _MINUTE_NS = 60 * 1_000_000_000
 _MOST_SHOWN = 8
@@ -169,7 +171,7 @@ def completeness(
     Raises
     ------
     InvalidArgument
-        `hours` is neither.
+        `hours` is neither, or the bars do not begin with the regular hours.
     ConfigError
         The sessions of the calendar are not known, or its regular hours.
     """
@@ -180,7 +182,22 @@ def completeness(
     outside = np.flatnonzero(sess.index(starts) < 0)
     if hours == "rth":
         sess = within(sess, regular_hours)
+        _refuse_across(starts, minutes, sess)
     return _compared(starts, minutes * _MINUTE_NS, sess, outside)
+
+
+def _refuse_across(starts: Ints, minutes: int, sess: Sessions) -> None:
+    """Refuse bars of which some begin before the hours and end in them: they are neither in nor out."""
+    begins = np.searchsorted(sess.opens, starts, side="right")
+    known = begins < len(sess.opens)
+    across = np.zeros(len(starts), bool)
+    across[known] = sess.opens[begins[known]] < starts[known] + minutes * _MINUTE_NS
+    if across.any():
+        raise InvalidArgument(
+            f"{counted(int(across.sum()), 'bar')} of {minutes} minutes begin before the regular hours and end in them, "
+            f"the first at {iso(starts[int(np.argmax(across))])}, so they cannot be counted. Take shorter bars, or "
+            "whole sessions: hours='eth'."
+        )
 
 
 def _compared(starts: Ints, step: int, sess: Sessions, outside: Ints) -> Completeness:

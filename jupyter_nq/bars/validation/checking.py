@@ -205,6 +205,8 @@ def _statistics(series: Series) -> dict[str, Any]:
     stamps = series.starts[series.starts != NO_STAMP]
     closes = series.close[np.isfinite(series.close)]
     volume = series.volume[np.isfinite(series.volume)]
+    with np.errstate(over="ignore"):
+        total = float(volume.sum())
 
     def at(ns: Any) -> str:
         return str(np.datetime64(int(ns), "ns").astype("datetime64[s]")) + "Z"
@@ -215,7 +217,7 @@ def _statistics(series: Series) -> dict[str, Any]:
         "last": at(stamps.max()) if len(stamps) else None,
         "lowest_close": float(closes.min()) if len(closes) else None,
         "highest_close": float(closes.max()) if len(closes) else None,
-        "total_volume": float(volume.sum()) if len(volume) else None,
+        "total_volume": total if len(volume) and np.isfinite(total) else None,
     }
 
 

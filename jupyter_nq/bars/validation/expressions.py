@@ -7,6 +7,7 @@ arithmetic, comparisons, `and or not`, and a few functions. Nothing else has a m
 from __future__ import annotations
 
 import ast
+import functools
 import operator
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -38,16 +39,34 @@ def _previous(values: Any, bars: Any = 1) -> Any:
     """Return the values of `bars` bars before, NaN in the first: never of bars to come."""
     if not isinstance(bars, (int, float)) or bars != int(bars) or bars < 0:
         raise InvalidArgument(f"previous(..., {bars}): the number of bars is a whole number of 0 or more.")
+    back = min(int(bars), len(values))
     moved = np.full(len(values), np.nan)
-    moved[int(bars) :] = values[: len(values) - int(bars)]
+    moved[back:] = values[: len(values) - back]
     return moved
 
 
+def _largest(first: Any, second: Any, *more: Any) -> Any:
+    return functools.reduce(np.maximum, (first, second, *more))
+
+
+def _least(first: Any, second: Any, *more: Any) -> Any:
+    return functools.reduce(np.minimum, (first, second, *more))
+
+
+def _size(values: Any) -> Any:
+    return np.abs(values)
+
+
+def _logarithm(values: Any) -> Any:
+    return np.log(values)
+
+
+# Not numpy's own functions, whose further arguments say where the result goes.
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "abs": np.abs,
-    "max": np.maximum,
-    "min": np.minimum,
-    "log": np.log,
+    "abs": _size,
+    "max": _largest,
+    "min": _least,
+    "log": _logarithm,
     "previous": _previous,
 }
 
@@ -59,7 +78,7 @@ def broken_by(expression: str, columns: Mapping[str, npt.NDArray[Any]]) -> npt.N
     ----------
     expression
         At most 500 characters: names of `columns`, numbers, `+ - * /`, comparisons, `and or not`, and the
-        functions `abs max min log previous(column, bars)`.
+        functions `abs(x) max(x, y, ...) min(x, y, ...) log(x) previous(column, bars)`.
     columns
         Arrays of one length.
 
@@ -77,8 +96,11 @@ def broken_by(expression: str, columns: Mapping[str, npt.NDArray[Any]]) -> npt.N
         tree = ast.parse(expression.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
         raise InvalidArgument(f"the rule {expression!r} is no expression: {exc}") from exc
-    with np.errstate(all="ignore"):
-        result = _value(tree.body, columns, expression, 0)
+    try:
+        with np.errstate(all="ignore"):
+            result = _value(tree.body, columns, expression, 0)
+    except TypeError as exc:  # numpy has no such arithmetic
+        raise InvalidArgument(f"the rule {expression!r} calculates with what is true or not: {exc}.") from exc
     rows = len(next(iter(columns.values())))
     if not isinstance(result, np.ndarray) or result.dtype != bool or result.shape != (rows,):
         raise InvalidArgument(f"the rule {expression!r} does not say yes or no for each bar. Write a comparison.")

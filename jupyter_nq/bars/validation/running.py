@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 import pyarrow as pa
@@ -20,14 +19,12 @@ class RunningErrors:
     ----------
     minutes, symbol
         Length of a bar, and the instrument, None where they are not known.
-    handled
-        Rules whose rows are taken out or mended later, and so are no errors.
     """
 
-    def __init__(self, *, minutes: int | None, symbol: str | None, handled: Collection[str] = ()) -> None:
+    def __init__(self, *, minutes: int | None, symbol: str | None) -> None:
         known = instrument(symbol) if symbol is not None else None
         self._checks = RowChecks(minutes=minutes, positive=known is not None and not known.negative_prices)
-        self._rules = [rule for rule in BAR_RULES if rule.severity == "error" and rule.name not in handled]
+        self._rules = [rule for rule in BAR_RULES if rule.severity == "error"]
         self.rows = 0
         """Rows taken."""
 

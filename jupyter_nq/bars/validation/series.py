@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 NO_STAMP = np.iinfo(np.int64).min
 """In the place of a missing stamp; the earliest number, so that it is never in order."""
 _COLUMNS = ("timestamp", *PRICES, "volume")
+_UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+_END_NS = int(np.datetime64("2200-01-01", "ns").astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,13 @@ def series_of(
 
 
 def starts_in(table: pa.Table) -> Ints:
-    """Return the stamps of a table, ns UTC, `NO_STAMP` where there is none."""
+    """Return the stamps of a table, ns UTC, `NO_STAMP` where there is none or its sessions cannot be known."""
     column = table["timestamp"]
-    stamps = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
-    starts: Ints = pc.fill_null(stamps, NO_STAMP).to_numpy()
+    unit = _UNIT_NS[column.type.unit]
+    stamps = pc.fill_null(column.cast(pa.int64()), NO_STAMP).to_numpy()
+    known = (stamps >= 0) & (stamps < _END_NS // unit)
+    starts: Ints = np.where(known, stamps, 0) * unit
+    starts[~known] = NO_STAMP
     return starts
 
 

@@ -17,6 +17,7 @@ from jupyter_nq.bars.validation.misplaced import misplaced
 from jupyter_nq.bars.validation.report import Finding
 from jupyter_nq.bars.validation.row_rules import first_of
 from jupyter_nq.bars.validation.rows import Flags
+from jupyter_nq.sizes import counted
 
 _MOST_NAMED = 6
 
@@ -97,6 +98,9 @@ def _gaps(
     if short:
         what = f"{_sessions(short)} with missing bars: {_listed(short)}"
         yield Finding("gap", "warning", len(short), what, all_rows=after)
+    elif len(after):
+        what = f"{counted(len(after), 'bar')} behind what is missing"
+        yield Finding("gap", "note", len(after), what, first_of(after), all_rows=after)
     inside = bars - sum(count for day, count in incomplete.items() if not thin(day))
     if spans and inside:
         what = f"{inside:,} bars are missing in the wrong contract and in whole sessions"

@@ -30,8 +30,7 @@ from jupyter_nq.bars.timeframe import parse_timeframe
 from jupyter_nq.bars.validation.checking import Subject, Wanted, checked, wanted_of
 from jupyter_nq.bars.validation.damaged import profile_of_damaged
 from jupyter_nq.bars.validation.own_rules import CustomRule
-from jupyter_nq.bars.validation.report import HANDLED, Finding, Report
-from jupyter_nq.bars.validation.running import RunningErrors
+from jupyter_nq.bars.validation.report import Finding, Report
 from jupyter_nq.errors import AmbiguousStamps, ConfigError, InvalidArgument, UnreadableSource, nearest
 
 __all__ = ["CustomRule", "DataValidator", "validate", "validate_bars", "validate_file", "validate_table"]
@@ -323,9 +322,9 @@ class DataValidator:
     Parameters
     ----------
     config
-        `symbol`, `timeframe`, `rules`, `actions`, `quarantine` and `adjusted`, where the data does not say so itself,
-        at the top or in a section `validation`; None means NQ's rules are applied only to data that says that it is
-        NQ's.
+        `rules`, `actions`, `quarantine` and `adjusted`, and the `symbol` and `timeframe` of data that does not say
+        so itself, at the top or in a section `validation`; None means NQ's rules are applied only to data that says
+        that it is NQ's.
 
     Raises
     ------
@@ -346,24 +345,12 @@ class DataValidator:
                 raise ConfigError(f"a validator has no setting {key!r}.{known}")
         self._given: dict[str, Any] = {key: given[key] for key in self.KEYS if key in given}
 
-    def running(self, *, minutes: int, symbol: str) -> RunningErrors:
-        """Return what finds the errors of single bars and neighbours in bars that come in batches.
-
-        `minutes` and `symbol` are what the bars are, where the configuration does not say so.
-        """
-        given = self._given
-        timeframe, actions = given.get("timeframe"), given.get("actions") or {}
-        return RunningErrors(
-            minutes=parse_timeframe(timeframe).minutes if timeframe else minutes,
-            symbol=given.get("symbol") or symbol,
-            handled=[rule for rule, action in actions.items() if action in HANDLED],
-        )
-
     def validate_data(self, data: Any, name: str | None = None) -> Report:
         """Validate a frame or table of bars, and return the report: `is_valid`, `errors`, `warnings`, `statistics`."""
         given, said = dict(self._given), _said(data)
         timeframe = given.pop("timeframe", None)
-        minutes = parse_timeframe(timeframe).minutes if timeframe else said.get("minutes")
-        symbol = given.pop("symbol", None) or said.get("symbol")
+        minutes = said.get("minutes") or (parse_timeframe(timeframe).minutes if timeframe else None)
+        own = given.pop("symbol", None)
+        symbol = said.get("symbol") or own
         called = name or said.get("dataset") or "bars"
         return validate_table(table_of(data), called, minutes=minutes, symbol=symbol, **given)

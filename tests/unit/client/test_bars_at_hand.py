@@ -70,6 +70,25 @@ def test_a_join_knows_what_it_joins() -> None:
     assert nq.asof(frame, slow, at="open")["close_3h"].isna().sum() > joined["close_3h"].isna().sum()
 
 
+def holiday(start: str, bars: int, minutes: int) -> pd.DataFrame:
+    """Return bars from a time of New York on."""
+    stamps = pd.date_range(start, periods=bars, freq=f"{minutes}min", tz="America/New_York").tz_convert("UTC")
+    prices = dict.fromkeys(("open", "high", "low", "close"), 70.0)
+    return pd.DataFrame({"timestamp": stamps.as_unit("ns"), **prices, "volume": 1})
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_a_join_takes_the_sessions_of_each_side() -> None:
+    """On Memorial Day equity closes at 13:00 and crude at 14:30: crude's bar of 12:00 is not known at 13:00."""
+    crude = holiday("2024-05-27 09:00", 2, 180)
+    crude.attrs["nq"] = {
+        "dataset": "CL.3h", "version": 1, "symbol": "CL", "minutes": 180, "calendar": "CME Globex Energy and Metals",
+    }  # fmt: skip
+    joined = nq.asof(holiday("2024-05-27 12:00", 2, 30), crude, timeframe="30min", symbol="NQ")
+    assert (joined["timestamp_3h"] == crude["timestamp"][0]).all()
+    assert joined["age_3h"].tolist() == [pd.Timedelta(minutes=30), pd.Timedelta(hours=1)]
+
+
 @pytest.mark.usefixtures("data_dir")
 def test_what_cannot_be_joined() -> None:
     """Each refusal says what to pass."""

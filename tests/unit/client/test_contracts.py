@@ -18,6 +18,7 @@ from jupyter_nq.bars.sessions.contracts import continuous as join_contracts
 from jupyter_nq.bars.sessions.contracts import roll_digest, rolls_of
 from jupyter_nq.bars.sessions.contracts import roll_table as rolls_between
 from jupyter_nq.client.contracts import ADJUSTED, completeness, continuous, roll_table
+from jupyter_nq.client.request import Reading
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import InvalidArgument, UnknownDataset
 from tests.unit.bars.sessions.test_contracts import THREE
@@ -95,6 +96,26 @@ def test_made_once(session: Session, files: list[Path]) -> None:
     before = ratio["contract"] == 0
     factor = rolls[0].ratio * rolls[1].ratio
     np.testing.assert_allclose(ratio["close_adjusted"][before], ratio["close"][before] * factor, rtol=1e-12)
+
+
+def test_a_corrected_answer_makes_another_series(session: Session, tmp_path: Path) -> None:
+    """What was said of the files before is part of what a series was made of."""
+    paths = []
+    for name in ("NQZ24", "NQH25"):
+        table = THREE[name]
+        stamps = table["timestamp"].to_pandas().dt.strftime("%Y-%m-%d %H:%M:%S")
+        regular = table.filter(pa.array((stamps.str[11:13].astype(int) >= 15) & (stamps.str[11:13].astype(int) < 20)))
+        text = regular.set_column(0, "timestamp", regular["timestamp"].cast(pa.timestamp("s")).cast(pa.string()))
+        paths.append(tmp_path / f"{name}_1h.csv")
+        pacsv.write_csv(text.drop(["flags"]), paths[-1])
+
+    def first(tz: str) -> str:
+        for path in paths:
+            session.map(path, reading=Reading(tz=tz, edge="start"))
+        return str(continuous(session, paths)["timestamp"].iloc[0])
+
+    answers = [first(tz) for tz in ("America/Chicago", "America/New_York", "America/Chicago")]
+    assert answers[0] == answers[2] != answers[1]
 
 
 def test_ninjatrader_files(session: Session, tmp_path: Path) -> None:
@@ -184,5 +205,9 @@ def test_completeness(session: Session) -> None:
     holed = session.get("NQ.30min").drop(index=range(700, 710))
     assert completeness(session, holed).missing == found.missing + 10
     assert "expected bars" in found.text()
+    micro = holed.assign(timestamp=holed["timestamp"].dt.as_unit("us"))
+    assert completeness(session, micro, timeframe="30min", symbol="NQ").text() == completeness(session, holed).text()
+    with pytest.raises(InvalidArgument, match="do not strictly increase"):
+        completeness(session, holed[::-1], timeframe="30min", symbol="NQ")
     with pytest.raises(InvalidArgument, match="symbol='NQ'"):
         completeness(session, THREE["NQH25"], timeframe="1h")

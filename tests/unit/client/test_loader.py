@@ -160,6 +160,27 @@ def test_validation_as_configured(loader: UnifiedDataLoader, tmp_path: Path) -> 
     assert "wide" in {finding.rule for finding in own.validation_report("30min").findings}
 
 
+def test_what_is_loaded_is_warned_of_whatever_the_report_does(tmp_path: Path, nq_store_dir: Path) -> None:
+    """An action changes the table of the report, not the bars: in frame and chunks the error is still there."""
+    write_sample(tmp_path, rows=ROWS, seed=4)
+    file = tmp_path / "NQ - 30 min - ETH.csv"
+    lines = file.read_text().splitlines(keepends=True)
+    stamp, open_, high, low, close, volume = lines[700].split(",")
+    lines[700] = ",".join([stamp, open_, low, high, close, volume])
+    file.write_text("".join(lines))
+    with Session(nq_store_dir) as session:
+        config = {"validation": {"actions": {"ohlc order": "drop"}}}
+        own = UnifiedDataLoader(tmp_path, config=config, session=session)
+        with pytest.warns(UserWarning, match="1 bar whose high or low does not contain"):
+            list(own.load_chunked_data())
+        with pytest.warns(UserWarning, match="1 bar whose high or low does not contain"):
+            assert len(own.load_data()) == ROWS
+        report = own.validation_report()
+        assert report.is_valid
+        assert report.table is not None
+        assert report.table.num_rows == ROWS - 1
+
+
 def test_archives(loader: UnifiedDataLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the cache a dropped dataset is restored, without it is parsed; clearing removes the archive too."""
     monkeypatch.setenv("JUPYTER_NQ_CACHE", str(tmp_path / "archives"))
@@ -226,8 +247,15 @@ def test_configuration(loader: UnifiedDataLoader, tmp_path: Path) -> None:
         own = UnifiedDataLoader(config=given, session=loader._session)
         assert [len(chunk) for chunk in own.load_chunked_data()] == [700, 700, 100]
         assert repr(own) == f"<UnifiedDataLoader of NQ in {tmp_path}>"
-    with pytest.raises(ConfigError, match=r"no key 'chunksize'.*chunk_size"):
-        UnifiedDataLoader(config={"chunksize": 3}, session=loader._session)
+    for given in ({"chunksize": 3}, {"chunksize": 3, "validation": {}, "scalability": {}}):
+        with pytest.raises(ConfigError, match=r"no key 'chunksize'.*chunk_size"):
+            UnifiedDataLoader(config=given, session=loader._session)
+    mixed = {"data_dir": str(tmp_path), "chunk_size": 700, "symbol": "NQ", "rules": {"wide": "high - low > 1"}}
+    assert len(next(UnifiedDataLoader(config=mixed, session=loader._session).load_chunked_data())) == 700
+    with pytest.raises(ConfigError, match="data_loading is 7"):
+        UnifiedDataLoader(config={"data_loading": 7}, session=loader._session)
+    with pytest.raises(ConfigError, match="chunk_size=0 is not a number of rows"):
+        UnifiedDataLoader(chunk_size=0, session=loader._session)
     for rows in (0, -1, 2.5, True):
         with pytest.raises(ConfigError, match="not a number of rows"):
             list(loader.load_chunked_data(chunk_size=rows))  # type: ignore[arg-type]

@@ -34,6 +34,10 @@ def test_join(bars: Shell) -> None:
     assert ran.out.strip() == f"{len(frame):,} bars, {missing:,} of them without one that had closed"
     assert isinstance(bars.run("%nq_join bars slow --suffix _s --at open").value, pd.DataFrame)
     assert "close_s" in bars.run("%nq_join bars slow --suffix _s").value
+    bars.run("bare, bare_slow = bars.assign(), slow.assign(); bare.attrs = bare_slow.attrs = {}")
+    assert "Pass" in bars.run("%nq_join bare bare_slow").err
+    both = bars.run("%nq_join bare bare_slow --timeframe 30min --right-timeframe 3h").value
+    assert both["close_3h"].notna().sum() > 0
     strict = bars.run("%nq_join bars slow --tolerance 0")
     alone = strict.value["close_3h"].isna().sum()
     assert alone > missing
@@ -50,6 +54,9 @@ def test_validate(bars: Shell, tmp_path: Path) -> None:
     report = bars.run('%nq_validate bars --rule "volume > 1" --report out.json').value
     assert any(f.rule == "volume > 1" for f in report.findings)
     assert json.loads((tmp_path / "out.json").read_text())["rows"] == bars.rows
+    bars.run("bare = bars.assign(); bare.attrs = {}")
+    assert bars.run("%nq_validate bare 30min --symbol NQ").value.not_checked == ()
+    assert bars.run("%nq_validate bare 30 min --symbol NQ").value.not_checked == ()
     bars.run("%nq_validate bars as found")
     assert bars.ip.user_ns["found"].rows == bars.rows
 

@@ -131,6 +131,15 @@ def test_regular_hours_alone() -> None:
         completeness(WHOLE, 30, EQUITY, hours="day")
 
 
+@pytest.mark.parametrize("minutes", [60, 1440])
+def test_bars_across_the_opening_are_neither_in_nor_out(minutes: int) -> None:
+    """An hour from 9:00 has half of the regular hours' first; so has a whole session."""
+    opens = np.flatnonzero(np.diff(WHOLE, prepend=0) > 30 * 60 * 10**9)
+    starts = WHOLE[opens] if minutes == 1440 else WHOLE[:: minutes // 30]
+    with pytest.raises(InvalidArgument, match=rf"bars? of {minutes} minutes begin before the regular hours and end in"):
+        completeness(starts, minutes, EQUITY, hours="rth")
+
+
 def test_few_or_no_bars() -> None:
     """Nothing is expected of an empty series, nor of one in closed hours only."""
     for starts in (np.empty(0, np.int64), np.array([ns(2024, 11, 2, 12)])):

@@ -48,7 +48,7 @@ def test_the_rows_are_those_of_the_whole(seed: int, size: int) -> None:
     table = with_faults(seed)
     validator = DataValidator({"symbol": "NQ", "timeframe": "30min"})
     report = validator.validate_data(table)
-    errors = validator.running(minutes=1, symbol="ES")
+    errors = running.RunningErrors(minutes=30, symbol="NQ")
     counted: Counter[str] = Counter()
     first: dict[str, int] = {}
     for at in range(0, ROWS, size):

@@ -135,6 +135,37 @@ def test_gaps_and_missing_sessions() -> None:
     assert "1 session with missing bars: 2024-10-28 (1 bars)" in report.warnings
 
 
+def test_a_bar_behind_missing_sessions_is_named_when_it_is_dropped() -> None:
+    """Whatever an action takes out has a finding with its row."""
+    frame = sound()
+    days = (frame["timestamp"] + pd.Timedelta(hours=2)).dt.strftime("%Y-%m-%d")
+    cut = frame[days != "2024-10-30"]
+    report = checked(cut, actions={"gap": "drop"})
+    assert report.table is not None
+    behind = int((days[cut.index] <= "2024-10-30").sum())
+    assert [each.all_rows.tolist() for each in report.findings if each.handled] == [[behind]]
+    assert report.table.num_rows == len(cut) - 1
+
+
+@pytest.mark.parametrize("stamp", ["9999-12-31", "2200-01-01", "1969-12-31 23:30", "1902-01-01"])
+def test_a_stamp_of_no_session_is_a_finding(stamp: str) -> None:
+    """Of years whose sessions nobody knows; the other bars are judged as if it were not there."""
+    frame = sound()
+    frame["timestamp"] = frame["timestamp"].dt.as_unit("us")
+    frame.loc[10, "timestamp"] = pd.Timestamp(stamp, tz="UTC").as_unit("us")
+    report = checked(frame)
+    assert report.errors == ["1 bar without a stamp from 1970 to 2199; row 10"]
+    assert "1 session with missing bars" in report.warnings[0]
+
+
+def test_volumes_that_no_number_can_hold_together() -> None:
+    """The sum is left out, and the report is JSON."""
+    frame = sound()
+    frame["volume"] = frame["volume"].astype(float)
+    frame.loc[[3, 4], "volume"] = 1.7e308
+    assert json.loads(checked(frame).to_json())["statistics"]["total_volume"] is None
+
+
 def test_what_is_not_known_is_not_checked() -> None:
     """Without instrument and length, the report names the rules that it left out."""
     report = checked(sound(), minutes=None, symbol=None)
@@ -318,6 +349,8 @@ def test_the_specifications_validator() -> None:
     assert result.warnings == ["3 bars for which close > 15099; rows 397, 398, 399"]
     frame.attrs["nq"] = {"dataset": "NQ.30min", "version": 1, "symbol": "NQ", "minutes": 30, "calendar": None}
     assert DataValidator().validate_data(frame).not_checked == ()
+    other = DataValidator({"symbol": "ES", "timeframe": "5min"})
+    assert other.validate_data(frame).statistics == DataValidator().validate_data(frame).statistics, "the data wins"
     assert DataValidator().validate_data(pa.Table.from_pandas(frame)).rows == 400
 
 
