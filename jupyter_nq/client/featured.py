@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jupyter_nq.client.loading import Mapped, Progress
     from jupyter_nq.client.session import Session
 
-VERSION = "features-1"
+VERSION = "features-2"
 """Changes whenever the same bars give other features; part of every key."""
 
 Wanted = bool | str | Sequence[str]

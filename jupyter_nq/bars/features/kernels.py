@@ -5,6 +5,9 @@ which the series began, which may lie before the array; the array holds the rows
 `s` is the state, all zeros before the first row and overwritten at the end. Since a kernel does the same
 arithmetic for a row whatever `lo` and `hi` are, pieces of a series give the bits of the whole.
 
+A NaN is not left out, except where a kernel says so, and is never 0: a window gives NaN as long as it holds one, what
+is smoothed over all rows stays NaN, and what is summed over a session does until the next.
+
 A sum over a window is carried from row to row, which would gather rounding errors without end. So it is added
 up afresh every `_FRESH` rows, counted from the series' beginning, and where most of its digits have cancelled:
 after a spike has left the window, after a jump, after a NaN.
@@ -166,6 +169,18 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole != 0.0 else math.nan
 
 
+@inlined
+def _larger(a: float, b: float) -> float:
+    """Return the larger, NaN if either is."""
+    return a if a > b or a != a else b
+
+
+@inlined
+def _smaller(a: float, b: float) -> float:
+    """Return the smaller, NaN if either is."""
+    return a if a < b or a != a else b
+
+
 @kernel
 def moments(x: Column, centre: Column, spread: Column, s: Column, n: int, lo: int, hi: int, first: int) -> None:
     """Mean and standard deviation of the last `n` values; state as of `around`."""
@@ -232,12 +247,11 @@ def atr(high: Column, low: Column, close: Column, out: Column, s: Column, n: int
     for i in range(lo, hi):
         if i > first:
             before = close[i - 1]
-            top = high[i] if high[i] > before else before
-            bottom = low[i] if low[i] < before else before
+            spread = _larger(high[i], before) - _smaller(low[i], before)
             if i > first + n:
-                value = value * kept + (top - bottom) * weight
+                value = value * kept + spread * weight
             else:
-                value += top - bottom
+                value += spread
                 if i == first + n:
                     value /= n
         out[i - lo] = value if i >= first + n else math.nan
@@ -298,7 +312,7 @@ def macd(
 
 @kernel
 def highest(x: Column, out: Column, s: Column, n: int, lo: int, hi: int, first: int) -> None:
-    """Largest of the last `n` values, in blocks of `n` rows (van Herk, Gil and Werman).
+    """Largest of the last `n` values, NaN if one is, in blocks of `n` rows (van Herk, Gil and Werman).
 
     A window is the end of one block and the beginning of the next. State: the largest value from each row of the
     last full block to its end, then the largest of the present block so far.
@@ -315,14 +329,13 @@ def highest(x: Column, out: Column, s: Column, n: int, lo: int, hi: int, first: 
             if i > first:
                 s[n - 1] = x[i - 1]
                 for k in range(n - 2, -1, -1):
-                    s[k] = s[k + 1] if s[k + 1] > x[i - n + k] else x[i - n + k]
+                    s[k] = _larger(s[k + 1], x[i - n + k])
         stop = min(hi, begin + n)
         for j in range(i, min(stop, begin + n - 1)):
-            best = x[j] if x[j] > best else best
-            earlier = s[j - begin + 1]
-            out[j - lo] = earlier if earlier > best else best
+            best = _larger(x[j], best)
+            out[j - lo] = _larger(s[j - begin + 1], best)
         if stop == begin + n:
-            best = x[stop - 1] if x[stop - 1] > best else best
+            best = _larger(x[stop - 1], best)
             out[stop - 1 - lo] = best
         i = stop
     for j in range(lo, full):
@@ -345,14 +358,13 @@ def lowest(x: Column, out: Column, s: Column, n: int, lo: int, hi: int, first: i
             if i > first:
                 s[n - 1] = x[i - 1]
                 for k in range(n - 2, -1, -1):
-                    s[k] = s[k + 1] if s[k + 1] < x[i - n + k] else x[i - n + k]
+                    s[k] = _smaller(s[k + 1], x[i - n + k])
         stop = min(hi, begin + n)
         for j in range(i, min(stop, begin + n - 1)):
-            best = x[j] if x[j] < best else best
-            earlier = s[j - begin + 1]
-            out[j - lo] = earlier if earlier < best else best
+            best = _smaller(x[j], best)
+            out[j - lo] = _smaller(s[j - begin + 1], best)
         if stop == begin + n:
-            best = x[stop - 1] if x[stop - 1] < best else best
+            best = _smaller(x[stop - 1], best)
             out[stop - 1 - lo] = best
         i = stop
     for j in range(lo, full):
@@ -384,8 +396,12 @@ def stochastic(
     for i in range(lo, hi):
         place = 0.0
         if i >= first + n - 1:
+            place = x[i] - low[i - lo]
             width = (high[i - lo] - low[i - lo]) / 100.0
-            place = (x[i] - low[i - lo]) / width if width != 0.0 else 0.0
+            if width != 0.0:
+                place /= width
+            elif place == place:
+                place = 0.0
         s[(i - first) % smooth_n] = place
         smoothed = _total(s, 0, smooth_n) / smooth_n
         s[smooth_n + (i - first) % signal_n] = smoothed

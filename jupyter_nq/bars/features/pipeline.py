@@ -3,6 +3,9 @@
 Row i of a feature is known when bar i is complete, and depends on no later bar. Where there are too few bars
 before it, and where the catalogue says so, it is NaN and never 0. A series that comes in pieces, of any size and
 in another process, gives the bits of the whole one; with numba or without.
+
+Where a value is NaN, a feature of a window is NaN until it has left the window; one that is smoothed over all rows
+(ema, rsi, atr, macd) is NaN from there on; vwap to the end of its session.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ UserStep = Callable[[pa.Table], pa.Table]
 
 _SHARED_ROWS = 4 * BLOCK_ROWS  # fewer are done before threads have started
 SMALL = 8_000_000  # rows times kernels: what Python works through while a compiler starts
-_STATE_VERSION = 2
+_STATE_VERSION = 3
 _NOTHING = -(1 << 63)
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from jupyter_nq.bars.columns import Floats
 from jupyter_nq.bars.features.clock import CLOCK_FEATURES
 from jupyter_nq.bars.features.frames import bars_of, column_of, is_frame, with_columns
 from jupyter_nq.bars.features.pipeline import Features
@@ -49,7 +52,7 @@ class DataPreprocessor:
         An unknown key, scaler or mode, or a feature that cannot be computed without what is left out. The mode
         "fixed" is none: it has rows to fit to, which `ZScore` and the others take.
     InvalidArgument
-        A feature cannot be understood.
+        A feature cannot be understood, or the window is not a whole number of rows, 2 or more.
     """
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
@@ -62,7 +65,7 @@ class DataPreprocessor:
             )
         self.config = {**DEFAULTS, **given}
         scaler, mode = self.config["scaler"], self.config["mode"]
-        if scaler is not None and scaler not in SCALERS:
+        if scaler is not None and scaler not in list(SCALERS):
             raise ConfigError(
                 f"scaler={scaler!r}.{nearest(str(scaler), SCALERS)} Take one of {', '.join(SCALERS)}, or None."
             )
@@ -91,7 +94,8 @@ class DataPreprocessor:
         ----------
         df
             Bars: `open high low close volume`, of which the features need some, and a column `timestamp` or an
-            index of times, with a zone and strictly increasing. It is not changed.
+            index of times, with a zone and strictly increasing. It is not changed. It may have features of these rows
+            already, as `UnifiedDataLoader` returns them.
 
         Returns
         -------
@@ -103,21 +107,17 @@ class DataPreprocessor:
         UnsupportedData
             It is not a pandas frame.
         InvalidArgument
-            A column is missing, stamps do not increase, or a column has the name of a feature.
+            A column is missing, stamps do not increase, or a column has the name of a feature and other values.
         """
         if not is_frame(df):
             raise UnsupportedData(f"a {type(df).__name__} is not a pandas.DataFrame. Convert it, or take nq.Features.")
-        taken = [name for name in self.columns if name in df.columns]
-        if taken:
-            raise InvalidArgument(
-                f"the frame has a column {taken[0]!r} already. Preprocess the bars as they were loaded."
-            )
         found = self._pipeline().compute(bars_of(df, (*PRICES, "volume")))
         added = {name: column_of(found, name) for name in self._features.columns}
         scaler = self._scaler()
         if scaler is not None:
             scaled = scaler.transform(found)
             added |= {name + SCALED: column_of(scaled, name) for name in self._to_scale()}
+        _refuse_others(df, added)
         return with_columns(df, added)
 
     def _pipeline(self) -> Features:
@@ -135,3 +135,16 @@ class DataPreprocessor:
         if self.config["scaler"] is None:
             return ()
         return tuple(c for f in self._features.features if f.name not in CLOCK_FEATURES for c in f.columns)
+
+
+def _refuse_others(df: pd.DataFrame, added: Mapping[str, Floats]) -> None:
+    """Raise `InvalidArgument` for a column that has the name of another one that is to be added, and is not it."""
+    import pandas as pd
+
+    for name in (name for name in added if name in df.columns):
+        there = pd.to_numeric(df[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        if not np.array_equal(there, added[name], equal_nan=True):
+            raise InvalidArgument(
+                f"the frame has another column {name!r} already. Rename it; or, when it is the feature of more rows "
+                "than these, preprocess the bars alone: UnifiedDataLoader(preprocessing_enabled=False) loads them."
+            )

@@ -3,7 +3,8 @@
 Statistics of the rows that are scaled know the future. So a scaler remembers the span of the rows that it was
 fit to, and refuses to scale any of them, or rows before them, unless it is told to. In the causal modes row i is
 scaled by the rows before it alone, `expanding` by all of them, `rolling` by the last `window`: as if it had been
-fit just before that row. NaN is left out of a fit and stays NaN; a rolling window with a NaN gives NaN.
+fit just before that row, and NaN before two known values. NaN is left out of a fit and stays NaN; a rolling window with
+a NaN gives NaN.
 
 A column (or window) whose values are all equal has no size: its scale is 1, so what is scaled is the distance
 from that value, and scaling can be undone.
@@ -63,7 +64,7 @@ class Scaler:
     Raises
     ------
     InvalidArgument
-        No such mode, or a window below 2.
+        No such mode, or a window that is not a whole number of rows, 2 or more.
     """
 
     kind: ClassVar[str]
@@ -73,11 +74,11 @@ class Scaler:
     ) -> None:
         if mode not in MODES:
             raise InvalidArgument(f"mode={mode!r} is not one of {', '.join(MODES)}.{nearest(str(mode), MODES)}")
-        if window < 2:
-            raise InvalidArgument(f"window={window}: a window has at least 2 rows.")
+        if isinstance(window, bool) or not isinstance(window, int | np.integer) or window < 2:
+            raise InvalidArgument(f"window={window!r}: a window is a whole number of rows, at least 2.")
         self.columns = None if columns is None else tuple(columns)
         self.mode: Mode = mode
-        self.window = window
+        self.window = int(window)
         self.fit_range: FitRange | None = None
         """The rows of `fit`, None before."""
         self._fitted: dict[str, tuple[float, ...]] = {}
@@ -210,7 +211,7 @@ class Scaler:
         raise NotImplementedError
 
     def _before(self, x: Floats) -> tuple[Floats, Floats]:
-        """Return centre and size of the rows before each row; NaN where there are too few."""
+        """Return centre and size of the rows before each row; the size is NaN where fewer than two are known."""
         raise NotImplementedError
 
     # -- the common part --------------------------------------------------------------------------------
@@ -298,7 +299,9 @@ class MinMax(Scaler):
     def _before(self, x: Floats) -> tuple[Floats, Floats]:
         if self.mode == "expanding":
             low, high = _later(np.fmin.accumulate(x)), _later(np.fmax.accumulate(x))
-            return low, high - low
+            size = high - low
+            size[: _second(x) + 1] = np.nan
+            return low, size
         (low,), (high,) = (_ran(name, x, self.window + 1, (self.window,), outs=1) for name in ("lowest", "highest"))
         low, high = _later(low), _later(high)
         return low, high - low
@@ -371,6 +374,12 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def _second(x: Floats) -> int:
+    """Return the row of the second value that is known; the number of rows where there is none."""
+    known = np.flatnonzero(~np.isnan(x))
+    return int(known[1]) if len(known) > 1 else len(x)
 
 
 def _later(column: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -13,7 +13,7 @@ import pytest
 from jupyter_nq.bars.compiled import Kernels
 from jupyter_nq.bars.features import pipeline
 from jupyter_nq.bars.instruments import EQUITY
-from jupyter_nq.bars.schema import BAR_SCHEMA
+from jupyter_nq.bars.schema import BAR_SCHEMA, PRICES
 from jupyter_nq.bars.sessions.calendar import sessions
 
 FIRST_NS = 1_715_000_000_000_000_000
@@ -62,6 +62,15 @@ def bars(
         prices = np.rint(prices / tick) * tick
     volume = random.integers(0, 3000, rows) * (random.random(rows) > 0.05)
     return table(starts(rows), prices, volume)
+
+
+def missing(given: pa.Table, rows: Sequence[int], names: Sequence[str] = PRICES) -> pa.Table:
+    """Return the bars with NaN for prices of some rows."""
+    for name in names:
+        values = column(given, name).copy()
+        values[list(rows)] = np.nan
+        given = given.set_column(given.column_names.index(name), name, pa.array(values))
+    return given
 
 
 def column(found: pa.Table, name: str) -> npt.NDArray[np.float64]:

@@ -17,7 +17,7 @@ from jupyter_nq.bars import load_bars
 from jupyter_nq.bars.features.pipeline import Features
 from jupyter_nq.bars.features.steps import log_growth
 from jupyter_nq.bars.instruments import EQUITY
-from tests.unit.bars.features.made import EVERY, assert_same_bits, bars, column, engine, starts, table
+from tests.unit.bars.features.made import EVERY, assert_same_bits, bars, column, engine, missing, starts, table
 
 ENGINES = ("plain", "compiled")
 
@@ -59,6 +59,19 @@ def test_plain_is_compiled(bars: pa.Table) -> None:
         plain = _features().compute(bars)
     with engine("compiled"):
         assert_same_bits(_features().compute(bars), plain)
+
+
+@settings(deadline=None, max_examples=25)
+@given(bars=some_bars, data=st.data())
+def test_missing_values_in_pieces(bars: pa.Table, data: st.DataObject) -> None:
+    """Prices that are NaN, anywhere: pieces of the one engine give the bits of the whole of the other."""
+    rows = st.lists(st.integers(0, bars.num_rows - 1), max_size=6)
+    given = missing(missing(bars, data.draw(rows)), data.draw(rows), data.draw(st.sampled_from([["high"], ["close"]])))
+    cuts = data.draw(st.lists(st.integers(0, bars.num_rows), max_size=12))
+    with engine("plain"):
+        plain = _features().compute(given)
+    with engine("compiled"):
+        assert_same_bits(_in_pieces(given, cuts, _features()), plain)
 
 
 @pytest.mark.parametrize("name", ENGINES)

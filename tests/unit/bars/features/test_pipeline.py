@@ -16,7 +16,7 @@ from jupyter_nq.bars.features import pipeline
 from jupyter_nq.bars.features.pipeline import Features
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.errors import InvalidArgument
-from tests.unit.bars.features.made import assert_same_bits, bars, column, engine, table
+from tests.unit.bars.features.made import assert_same_bits, bars, column, engine, missing, starts, table
 
 
 def test_the_columns_that_come_out() -> None:
@@ -78,6 +78,79 @@ def test_a_value_that_is_no_number_leaves_windows_again(name: str, value: float)
         whole = Features(["sma(20)", "bollinger(20)"]).compute(given)
     for column_name in found.column_names[-4:]:
         np.testing.assert_allclose(column(found, column_name)[170:], column(whole, column_name)[170:], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["plain", "compiled"])
+@pytest.mark.parametrize("rows", [1, 2, 3, 10])
+def test_extremes_of_a_window_with_a_missing_value(name: str, rows: int) -> None:
+    """NaN as long as the window holds one, wherever the series begins, the first row included."""
+    given = missing(bars(100, 5, tick=None), [0, 33, 34, 60, 99], ["close"])
+    wanted = Features([f"highest(close,{rows})", f"lowest(close,{rows})"])
+    for begin in range(rows + 1):
+        part = given.slice(begin)
+        windows = np.lib.stride_tricks.sliding_window_view(column(part, "close"), rows)
+        with engine(name):
+            found = wanted.compute(part)
+        for feature, expected in zip(wanted.columns, (windows.max(axis=1), windows.min(axis=1)), strict=True):
+            np.testing.assert_array_equal(column(found, feature), np.append(np.full(rows - 1, np.nan), expected))
+
+
+def test_extremes_of_returns_that_do_not_exist() -> None:
+    """A price below zero has no return after it, and a window with that row no largest one, whatever row is first."""
+    given = bars(120, 5, offset=20_000.0)
+    close = column(given, "close").copy()
+    close[50] = -3.0
+    given = given.set_column(4, "close", pa.array(close))
+    for begin in range(12):
+        found = column(Features(["highest(returns,10)"]).compute(given.slice(begin)), "highest_returns_10")
+        assert (np.flatnonzero(np.isnan(found)) + begin).tolist() == [*range(begin, begin + 10), *range(51, 61)]
+
+
+@pytest.mark.parametrize("name", ["plain", "compiled"])
+@pytest.mark.parametrize(
+    ("wanted", "rows"),
+    [
+        ("sma(20)", [20]),
+        ("highest(20)", [20]),
+        ("lowest(9)", [9]),
+        ("zscore(50)", [50]),
+        ("volatility(30)", [31]),
+        ("bollinger(20,2)", [20, 20, 20]),
+        ("bollinger_position(20)", [20]),
+        ("stochastic(14,3,3)", [16, 18]),
+        ("stochastic(5,1,1)", [5, 5]),
+    ],
+)
+def test_a_window_is_nan_while_it_holds_a_missing_bar(name: str, wanted: str, rows: list[int]) -> None:
+    """Each column for as many rows as it reads and no more; the others are as if nothing were missing."""
+    given = bars(300, 5, tick=None, flat=0.0)
+    with engine(name):
+        found, whole = (Features([wanted]).compute(t) for t in (missing(given, [150]), given))
+    for feature, held in zip(Features([wanted]).columns, rows, strict=True):
+        expected = column(whole, feature).copy()
+        expected[150 : 150 + held] = np.nan
+        np.testing.assert_allclose(column(found, feature), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["plain", "compiled"])
+def test_a_missing_close_among_flat_bars(name: str) -> None:
+    """The place of no price between two that are equal is none, and not 0."""
+    given = table(starts(60), np.full((4, 60), 100.0), np.ones(60, np.int64))
+    with engine(name):
+        found = Features(["stochastic(5,1,1)"]).compute(missing(given, [30], ["close"]))
+    assert np.flatnonzero(np.isnan(column(found, "stochastic_k_5_1_1"))).tolist() == [0, 1, 2, 3, 30]
+    assert set(column(found, "stochastic_k_5_1_1")[31:]) == {0.0}
+
+
+@pytest.mark.parametrize("name", ["plain", "compiled"])
+@pytest.mark.parametrize("row", [3, 50])
+@pytest.mark.parametrize("names", [["high", "low"], ["high"], ["low"], ["close"]])
+def test_a_true_range_of_a_missing_price(name: str, row: int, names: list[str]) -> None:
+    """It is none, not 0, and the mean that it goes into is none from there on: of a close, one bar later."""
+    given = missing(bars(100, 5, tick=None), [row], names)
+    with engine(name):
+        found = column(Features(["atr(14)"]).compute(given), "atr_14")
+    assert np.isnan(found).tolist() == [i < 14 or i >= row + (names == ["close"]) for i in range(100)]
 
 
 def test_steps_of_ones_own() -> None:

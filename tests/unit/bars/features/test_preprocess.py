@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from jupyter_nq.bars.features.pipeline import Features
 from jupyter_nq.bars.features.preprocess import DataPreprocessor
@@ -77,14 +78,35 @@ def test_configurations_that_are_refused(config: dict[str, Any], message: str) -
         DataPreprocessor(config)
 
 
+@pytest.mark.parametrize("scaler", ["zscore", "minmax", "robust"])
+@pytest.mark.parametrize("window", ["'5'", "5.0", "true", "", "1"])
+def test_a_window_from_yaml(scaler: str, window: str) -> None:
+    """What is not a whole number of rows is refused when the object is made."""
+    config = yaml.safe_load(f"scaler: {scaler}\nmode: rolling\nwindow: {window}\n")
+    with pytest.raises(InvalidArgument, match=r"window=.*: a window is a whole number of rows, at least 2"):
+        DataPreprocessor(config)
+
+
+@pytest.mark.parametrize("scaler", ["zscore", "minmax", "robust"])
+def test_the_first_two_scaled_values_are_nan(scaler: str) -> None:
+    """Of each column, whatever the scaler: none is scaled by a size that is not known yet."""
+    found = DataPreprocessor({"features": ["sma(20)", "range"], "scaler": scaler}).preprocess_data(_frame(60))
+    assert np.flatnonzero(found["sma_20_scaled"].isna()).tolist() == list(range(21))
+    assert np.flatnonzero(found["range_scaled"].isna()).tolist() == [0, 1]
+
+
 def test_frames_that_are_refused() -> None:
-    """Not a frame, a second time, without a column that is needed, in the wrong order."""
+    """Not a frame, with another column of a feature's name, without one that is needed, in the wrong order."""
     preprocessor = DataPreprocessor({"features": ["sma(20)"]})
     with pytest.raises(UnsupportedData, match=r"a Table is not a pandas\.DataFrame"):
         preprocessor.preprocess_data(bars(3))
     once = preprocessor.preprocess_data(_frame(30))
-    with pytest.raises(InvalidArgument, match="already"):
-        preprocessor.preprocess_data(once)
+    assert preprocessor.preprocess_data(once).equals(once), "what is there already is taken"
+    for other in (once.iloc[5:], once.assign(sma_20="x"), once.assign(sma_20=0.0)):
+        with pytest.raises(InvalidArgument, match="another column 'sma_20' already"):
+            preprocessor.preprocess_data(other)
+    with pytest.raises(ConfigError, match=r"scaler=\['zscore'\]"):
+        DataPreprocessor({"scaler": ["zscore"]})
     with pytest.raises(InvalidArgument, match="no column 'close'"):
         preprocessor.preprocess_data(_frame(30).drop(columns=["close"]))
     with pytest.raises(InvalidArgument, match="strictly increase"):

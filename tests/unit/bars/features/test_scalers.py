@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import numpy as np
@@ -121,8 +123,35 @@ def test_causal_modes_are_a_fit_just_before_each_row(kind: type[Scaler], window:
             x = column(part, column_name)
             value = column(expected, column_name)[0] if not (window and np.isnan(x).any()) else np.nan
             np.testing.assert_allclose(column(found, column_name)[row], value, rtol=1e-9, atol=1e-12)
-    lead = window or (1 if kind is MinMax else 2)
-    assert np.isnan(column(found, "a")).sum() == lead
+    assert np.isnan(column(found, "a")).sum() == (window or 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", ["expanding", "rolling"])
+def test_nothing_is_scaled_before_two_known_values(kind: type[Scaler], mode: Any) -> None:
+    """One value has no size, so the next is NaN; two that are equal have none either, and their scale is 1."""
+    x = np.array([np.nan, 5.0, np.nan, -4.15, 5.0, 7.0, 7.0, 3.0])
+    same = np.array([5.0, 5.0, 8.0, 8.0, 8.0, np.nan, 8.0, 9.5])
+    given = bars(8).select(["timestamp"]).append_column("x", pa.array(x)).append_column("same", pa.array(same))
+    found = kind(mode=mode, window=2).transform(given)
+    scaled = {"expanding": [4, 5, 6, 7], "rolling": [5, 6, 7]}
+    assert np.flatnonzero(~np.isnan(column(found, "x"))).tolist() == scaled[mode]
+    assert np.isnan(column(found, "same")[:2]).all()
+    assert column(found, "same")[2] == 3.0
+    assert np.isnan(column(kind(mode=mode, window=2).transform(given.slice(0, 2)), "x")).all()
+
+
+@pytest.mark.parametrize("window", ["5", 5.0, True, None, [5], 1, -3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_window_is_a_number_of_rows(kind: type[Scaler], window: Any) -> None:
+    """Anything else is refused by name; a whole number of numpy's is one, and goes through JSON."""
+    message = rf"window={re.escape(repr(window))}: a window is a whole number of rows, at least 2"
+    with pytest.raises(InvalidArgument, match=message):
+        kind(window=window)
+    text = kind(mode="rolling", window=np.int64(9)).to_json()
+    assert Scaler.from_json(text).window == 9
+    with pytest.raises(InvalidArgument, match=message):
+        Scaler.from_json(json.dumps({**json.loads(text), "window": window}))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -189,7 +218,7 @@ def test_frames() -> None:
     ("call", "message"),
     [
         (lambda: ZScore(mode="expandin"), "mode='expandin' is not one of.*Did you mean 'expanding'"),
-        (lambda: ZScore(window=1), "at least 2 rows"),
+        (lambda: ZScore(window=1), "whole number of rows, at least 2"),
         (lambda: ZScore().transform(_data()), "not fit yet"),
         (lambda: ZScore(mode="expanding").fit(_data()), "nothing to fit"),
         (lambda: ZScore(mode="expanding").inverse_transform(_data()), "cannot be undone"),

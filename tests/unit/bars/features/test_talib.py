@@ -11,7 +11,7 @@ import pytest
 
 from jupyter_nq.bars import load_bars
 from jupyter_nq.bars.features.pipeline import Features
-from tests.unit.bars.features.made import bars, column, engine, table
+from tests.unit.bars.features.made import bars, column, engine, missing, table
 
 talib = pytest.importorskip("talib")
 
@@ -77,6 +77,20 @@ def test_generated_bars(offset: float, tick: float | None) -> None:
     """Walks with flat stretches, on a tick and on none, near 0 and far from it."""
     given = bars(20_000, 3, offset=offset + 10_000.0, tick=tick, flat=0.3)
     _assert_equal(given, 1e-9 if offset < 1e6 else 1e-8)  # there TA-Lib's own variance has lost its digits
+
+
+@pytest.mark.parametrize("name", ["plain", "compiled"])
+@pytest.mark.parametrize("row", [5, 150])
+def test_what_is_smoothed_over_all_rows_keeps_a_missing_bar(name: str, row: int) -> None:
+    """NaN as TA-Lib's from the bar on, in the warm-up too; RSI as well, of which TA-Lib makes 0."""
+    given = missing(bars(300, 5, tick=None), [row])
+    wanted = Features(["ema(20)", "rsi(14)", "atr(14)", "macd(12,26,9)"])
+    with engine(name):
+        found = wanted.compute(given)
+    for feature in wanted.columns:
+        ours, expected = column(found, feature), _reference(given)[feature]
+        assert np.isnan(ours[row:]).all(), feature
+        assert feature == "rsi_14" or (np.isnan(ours) == np.isnan(expected)).all(), feature
 
 
 def test_prices_that_never_move() -> None:
