@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from jupyter_nq.bars.loading import Bars, load_bars
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.bars.reading.blocks import BLOCK_BYTES, Progress
 from jupyter_nq.bars.reading.carried import Columns
-from jupyter_nq.bars.reading.chunks import batches
+from jupyter_nq.bars.reading.chunks import Guard, batches
 from jupyter_nq.bars.reading.chunks import iterate as iterate_text
 from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.reading.reader import iso, values_of
@@ -27,6 +27,9 @@ from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.sniffing.sniff import sniff
 from jupyter_nq.bars.zones import same_zone
 from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, UnreadableSource
+
+if TYPE_CHECKING:
+    from jupyter_nq.bars.columnar.sheets import Sheet
 
 _BLOCK_ROWS = 1 << 15
 _MOST_NAMED = 3
@@ -270,36 +273,49 @@ def iterate_series(
 ) -> Iterator[pa.RecordBatch]:
     """Return an iterator over the bars of a series in record batches of exactly `rows` rows, across its files.
 
-    Parameters and errors are those of `load_series` and `reading.chunks.iterate`. Memory is that of a batch and a few
-    blocks of the files that are walked through.
+    Parameters and errors are those of `load_series` and `reading.chunks.iterate`; no file may change from now on until
+    it is walked through. Memory is that of a batch and a few blocks of the files that are walked through.
     """
     _check(paths)
     if rows < 1:
         raise InvalidArgument(f"rows={rows}: a chunk has at least one row.")
 
+    guards = [Guard.of(path) for path in paths]
+
     def look(place: int, **more: Any) -> tuple[Profile, dict[str, Any]]:
         told = {"timeframe": timeframe, "symbol": symbol, **reading, **more}
-        return sniff(paths[place], **told).profile, told
+        with guards[place].watching():
+            return sniff(paths[place], **told).profile, told
 
     names = names_of(paths)
     found, _ = _settled(names, look, lambda known: known[0])
     span: dict[str, Any] = {"rows": _BLOCK_ROWS, "start_ns": start_ns, "end_ns": end_ns}
     files = [
-        (name, map(_columns, _batches(path, profile, told, span)))
-        for name, path, (profile, told) in zip(names, paths, found, strict=True)
+        (name, map(_columns, _batches(path, profile, told, span | {"guard": guard})))
+        for name, path, (profile, told), guard in zip(names, paths, found, guards, strict=True)
     ]
     return batches(merged(files, Seams()), rows)
 
 
 def _batches(path: Path, profile: Profile, told: dict[str, Any], span: dict[str, Any]) -> Iterator[pa.RecordBatch]:
     """Return the batches of one file; nothing is opened before the first is asked for."""
-    if is_columnar(path):
-        from jupyter_nq.bars.columnar.loading import iterate_columnar
-        from jupyter_nq.bars.columnar.sheets import sheet_of
-
-        yield from iterate_columnar(sheet_of(path), path, **told, **span)
+    with span["guard"].watching():
+        sheet = _sheet(path)
+    if sheet is None:
+        yield from iterate_text(path, profile, in_points=True, **span)
     else:
-        yield from iterate_text(path, profile, **span)
+        from jupyter_nq.bars.columnar.loading import iterate_columnar
+
+        yield from iterate_columnar(sheet, path, **told, **span)
+
+
+def _sheet(path: Path) -> Sheet | None:
+    """Return the sheet of a file of columns, None for a text."""
+    if not is_columnar(path):
+        return None
+    from jupyter_nq.bars.columnar.sheets import sheet_of
+
+    return sheet_of(path)
 
 
 def _check(paths: Sequence[Path]) -> None:

@@ -134,12 +134,17 @@ def _frames(taken: _Pass, name: str, rows: int, hint: str) -> Iterator[pd.DataFr
 
 def _cut(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
     """Cut tables of any size into tables of so many rows; the last has the rest."""
-    rest: pa.Table | None = None
+    held: list[pa.Table] = []
+    count = 0
     for table in tables:
-        whole = table if rest is None else pa.concat_tables([rest, table])
-        full = whole.num_rows - whole.num_rows % rows
+        held.append(table)
+        count += table.num_rows
+        if count < rows:
+            continue
+        whole = pa.concat_tables(held)
+        full, count = count - count % rows, count % rows
+        held = [whole.slice(full)] if count else []
         for first in range(0, full, rows):
             yield whole.slice(first, rows)
-        rest = whole.slice(full)
-    if rest is not None and rest.num_rows:
-        yield rest
+    if count:
+        yield pa.concat_tables(held)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from jupyter_nq.bars.profile import Profile
+from jupyter_nq.bars.reading.chunks import Guard
 from jupyter_nq.bars.reading.chunks import iterate as iterate_file
 from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.sniffing.sniff import Sniffed, sniff
-from jupyter_nq.client.fetch import is_address, local_copy, local_path
+from jupyter_nq.client.fetch import Copy, is_address, local_copy, local_path
 from jupyter_nq.client.remembered import answered
-from jupyter_nq.client.request import Reading, Request, asked, from_name
+from jupyter_nq.client.request import Located, Reading, Request, from_name, located
 from jupyter_nq.client.selection import Stamp, span_ns
 from jupyter_nq.client.source_series import is_series, paths_of, series_request
+from jupyter_nq.errors import UnreadableSource
 
 if TYPE_CHECKING:
     from jupyter_nq.client.session import Session
@@ -59,13 +61,14 @@ def iterate(
     Returns
     -------
     Record batches: `timestamp` (UTC ns, start of bar), `open high low close` (float64), `volume` (int64), `flags`
-    (uint32). `close()` lets go of the file.
+    (uint32). `close()` lets go of the file, and of the copy of one elsewhere.
 
     Raises
     ------
     SourceNotFound, AmbiguousSource, AmbiguousStamps, UnreadableSource, UnknownInstrument, UnknownTimeframe,
     InvalidArgument
-        What is wrong with a row is raised when the iterator comes to it.
+        What is wrong with a row is raised when the iterator comes to it. So is a change of the file since the call, be
+        it only that it has grown; the batches before are those of the file as it was.
     """
     reading = Reading(tz, edge, day_first, profile, contract)
     first = None if start is None else span_ns(start, "start")[0]
@@ -76,18 +79,32 @@ def iterate(
         part = _in_place(source, timeframe, symbol, reading, rows=rows, start_ns=first, end_ns=last)
         if part is not None:
             return part
-    request = asked(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading)
+    found = located(session, source, timeframe, symbol=symbol, data_dir=data_dir, reading=reading)
+    guard = Guard.of(found.path)
+    with guard.watching():
+        batches, said = _file(found, rows=rows, start_ns=first, end_ns=last, guard=guard)
+    if said:
+        warnings.warn(said, stacklevel=3)
+    return _holding([found.copy], batches)
+
+
+def _holding(copies: Sequence[Copy | Path | None], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield batches, and keep the copies that they are read from until the iterator ends or is closed."""
+    yield from batches
+
+
+def _file(found: Located, **wanted: Any) -> tuple[Iterator[pa.RecordBatch], str]:
+    """Return the batches of a file, and the sentence about answers that were given before."""
+    request = found.request()
     if is_columnar(request.path):
-        return _columnar(request, rows, first, last)
+        return _columnar(request, **wanted), ""
 
     def read(reading: Reading) -> Sniffed:
         return sniff(request.path, **replace(request, reading=reading).told)
 
-    found, said = answered(request.path, reading, read)
-    request.check(found.profile.minutes)
-    if said:
-        warnings.warn(said, stacklevel=3)
-    return iterate_file(request.path, found.profile, rows=rows, start_ns=first, end_ns=last)
+    sniffed, said = answered(request.path, request.reading, read)
+    request.check(sniffed.profile.minutes)
+    return iterate_file(request.path, sniffed.profile, in_points=True, **wanted), said
 
 
 def _series(
@@ -97,9 +114,10 @@ def _series(
 
     label, places = paths_of(source)
     request = series_request(label, places, timeframe, symbol, reading)
-    paths = [place if isinstance(place, Path) else local_copy(place, session.settings).path for place in places]
+    files = [place if isinstance(place, Path) else local_copy(place, session.settings) for place in places]
+    paths = [file if isinstance(file, Path) else file.path for file in files]
     told: dict[str, Any] = {"timeframe": request.timeframe, "symbol": request.symbol, **reading.given()}
-    return iterate_series(paths, **told, **wanted)
+    return _holding(files, iterate_series(paths, **told, **wanted))
 
 
 def _in_place(
@@ -118,13 +136,15 @@ def _in_place(
     if magic != b"PAR1":
         return None
     told: dict[str, Any] = {"timeframe": timeframe, "symbol": found.known_symbol(), **reading.given()}
-    return iterate_columnar(sheet_from(address.label, magic, remote.open), found.path, **told, **wanted)
+    label = address.label
+    guard = Guard(remote.state, lambda: UnreadableSource(f"{label} changed while it was read. Read it again."))
+    with guard.watching():
+        sheet = sheet_from(label, magic, remote.open)
+    return iterate_columnar(sheet, found.path, guard=guard, **told, **wanted)
 
 
-def _columnar(request: Request, rows: int, first: int | None, last: int | None) -> Iterator[pa.RecordBatch]:
+def _columnar(request: Request, **wanted: Any) -> Iterator[pa.RecordBatch]:
     from jupyter_nq.bars.columnar.loading import iterate_columnar
     from jupyter_nq.bars.columnar.sheets import sheet_of
 
-    return iterate_columnar(
-        sheet_of(request.path), request.path, rows=rows, start_ns=first, end_ns=last, **request.told
-    )
+    return iterate_columnar(sheet_of(request.path), request.path, **request.told, **wanted)

@@ -83,7 +83,7 @@ class State:
 
     @property
     def quick(self) -> tuple[int, int, int]:
-        """The same as the three numbers that tell the states of a local file apart."""
+        """The same as the numbers that tell the states of a local file apart."""
         return self.size, xxhash.xxh3_64_intdigest(self.version.encode()) >> 1, 0
 
 
@@ -250,28 +250,40 @@ class Copy:
         StoreFull
             There is no room, by the quota or on the disk; nothing was fetched.
         """
-        if self.ready:
-            return False
-        _prepare(self._root)
-        lock = self._locked()
-        close = weakref.finalize(self, os.close, lock)
-        try:
-            there = self._is_there()
-            if not there:
-                self._fetch(progress or (lambda _: None))
-            os.utime(self._place)
-            fcntl.flock(lock, fcntl.LOCK_SH)
-        except BaseException:
-            close()
-            raise
-        self.ready = True
-        return not there
+        fetched = False
+        if not self.ready:
+            _prepare(self._root)
+            while not self._keep():
+                fetched = self._fetch_alone(progress or (lambda _: None)) or fetched
+        return fetched
 
-    def _locked(self) -> int:
+    def _keep(self) -> bool:
+        """Keep the copy if it is there; returns whether it is. Others that keep it are not waited for."""
+        lock = self._locked(fcntl.LOCK_SH)
+        if not self._is_there():
+            os.close(lock)
+            return False
+        weakref.finalize(self, os.close, lock)
+        os.utime(self._place)
+        self.ready = True
+        return True
+
+    def _fetch_alone(self, progress: Progress) -> bool:
+        """Fetch the copy unless somebody else has just done so; returns whether it was fetched."""
+        lock = self._locked(fcntl.LOCK_EX)
+        try:
+            if self._is_there():
+                return False
+            self._fetch(progress)
+            return True
+        finally:
+            os.close(lock)
+
+    def _locked(self, how: int) -> int:
         while True:
             lock = open_lock_file(self._lock)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                fcntl.flock(lock, how)
             except BaseException:
                 os.close(lock)
                 raise

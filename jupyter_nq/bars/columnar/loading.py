@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from jupyter_nq.bars.loading import Bars, _refuse_scaled
 from jupyter_nq.bars.profile import Dialect, Profile
 from jupyter_nq.bars.reading.blocks import Progress
 from jupyter_nq.bars.reading.carried import Columns, clock_seconds
-from jupyter_nq.bars.reading.chunks import batches
+from jupyter_nq.bars.reading.chunks import Guard, batches, refusing_scaled
 from jupyter_nq.bars.reading.reader import array_of, values_of
 from jupyter_nq.bars.reading.stamps import BadStamp, Fields
 from jupyter_nq.bars.schema import BAR_SCHEMA
@@ -62,19 +63,29 @@ def sniff_file(path: Path, **told: Any) -> Sniffed:
 
 
 def iterate_columnar(
-    sheet: Sheet, path: Path, *, rows: int, start_ns: int | None = None, end_ns: int | None = None, **told: Any
+    sheet: Sheet,
+    path: Path,
+    *,
+    rows: int,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    guard: Guard | None = None,
+    **told: Any,
 ) -> Iterator[pa.RecordBatch]:
     """Return an iterator over the bars of a sheet in record batches of exactly `rows` rows.
 
     Parameters are those of `reading.chunks.iterate`, and of `sniff`; so are the errors. With a span, only the row
-    groups of a Parquet file are read that can hold it, by what the file says of their stamps.
+    groups of a Parquet file are read that can hold it, by what the file says of their stamps. `guard` is that of the
+    file, from before the sheet was opened; without one a change is not noticed. Prices in whole billionths are refused.
     """
     if rows < 1:
         raise InvalidArgument(f"rows={rows}: a chunk has at least one row.")
     if start_ns is not None and end_ns is not None and end_ns < start_ns:
         raise InvalidArgument("the end of the span lies before its start. Exchange them.")
-    known = sniff_sheet(sheet, path, **told)
-    return batches(Reading(sheet, known.sniffed.profile, known.phase, start_ns, end_ns).blocks(), rows)
+    with guard.watching() if guard else nullcontext():
+        known = sniff_sheet(sheet, path, **told)
+    blocks = Reading(sheet, known.sniffed.profile, known.phase, start_ns, end_ns).blocks()
+    return batches(refusing_scaled(path, guard.over(blocks) if guard else blocks), rows)
 
 
 def load_sheet(sheet: Sheet, path: Path, *, progress: Progress | None = None, **told: Any) -> Bars:

@@ -4,13 +4,17 @@ The result is that of `read_bars`, cut into pieces, bit for bit: what a block ne
 carried (`carried.Placer`: the hour that a clock repeats), and where the bars' grid lies in a file of end stamps,
 for which `read_bars` counts all stamps, is counted in a pass of its own before. A span of time is read from the
 bytes that can hold it (`ranges`).
+
+A file is opened several times, and may be another one each time: written anew, replaced, or grown. A `Guard` notices,
+and nothing that was read afterwards is given out.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,8 @@ import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.bars.closed import cut_short, phases
+from jupyter_nq.bars.fingerprint import quick
+from jupyter_nq.bars.loading import _refuse_scaled
 from jupyter_nq.bars.profile import ROLES, Profile
 from jupyter_nq.bars.reading import fast
 from jupyter_nq.bars.reading.blocks import (
@@ -41,12 +47,55 @@ from jupyter_nq.bars.reading.starts import fields_of
 from jupyter_nq.bars.rules import flags_of
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.zones import steps
-from jupyter_nq.errors import EmptyDataset, InvalidArgument, UnreadableSource
+from jupyter_nq.errors import EmptyDataset, InvalidArgument, NQError, UnreadableSource
 
 CHUNK_BLOCK_BYTES = 256 << 10  # 256 KiB: half the memory of the usual block, a tenth more time
 SPAN_BYTES = 2 << 20  # 2 MiB: some 40,000 rows
 _NS = 1_000_000_000
 _CLEAR = 0.75  # share of sampled stamps on one grid that makes counting all of them needless
+
+
+class Guard:
+    """Sees to it that a file stays the one that it is now, from before it is found out what it is. Used by one thread.
+
+    Parameters
+    ----------
+    look
+        Returns what tells the states of the file apart.
+    error
+        Returns the error for a file that is another one by now.
+    """
+
+    def __init__(self, look: Callable[[], object], error: Callable[[], UnreadableSource]) -> None:
+        self._look, self._error = look, error
+        self._before = look()
+
+    @classmethod
+    def of(cls, path: Path) -> Guard:
+        """Return the guard of a file of this machine; raises when there is none."""
+        check_file(path)
+        return cls(lambda: quick(path), lambda: changed(path))
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Raise at the end when the file is another one, also in the place of what was found wrong meanwhile."""
+        try:
+            yield
+        except NQError as exc:
+            if self._look() != self._before:
+                raise self._error() from exc
+            raise
+        if self._look() != self._before:
+            raise self._error()
+
+    def over(self, blocks: Iterator[Columns]) -> Iterator[Columns]:
+        """Yield blocks that are read from the file as long as it is the same; raises when it is not at their end."""
+        while True:
+            with self.watching():
+                block = next(blocks, None)
+            if block is None:
+                return
+            yield block
 
 
 def iterate(
@@ -58,6 +107,8 @@ def iterate(
     end_ns: int | None = None,
     block_bytes: int = CHUNK_BLOCK_BYTES,
     settings: Mapping[str, Any] | None = None,
+    guard: Guard | None = None,
+    in_points: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """Return an iterator over the bars of a text file in record batches of `rows` rows.
 
@@ -74,6 +125,10 @@ def iterate(
         Size of the blocks in which the file is read; the result does not depend on it.
     settings
         Those of `fast.spans`: a large file is read by the fast path as far as it can.
+    guard
+        Of the file, from before the profile was found; None guards it from now on.
+    in_points
+        Whether prices in whole billionths are refused, as `load_bars` refuses them.
 
     Returns
     -------
@@ -85,28 +140,48 @@ def iterate(
     InvalidArgument
         `rows` is less than one, or the span ends before it starts.
     SourceNotFound, UnreadableSource
-        While iterating: as `read_bars`, in the same words. Of a file with several faults the first in the file is
-        named, after the batches before it; a stamp that does not increase is looked for in all rows, to count them.
+        While iterating: as `read_bars`, in the same words; or the file changed, be it only that it has grown. Of a
+        file with several faults the first in it is named, after the batches before it; a stamp that does not increase
+        is looked for in all rows, to count them. That there is no file is told at the call.
     """
     if rows < 1:
         raise InvalidArgument(f"rows={rows}: a chunk has at least one row.")
     if start_ns is not None and end_ns is not None and end_ns < start_ns:
         raise InvalidArgument("the end of the span lies before its start. Exchange them.")
-    return batches(_Source(Path(path), profile, block_bytes, start_ns, end_ns, settings).blocks(), rows)
+    path = Path(path)
+    guarded = (guard or Guard.of(path)).over(_Source(path, profile, block_bytes, start_ns, end_ns, settings).blocks())
+    return batches(refusing_scaled(path, guarded) if in_points else guarded, rows)
+
+
+def refusing_scaled(path: Path, blocks: Iterator[Columns]) -> Iterator[Columns]:
+    """Yield blocks; prices in whole billionths are refused, by those of the first block."""
+    for number, block in enumerate(blocks):
+        if not number:
+            _refuse_scaled(path, pa.table({"low": block[BAR_SCHEMA.names.index("low")]}))
+        yield block
 
 
 def batches(blocks: Iterator[Columns], rows: int) -> Iterator[pa.RecordBatch]:
     """Cut blocks of any size, each the columns of `BAR_SCHEMA`, into batches of `rows` rows; the last has the rest."""
-    rest: Columns = []
+    held: list[Columns] = []
+    count = 0
     for block in blocks:
-        columns = [np.concatenate(both) for both in zip(rest, block, strict=True)] if rest else block
+        held.append(block)
+        count += len(block[0])
+        if count < rows:
+            continue
+        columns = _joined(held)
+        whole, count = count - count % rows, count % rows
+        held = [[column[whole:].copy() for column in columns]] if count else []
         batch = _record_batch(columns)
-        whole = batch.num_rows - batch.num_rows % rows
         for first in range(0, whole, rows):
             yield batch.slice(first, rows)
-        rest = [column[whole:].copy() for column in columns]
-    if rest and len(rest[0]):
-        yield _record_batch(rest)
+    if count:
+        yield _record_batch(_joined(held))
+
+
+def _joined(blocks: list[Columns]) -> Columns:
+    return blocks[0] if len(blocks) == 1 else [np.concatenate(column) for column in zip(*blocks, strict=True)]
 
 
 def _record_batch(columns: Columns) -> pa.RecordBatch:
@@ -192,8 +267,7 @@ class _Source:
                 stream = RowStream(span, self.profile.delimiter, self.block_bytes, skip_lines=None)
                 yield from blocks_of(stream, self.profile, types)
         except pa.ArrowInvalid as exc:
-            found = fault(self.path, self.profile, self._row(0), ROLES)
-            raise found or UnreadableSource(f"{self.path} is not a readable table: {exc}") from exc
+            raise fault(self.path, self.profile, self._row(0), ROLES) or changed(self.path) from exc
         if stream.cut:
             raise fault(self.path, self.profile, self._row(0), ROLES) or changed(self.path)
 

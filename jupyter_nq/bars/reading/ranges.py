@@ -29,7 +29,7 @@ _SAMPLE = 64 << 10  # 64 KiB
 
 
 class Unsearchable(Exception):
-    """A line whose stamp cannot be read."""
+    """A line whose stamp cannot be read, or lines above the rows whose ends are not plain."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ def part_of(path: Path, profile: Profile, start_ns: int | None, end_ns: int | No
     if worked_on(profile):
         return None
     with reading(path), path.open("rb", buffering=4096) as file:
-        low, size = data_start(file, profile), file.seek(0, 2)
         margin = 2 * MARGIN_SECONDS  # twice, so that an hour that a clock repeats is whole or far from the span
-        first, stop = low, size
         try:
+            low, size = data_start(file, profile), file.seek(0, 2)
+            first, stop = low, size
             head = row_at(file, profile, low, low)
             if start_ns is not None:
                 bound = start_ns // _NS - margin
@@ -78,10 +78,15 @@ def worked_on(profile: Profile) -> bool:
 
 
 def data_start(file: BinaryIO, profile: Profile) -> int:
-    """Return the byte at which the first line behind the header begins."""
+    r"""Return the byte at which the first line behind the header begins.
+
+    `Unsearchable` where a line above it has a `\r` that is no part of `\r\n`, which ends a line too, or is too long.
+    """
     file.seek(0)
     for _ in range(profile.skip_lines):
-        file.readline()
+        line = file.readline(_LINE + 1)
+        if len(line) > _LINE or line.count(b"\r") != line.count(b"\r\n"):
+            raise Unsearchable
     return file.tell()
 
 
@@ -94,8 +99,12 @@ def sampled_readings(path: Path, profile: Profile) -> list[Ints]:
     if worked_on(profile) or any(Layout.parse(layout).offset for layout in profile.layouts):
         return []
     with reading(path), path.open("rb", buffering=4096) as file:
-        low, size = data_start(file, profile), file.seek(0, 2)
+        size = file.seek(0, 2)
         if size < 2 * _PLACES * _SAMPLE:
+            return []
+        try:
+            low = data_start(file, profile)
+        except Unsearchable:
             return []
         blocks = []
         for place in np.linspace(low, size - _SAMPLE, _PLACES).astype(int).tolist():
@@ -111,13 +120,15 @@ def sampled_readings(path: Path, profile: Profile) -> list[Ints]:
 
 def rows_before(path: Path, profile: Profile, position: int) -> int:
     """Return how many rows lie before a byte; for messages, because it reads all of them."""
-    rows, at = 0, 0
+    rows = number = at = 0
     with reading(path), path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        for line in file:
             if at >= position:
                 break
             at += len(line)
-            rows += number > profile.skip_lines and bool(line.rstrip(b"\r\n"))
+            for text in line.splitlines():  # of bytes, which every kind of line end ends
+                number += 1
+                rows += number > profile.skip_lines and bool(text)
     return rows
 
 

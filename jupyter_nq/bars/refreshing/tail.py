@@ -22,7 +22,7 @@ from jupyter_nq.bars.reading.carried import Columns, Placer, clock_seconds, scan
 from jupyter_nq.bars.reading.chosen import in_points
 from jupyter_nq.bars.reading.chunks import Grid, grid_of
 from jupyter_nq.bars.reading.lines import RowStream
-from jupyter_nq.bars.reading.ranges import data_start
+from jupyter_nq.bars.reading.ranges import Unsearchable, data_start
 from jupyter_nq.bars.reading.reader import numbers_of
 from jupyter_nq.bars.reading.stamps import BadStamp, Ints
 from jupyter_nq.bars.rules import flags_of
@@ -112,7 +112,10 @@ class _Rows:
         self.path, self.profile, self.grid = path, profile, grid
         self._stop = stop
         with path.open("rb", buffering=4096) as file:
-            self._first = low = data_start(file, profile)
+            try:
+                self._first = low = data_start(file, profile)
+            except Unsearchable as exc:
+                raise NotAppended("where its rows begin cannot be told by its line feeds") from exc
             if first > low:
                 file.seek(first - 1)
                 file.readline()  # the rest of the line before

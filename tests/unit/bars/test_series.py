@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_nq.bars import load_bars
+from jupyter_nq.bars import load_bars, series
 from jupyter_nq.bars.sample import sample_bars
 from jupyter_nq.bars.series import iterate_series, load_series
 from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, UnreadableSource
@@ -24,6 +24,13 @@ from jupyter_nq.errors import AmbiguousStamps, InvalidArgument, UnreadableSource
 BARS = sample_bars("30min", rows=3_000, seed=21)
 NAMES = BARS.column_names
 TOLD: dict[str, Any] = {"timeframe": "30min", "symbol": "NQ"}
+
+
+def billionths(bars: pa.Table) -> pa.Table:
+    """Return bars whose prices are whole billionths."""
+    for name in ("open", "high", "low", "close"):
+        bars = bars.set_column(NAMES.index(name), name, pc.multiply(bars[name], 1e9).cast(pa.int64()))
+    return bars
 
 
 def csv(path: Path, bars: pa.Table, tz: str = "UTC", layout: str = "%Y-%m-%dT%H:%M:%SZ") -> Path:
@@ -194,3 +201,37 @@ def test_real_file_in_years(tmp_path: Path, real_file: Path) -> None:
     bars = load_series(paths, **TOLD)
     assert bars.table.equals(whole.table)
     assert chunked(paths, 10_000).equals(whole.table)
+
+
+@pytest.mark.parametrize("write", [csv, parquet])
+@pytest.mark.parametrize("taken", [0, 1])
+def test_a_file_of_a_series_that_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, pa.Table], Path], taken: int
+) -> None:
+    """From the call on until it is walked through each file must stay as it is."""
+    monkeypatch.setattr(series, "_BLOCK_ROWS", 100)
+    paths = [write(tmp_path / name, BARS.slice(at, 1_500)) for at, name in ((0, "a.csv"), (1_500, "b.csv"))]
+    found = iterate_series(paths, rows=100, **TOLD)
+    assert all(next(found).num_rows == 100 for _ in range(taken))
+    write(tmp_path / "new", BARS.slice(1_510, 1_490)).replace(paths[1])
+    with pytest.raises(UnreadableSource, match=r"b\.csv changed while it was read"):
+        list(found)
+
+
+def test_a_file_of_a_series_that_becomes_another_kind(tmp_path: Path) -> None:
+    """It has changed, whatever it is now."""
+    for write, other in ((csv, parquet), (parquet, csv)):
+        paths = [csv(tmp_path / "a.csv", BARS.slice(0, 1_500)), write(tmp_path / "b", BARS.slice(1_500))]
+        found = iterate_series(paths, rows=100, **TOLD)
+        other(tmp_path / "b", BARS.slice(1_500))
+        with pytest.raises(UnreadableSource, match="b changed while it was read"):
+            list(found)
+
+
+@pytest.mark.parametrize("write", [csv, parquet])
+def test_billionths_in_a_series(tmp_path: Path, write: Callable[[Path, pa.Table], Path]) -> None:
+    """Prices that a load refuses are refused by what iterates over them, and named with their file."""
+    paths = [csv(tmp_path / "a.csv", BARS.slice(0, 1_500)), write(tmp_path / "b", billionths(BARS.slice(1_500)))]
+    for read in (lambda: load_series(paths, **TOLD), lambda: list(iterate_series(paths, rows=100, **TOLD))):
+        with pytest.raises(UnreadableSource, match=r"b: the lowest price is .*'price_scale': 1000000000"):
+            read()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -147,6 +148,25 @@ def test_columns_of_chunks(session: Session, files: Path, whole: pd.DataFrame) -
     assert found["volume"].dtype == "int64"
 
 
+@pytest.mark.parametrize("rows", [49, 50, 51, 1_000])
+def test_a_large_chunk_is_put_together_once(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many batches a chunk comes from, each is joined once."""
+    joined = 0
+    concat = pa.concat_tables
+
+    def counted(tables: list[pa.Table]) -> pa.Table:
+        nonlocal joined
+        joined += len(tables)
+        return concat(tables)
+
+    monkeypatch.setattr(pa, "concat_tables", counted)
+    table = pa.table({"volume": range(1_000)})
+    found = list(chunked._cut((table.slice(at, 3) for at in range(0, 1_000, 3)), rows))
+    assert [part.num_rows for part in found] == [min(rows, 1_000 - at) for at in range(0, 1_000, rows)]
+    assert concat(found).equals(table)
+    assert joined <= 334 + 1_000 // rows + 1
+
+
 def test_what_is_wrong_is_said_at_the_call(session: Session, files: Path) -> None:
     """Not when the first chunk is taken."""
     loader = UnifiedDataLoader(files, session=session)
@@ -176,8 +196,6 @@ def test_errors_are_warned_of_on_the_way(session: Session, files: Path) -> None:
         warnings.simplefilter("error")
         patch.setattr(chunked, "_BATCH_ROWS", 100)
         assert sum(map(len, silent.load_chunked_data("30min", 100))) == ROWS
-        dropped = {"data_loading": {}, "validation": {"actions": {"ohlc order": "drop"}}}
-        assert list(UnifiedDataLoader(files, config=dropped, session=session).load_chunked_data("30min", 100))
         chunks = UnifiedDataLoader(files, session=session).load_chunked_data("30min", 100)
         assert [next(chunks).index[0] for _ in range(6)][-1] == 500
         warnings.simplefilter("always")

@@ -141,6 +141,43 @@ def test_text_elsewhere_that_has_grown(session: Session, put: Put, data: Path, r
     assert len(reads) == 2
 
 
+def test_copies_are_kept_for_who_iterates(session: Session, put: Put, data: Path, place: Path) -> None:
+    """Until the iterator ends or is closed no copy goes that it reads, of one file or of a series."""
+    write_sample(data, rows=2_000, seed=3, layouts=["30min"])
+    lines = next(data.glob("NQ - 30 min*")).read_bytes().splitlines(keepends=True)
+    first = put("NQ_30min_a.csv", text=b"".join(lines[:1_001]))
+    second = put("NQ_30min_b.csv", text=b"".join([lines[0], *lines[1_001:]]))
+    told: dict[str, Any] = {"timeframe": "30min", "symbol": "NQ"}
+    session.settings.fetch_bytes = int(len(b"".join(lines)) * 0.7)
+    one = iterate(session, first, rows=300, **told)
+    for source in (second, [first, second]):
+        with pytest.raises(StoreFull, match="copies in use leave no room"):
+            iterate(session, source, **told)
+    again = iterate(session, first, rows=300, **told)
+    assert sum(batch.num_rows for batch in one) == sum(batch.num_rows for batch in again) == 1_000
+    session.settings.fetch_bytes *= 2
+    both = iterate(session, [first, second], rows=300, **told)
+    fetch.clear(session.settings)
+    assert sum(batch.num_rows for batch in both) == 2_000
+    closed = iterate(session, first, rows=300, **told)
+    next(closed)
+    fetch.clear(session.settings)
+    assert len(list(place.glob("*/*.csv"))) == 1
+    closed.close()
+    fetch.clear(session.settings)
+    assert not place.exists()
+
+
+def test_file_that_changes_while_it_is_read_in_place(session: Session, put: Put, place: Path) -> None:
+    """What comes of other bytes than the first is not given out."""
+    batches = iterate(session, put(row_group_size=50), rows=64, start=BARS["timestamp"][100].as_py())
+    next(batches)
+    put(row_group_size=50, table=BARS.slice(10))
+    with pytest.raises(UnreadableSource, match=r"s3://bars/NQ_30min\.parquet changed while it was read"):
+        list(batches)
+    assert not place.exists()
+
+
 def test_span_of_parquet_is_read_in_place(session: Session, put: Put, place: Path, reads: list[str]) -> None:
     """With a span the row groups are asked for where they lie, and nothing is copied."""
     address = put(row_group_size=50)

@@ -141,6 +141,18 @@ def test_the_fast_path_reads_the_same(tmp_path: Path, name: str) -> None:
     assert grown.table.equals(read_bars(tmp_path / file, grown.bars.profile, settings=settings_))
 
 
+def test_lines_above_the_header_that_a_return_ends(tmp_path: Path) -> None:
+    """Where line feeds do not tell how many lines lie above the rows, new rows are those of a full reading."""
+    lines = priced(written(session_starts("2024-03-18", 20), "UTC")).splitlines()
+    content = b"".join(line + b"\r\r\n" for line in [b"Title one", b"Two", *lines])
+    grown = Grown(tmp_path / NAME, content, {"tz": "UTC", "edge": "start"}, content.index(lines[-40]))
+    with pytest.raises(NotAppended, match="cannot be told by its line feeds"):
+        read_tail(grown.path, grown.bars.profile, grown.table, grown.size, grown.size)
+    grown.refresh(len(content))
+    assert not grown.appended
+    assert grown.table.num_rows == len(lines) - 1
+
+
 def test_the_real_file(real_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session, a month and a row of it are appended without a look at the whole, with the bits of the whole."""
     content = real_file.read_bytes()
