@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from jupyter_nq.errors import SourceNotFound, UnreadableSource
 
-CODE_VERSION = "bars-4"
+CODE_VERSION = "bars-5"
 """Changes whenever the reader gives another table for the same file and profile; part of every cache key."""
 
 PIECE_BYTES = 4 << 20  # 4 MiB

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from jupyter_nq.bars.instruments import INSTRUMENTS
-from jupyter_nq.bars.sessions.expiry import expiry_of
+from jupyter_nq.bars.sessions.expiry import expiries_of
 from jupyter_nq.bars.timeframe import METATRADER, SECONDS, parse_timeframe, timeframe_of
 from jupyter_nq.errors import UnknownTimeframe
 
@@ -49,7 +49,7 @@ class Named:
     spelled: str
     """The symbol as it stands there, `NQ1!` or `NQH24`; empty when there is none."""
     contract: str | None
-    """Code of a contract, `NQH24`."""
+    """Code of the only contract that is named, `NQH24`."""
     timeframe: str | None
     """Canonical label, for example `30min` or `5min_extended`."""
     words: tuple[str, ...]
@@ -71,18 +71,18 @@ def named(path: str | os.PathLike[str]) -> Named:
     ('NQH24', None)
     """
     text = _COPY.sub(" ", stem(path)).strip()
-    expiry = expiry_of(text)
+    expiries = expiries_of(text)
     symbol, _ = _patterns(tuple(INSTRUMENTS))
     plain = [match for match in symbol.finditer(text) if match[0].lower() not in _PLAIN]
-    symbols = [match["root"].upper() for match in plain] + ([expiry.symbol] if expiry else [])
-    spelled = expiry.code if expiry else plain[0][0] if plain else ""
+    symbols = [match["root"].upper() for match in plain] + [each.symbol for each in expiries]
+    spelled = expiries[0].code if expiries else plain[0][0] if plain else ""
     minutes, rest = _minutes(symbol.sub(" ", text))
     words = [word for word in _GAPS.split(rest.lower()) if word and word not in _PLAIN]
     suffix = "_".join(word for word in words if word in SERIES)
     return Named(
         tuple(dict.fromkeys(symbols)),
         spelled,
-        expiry.code if expiry else None,
+        expiries[0].code if len(expiries) == 1 else None,
         timeframe_of(minutes, suffix).label if minutes else None,
         tuple(word for word in words if word not in SERIES),
     )
@@ -132,8 +132,9 @@ def _minutes(text: str) -> tuple[int | None, str]:
     """Return the only length that a text names, in minutes, and the text without any."""
     view = _TRADINGVIEW.search(text)
     if view is not None:
-        length = view["length"]
-        return parse_timeframe(f"{length}min" if length.isdigit() else "1D").minutes, text[: view.start()]
+        minutes = _length(f"{view['length']}min" if view["length"].isdigit() else "1D")
+        if minutes is not None:  # a year is none
+            return minutes, text[: view.start()]
     found = {_length(match[0]) for pattern in (_LENGTH, _METATRADER) for match in pattern.finditer(text)}
     rest = _METATRADER.sub(" ", _LENGTH.sub(" ", text))
     if not found and _DAILY.search(text):

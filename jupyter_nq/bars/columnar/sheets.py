@@ -67,9 +67,10 @@ class Sheet:
         return self._table.schema  # type: ignore[union-attr]
 
     def batches(self, columns: Sequence[str], groups: range | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield some columns, in this order, of all rows or of a range of row groups."""
+        """Yield some columns, in this order, of all rows or of a range of row groups; no batch is empty."""
         table: Any = self._table
-        yield from table.select(list(columns)).to_batches(max_chunksize=BATCH_ROWS)
+        whole = table.select(list(columns)).to_batches(max_chunksize=BATCH_ROWS)
+        yield from (batch for batch in whole if batch.num_rows)
 
     def groups(self, column: str) -> list[Group]:
         """Return what row groups hold in a column, empty when there are none."""
@@ -98,7 +99,8 @@ class ParquetSheet(Sheet):
         wanted = None if groups is None else list(groups)
         with self._file() as file:
             for batch in file.iter_batches(BATCH_ROWS, row_groups=wanted, columns=list(columns)):
-                yield batch.select(list(columns))
+                if batch.num_rows:
+                    yield batch.select(list(columns))
 
     def groups(self, column: str) -> list[Group]:
         """Return what row groups hold in a column."""

@@ -95,6 +95,8 @@ class Placer:
 
         Raises `BadStamp`, whose row counts from the first block's.
         """
+        if not len(fields.layout):
+            return _NONE, columns
         try:
             self._check_offsets(fields)
             local = clock_seconds(self._profile, fields)

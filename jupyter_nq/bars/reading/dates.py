@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +50,16 @@ def local_seconds(fields: Fields, orders: Sequence[str]) -> Ints:
         _refuse_date(fields, sound, day, month)
     seconds: Ints = (MONTH_START[index] + day - 1) * 86_400 + fields.time
     return seconds
+
+
+def exists(year: npt.NDArray[Any], month: npt.NDArray[Any], day: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return which dates there are, of years that a bar may have."""
+    sound = (month >= 1) & (month <= 12) & (day >= 1) & (year >= FIRST_YEAR) & (year <= LAST_YEAR)
+    months = (year.astype(np.int64) - 1970) * 12 + np.where(sound, month, 1).astype(np.int64) - 1
+    starts = months.astype("datetime64[M]")
+    days = ((starts + 1).astype("datetime64[D]") - starts.astype("datetime64[D]")).astype(np.int64)
+    found: npt.NDArray[np.bool_] = sound & (day <= days)
+    return found
 
 
 def _refuse_date(fields: Fields, row: int, day: _Numbers, month: _Numbers) -> None:

@@ -113,7 +113,7 @@ class Bounded:
         """Return up to `size` bytes, nothing at the end; raises `UnreadableSource`."""
         try:
             data: bytes = self._raw.read(size if size >= 0 else self._limit + 1)
-        except (lzma.LZMAError, zlib.error, zipfile.BadZipFile, EOFError, OSError) as exc:
+        except (lzma.LZMAError, zlib.error, zipfile.BadZipFile, EOFError, OSError, pa.ArrowException) as exc:
             raise _damaged(self._path, exc) from exc
         self._read += len(data)
         if self._read > self._limit:

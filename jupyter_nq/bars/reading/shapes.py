@@ -16,16 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jupyter_nq.bars.reading.dates import local_seconds
-from jupyter_nq.bars.reading.stamps import (
-    FIRST_YEAR,
-    LAST_YEAR,
-    BadStamp,
-    Fields,
-    Ints,
-    Layout,
-    StampScanner,
-)
+from jupyter_nq.bars.reading.dates import exists, local_seconds
+from jupyter_nq.bars.reading.stamps import BadStamp, Fields, Ints, Layout, StampScanner
 
 GOOD, NO_STAMP, NO_DATE = range(3)
 
@@ -68,9 +60,9 @@ class Stamps:
         codes[(codes == GOOD) & ~scanned] = NO_STAMP
         if found is None:
             return local, nanos, offset, codes
-        exists = self._dates(found)
-        codes[rows[~exists]] = NO_DATE
-        rows, found = rows[exists], _only(found, exists)
+        dated = self._dates(found)
+        codes[rows[~dated]] = NO_DATE
+        rows, found = rows[dated], _only(found, dated)
         if self._orders is not None:
             local[rows] = local_seconds(found, [self._orders[layout.unordered] for layout in found.layouts])
         if len(found.nanos):
@@ -112,20 +104,11 @@ class Stamps:
         """Return which dates exist."""
         if self._orders is None:
             iso = np.array([layout.order == "ymd" for layout in found.layouts], bool)[found.layout]
-            either = ~iso & _exists(found.year, found.first, found.second)
-            return either | _exists(found.year, found.second, found.first)
+            either = ~iso & exists(found.year, found.first, found.second)
+            return either | exists(found.year, found.second, found.first)
         swapped = np.array([self._orders[layout.unordered] == "mdy" for layout in found.layouts], bool)[found.layout]
         day, month = np.where(swapped, found.second, found.first), np.where(swapped, found.first, found.second)
-        return _exists(found.year, month, day)
-
-
-def _exists(year: npt.NDArray[Any], month: npt.NDArray[Any], day: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    sound = (month >= 1) & (month <= 12) & (day >= 1) & (year >= FIRST_YEAR) & (year <= LAST_YEAR)
-    months = (year.astype(np.int64) - 1970) * 12 + np.where(sound, month, 1).astype(np.int64) - 1
-    starts = months.astype("datetime64[M]")
-    days = ((starts + 1).astype("datetime64[D]") - starts.astype("datetime64[D]")).astype(np.int64)
-    exists: npt.NDArray[np.bool_] = sound & (day <= days)
-    return exists
+        return exists(found.year, month, day)
 
 
 def _scanned(texts: pa.Array, rows: Ints) -> tuple[Ints, Fields | None]:
@@ -135,8 +118,8 @@ def _scanned(texts: pa.Array, rows: Ints) -> tuple[Ints, Fields | None]:
         try:
             scanner.add(texts.take(pa.array(rows)))
             return rows, scanner.fields()
-        except BadStamp as bad:
-            rows = np.delete(rows, bad.row)
+        except BadStamp:
+            rows = np.delete(rows, scanner.refused)
     return rows, None
 
 

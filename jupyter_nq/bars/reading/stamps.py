@@ -63,6 +63,16 @@ class BadStamp(ValueError):
 
 
 @dataclass(frozen=True)
+class _Fault:
+    """Rows of a block that cannot be read for one reason."""
+
+    rows: Ints
+    """In the order of the block, one at least."""
+    reason: str
+    """That of the first."""
+
+
+@dataclass(frozen=True)
 class Layout:
     """One way to write a stamp, widths ignored."""
 
@@ -191,6 +201,8 @@ class StampScanner:
         self._blocks: list[dict[str, npt.NDArray[np.generic]]] = []
         self.rows = 0
         """Rows taken so far."""
+        self.refused: Ints = np.empty(0, np.int64)
+        """The rows of the block refused last that were found to be no stamps, counted in the block."""
 
     def add(self, stamps: pa.Array) -> None:
         """Take the next block of a string column.
@@ -200,17 +212,18 @@ class StampScanner:
         """
         block = _empty(len(stamps))
         block["layout"][:] = _NO_LAYOUT
-        faults: list[BadStamp] = []
+        faults: list[_Fault] = []
         for rows, chars in _by_length(stamps):
             self._add_length(rows, chars, block, faults)
         self._check_offsets(block["layout"], faults)
         if faults:
-            first = min(faults, key=lambda bad: bad.row)
-            raise BadStamp(self.rows + first.row, first.reason)
+            self.refused = np.unique(np.concatenate([fault.rows for fault in faults]))
+            first = min(faults, key=lambda fault: int(fault.rows[0]))
+            raise BadStamp(self.rows + int(first.rows[0]), first.reason)
         self._blocks.append(block)
         self.rows += len(stamps)
 
-    def _check_offsets(self, layout: npt.NDArray[np.generic], faults: list[BadStamp]) -> None:
+    def _check_offsets(self, layout: npt.NDArray[np.generic], faults: list[_Fault]) -> None:
         known = np.flatnonzero(layout != _NO_LAYOUT)
         if not len(known):
             return
@@ -219,7 +232,8 @@ class StampScanner:
             self._carrying = bool(carrying[int(layout[known[0]])])  # a row above it is no stamp, and so the first fault
         if (carrying != self._carrying).any():
             other = known[carrying[layout[known].astype(np.intp)] != self._carrying]
-            faults += [BadStamp(int(row), "some stamps carry an offset from UTC, others do not") for row in other[:1]]
+            if len(other):
+                faults.append(_Fault(other, "some stamps carry an offset from UTC, others do not"))
 
     def fields(self) -> Fields:
         """Return the fields of everything taken."""
@@ -249,11 +263,9 @@ class StampScanner:
         places[order] = range(len(order))
         return tuple(self._layouts[index] for index in order), places[layout.astype(np.intp)]
 
-    def _add_length(self, rows: Ints, chars: _Bytes, block: _Block, faults: list[BadStamp]) -> None:
+    def _add_length(self, rows: Ints, chars: _Bytes, block: _Block, faults: list[_Fault]) -> None:
         if not 0 < chars.shape[1] <= _LONGEST:
-            faults.append(
-                BadStamp(int(rows[0]), "the stamp is empty" if not chars.shape[1] else "the stamp is too long")
-            )
+            faults.append(_Fault(rows, "the stamp is empty" if not chars.shape[1] else "the stamp is too long"))
             return
         shapes = np.where(chars - 48 < 10, np.uint8(48), chars)  # unsigned: what is below '0' wraps to a large number
         while rows.size:
@@ -261,12 +273,12 @@ class StampScanner:
             shape = _shape(shapes[0].tobytes())
             if shape is None:
                 text = chars[0].tobytes().decode("utf-8", "replace")
-                faults.append(BadStamp(int(rows[0]), f"{text!r} is not a date and time in a layout that is understood"))
+                faults.append(_Fault(rows[same], f"{text!r} is not a date and time in a layout that is understood"))
             else:
                 self._add_shape(shape, rows[same], chars[same], block, faults)
             rows, chars, shapes = rows[~same], chars[~same], shapes[~same]
 
-    def _add_shape(self, shape: _Shape, rows: Ints, chars: _Bytes, block: _Block, faults: list[BadStamp]) -> None:
+    def _add_shape(self, shape: _Shape, rows: Ints, chars: _Bytes, block: _Block, faults: list[_Fault]) -> None:
         block["layout"][rows] = self._index(shape.layout)
         if shape.layout.epoch:
             _add_epoch(shape, rows, chars, block)
@@ -347,14 +359,14 @@ class _Shape:
         return value
 
     def hours(
-        self, rows: Ints, chars: _Bytes, hour: npt.NDArray[np.int32], faults: list[BadStamp]
+        self, rows: Ints, chars: _Bytes, hour: npt.NDArray[np.int32], faults: list[_Fault]
     ) -> npt.NDArray[np.int32]:
         """Return hours of a clock of twelve as hours since midnight."""
         _refuse(rows, (hour < 1) | (hour > 12), "hour", hour, faults)
         afternoon = chars[0, self.places["half"][1] - 2] in b"Pp"
         return hour % 12 + np.int32(12 * afternoon)
 
-    def offset(self, rows: Ints, chars: _Bytes, faults: list[BadStamp]) -> npt.NDArray[np.int32]:
+    def offset(self, rows: Ints, chars: _Bytes, faults: list[_Fault]) -> npt.NDArray[np.int32]:
         """Return seconds east of UTC."""
         start, stop = self.places["offset"]
         if chars[0, start] == ord("Z"):
@@ -401,9 +413,8 @@ _ONE_OR_TWO_DIGITS = {
 
 
 def _refuse(
-    rows: Ints, bad: npt.NDArray[np.bool_], what: str, value: npt.NDArray[np.int32], faults: list[BadStamp]
+    rows: Ints, bad: npt.NDArray[np.bool_], what: str, value: npt.NDArray[np.int32], faults: list[_Fault]
 ) -> None:
-    """Take down the first of the rows that is bad."""
+    """Take down the rows that are bad, with the reason of the first."""
     if bad.any():
-        at = int(np.argmax(bad))
-        faults.append(BadStamp(int(rows[at]), f"there is no {what} {value[at]}"))
+        faults.append(_Fault(rows[bad], f"there is no {what} {value[int(np.argmax(bad))]}"))

@@ -42,6 +42,26 @@ def is_explained(utc: Ints, edge: str, minutes: int, calendar: str) -> bool:
     return any(bool(fresh[into_step != phase].all()) for phase in np.flatnonzero(counts == counts.max()))
 
 
+def is_clear(utc: Ints, minutes: int, calendar: str) -> bool:
+    """Return whether only the grid of most ends explains the others as ends of bars that hours cut short.
+
+    The grid that begins with the session is tried too, where all ends may be those of bars that are cut.
+    """
+    counts = np.bincount(phases(utc, minutes))
+    usual, found = int(np.argmax(counts)), np.flatnonzero(counts).tolist()
+    others = {0, *found} - {usual}
+    if any(_cut_by_halts(utc, minutes, calendar, phase) for phase in others):
+        return False
+    return len(found) == 1 or _cut_by_halts(utc, minutes, calendar, usual)
+
+
+def _cut_by_halts(utc: Ints, minutes: int, calendar: str, phase: int) -> bool:
+    """Return whether a halt follows every end off a grid, behind the last one within a bar's length."""
+    starts, step = bar_starts(utc, "end", minutes, calendar, phase), minutes * 60
+    last = _has_halt(utc, np.append(starts[1:], utc[-1] + step))
+    return bool(last[utc - starts < step].all() and not _has_halt(starts, utc).any())
+
+
 def _has_halt(since: Ints, until: Ints) -> Mask:
     """Return which spans of time have hours in which the exchange is closed every day."""
     if not len(since):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jupyter_nq.bars.answers import Answers
+from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import ROLES, Dialect
 from jupyter_nq.bars.reading.lines import BOM
 from jupyter_nq.bars.reading.opening import check_file, opened
@@ -29,6 +30,9 @@ _MAGIC = {
 }
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+_ROUNDED = 0.000_501
+"""What a price of three decimals may be off by its rounding: 114.156 is 114 and 5/32."""
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 _BREAK = re.compile(r"\r\n|\n|\r")
 _LEAST_SCALED = 10**8  # a tenth of a point in billionths, and more than any future costs
@@ -174,6 +178,33 @@ def _decimal(
             "separate thousands. Pass profile={'decimal': ','} when it is the mark, else export the file without it."
         )
     return "," if marked else "."
+
+
+def check_points(path: Path, table: Dialect, said: Answers, known: Instrument | None) -> None:
+    """Raise `UnreadableSource` when every point in a price may separate thousands, by the tick of the instrument.
+
+    Where commas stand between columns, numbers are written with a point as the decimal mark.
+    """
+    if known is None or said.decimal is not None or table.decimal != "." or table.delimiter == ",":
+        return
+    lines = [line for number, line in _lines(path) if number > table.skip_lines]
+    rows = [_split(line, table.delimiter) for line in lines[:50]]
+    cells = [cell.strip() for cell in _prices(rows, table.names, table.columns)]
+    if not cells or not all(_POINTS.fullmatch(cell) for cell in cells):
+        return
+    off = sum(_is_off(float(cell), known.tick) for cell in cells)
+    whole = not any(_is_off(float(cell.replace(".", "")), known.tick) for cell in cells)
+    if whole and off * 2 > len(cells):
+        raise UnreadableSource(
+            f"{path}: prices such as {cells[0]!r} have a point before three digits and are no multiples of "
+            f"{known.symbol}'s tick {known.tick:g}, as they are when it separates thousands. Pass "
+            "profile={'decimal': '.'} when it is the mark, else export the file without it."
+        )
+
+
+def _is_off(price: float, tick: float) -> bool:
+    """Return whether a price of three decimals is no multiple of a tick."""
+    return abs(price - round(price / tick) * tick) > _ROUNDED
 
 
 def _prices(rows: Sequence[Sequence[str]], names: Sequence[str], columns: Mapping[str, tuple[str, ...]]) -> list[str]:

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jupyter_nq.bars.answers import Answers, Given, answers, timeframe_said
 from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Dialect
 from jupyter_nq.bars.reading.blocks import lines_of
-from jupyter_nq.bars.reading.stamps import BadStamp, Layout
+from jupyter_nq.bars.reading.dates import exists, local_seconds
+from jupyter_nq.bars.reading.stamps import BadStamp, Ints, Layout
 from jupyter_nq.bars.sniffing.columns import misspelt
 from jupyter_nq.bars.sniffing.dayorder import Ordered, possible_orders
 from jupyter_nq.bars.sniffing.local import local_of
@@ -18,10 +21,14 @@ from jupyter_nq.bars.sniffing.packed import Stamps
 from jupyter_nq.bars.vendors import Vendor
 from jupyter_nq.errors import InvalidArgument
 
+_DATES_AS_COUNTS = {"s": ("YYYYMMDDHH", 2, "20240708 0900"), "ms": ("YYYYMMDDHHMM", 1, "20240708 0930")}
+"""Unit -> the layout of a date that has as many digits, those of its hour among the whole seconds, a form to write."""
+
 
 def orders_said(stamps: Stamps, day_first: bool | None, said: Answers) -> list[Ordered]:
     """Return the day orders that stamps and answers allow; raises `BadStamp`, see `possible_orders`."""
     _refuse_short_years(stamps, said)
+    _refuse_dates_as_counts(stamps, said)
     if not said.layouts or day_first is not None:
         return possible_orders(stamps, said.day_first_said if day_first is None else day_first)
     known = {layout.unordered: layout.order for layout in map(Layout.parse, said.layouts)}
@@ -38,6 +45,28 @@ def _refuse_short_years(stamps: Stamps, said: Answers) -> None:
             "the year has two digits, so that neither its century nor its place is certain (profile={'century': 2000} "
             "says that it stands last and means 20YY)",
         )
+
+
+def _refuse_dates_as_counts(stamps: Stamps, said: Answers) -> None:
+    """Raise `BadStamp` where every number since 1970 is the digits of a date too, and the layout was not said."""
+    unit = stamps.layouts[0].epoch if len(stamps.layouts) == 1 else ""
+    if said.layouts or unit not in _DATES_AS_COUNTS:
+        return
+    layout, digits, example = _DATES_AS_COUNTS[unit]
+    seconds = (local_seconds(stamps.block(index), ["ymd"]) for index in range(len(stamps.begins)))
+    if all(_are_dates(block, digits) for block in seconds):
+        raise BadStamp(
+            0,
+            f"the digits of every stamp are a date and an hour, {layout}, which is no layout that is read: it would "
+            f"count {unit} since 1970 (write {example}; profile={{'layouts': 'epoch {unit}'}} says that it counts)",
+        )
+
+
+def _are_dates(seconds: Ints, digits: int) -> bool:
+    """Return whether numbers are digits YYYYMMDD of dates with one or two digits of an hour behind."""
+    date, hour = np.divmod(seconds, 10**digits)
+    real = exists(date // 10_000, date // 100 % 100, date % 100) & (hour <= 23 // 10 ** (2 - digits))
+    return bool(real.all())
 
 
 def century(stamps: Stamps, said: Answers) -> tuple[str, ...]:

@@ -112,6 +112,11 @@ class Local:
         usual = max(values, key=lambda step: (self._steps[step], -step), default=None)
         return np.array(values, np.int64), usual
 
+    def counted_steps(self) -> tuple[Ints, Ints]:
+        """Return the distinct steps forward, and how often each occurs."""
+        values = sorted(self._steps)
+        return np.array(values, np.int64), np.array([self._steps[step] for step in values], np.int64)
+
     def usual_phase(self, grid: int) -> int:
         """Return what most readings are behind a multiple of `grid` seconds, which divides `GRID_SECONDS`."""
         return int(np.argmax(self._phases.reshape(-1, grid).sum(axis=0)))

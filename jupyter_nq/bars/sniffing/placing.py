@@ -13,118 +13,24 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import cast
 
-import numpy as np
-
 from jupyter_nq.bars import closed
 from jupyter_nq.bars.days import DAY_MINUTES, is_day, not_trade_dates
-from jupyter_nq.bars.instruments import Instrument
 from jupyter_nq.bars.profile import Edge
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.bars.sniffing.local import Local
 from jupyter_nq.bars.sniffing.nearest import nearest_reading
-from jupyter_nq.bars.sniffing.readings import Candidate, explained, fewest_closed, on_grid, search
-from jupyter_nq.bars.vendors import Vendor
+from jupyter_nq.bars.sniffing.question import EDGES, Question
+from jupyter_nq.bars.sniffing.readings import Candidate, fewest_closed
 from jupyter_nq.bars.zones import zone_names
 from jupyter_nq.errors import AmbiguousStamps, InvalidArgument
 from jupyter_nq.sizes import counted, together
 
-_EDGES = ("start", "end")
+__all__ = ["Placed", "Question", "place"]
+
 _MOST_SHOWN = 8
 _MOST_FITTING = 3
-_DAY_SECONDS = 86_400
+_MINUTE_SECONDS = 60
 _BY_SESSION = "a bar of a day starts at the open of its session"
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is known before the zone and the edge are looked for."""
-
-    name: str
-    """The file's name, for messages."""
-    minutes: int
-    instrument: Instrument | None
-    tz: str | None
-    """The zone as given, None to find it."""
-    edge: Edge | None
-    """The edge as given, None to find it."""
-    carries_offset: bool
-    """Whether the stamps themselves say their distance from UTC, and so are UTC already."""
-    profile: str = ""
-    """How messages name the profile that gave zone or edge; what it says must fit the bars. Empty without one."""
-    lookalikes: tuple[Vendor, ...] = ()
-    """The vendors whose files have the form of this one."""
-    dates: bool = False
-    """Whether no stamp has a time of day."""
-    origin: str = "as given"
-    """Where the zone comes from."""
-
-    @property
-    def vendor(self) -> Vendor | None:
-        """The only vendor whose files have this form."""
-        return self.lookalikes[0] if len(self.lookalikes) == 1 else None
-
-    @property
-    def as_vendor(self) -> Question:
-        """The question with the answers of the vendor where the user gave none."""
-        if self.vendor is None:
-            return self
-        tz, edge = self.tz or self.vendor.zone(self.instrument), self.edge or self.vendor.edge
-        return replace(self, tz=tz, edge=edge, origin=self.origin if self.tz else f"as {self.vendor.title} writes it")
-
-    @property
-    def zone(self) -> str | None:
-        """The zone that need not be found."""
-        return "UTC" if self.carries_offset else self.tz
-
-    @property
-    def edges(self) -> tuple[str, ...]:
-        """The edges to try."""
-        return _EDGES if self.edge is None else (self.edge,)
-
-    @property
-    def testable(self) -> bool:
-        """Whether closed hours can tell anything."""
-        return self.instrument is not None and self.instrument.calendar in closed.KNOWN and self.minutes < DAY_MINUTES
-
-    @property
-    def said(self) -> bool:
-        """Whether both zone and edge are given."""
-        return bool(self.tz and self.edge)
-
-    def dated(self, local: Local) -> bool:
-        """Return whether stamps are dates of whole sessions, and no other zone's.
-
-        Midnight is a date too, unless it may be the hour of New York's close on another clock. There it is Tuesday
-        when Monday's session closes, so that a Monday tells.
-        """
-        if self.carries_offset or self.instrument is None or not is_day(self.minutes, self.instrument.calendar):
-            return False
-        own = self.tz in (None, closed.EXCHANGE_ZONE, self.instrument.zone)
-        days, since = np.divmod(local.whole(), _DAY_SECONDS)
-        monday = (days + 3) % 7 == 0  # 1 January 1970 was a Thursday; Monday is 0
-        sure = self.dates or self.tz is not None or bool(monday.any())
-        return own and sure and not since.any()
-
-    @property
-    def calendar(self) -> str:
-        """The calendar's name, for messages."""
-        return (self.instrument.calendar if self.instrument else None) or "the exchange"
-
-    def contradicts_vendor(self, local: Local) -> bool:
-        """Return whether the habit of the only vendor of this form puts bars into closed hours."""
-        habit = replace(self, tz=None, edge=None, profile="").as_vendor
-        return self.vendor is not None and habit.edge is not None and not habit.fits(local)
-
-    def fits(self, local: Local) -> bool:
-        """Return whether some allowed zone and edge leave no bar in closed hours."""
-        return not self.testable or bool(self.candidates(local))
-
-    def candidates(self, local: Local) -> list[Candidate]:
-        """Return the readings that leave no bar in closed hours, and explain those that are not as long as others."""
-        calendar = self.instrument.calendar if self.instrument else None
-        found = search(local, self.minutes, self.edges, [self.zone] if self.zone else zone_names(), calendar)
-        found = on_grid(found, local, self.minutes)
-        return found if calendar is None else explained(found, local, self.minutes, calendar)
 
 
 @dataclass(frozen=True)
@@ -162,6 +68,8 @@ def place(local: Local, question: Question) -> Placed:
             return _trade_dates(days, others, question)
     if question.zone and question.edge:
         return _given(local, question, question.edge, "as given")
+    if question.edge is None and local.usual_phase(_MINUTE_SECONDS) == _MINUTE_SECONDS - 1:
+        raise _last_moments(question)
     if not question.testable:
         return _untested(local, question)
     found = question.candidates(local)
@@ -342,7 +250,7 @@ def _edge_of_pattern(local: Local, question: Question) -> Placed:
         return _given(local, question, "start", "the default for stamps with an offset", fitting)
     if edge is None:
         counts = " and ".join(
-            f"{count:,} with edge={e!r}" for count, _, e in fewest_closed(local, _EDGES, [question.zone or ""])
+            f"{count:,} with edge={e!r}" for count, _, e in fewest_closed(local, EDGES, [question.zone or ""])
         )
         raise AmbiguousStamps(
             f"{question.name}: with tz={question.zone!r} bars lie in hours when {question.calendar} is closed "
@@ -367,6 +275,15 @@ def _contradiction(local: Local, question: Question) -> InvalidArgument:
         f"{question.name}: {question.profile} does not fit the bars: with {zone}{edges}, {count:,} of {len(local):,} "
         f"lie in hours when {question.calendar} is closed; {_would_fit(_in_any_zone(local, question), question.tz)}. "
         "Leave the profile out, or pass tz= and edge= to read the file so nevertheless."
+    )
+
+
+def _last_moments(question: Question) -> AmbiguousStamps:
+    """Return the question of stamps that lie behind the last full second of a minute, where no bar begins."""
+    return AmbiguousStamps(
+        f"{question.name}: most stamps lie in the last second of a minute, as the last moments of bars do, whose ends "
+        "are the full minutes behind them. Round the stamps up to the minute and pass edge='end'. With an edge= they "
+        "are read as they stand."
     )
 
 

@@ -28,16 +28,15 @@ from jupyter_nq.bars.reading.opening import is_columnar
 from jupyter_nq.bars.reading.stamps import BadStamp
 from jupyter_nq.bars.sniffing.contracts import of_contract
 from jupyter_nq.bars.sniffing.dayorder import Ordered, narrowed
-from jupyter_nq.bars.sniffing.dialect import above, detect_dialect
+from jupyter_nq.bars.sniffing.dialect import above, check_points, detect_dialect
 from jupyter_nq.bars.sniffing.fitting import century, check_layouts, look, orders_said, sentences
-from jupyter_nq.bars.sniffing.local import Local
+from jupyter_nq.bars.sniffing.lengths import check_grid, length_of
 from jupyter_nq.bars.sniffing.packed import Stamps
 from jupyter_nq.bars.sniffing.placing import Placed, Question, place
 from jupyter_nq.bars.sniffing.readings import Candidate
-from jupyter_nq.bars.timeframe import parse_timeframe, timeframe_of
 from jupyter_nq.bars.vendors import lookalikes
 from jupyter_nq.bars.zones import find_zone
-from jupyter_nq.errors import AmbiguousStamps, EmptyDataset, UnknownTimeframe
+from jupyter_nq.errors import AmbiguousStamps, EmptyDataset
 
 _SAMPLES = 4
 
@@ -117,10 +116,11 @@ def sniff_scanned(
     said = answers(profile)
     if told["tz"] is not None:
         find_zone(told["tz"])
-    known_instrument(path, told["symbol"])
+    traded = known_instrument(path, told["symbol"])
     told["timeframe"] = timeframe_said(said, told["timeframe"])
     chosen = of_contract(path, detect_dialect(path, said), contract, block_bytes)
     dialect = chosen.table
+    check_points(path, dialect, said, traded)
     evidence = (_form(dialect), *above(path, dialect, said), *sentences(dialect, said), *chosen.evidence)
     scan = None if stamps_only else fast.scan(path, dialect, progress=progress)
     known = Stamps.of(starts.fields_of(scan)) if scan else None
@@ -178,7 +178,7 @@ def decided(
         What a profile answers, where `tz` and `edge` do not.
     """
     known = known_instrument(path, symbol)
-    minutes, length = _length(path, timeframe, readings[0].instants(stamps))
+    minutes, length = length_of(path, timeframe, readings[0].instants(stamps))
     question = Question(
         name=path.name,
         minutes=minutes,
@@ -190,6 +190,7 @@ def decided(
     )
     question = _with_profile(question, said or Answers(), dialect, stamps)
     ordered, placed = _decide(path, stamps, readings, question)
+    check_grid(question, ordered.instants(stamps), placed.edge, placed.tz)
     vendor = look(question.lookalikes, contradicted=question.contradicts_vendor(ordered.instants(stamps)))
     form = (*((form,) if isinstance(form, str) else form), *vendor, *century(stamps, said or Answers()))
     evidence = (*form, _layouts(stamps, ordered), *_day_order(ordered), length, *placed.evidence)
@@ -336,31 +337,6 @@ def _order_question(path: Path, stamps: Stamps, readings: Sequence[Ordered], rea
 
 def _minute(seconds: int) -> str:
     return str(np.datetime64(seconds, "s").astype("M8[m]")).replace("T", " ")
-
-
-# -- bar length ---------------------------------------------------------------------------------------
-def _length(path: Path, timeframe: str | None, local: Local) -> tuple[int, str]:
-    """Return the minutes of a bar and the evidence; readings are instants where stamps carry offsets.
-
-    Raises `UnknownTimeframe` when nothing says it, or when the stamps contradict what was asked for.
-    """
-    steps, step = local.steps()
-    label = timeframe if timeframe is not None else named(path).timeframe
-    if label is None:
-        if step is None or step % 60:
-            raise UnknownTimeframe(
-                f"{path.name}: the stamps do not show the length of a bar. Pass timeframe=, e.g. '30min'."
-            )
-        return step // 60, f"timeframe: {timeframe_of(step // 60).label}, the usual step between stamps"
-    minutes = parse_timeframe(label).minutes
-    if step is not None and (step % (minutes * 60) or minutes * 60 not in steps):
-        origin = "asked for" if timeframe is not None else "in the file's name"
-        raise UnknownTimeframe(
-            f"{path.name}: the timeframe {origin} is {label}, but the stamps are usually {step / 60:g} minutes apart. "
-            "Pass the timeframe= that the file has."
-        )
-    origin = "as given" if timeframe is not None else "from the file's name"
-    return minutes, f"timeframe: {label}, {origin}"
 
 
 # -- evidence -----------------------------------------------------------------------------------------

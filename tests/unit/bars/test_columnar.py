@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 
 from jupyter_nq.bars import load_bars
 from jupyter_nq.bars.columnar import loading
-from jupyter_nq.bars.columnar.loading import iterate_columnar, sniff_sheet
-from jupyter_nq.bars.columnar.sheets import sheet_from, sheet_of
+from jupyter_nq.bars.columnar.loading import iterate_columnar, load_sheet, sniff_sheet
+from jupyter_nq.bars.columnar.sheets import Sheet, sheet_from, sheet_of
 from jupyter_nq.bars.sample import sample_bars
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.sniffing.sniff import sniff
@@ -170,6 +170,21 @@ def test_any_types_and_any_chunks(
     for other in ("polars_30min.parquet", "pandas_30min.parquet"):
         assert load_bars(place / other, symbol="NQ").table.equals(whole)
     assert pa.Table.from_batches(list(iterate_columnar(sheet_of(first), first, rows=chunk))).equals(whole)
+
+
+@pytest.mark.parametrize("where", ["front", "middle", "end"])
+def test_chunks_without_rows_say_nothing(tmp_path: Path, expected: pa.Table, where: str) -> None:
+    """An empty chunk, before the others or among them, carries no offset and lacks none."""
+    table = with_stamps(BARS["timestamp"].cast(pa.timestamp("us", "America/New_York")))
+    empty, half = table.schema.empty_table(), table.num_rows // 2
+    parts = [table.slice(0, half), table.slice(half)]
+    parts.insert({"front": 0, "middle": 1, "end": 2}[where], empty)
+    whole = pa.concat_tables(parts)
+    assert load_sheet(Sheet("a table", whole), Path("NQ_30min")).table.equals(expected)
+    with pq.ParquetWriter(tmp_path / "NQ_30min.parquet", table.schema) as writer:
+        for part in parts:
+            writer.write_table(part)
+    assert load_bars(tmp_path / "NQ_30min.parquet").table.equals(expected)
 
 
 def test_decimals_are_the_nearest_numbers(tmp_path: Path) -> None:

@@ -134,6 +134,14 @@ def test_what_is_there_and_does_not_count_is_told(tmp_path: Path) -> None:
     assert "README" not in said
 
 
+def test_dates_in_names_are_neither_lengths_nor_contracts(tmp_path: Path) -> None:
+    """A statement lies beside the bars, and a file named by its dates or by its contracts is one of the symbol."""
+    touch(tmp_path, "Statement December 31, 2024.csv", "NQ_01-02-2024_30min.csv", "NQZ2024_NQH2025_1h.csv")
+    assert find_source(tmp_path, "NQ", "30min").name == "NQ_01-02-2024_30min.csv"
+    assert find_source(tmp_path, "NQ", "1h").name == "NQZ2024_NQH2025_1h.csv"
+    assert timeframes(tmp_path) == ["30min", "1h"]
+
+
 def test_two_matches_are_both_named(tmp_path: Path) -> None:
     """Two files that match are an error, never a choice."""
     touch(tmp_path, "NQ - 30 min - ETH.csv", "NQ_30min (1).csv")

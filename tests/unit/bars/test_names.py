@@ -32,6 +32,16 @@ from jupyter_nq.bars.names import named, root_of
         ("NQ_1min_5min.csv", "NQ", "NQ", None, None),
         ("NQ_1.5h.csv", "NQ", "NQ", None, None),
         ("CONQUEST_NQUEST.csv", None, "", None, None),
+        ("Statement December 31, 2024.csv", None, "", None, None),
+        ("NQ 30 min, 2023.csv", "NQ", "NQ", None, "30min"),
+        ("NQ1!, 0.csv", "NQ", "NQ1!", None, None),
+        ("NQ_01-02-2024_30min.csv", "NQ", "NQ", None, "30min"),
+        ("NQ_06-28-2020_30min.csv", "NQ", "NQ", None, "30min"),
+        ("NQ 01-02-2024 to 06-30-2024 30min.csv", "NQ", "NQ", None, "30min"),
+        ("NQ 03-24 30min.csv", "NQ", "NQH24", "NQH24", "30min"),
+        ("NQZ2024_NQH2025_30min.csv", "NQ", "NQZ24", None, "30min"),
+        ("NQZ2024_NQZ24_30min.csv", "NQ", "NQZ24", "NQZ24", "30min"),
+        ("NQZ24_CLF26_30min.csv", None, "NQZ24", None, "30min"),
     ],
 )
 def test_names_of_vendors(

@@ -20,6 +20,7 @@ from jupyter_nq.bars.reading import lenient
 from jupyter_nq.bars.reading.cells import EMPTY, GOOD, NO_COUNT, NOT_FINITE, TEXT, counts, prices
 from jupyter_nq.bars.reading.lenient import read_lenient, sound_lines
 from jupyter_nq.bars.reading.shapes import NO_DATE, NO_STAMP, Stamps
+from jupyter_nq.bars.reading.stamps import StampScanner
 from jupyter_nq.bars.sniffing.dialect import detect_dialect
 from jupyter_nq.errors import SourceNotFound, UnreadableSource
 from tests.unit.bars.conftest import MakeFile, session_starts, written
@@ -205,6 +206,22 @@ def test_codes_of_stamps() -> None:
     assert Stamps(["MM/DD/YYYY HH:MM"]).read(texts)[3].tolist()[:3] == [NO_DATE, 0, NO_DATE]
     compact = pa.array(["20240708 100000", "20240708 990000", "20240708 110000"])
     assert Stamps(["YYYYMMDD HHMMSS"]).read(compact)[3].tolist() == [0, NO_STAMP, 0]
+
+
+def test_wrong_numbers_in_many_stamps_are_found_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block is read again once without them, however many they are."""
+    blocks: list[int] = []
+    scan = StampScanner.add
+
+    def counted(self: StampScanner, stamps: pa.Array) -> None:
+        blocks.append(len(stamps))
+        scan(self, stamps)
+
+    monkeypatch.setattr(StampScanner, "add", counted)
+    texts = [f"2024-07-08 {hour:02d}:30 {half}" for half in ("AM", "PM") for hour in range(24)] * 50
+    codes = Stamps(["YYYY-MM-DD HH:MM AM"]).read(pa.array(texts))[3].tolist()
+    assert codes == [0 if 1 <= int(text[11:13]) <= 12 else NO_STAMP for text in texts]
+    assert [size for size in blocks if size > 1] == [2400, 1200]
 
 
 CELL = st.one_of(

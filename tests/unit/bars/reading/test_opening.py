@@ -81,6 +81,19 @@ def test_a_damaged_archive_is_told(make_file: MakeFile) -> None:
         load_bars(there)
 
 
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz", "zst"])
+def test_members_without_content_are_read_over_or_told(make_file: MakeFile, kind: str) -> None:
+    """A file of several members may have an empty one among them; of bz2 Arrow reads none behind it."""
+    plain = make_file(written(session_starts("2024-02-20", 50), "UTC"))
+    data, there = plain.read_bytes(), packed(plain, kind)
+    there.write_bytes(b"".join(PACKED[kind](part) for part in (data[:900], b"", data[900:])))  # type: ignore[no-untyped-call]
+    if kind == "bz2":
+        with pytest.raises(UnreadableSource, match="damaged or cut off"):
+            load_bars(there)
+    else:
+        assert load_bars(there).table.equals(load_bars(plain).table)
+
+
 def test_a_zip_file_must_hold_one_file_of_text(make_file: MakeFile, tmp_path: Path) -> None:
     """Several members are listed, none is told, what macOS adds does not count, and a password is asked for."""
     plain = make_file(written(session_starts("2024-02-20", 20), "UTC"))

@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jupyter_nq.bars import load_bars
 from jupyter_nq.bars.reading.dates import local_seconds
 from jupyter_nq.bars.reading.stamps import BadStamp, Layout, StampScanner
+from jupyter_nq.errors import UnknownTimeframe, UnreadableSource
+from tests.unit.bars.conftest import MakeFile, session_starts, written
 
 MOMENTS = st.datetimes(datetime(1974, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC))
 
@@ -82,6 +85,21 @@ def test_other_numbers_are_refused(text: str, reason: str) -> None:
     """Nothing is read as the wrong time: what is in no form is refused."""
     with pytest.raises(BadStamp, match=reason):
         read([text])
+
+
+@pytest.mark.parametrize(("layout", "unit", "length"), [("%Y%m%d%H%M", "ms", "30min"), ("%Y%m%d%H", "s", "1h")])
+def test_digits_of_dates_are_not_counted_since_1970(make_file: MakeFile, layout: str, unit: str, length: str) -> None:
+    """Ten or twelve digits that are dates in all rows are refused with what to write; a layout that is said is read."""
+    starts = session_starts("2024-07-08", 3, 30 if length == "30min" else 60)
+    path = make_file(written(starts, "UTC", layout), name=f"NQ_{length}.csv")
+    with pytest.raises(
+        UnreadableSource, match=rf"line 2: .* are a date and an hour, .* count {unit} since 1970 \(write"
+    ):
+        load_bars(path)
+    with pytest.raises(UnknownTimeframe):
+        load_bars(path, profile={"layouts": f"epoch {unit}"})
+    counted = [f"{int(start.timestamp()) * (1000 if unit == 'ms' else 1)}" for start in starts]
+    assert len(load_bars(make_file(counted, name=f"NQ_{length}.csv")).table) == len(starts)
 
 
 def test_dates_without_separators_have_all_digits() -> None:

@@ -29,11 +29,16 @@ from jupyter_nq.bars.sessions.expiry import Expiry, expiry_of
         ("XYZH25.csv", None),
         ("NQH25A.csv", None),
         ("2024-12-24.csv", None),
+        ("NQ_01-02-2024_30min.csv", None),
+        ("NQ 06-28-20.csv", None),
+        ("NQZ2024_NQH2025.csv", None),
+        ("NQ 03-24 NQ 06-24.csv", None),
+        ("NQZ2024 NQZ24.csv", "NQZ24"),
         ("", None),
     ],
 )
 def test_codes(text: str, code: str | None) -> None:
-    """Root, month letter and year of one, two or four digits, or month and year in numbers; else none."""
+    """Root, month letter and year of one, two or four digits, or month and year in numbers; of several, none."""
     found = expiry_of(text)
     assert (found.code if found else None) == code
 

@@ -104,6 +104,27 @@ def test_a_comma_before_three_digits_is_a_question(tmp_path: Path) -> None:
     assert load_bars(write("16,019;16,02;16,018;16,019;7")).table["open"][0].as_py() == 16.019
 
 
+def test_a_point_before_three_digits_is_a_question_off_the_tick(tmp_path: Path) -> None:
+    """In a table with semicolons it may separate thousands; said, or on the tick as it stands, it is the mark."""
+
+    def write(symbol: str, row: str) -> Path:
+        path = tmp_path / f"{symbol}_30min.csv"
+        path.write_text("\n".join([HEADER.replace(",", ";"), *(f"{stamp};{row}" for stamp in STAMPS)]) + "\n")
+        return path
+
+    path = write("YM", "34.002;34.015;33.998;34.007;7")
+    with pytest.raises(UnreadableSource, match=r"'34.002' have a point before three digits.*YM's tick 1, as they"):
+        load_bars(path)
+    assert load_bars(path, profile={"decimal": "."}).table["open"][0].as_py() == 34.002
+    with pytest.raises(UnreadableSource, match=r"NQ's tick 0.25"):
+        load_bars(write("NQ", "18.503;18.511;18.500;18.507;7"))
+    for symbol, row in (("NQ", "18.500;18.750;18.250;18.500;7"), ("ZB", "114.156;114.188;114.031;114.094;7"),
+                        ("NQ", "18.503;18.511;18.5;18.507;7"), ("NG", "2.503;2.511;2.501;2.507;7")):  # fmt: skip
+        assert load_bars(write(symbol, row), tz="UTC", edge="start").table["open"][0].as_py() == float(
+            row.split(";")[0]
+        )
+
+
 def test_a_file_without_volumes_says_what_is_missing(make_file: MakeFile) -> None:
     """The message names the column and what can be done."""
     with pytest.raises(

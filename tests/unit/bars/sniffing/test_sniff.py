@@ -130,6 +130,20 @@ def test_offsets_without_a_pattern_default_to_the_start(make_file: MakeFile) -> 
     assert any("assumed" in line for line in unknown.evidence)
 
 
+@pytest.mark.parametrize("fraction", ["", ".999"])
+@pytest.mark.parametrize(("sessions", "length"), [(1, "30min"), (5, "30min"), (5, "1D")])
+def test_last_moments_of_bars_are_no_starts(make_file: MakeFile, fraction: str, sessions: int, length: str) -> None:
+    """A stamp just before a full minute is asked about, with an offset or without; an edge that is given is taken."""
+    layout = f"%Y-%m-%d %H:%M:59{fraction}"
+    starts = session_starts("2024-07-08", sessions) if length == "30min" else session_starts("2024-07-08", 5)[3::46]
+    stamps = written(starts, "UTC", layout, minutes=29)
+    for texts in (stamps, [f"{stamp}Z" for stamp in stamps]):
+        path = make_file(texts, name=f"NQ_{length}.csv")
+        with pytest.raises(AmbiguousStamps, match="most stamps lie in the last second of a minute"):
+            load_bars(path)
+    assert load_bars(path, edge="end").profile.edge == "end"
+
+
 def test_offsets_that_fit_no_edge(make_file: MakeFile) -> None:
     """Stamps with an offset that contradict the closed hours either way keep the start, with the count."""
     hours = [f"2024-07-{day:02d}T{hour:02d}:00Z" for day in range(8, 22) for hour in range(24)]

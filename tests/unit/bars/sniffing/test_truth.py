@@ -28,7 +28,7 @@ _NS = 1_000_000_000
 _FIRST, _LAST = (int(np.datetime64(day, "ns").astype(np.int64)) for day in ("2019-06-01", "2021-02-01"))
 ZONES = ("America/New_York", "America/Chicago", "America/Los_Angeles", "UTC", "Europe/London", "Europe/Berlin",
          "Asia/Jerusalem", "Asia/Karachi", "Asia/Kolkata", "Asia/Tokyo", "America/Sao_Paulo", "UTC-5")  # fmt: skip
-LENGTHS = (5, 15, 30, 60, 120, 180, 240, 360, 1440)
+LENGTHS = (5, 15, 30, 60, 120, 180, 240, 360, 480, 720, 1440)
 
 
 @dataclass(frozen=True)
