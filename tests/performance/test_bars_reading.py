@@ -65,7 +65,7 @@ def test_reading_beside_others(tmp_path: Path) -> None:
         },
         ROUNDS,
     )
-    less = medians({"ours": lambda: read_bars(few, profile), "pandas": lambda: with_pandas(few)}, 1)
+    less = medians({"ours": lambda: read_bars(few, profile), "pandas": lambda: with_pandas(few)}, 3)
     ratios = {name: seconds / many["ours"] for name, seconds in many.items()}
     by_pandas = less["pandas"] / less["ours"]
     cores = len(os.sched_getaffinity(0))
