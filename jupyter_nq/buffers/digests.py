@@ -14,22 +14,9 @@ import xxhash
 
 from jupyter_nq.buffers import layout
 from jupyter_nq.buffers.layout import DIGEST_BLOCK_BYTES, DIGEST_BYTES
-from jupyter_nq.buffers.plan import digest_pieces, lane_offsets
+from jupyter_nq.buffers.places import Read, committed_bytes, digest_pieces, places
 from jupyter_nq.buffers.segments import root_digest
 from jupyter_nq.errors import ChecksumError
-
-
-def lane_sizes(static: layout.Static) -> list[tuple[str, int, int]]:
-    """Return (column, offset in the file, bytes of one row) of each lane."""
-    offsets = lane_offsets(static.blocks)
-    row_items = int(np.prod(static.shape, dtype=np.int64))
-    dtypes = {c: np.dtype(b.dtype) for b in static.blocks for c in b.columns}
-    return [(name, offsets[i], dtypes[i].itemsize * row_items) for i, name in enumerate(static.columns)]
-
-
-def lane_table_bytes(row_bytes: int, capacity_rows: int) -> int:
-    """Return the bytes of one lane's part of the digest table; there is room for the full capacity."""
-    return digest_pieces(row_bytes * capacity_rows) * DIGEST_BYTES
 
 
 def refresh_digest(fd: int, static: layout.Static, words: memoryview, start_row: int) -> None:
@@ -37,12 +24,13 @@ def refresh_digest(fd: int, static: layout.Static, words: memoryview, start_row:
     rows = words[layout.WORD["committed_rows"]]
     table_at = static.digest_offset
     pieces = b""
-    for _, offset, row_bytes in lane_sizes(static):
-        total = rows * row_bytes
-        first = start_row * row_bytes // DIGEST_BLOCK_BYTES
-        os.pwrite(fd, b"".join(piece_digests(fd, offset, total, first)), table_at + first * DIGEST_BYTES)
+    lanes, read = places(static), reading(fd)
+    sizes = zip(committed_bytes(lanes, start_row, read), committed_bytes(lanes, rows, read), strict=True)
+    for lane, (known, total) in zip(lanes, sizes, strict=True):
+        first = known // DIGEST_BLOCK_BYTES if start_row else 0
+        os.pwrite(fd, b"".join(piece_digests(fd, lane.offset, total, first)), table_at + first * DIGEST_BYTES)
         pieces += os.pread(fd, digest_pieces(total) * DIGEST_BYTES, table_at)
-        table_at += lane_table_bytes(row_bytes, static.capacity_rows)
+        table_at += lane.table_bytes
     root = np.frombuffer(root_digest(rows, pieces), "<u8")
     at = layout.WORD["digest_root"]
     words[at], words[at + 1] = int(root[0]), int(root[1])
@@ -67,23 +55,28 @@ def _read_whole(fd: int, piece: memoryview, offset: int) -> None:
         piece, offset = piece[done:], offset + done
 
 
+def reading(fd: int) -> Read:
+    """Return what reads a few bytes of an open object file."""
+    return lambda offset, count: os.pread(fd, count, offset)
+
+
 def verify_object(fd: int, static: layout.Static, changing: layout.Changing) -> bool:
     """Compare the committed bytes with the digests; see `Handle.verify`."""
     if changing.digest_state != layout.DONE:
         return False
     rows, table_at, pieces = changing.digest_rows, static.digest_offset, b""
-    for name, offset, row_bytes in lane_sizes(static):
-        total = rows * row_bytes
+    lanes = places(static)
+    for lane, total in zip(lanes, committed_bytes(lanes, rows, reading(fd)), strict=True):
         stored = os.pread(fd, digest_pieces(total) * DIGEST_BYTES, table_at)
-        for i, found in enumerate(piece_digests(fd, offset, total)):
+        for i, found in enumerate(piece_digests(fd, lane.offset, total)):
             if found != stored[i * DIGEST_BYTES : (i + 1) * DIGEST_BYTES]:
-                where = f"column {name!r}" if name else "the array"
+                where = f"column {lane.column!r}" if lane.column else "the array"
                 raise ChecksumError(
                     f"{static.name}: {where} is damaged in its 1 MiB piece {i} (bytes {i << 20:,} and on). "
                     "Drop the dataset and load it again."
                 )
         pieces += stored
-        table_at += lane_table_bytes(row_bytes, static.capacity_rows)
+        table_at += lane.table_bytes
     if root_digest(rows, pieces) != changing.digest_root:
         raise ChecksumError(f"{static.name}: its table of digests is damaged. Drop the dataset and load it again.")
     return True

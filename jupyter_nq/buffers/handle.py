@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_nq.buffers import layout, views
+from jupyter_nq.buffers import arrow_views, layout, pandas_views, views
 from jupyter_nq.buffers.objects import ObjectInfo, info_of, read_static
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import UnknownDataset
@@ -74,6 +74,8 @@ class Handle:
     def numpy(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
         """Return views: a dict of 1-D arrays for a table, one array for an array.
 
+        Numbers with nulls are masked arrays; text, categories and decimals are copied into arrays of objects.
+
         Parameters
         ----------
         columns
@@ -86,13 +88,16 @@ class Handle:
     def pandas(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
         """Return a frame of views, with the row numbers of the whole object; a Series for what was one.
 
-        Copied are only date32 columns, which pandas cannot hold.
+        Text, and columns with nulls that came from Arrow, have an `ArrowDtype`; a frame that was shared has its own
+        dtypes again. Copied are date32 columns, which pandas cannot hold, the masks of nulls, and columns of objects.
         """
-        return views.to_pandas(self._window(start, stop), columns)
+        return pandas_views.to_pandas(self._window(start, stop), columns)
 
     def arrow(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
-        """Return a `pyarrow.Table` of views, a `pyarrow.Tensor` for an array. Copied are only bool columns."""
-        return views.to_arrow(self._window(start, stop), columns)
+        """Return a `pyarrow.Table` of views, a `pyarrow.Tensor` for an array. Copied are what Arrow
+        packs in bits: bool columns, and which rows of a column are there.
+        """
+        return arrow_views.to_arrow(self._window(start, stop), columns)
 
     def torch(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
         """Return tensors over a private mapping: copy-on-write per page, so writing stays in this process.
@@ -109,10 +114,12 @@ class Handle:
     def view(
         self, as_: str = "pandas", columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
     ) -> Any:
-        """Return the data as `pandas`, `numpy`, `arrow` or `torch`."""
+        """Return the data as `pandas`, `numpy`, `arrow` or `torch`; bytes and JSON values as they are, for `pandas`."""
         forms = {"pandas": self.pandas, "numpy": self.numpy, "arrow": self.arrow, "torch": self.torch}
         if as_ not in forms:
             raise ValueError(f"as_ is {as_!r}; use one of {', '.join(forms)}")
+        if as_ == "pandas" and columns is None and views.is_plain(self._static):
+            return views.plain_value(self._window(start, stop))
         return forms[as_](columns, start, stop)
 
     def verify(self) -> bool:
@@ -164,7 +171,7 @@ def _is_readonly(mapping: mmap.mmap) -> bool:
 def map_locked(store: Store, fd: int, path: Path, version: int | None, *, private: bool) -> Handle:
     """Map an open object file whose shared lock is held."""
     static = read_static(fd, path)
-    views.check_types(path, static)
+    arrow_views.check_types(path, static)
     with refused(path):
         mapping = MappedFile(fd, static.file_bytes, access=mmap.ACCESS_COPY if private else mmap.ACCESS_READ)
     with memoryview(mapping) as raw, raw[: layout.PAGE].cast("Q") as words:

@@ -15,6 +15,7 @@ written before it, so a version exists when its slot's rows are at most the comm
 from __future__ import annotations
 
 import functools
+import re
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAGIC = b"NQOBJECT"
-LAYOUT = 1
+LAYOUT = 2
 PAGE = 4096
 DIGEST_BLOCK_BYTES = 1 << 20  # 1 MiB
 DIGEST_BYTES = 16
@@ -88,21 +89,49 @@ def align(nbytes: int) -> int:
     return -(-nbytes // PAGE) * PAGE
 
 
+_DTYPE = re.compile(r"[<|]([biufcmMSU])([1-9][0-9]{0,8})(\[[1-9]?[0-9]{0,8}(?:[YMWDhms]|[munpfa]s)\])?")
+_SIZES = {
+    "b": (1,),
+    "i": (1, 2, 4, 8),
+    "u": (1, 2, 4, 8),
+    "f": (2, 4, 8, 12, 16),
+    "c": (8, 16, 24, 32),
+    "m": (8,),
+    "M": (8,),
+}
+
+
+@functools.lru_cache(maxsize=256)
+def item_bytes(dtype: str) -> int:
+    """Return the bytes of one value of a numpy dtype that an object may hold; `ChecksumError` for any other.
+
+    >>> item_bytes("<f8"), item_bytes("<M8[ns]"), item_bytes("<U5")
+    (8, 8, 20)
+    """
+    found = _DTYPE.fullmatch(dtype) if isinstance(dtype, str) else None
+    if found is None:
+        raise ChecksumError(f"its dtype {dtype!r} is none that an object may have")
+    kind, size, unit = found[1], int(found[2]), found[3]
+    if (kind in _SIZES and size not in _SIZES[kind]) or (unit and kind not in "mM"):
+        raise ChecksumError(f"its dtype {dtype!r} is none that an object may have")
+    return 4 * size if kind == "U" else size
+
+
 @dataclass(frozen=True)
 class Block:
-    """Columns of one dtype, as a 2-D array (columns, capacity) whose rows start on pages."""
+    """Lanes of one dtype, as a 2-D array (lanes, capacity) whose rows start on pages."""
 
     dtype: str
     """numpy dtype string, little-endian."""
     offset: int
-    """Bytes from the start of the file to the first column."""
+    """Bytes from the start of the file to the first lane."""
     stride: int
-    """Bytes from one column to the next; a multiple of the page."""
-    columns: tuple[int, ...]
-    """Positions of the columns in the schema, in the order of the block."""
+    """Bytes from one lane to the next; a multiple of the page."""
+    lanes: tuple[int, ...]
+    """Positions of the lanes among those of the object, in the order of the block."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Static:
     """What never changes after the seal: identity, sizes, schema, block table, the caller's metadata."""
 
@@ -119,9 +148,13 @@ class Static:
     digest_bytes: int
     name: str
     columns: tuple[str, ...]
+    lanes: tuple[tuple[int, str], ...]
+    """Of each lane the position of its column and its role there, see `lanes`."""
     blocks: tuple[Block, ...]
     schema: bytes | None
     """Serialized Arrow schema of a table, None for an array."""
+    dictionaries: dict[str, bytes]
+    """The categories of each column that has some, as an Arrow IPC stream of one column."""
     shape: tuple[int, ...]
     """Shape of one row of an array; empty for a table."""
     origin: dict[str, Any]
@@ -173,8 +206,10 @@ def encode_metadata(static: Static) -> bytes:
     content = {
         "name": static.name,
         "columns": static.columns,
-        "blocks": [(b.dtype, b.offset, b.stride, b.columns) for b in static.blocks],
+        "lanes": static.lanes,
+        "blocks": [(b.dtype, b.offset, b.stride, b.lanes) for b in static.blocks],
         "schema": static.schema,
+        "dictionaries": static.dictionaries,
         "shape": static.shape,
         "origin": static.origin,
         "meta": static.meta,
@@ -243,8 +278,10 @@ def decode_static(page: bytes, metadata: bytes) -> Static:
         digest_bytes=fields[13],
         name=content["name"],
         columns=tuple(content["columns"]),
-        blocks=tuple(Block(d, o, s, tuple(c)) for d, o, s, c in content["blocks"]),
+        lanes=tuple((column, role) for column, role in content["lanes"]),
+        blocks=tuple(Block(d, o, s, tuple(lanes)) for d, o, s, lanes in content["blocks"]),
         schema=content["schema"],
+        dictionaries=content["dictionaries"],
         shape=tuple(content["shape"]),
         origin=content["origin"],
         meta=content["meta"],

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from jupyter_nq.buffers import layout, platform, soundness
+from jupyter_nq.buffers.places import committed_bytes, places
 from jupyter_nq.buffers.refusals import refusal, refused
 from jupyter_nq.errors import ChecksumError
 
@@ -169,7 +170,7 @@ def read_changing(path: Path, static: layout.Static, words: memoryview) -> layou
 
 
 def allocated_bytes(fd: int, path: Path, static: layout.Static, rows: int) -> int:
-    """Return the bytes that an object takes; `ChecksumError` when they cannot hold its committed rows.
+    """Return the bytes that an object takes; `ChecksumError` when they cannot hold its committed rows or their text.
 
     Only tmpfs counts its pages at once, and only there would a view of a row without memory take some, or be
     a SIGBUS when there is none.
@@ -177,11 +178,13 @@ def allocated_bytes(fd: int, path: Path, static: layout.Static, rows: int) -> in
     with refused(path):
         found = os.fstat(fd)
     allocated = found.st_blocks * 512
-    if platform.is_in_memory(found.st_dev):
-        try:
-            soundness.check_allocated(static, rows, allocated)
-        except ChecksumError as exc:
-            raise _damaged(path, str(exc)) from exc
+    try:
+        with refused(path):
+            committed = committed_bytes(places(static), rows, lambda offset, count: os.pread(fd, count, offset))
+        if platform.is_in_memory(found.st_dev):
+            soundness.check_allocated(static, committed, allocated)
+    except ChecksumError as exc:
+        raise _damaged(path, str(exc)) from exc
     return allocated
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jupyter_nq.buffers.intake import Content, Lane
+from jupyter_nq.buffers.dictionaries import encode
+from jupyter_nq.buffers.intake import Content
+from jupyter_nq.buffers.lanes import Lane
 from jupyter_nq.buffers.layout import (
-    DIGEST_BLOCK_BYTES,
     DIGEST_BYTES,
     METADATA_LIMIT_BYTES,
     METADATA_OFFSET,
@@ -18,7 +20,10 @@ from jupyter_nq.buffers.layout import (
     align,
     encode_metadata,
 )
+from jupyter_nq.buffers.places import DATA, OFFSETS, digest_pieces
 from jupyter_nq.errors import UnsupportedData
+
+_TEXT_BYTES = 16  # of a row that is to come, where none is there to tell
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,7 @@ class Plan:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the object allocates, in whole pages; the reserve costs nothing yet."""
-        return self.header_bytes + sum(
-            pages for _, pages in committed_spans(self.blocks, self.content.lanes, self.rows)
-        )
+        return self.header_bytes + sum(pages for _, pages in committed_spans(self.blocks, self.content.lanes))
 
     @property
     def header_bytes(self) -> int:
@@ -54,6 +57,7 @@ class Plan:
 
     def static(self, name: str, object_id: str, epoch: str, owner_pid: int, created_ns: int) -> Static:
         """Return the static part of the header, offsets settled."""
+        lanes, positions = self.content.lanes, {name: i for i, name in enumerate(self.content.columns)}
         draft = Static(
             object_id=object_id,
             epoch=epoch,
@@ -65,11 +69,13 @@ class Plan:
             file_bytes=0,
             metadata_bytes=0,
             digest_offset=0,
-            digest_bytes=digest_table_bytes(self.content.lanes, self.capacity_rows),
+            digest_bytes=sum(digest_pieces(r) for r in rooms(lanes, self.rows, self.capacity_rows)) * DIGEST_BYTES,
             name=name,
-            columns=tuple(lane.name for lane in self.content.lanes),
+            columns=self.content.columns,
+            lanes=tuple((positions[lane.name], lane.role) for lane in lanes),
             blocks=self.blocks,
             schema=None if self.content.schema is None else self.content.schema.serialize().to_pybytes(),
+            dictionaries={name: encode(values) for name, values in self.content.categories.items()},
             shape=self.content.shape,
             origin=dict(self.content.origin),
             meta=dict(self.meta),
@@ -84,45 +90,45 @@ def plan_content(content: Content, reserve_rows: int, meta: Mapping[str, Any] | 
     if content.origin.get("scalar"):
         reserve_rows = 0
     capacity = content.rows + reserve_rows
-    return Plan(content, capacity, block_table(content.lanes, capacity), dict(meta or {}))
+    return Plan(content, capacity, block_table(content.lanes, content.rows, capacity), dict(meta or {}))
 
 
-def block_table(lanes: tuple[Lane, ...], capacity_rows: int) -> tuple[Block, ...]:
-    """Group the lanes of one dtype into one block each, in order of first appearance; offsets start at 0."""
-    groups: dict[str, list[int]] = {}
+def rooms(lanes: tuple[Lane, ...], rows: int, capacity_rows: int) -> list[int]:
+    """Return the bytes that each lane may come to hold; text has room for rows as long as those that are there."""
+    found = []
+    for lane in lanes:
+        if lane.role == DATA:
+            usual = lane.nbytes / rows if rows else _TEXT_BYTES
+            found.append(align(lane.nbytes + math.ceil(usual * (capacity_rows - rows))))
+        else:
+            found.append(lane.row_bytes * (capacity_rows + (lane.role == OFFSETS)))
+    return found
+
+
+def block_table(lanes: tuple[Lane, ...], rows: int, capacity_rows: int) -> tuple[Block, ...]:
+    """Group the lanes of one dtype and role into one block each, in order of first appearance; offsets start at 0."""
+    groups: dict[tuple[str, str, int], list[int]] = {}
     for position, lane in enumerate(lanes):
-        groups.setdefault(lane.dtype, []).append(position)
+        alone = position if lane.role == DATA else -1
+        groups.setdefault((lane.dtype, lane.role, alone), []).append(position)
+    room = rooms(lanes, rows, capacity_rows)
     blocks, offset = [], 0
-    for dtype, positions in groups.items():
-        stride = align(lanes[positions[0]].row_bytes * capacity_rows)
+    for (dtype, _, _), positions in groups.items():
+        stride = align(room[positions[0]])
         blocks.append(Block(dtype, offset, stride, tuple(positions)))
         offset += stride * len(positions)
     return tuple(blocks)
 
 
 def lane_offsets(blocks: tuple[Block, ...]) -> dict[int, int]:
-    """Return for each column position the byte offset of its first value, in the blocks' own frame of reference."""
-    return {position: b.offset + i * b.stride for b in blocks for i, position in enumerate(b.columns)}
+    """Return for each lane the byte offset of its first value, in the blocks' own frame of reference."""
+    return {position: b.offset + i * b.stride for b in blocks for i, position in enumerate(b.lanes)}
 
 
-def committed_spans(blocks: tuple[Block, ...], lanes: tuple[Lane, ...], rows: int) -> list[tuple[int, int]]:
+def committed_spans(blocks: tuple[Block, ...], lanes: tuple[Lane, ...]) -> list[tuple[int, int]]:
     """Return (offset, bytes in whole pages) of each lane's committed range."""
     offsets = lane_offsets(blocks)
-    return [(offsets[i], align(lane.row_bytes * rows)) for i, lane in enumerate(lanes)]
-
-
-def digest_table_bytes(lanes: tuple[Lane, ...], capacity_rows: int) -> int:
-    """Return the bytes of a table with one digest per 1 MiB of each lane at full capacity."""
-    return sum(digest_pieces(lane.row_bytes * capacity_rows) for lane in lanes) * DIGEST_BYTES
-
-
-def digest_pieces(nbytes: int) -> int:
-    """Return how many 1 MiB pieces cover `nbytes`.
-
-    >>> digest_pieces(0), digest_pieces(1), digest_pieces((1 << 20) + 1)
-    (0, 1, 2)
-    """
-    return -(-nbytes // DIGEST_BLOCK_BYTES)
+    return [(offsets[i], align(lane.nbytes)) for i, lane in enumerate(lanes)]
 
 
 def _settle(draft: Static) -> Static:
@@ -141,7 +147,7 @@ def _settle(draft: Static) -> Static:
     digest_offset = -(-(METADATA_OFFSET + metadata_bytes) // DIGEST_BYTES) * DIGEST_BYTES
     header_bytes = max(PAGE, align(digest_offset + draft.digest_bytes))
     blocks = tuple(replace(b, offset=b.offset + header_bytes) for b in draft.blocks)
-    end = max((b.offset + b.stride * len(b.columns) for b in blocks), default=header_bytes)
+    end = max((b.offset + b.stride * len(b.lanes) for b in blocks), default=header_bytes)
     return replace(
         draft,
         blocks=blocks,

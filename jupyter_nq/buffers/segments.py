@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from jupyter_nq.buffers.intake import Lane
+from jupyter_nq.buffers.lanes import Lane
 from jupyter_nq.buffers.layout import DIGEST_BLOCK_BYTES
 from jupyter_nq.buffers.locks import is_current, kept_from_children, remove_own
 from jupyter_nq.buffers.refusals import FULL, refusal, refused

@@ -8,15 +8,11 @@ SIGBUS. Nothing here reads the file.
 
 from __future__ import annotations
 
-import functools
 import itertools
-import math
-import re
+from collections.abc import Sequence
 from typing import Any
 
 from jupyter_nq.buffers.layout import (
-    DIGEST_BLOCK_BYTES,
-    DIGEST_BYTES,
     DIGEST_STATES,
     DONE,
     METADATA_OFFSET,
@@ -28,46 +24,18 @@ from jupyter_nq.buffers.layout import (
     committed_slots,
 )
 from jupyter_nq.buffers.names import is_name
+from jupyter_nq.buffers.places import DATA, OFFSETS, ROLES, VALID, VALUES, lane_item_bytes, lane_room, places
 from jupyter_nq.errors import ChecksumError
 
 _COUNT_LIMIT = 1 << 62
-_DTYPE = re.compile(r"[<|]([biufcmMSU])([1-9][0-9]{0,8})(\[[1-9]?[0-9]{0,8}(?:[YMWDhms]|[munpfa]s)\])?")
-_SIZES = {
-    "b": (1,),
-    "i": (1, 2, 4, 8),
-    "u": (1, 2, 4, 8),
-    "f": (2, 4, 8, 12, 16),
-    "c": (8, 16, 24, 32),
-    "m": (8,),
-    "M": (8,),
-}
-
-
-@functools.lru_cache(maxsize=256)
-def item_bytes(dtype: str) -> int:
-    """Return the bytes of one value of a numpy dtype that an object may hold; `ChecksumError` for any other.
-
-    >>> item_bytes("<f8"), item_bytes("<M8[ns]"), item_bytes("<U5")
-    (8, 8, 20)
-    """
-    found = _DTYPE.fullmatch(dtype) if isinstance(dtype, str) else None
-    if found is None:
-        raise ChecksumError(f"its dtype {dtype!r} is none that an object may have")
-    kind, size, unit = found[1], int(found[2]), found[3]
-    if (kind in _SIZES and size not in _SIZES[kind]) or (unit and kind not in "mM"):
-        raise ChecksumError(f"its dtype {dtype!r} is none that an object may have")
-    return 4 * size if kind == "U" else size
-
-
-def row_bytes(static: Static, block: Block) -> int:
-    """Return the bytes of one row of one column of a block."""
-    return item_bytes(block.dtype) * math.prod(static.shape)
+_DTYPES = {VALID: ("|b1",), OFFSETS: ("<i4", "<i8"), DATA: ("|u1",)}
 
 
 # -- the static part -----------------------------------------------------------------------------
 def check_static(static: Static) -> None:
     """Raise `ChecksumError` with the reason when the static part cannot be true."""
     _check_identity(static)
+    _check_lanes(static)
     _check_blocks(static)
     _check_header(static)
     _check_origin(static)
@@ -86,24 +54,43 @@ def _check_identity(static: Static) -> None:
     _require(sound, f"its columns are not those of its kind ({static.kind})")
 
 
+def _check_lanes(static: Static) -> None:
+    """Each column has the lanes of one of its forms, and an array its values; what type needs which, views check."""
+    roles: dict[int, list[str]] = {position: [] for position in range(len(static.columns))}
+    for column, role in static.lanes:
+        _require(type(column) is int and column in roles, "its lanes are of no column")
+        roles[column].append(role)
+    _require(all(tuple(found) in ROLES for found in roles.values()), "its columns have impossible lanes")
+    in_order = [column for column, _ in static.lanes]
+    _require(in_order == sorted(in_order), "its lanes are not in the order of the columns")
+    _require(static.kind != "array" or static.lanes == ((0, VALUES),), "it is an array of impossible lanes")
+    known = set(static.dictionaries) <= set(static.columns)
+    packed = all(isinstance(stream, bytes) for stream in static.dictionaries.values())
+    _require(known and packed, "its categories are of no column")
+
+
 def _check_blocks(static: Static) -> None:
     end = static.header_bytes
     for block in sorted(static.blocks, key=lambda b: b.offset):
-        _require(_are_counts(block.offset, block.stride, *block.columns), "its block table is impossible")
+        _require(_are_counts(block.offset, block.stride, *block.lanes), "its block table is impossible")
         aligned = block.offset % PAGE == 0 and block.stride % PAGE == 0
         _require(aligned and block.offset >= end, "its blocks overlap or do not start on pages")
-        _require(block.stride >= row_bytes(static, block) * static.capacity_rows, "its columns overlap")
-        end = block.offset + block.stride * len(block.columns)
+        end = block.offset + block.stride * len(block.lanes)
+        _require(all(lane < len(static.lanes) for lane in block.lanes), "its blocks are of no lane")
+        _require(all(_fits(static, block, static.lanes[lane][1]) for lane in block.lanes), "its lanes overlap")
     _require(end <= static.file_bytes, "its blocks lie outside the file")
-    positions = sorted(c for block in static.blocks for c in block.columns)
-    _require(positions == list(range(len(static.columns))), "its blocks do not hold each column once")
+    positions = sorted(lane for block in static.blocks for lane in block.lanes)
+    _require(positions == list(range(len(static.lanes))), "its blocks do not hold each lane once")
+
+
+def _fits(static: Static, block: Block, role: str) -> bool:
+    """Return whether a lane of a role may lie in a block: of its dtype, and with room for all rows."""
+    sound = block.dtype in _DTYPES.get(role, (block.dtype,))
+    return sound and lane_room(static, block, role, lane_item_bytes(static, block, role)) <= block.stride
 
 
 def _check_header(static: Static) -> None:
-    table = sum(
-        len(block.columns) * -(-row_bytes(static, block) * static.capacity_rows // DIGEST_BLOCK_BYTES) * DIGEST_BYTES
-        for block in static.blocks
-    )
+    table = sum(lane.table_bytes for lane in places(static))
     _require(static.digest_bytes == table, "its table of digests has another size than its columns need")
     _require(
         METADATA_OFFSET + static.metadata_bytes <= static.digest_offset
@@ -149,9 +136,9 @@ def check_changing(static: Static, changing: Changing) -> None:
     )
 
 
-def check_allocated(static: Static, rows: int, allocated: int) -> None:
-    """Raise `ChecksumError` when more rows are said to be committed than there is memory for."""
-    needed = sum(len(b.columns) * align(row_bytes(static, b) * rows) for b in static.blocks)
+def check_allocated(static: Static, committed: Sequence[int], allocated: int) -> None:
+    """Raise `ChecksumError` when more bytes of the lanes are said to be committed than there is memory for."""
+    needed = sum(map(align, committed))
     _require(static.header_bytes + needed <= allocated, "its counts are impossible (rows without memory)")
 
 

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_nq.buffers import digests, layout, locks, notes, soundness
-from jupyter_nq.buffers.appending import append_rows, chain, conform, mapped_lanes
+from jupyter_nq.buffers.appending import append_rows
 from jupyter_nq.buffers.catalogue import Catalogue
 from jupyter_nq.buffers.handle import Handle, MappedFile, map_locked
-from jupyter_nq.buffers.intake import Content, take_in
+from jupyter_nq.buffers.intake import take_in
+from jupyter_nq.buffers.joining import check_alike, joined, mapped_content
 from jupyter_nq.buffers.names import check_name, new_object_id
 from jupyter_nq.buffers.objects import (
     ObjectInfo,
@@ -32,6 +33,7 @@ from jupyter_nq.buffers.objects import (
     read_info,
     read_static,
 )
+from jupyter_nq.buffers.places import places
 from jupyter_nq.buffers.plan import Plan, committed_spans, plan_content
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.segments import (
@@ -126,7 +128,8 @@ class Store(Catalogue):
         Raises
         ------
         CapacityFull
-            They do not fit behind the committed rows: use `grow`.
+            They do not fit behind the committed rows, bring the first null into a column, or a category that it
+            does not have: use `grow`.
         UnsupportedData
             Columns, types or shape differ from the object's.
         StoreFull
@@ -142,14 +145,11 @@ class Store(Catalogue):
         content = take_in(data)
         with self._appending(object_id) as (fd, path), self.open_id(object_id) as old:
             static = read_static(fd, path)
-            fresh = conform(content, static)
-            kept = mapped_lanes(old.mapping(), static)
-            lanes = tuple(chain(a, a.row_bytes * old.info.rows, b) for a, b in zip(kept, fresh, strict=True))
-            rows = old.info.rows + content.rows
-            joined = Content(static.kind, rows, lanes, old.info.schema, static.shape, static.origin)
-            reserve = max(2 * static.capacity_rows - rows, 0)
+            check_alike(content, static)
+            whole = joined(mapped_content(old.mapping(), static, old.info.rows), content)
+            reserve = max(2 * static.capacity_rows - whole.rows, 0)
             digest = old.info.digest_state != "off"
-            plan = plan_content(joined, reserve, static.meta)
+            plan = plan_content(whole, reserve, static.meta)
             return self.write(static.name, plan, progress=progress, digest=digest)
 
     def verify(self, object_id: str) -> bool:
@@ -305,17 +305,17 @@ def _check_readable(static: layout.Static) -> None:
 
 def _fill(fd: int, where: Path, plan: Plan, static: layout.Static, progress: Progress | None, digest: bool) -> None:
     lanes = plan.content.lanes
-    spans = committed_spans(static.blocks, lanes, plan.rows)
+    spans = committed_spans(static.blocks, lanes)
     with store_full(where, plan.nbytes):
         os.ftruncate(fd, static.file_bytes)
     allocate(fd, [(0, static.header_bytes), *spans], where)
-    step = progress_steps(progress, sum(lane.row_bytes * plan.rows for lane in lanes))
+    step = progress_steps(progress, sum(lane.nbytes for lane in lanes))
     pieces, table_at = b"", static.digest_offset
-    for lane, (offset, _) in zip(lanes, spans, strict=True):
-        found = copy_lane(fd, offset, lane, 0, lane.row_bytes * plan.rows, digest=digest, step=step)
+    for lane, place in zip(lanes, places(static), strict=True):
+        found = copy_lane(fd, place.offset, lane, 0, lane.nbytes, digest=digest, step=step)
         write_all(fd, memoryview(b"".join(found)), table_at)
         pieces += b"".join(found)
-        table_at += digests.lane_table_bytes(lane.row_bytes, static.capacity_rows)
+        table_at += place.table_bytes
     root = root_digest(plan.rows, pieces) if digest else bytes(layout.DIGEST_BYTES)
     state = layout.DONE if digest else layout.OFF
     changing = layout.Changing(1, 0, 1, plan.rows, state, plan.rows if digest else 0, root)

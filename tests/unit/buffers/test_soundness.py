@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from jupyter_nq.buffers import ObjectInfo, Store, layout
+from jupyter_nq.buffers.layout import item_bytes
 from jupyter_nq.buffers.objects import read_static
-from jupyter_nq.buffers.soundness import item_bytes
 from jupyter_nq.errors import ChecksumError
 from tests.unit.buffers.child import Child
 from tests.unit.buffers.conftest import make_bars, publish

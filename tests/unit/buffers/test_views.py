@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from jupyter_nq.buffers import Handle, Store, views
+from jupyter_nq.buffers import Handle, Store, pandas_views
 from jupyter_nq.errors import MissingLibrary, UnsupportedData
 from tests.unit.buffers.child import Child
 from tests.unit.buffers.conftest import make_bars
@@ -47,8 +47,8 @@ def test_pandas_lies_in_the_mapping(
 ) -> None:
     """Every column of the frame, the tz-aware one included, is a view; one dtype is one block."""
     if not from_blocks:
-        monkeypatch.setattr(views, "_from_blocks", None)
-    elif views._from_blocks is None:
+        monkeypatch.setattr(pandas_views, "_from_blocks", None)
+    elif pandas_views._from_blocks is None:
         pytest.skip("this pandas has no create_dataframe_from_blocks")
     frame = handle.pandas()
     pd.testing.assert_frame_equal(frame, bars)
@@ -109,7 +109,7 @@ def test_columns_are_chosen_in_the_order_asked_for(
 ) -> None:
     """Any selection in any order works in every form."""
     if not from_blocks:
-        monkeypatch.setattr(views, "_from_blocks", None)
+        monkeypatch.setattr(pandas_views, "_from_blocks", None)
     frame = handle.pandas(columns)
     assert list(frame.columns) == columns
     for name in columns:

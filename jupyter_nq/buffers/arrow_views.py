@@ -1,0 +1,87 @@
+"""Arrow over a mapped object: arrays whose buffers lie in the mapping.
+
+Copied is what Arrow packs in bits and shared memory does not: bools, and which rows are there.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jupyter_nq.buffers import dictionaries
+from jupyter_nq.buffers.columns import stored_as
+from jupyter_nq.buffers.lanes import Array
+from jupyter_nq.buffers.layout import Static, parse_schema
+from jupyter_nq.buffers.places import VALID
+from jupyter_nq.buffers.views import Window, array_of
+from jupyter_nq.errors import ChecksumError
+
+
+def to_arrow(window: Window, columns: Sequence[str] | None) -> Any:
+    """Return a table whose buffers lie in the mapping; a tensor for an array."""
+    schema = window.static.arrow_schema
+    if schema is None:
+        return pa.Tensor.from_numpy(array_of(window, columns))
+    names = window.chosen(columns)
+    arrays = {name: column_of(window, name) for name in names}
+    fields = [schema.field(name) for name in names]
+    fields = [f.with_nullable(f.nullable or bool(arrays[f.name].null_count)) for f in fields]
+    return pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields, metadata=schema.metadata))
+
+
+def column_of(window: Window, name: str) -> pa.Array:
+    """Return one column; `ChecksumError` when its offsets or codes are damaged."""
+    kind = window.static.column_type(name)
+    values, valid = window.lane(name), window.lane(name, VALID)
+    bits = None if valid is None else _buffer(np.packbits(valid, bitorder="little"))
+    if pa.types.is_null(kind):
+        return pa.nulls(window.rows)
+    if values is None:
+        offsets, data = window.text(name)
+        return pa.Array.from_buffers(kind, window.rows, [bits, _buffer(offsets), _buffer(data)])
+    if pa.types.is_dictionary(kind):
+        known = dictionaries.decode(window.static.dictionaries[name])
+        codes = _buffer(window.codes(name, len(known)))
+        indices = pa.Array.from_buffers(kind.index_type, window.rows, [bits, codes])
+        return pa.DictionaryArray.from_arrays(indices, known, ordered=kind.ordered, safe=False)
+    if values.dtype.kind == "b":
+        return pa.array(values, mask=None if valid is None else ~valid)
+    return pa.Array.from_buffers(kind, window.rows, [bits, _buffer(values)])
+
+
+def _buffer(values: Array) -> pa.Buffer | None:
+    return pa.py_buffer(values.view(np.uint8)) if len(values) else None
+
+
+def check_types(path: Path, static: Static) -> None:
+    """Raise `ChecksumError` unless the Arrow types of a table are those in which its columns are stored."""
+    if static.schema is None:
+        return
+    try:
+        sound = _types_agree(static)
+    except (pa.ArrowException, ValueError, TypeError, OSError) as exc:
+        raise ChecksumError(f"{path} is not a sound object: its schema cannot be read ({exc!r}).") from exc
+    if not sound:
+        raise ChecksumError(f"{path} is not a sound object: its schema is not that of its columns.")
+
+
+@functools.lru_cache(maxsize=1024)
+def _types_agree(static: Static) -> bool:
+    assert static.schema is not None  # a table has one
+    dtypes = {lane: block.dtype for block in static.blocks for lane in block.lanes}
+    stored: dict[str, list[tuple[str, str]]] = {name: [] for name in static.columns}
+    for lane, (column, role) in enumerate(static.lanes):
+        if role != VALID:
+            stored[static.columns[column]].append((role, dtypes[lane]))
+    fields = parse_schema(static.schema)
+    coded = {f.name for f in fields if pa.types.is_dictionary(f.type)}
+    if fields.names != list(static.columns) or coded != set(static.dictionaries):
+        return False
+    meanings = {name: dictionaries.decode(static.dictionaries[name]).type for name in coded}
+    known = all(meanings[name] == fields.field(name).type.value_type for name in coded)
+    return known and all(stored_as(f.type) == tuple(stored[f.name]) for f in fields)

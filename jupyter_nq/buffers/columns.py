@@ -1,0 +1,216 @@
+"""One column of a table as lanes of bytes: numbers, times, text and categories, with or without nulls.
+
+Values lie in shared memory in the form that Arrow has too, except for what Arrow packs in bits: a bool, and whether a
+row is there, take a byte each, so that rows can be appended at any place. What lies under a null is always the same
+(zero, no time, no category), so that equal columns have equal digests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jupyter_nq.buffers.lanes import Array, Lane, of_array
+from jupyter_nq.buffers.places import DATA, OFFSETS, VALID, VALUES
+from jupyter_nq.errors import UnsupportedData
+
+_NAT = np.iinfo(np.int64).min
+_EMPTY = np.empty(0, np.uint8)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column to be copied."""
+
+    field: pa.Field
+    lanes: tuple[Lane, ...]
+    categories: pa.Array | None = None
+    """What the codes of a column of categories mean."""
+
+
+def stored_as(kind: pa.DataType) -> tuple[tuple[str, str], ...] | None:
+    """Return (role, numpy dtype) of the lanes of a column without nulls; None when a type cannot be shared."""
+    if pa.types.is_null(kind):
+        return ()
+    if pa.types.is_dictionary(kind):
+        return ((VALUES, _dtype_of(kind.index_type)),) if _is_flat(kind.value_type) else None
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
+        return (OFFSETS, "<i4"), (DATA, "|u1")
+    if pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):
+        return (OFFSETS, "<i8"), (DATA, "|u1")
+    dtype = numpy_dtype(kind)
+    return None if dtype is None else ((VALUES, dtype),)
+
+
+def _is_flat(kind: pa.DataType) -> bool:
+    return not pa.types.is_dictionary(kind) and stored_as(kind) is not None
+
+
+def numpy_dtype(kind: pa.DataType) -> str | None:
+    """Return the numpy dtype in which an Arrow type of a fixed width is stored, None when it has none in bytes."""
+    if pa.types.is_boolean(kind):
+        return "|b1"
+    if pa.types.is_timestamp(kind):
+        return f"<M8[{kind.unit}]"
+    if pa.types.is_duration(kind):
+        return f"<m8[{kind.unit}]"
+    if pa.types.is_date64(kind):
+        return "<M8[ms]"
+    if pa.types.is_date32(kind) or pa.types.is_time32(kind):
+        return "<i4"
+    if pa.types.is_time64(kind):
+        return "<i8"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return _dtype_of(kind)
+    if (pa.types.is_decimal(kind) or pa.types.is_fixed_size_binary(kind)) and kind.byte_width:
+        return f"|S{kind.byte_width}"
+    return None
+
+
+def _dtype_of(kind: pa.DataType) -> str:
+    dtype: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
+    return dtype.newbyteorder("<").str
+
+
+# -- from Arrow ----------------------------------------------------------------------------------
+def of_arrow(field: pa.Field, column: pa.ChunkedArray) -> Column:
+    """Describe a column of Arrow; text in several chunks is copied into one by Arrow.
+
+    Raises
+    ------
+    UnsupportedData
+        Its type cannot be shared, or its text is longer than its offsets can say.
+    """
+    name, kind = field.name, field.type
+    if kind in (pa.string_view(), pa.binary_view()):
+        kind = pa.large_string() if kind == pa.string_view() else pa.large_binary()
+        column = column.cast(kind)
+        field = field.with_type(kind)
+    stored = stored_as(kind)
+    if stored is None:
+        raise UnsupportedData(
+            f"Column {name!r} has type {kind}, which cannot be shared. Flatten it into columns of numbers, text or "
+            "times, or leave it out."
+        )
+    valid = (_valid_lane(name, column),) if column.null_count and stored else ()
+    if pa.types.is_dictionary(kind):
+        column, categories = _with_one_dictionary(column)
+        under_null = null_value(np.dtype(stored[0][1]), codes=True)
+        return Column(field, (*valid, _fixed_lane(name, column, stored[0][1], under_null)), categories)
+    if len(stored) == 2:
+        return Column(field, (*valid, *_text_lanes(name, column, stored[0][1])))
+    values = (_fixed_lane(name, column, dtype, null_value(np.dtype(dtype))) for _, dtype in stored)
+    return Column(field, (*valid, *values))
+
+
+def _with_one_dictionary(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array]:
+    """Return the codes of a column of categories, and what they mean."""
+    column = column.unify_dictionaries()
+    kind = column.type
+    if not column.num_chunks:
+        return pa.chunked_array([], kind.index_type), pa.array([], kind.value_type)
+    codes = pa.chunked_array([chunk.indices for chunk in column.chunks], kind.index_type)
+    return codes, column.chunk(0).dictionary
+
+
+def _fixed_lane(name: str, column: pa.ChunkedArray, stored: str, under_null: Any) -> Lane:
+    dtype = np.dtype(stored)
+
+    def read(start: int, stop: int) -> Array:
+        first, last = start // dtype.itemsize, stop // dtype.itemsize
+        chunks = [_chunk_values(c, dtype, under_null) for c in column.slice(first, last - first).chunks]
+        return chunks[0] if len(chunks) == 1 else np.concatenate([np.empty(0, dtype), *chunks])
+
+    return Lane(name, dtype.str, dtype.itemsize, len(column) * dtype.itemsize, read)
+
+
+def null_value(dtype: np.dtype[Any], *, codes: bool = False) -> Any:
+    """Return what is stored under a null: no time, for signed codes of categories -1, else zero."""
+    if dtype.kind in "mM":
+        return np.int64(_NAT).view(dtype)
+    if dtype.kind == "S":
+        return b""
+    return dtype.type(-1 if codes and dtype.kind == "i" else 0)
+
+
+def _chunk_values(chunk: pa.Array, dtype: np.dtype[Any], under_null: Any) -> Array:
+    if len(chunk) == 0:
+        return np.empty(0, dtype)
+    if dtype.kind == "b":  # Arrow packs bits; shared memory holds a byte each
+        bits = pc.cast(pc.fill_null(chunk, False), pa.uint8())
+        return np.asarray(bits.to_numpy(zero_copy_only=False)).view(dtype)
+    values = np.frombuffer(chunk.buffers()[1], dtype, count=len(chunk), offset=chunk.offset * dtype.itemsize)
+    return np.where(_is_valid(chunk), values, under_null) if chunk.null_count else values
+
+
+def _is_valid(chunk: pa.Array) -> Array:
+    found: Array = np.asarray(pc.cast(chunk.is_valid(), pa.uint8()).to_numpy(zero_copy_only=False)).view(bool)
+    return found
+
+
+def _valid_lane(name: str, column: pa.ChunkedArray) -> Lane:
+    def read(start: int, stop: int) -> Array:
+        return np.concatenate([np.empty(0, bool), *map(_is_valid, column.slice(start, stop - start).chunks)])
+
+    return Lane(name, "|b1", 1, len(column), read, VALID)
+
+
+def _text_lanes(name: str, column: pa.ChunkedArray, stored: str) -> tuple[Lane, Lane]:
+    text = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if isinstance(text, pa.ChunkedArray):
+        raise UnsupportedData(f"Column {name!r} has more text than {text.type} can hold. Cast it to large_string.")
+    if text.null_count:
+        text = pc.fill_null(text, pa.scalar(b"", pa.binary()).cast(text.type))
+    _, offsets_buffer, data_buffer = text.buffers()
+    dtype = np.dtype(stored)
+    count = len(text) + 1
+    if offsets_buffer is None or not len(text):
+        offsets, data = np.zeros(1, dtype), np.empty(0, np.uint8)
+    else:
+        offsets = np.frombuffer(offsets_buffer, dtype, count=count, offset=text.offset * dtype.itemsize)
+        first, last = int(offsets[0]), int(offsets[-1])
+        data = np.frombuffer(data_buffer, np.uint8, count=last - first, offset=first) if last > first else _EMPTY
+        offsets = offsets - dtype.type(first) if first else offsets
+    return of_array(name, offsets, OFFSETS), of_array(name, data, DATA)
+
+
+# -- from numpy ----------------------------------------------------------------------------------
+def of_numpy(name: str, values: Array, kind: pa.DataType | None = None) -> Column:
+    """Describe a one-dimensional array of numbers, bools or times; a time that is none (NaT) is a null.
+
+    Raises
+    ------
+    UnsupportedData
+        Its dtype has no fixed width in shared memory.
+    """
+    kind = _arrow_type(name, values.dtype) if kind is None else kind
+    missing = values.dtype.kind in "mM" and bool(np.isnat(values).any())
+    lanes = (of_array(name, values),)
+    if missing:
+        lanes = (_present_lane(name, values), *lanes)
+    return Column(pa.field(name, kind, nullable=missing), lanes)
+
+
+def _present_lane(name: str, values: Array) -> Lane:
+    def read(start: int, stop: int) -> Array:
+        return ~np.isnat(values[start:stop])
+
+    return Lane(name, "|b1", 1, len(values), read, VALID)
+
+
+def _arrow_type(name: str, dtype: np.dtype[Any]) -> pa.DataType:
+    try:
+        kind = pa.from_numpy_dtype(dtype)
+    except pa.ArrowNotImplementedError:
+        kind = None
+    stored = None if kind is None else numpy_dtype(kind)
+    if stored is None or np.dtype(stored).itemsize != dtype.itemsize:
+        raise UnsupportedData(
+            f"Column {name!r} has dtype {dtype}, which has no fixed width in shared memory. Convert it to numbers, "
+            "bool or datetime64[ns], or leave it out."
+        )
+    return kind

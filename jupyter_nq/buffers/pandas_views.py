@@ -1,0 +1,176 @@
+"""pandas over a mapped object: neighbouring columns of one dtype become one block, without a copy.
+
+A block is a 2-D array (columns, rows) that is strided by the object's capacity. Columns that numpy has no form for
+are extension arrays over the same bytes: text and what came from Arrow with nulls (`ArrowDtype`), categories, or what
+they were when they were shared. Copied are dates, masks of nulls, and columns of Python objects.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from jupyter_nq.buffers import dictionaries
+from jupyter_nq.buffers.arrow_views import column_of
+from jupyter_nq.buffers.lanes import Array
+from jupyter_nq.buffers.layout import Block, Static
+from jupyter_nq.buffers.places import VALID
+from jupyter_nq.buffers.views import Window, array_of
+from jupyter_nq.errors import UnsupportedData
+
+# pandas 3 builds a frame from blocks; before, it is put together from one frame per block, which pandas 2
+# copies unless it is told not to.
+_from_blocks: Callable[..., Any] | None = getattr(
+    getattr(pd.api, "internals", None), "create_dataframe_from_blocks", None
+)
+_NO_COPY: dict[str, Any] = {"copy": False} if pd.__version__.startswith("2.") else {}
+
+
+def to_pandas(window: Window, columns: Sequence[str] | None) -> Any:
+    """Return a frame with one block per run of columns of one dtype, or a Series for what was one."""
+    static = window.static
+    if static.kind == "array":
+        return _array_to_pandas(array_of(window, columns), window)
+    names = [n for n in window.chosen(columns) if n != _index_column(static)]
+    frame = _join([part for run in _runs(window, names) for part in _frame_parts(window, run)], _index(window))
+    if static.origin.get("container") == "series" and columns is None:
+        return frame.iloc[:, 0].rename(static.origin["series_name"])
+    return frame
+
+
+_Run = tuple[Block | None, int, list[str]]
+
+
+def _runs(window: Window, names: list[str]) -> list[_Run]:
+    """Cut the names into runs of plain neighbours in one block, and special columns by themselves, without a block."""
+    runs: list[_Run] = []
+    for name in names:
+        place = window.place(name)
+        if place is None or _is_special(window, name):
+            runs.append((None, 0, [name]))
+        elif runs and runs[-1][0] is place[0] and runs[-1][1] + len(runs[-1][2]) == place[1]:
+            runs[-1][2].append(name)
+        else:
+            runs.append((place[0], place[1], [name]))
+    return runs
+
+
+def _frame_parts(window: Window, run: _Run) -> list[tuple[list[str], Any]]:
+    """Return (names, values) per pandas block: a 2-D array, or one special column."""
+    block, first, names = run
+    if block is None:
+        return [(names, _special(window, names[0]))]
+    return [(names, window.block(block, first, len(names)).T)]
+
+
+def _is_special(window: Window, name: str) -> bool:
+    kind = window.static.column_type(name)
+    if name in window.static.origin.get("forms", {}) or name in window.static.dictionaries:
+        return True
+    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
+        return kind.tz is not None if pa.types.is_timestamp(kind) else False
+    return bool(pa.types.is_date32(kind) or window.place(name, VALID) is not None or _is_arrows_own(kind))
+
+
+def _is_arrows_own(kind: pa.DataType) -> bool:
+    """Return whether neither numpy nor pandas has a type of its own for a type of Arrow."""
+    return bool(pa.types.is_decimal(kind) or pa.types.is_fixed_size_binary(kind) or pa.types.is_null(kind))
+
+
+def _special(window: Window, name: str) -> Any:
+    """Return the values of one column that is no part of a block of numbers."""
+    kind = window.static.column_type(name)
+    values, valid = window.lane(name), window.lane(name, VALID)
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        assert values is not None  # a time has some
+        return pd.DatetimeIndex(values.view("<i8"), dtype=_tz_dtype(kind.unit, kind.tz), copy=False).array
+    if pa.types.is_date32(kind) and "arrow" not in _form(window, name):
+        assert values is not None
+        days = values.astype("M8[D]").astype("M8[s]")
+        if valid is not None:
+            days[~valid] = np.datetime64("NaT")
+        return days
+    if pa.types.is_dictionary(kind):
+        return _categorical(window, name, kind)
+    found = column_of(window, name)
+    form = _form(window, name)
+    if form == "object":
+        objects = np.empty(len(found), object)
+        objects[:] = found.to_pylist()
+        return objects
+    dtype = pd.ArrowDtype(kind) if form in ("", "arrow") else pd.api.types.pandas_dtype(form)
+    return dtype.__from_arrow__(pa.chunked_array([found]))
+
+
+def _form(window: Window, name: str) -> str:
+    found: str = window.static.origin.get("forms", {}).get(name, "")
+    return found
+
+
+def _categorical(window: Window, name: str, kind: pa.DataType) -> pd.Categorical:
+    categories = dictionaries.decode(window.static.dictionaries[name]).to_pandas()
+    codes, valid = window.codes(name, len(categories)), window.lane(name, VALID)
+    if codes.dtype.kind == "u":  # pandas says with -1 what is missing
+        codes = codes.astype(np.int64)
+        if valid is not None:
+            codes[~valid] = -1
+    return pd.Categorical.from_codes(codes, pd.Index(categories).rename(None), ordered=kind.ordered, validate=False)
+
+
+@functools.lru_cache(maxsize=64)
+def _tz_dtype(unit: Any, tz: str) -> pd.DatetimeTZDtype:
+    return pd.DatetimeTZDtype(unit, tz)
+
+
+def _join(parts: list[tuple[list[str], Any]], index: pd.Index[Any]) -> pd.DataFrame:
+    if _from_blocks is None:
+        frames = [_frame_of(names, values, index) for names, values in parts]
+        return pd.concat(frames, axis=1, **_NO_COPY) if frames else pd.DataFrame(index=index)
+    blocks: list[tuple[Any, Array]] = []
+    labels: list[str] = []
+    for names, values in parts:
+        block = values.T if values.ndim == 2 else values.reshape(1, -1) if _is_2d(values) else values
+        blocks.append((block, np.arange(len(labels), len(labels) + len(names))))
+        labels += names
+    frame: pd.DataFrame = _from_blocks(blocks, index=index, columns=pd.Index(labels))
+    return frame
+
+
+def _is_2d(values: Any) -> bool:
+    """Return whether a block of such values has two dimensions: those of numpy and of times with a zone have."""
+    return isinstance(values, np.ndarray) or isinstance(values.dtype, pd.DatetimeTZDtype)
+
+
+def _frame_of(names: list[str], values: Any, index: pd.Index[Any]) -> pd.DataFrame:
+    data = {names[0]: values} if values.ndim == 1 else values
+    return pd.DataFrame(data, index=index, columns=names, copy=False)
+
+
+def _index_column(static: Static) -> str | None:
+    column: str | None = static.origin.get("index", {}).get("column")
+    return column
+
+
+def _index(window: Window) -> pd.Index[Any]:
+    described = window.static.origin.get("index", {})
+    name = described.get("name")
+    column = described.get("column")
+    if column is None:
+        first, step = described.get("range", (0, 1))
+        return pd.RangeIndex(first + window.start * step, first + window.stop * step, step, name=name)
+    values = _special(window, column) if _is_special(window, column) else window.lane(column)
+    index: pd.Index[Any] = pd.Index(values, name=name, copy=False)
+    return index
+
+
+def _array_to_pandas(array: Array, window: Window) -> Any:
+    if array.ndim == 1:
+        return pd.Series(array, index=pd.RangeIndex(window.start, window.stop), copy=False)
+    if array.ndim == 2:
+        return pd.DataFrame(array, index=pd.RangeIndex(window.start, window.stop), copy=False)
+    raise UnsupportedData(f"An array with {array.ndim} dimensions is no frame. Use as_='numpy'.")
