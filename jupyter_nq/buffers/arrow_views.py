@@ -54,8 +54,8 @@ def column_of(window: Window, name: str) -> pa.Array:
     return pa.Array.from_buffers(kind, window.rows, [bits, _buffer(values)])
 
 
-def _buffer(values: Array) -> pa.Buffer | None:
-    return pa.py_buffer(values.view(np.uint8)) if len(values) else None
+def _buffer(values: Array) -> pa.Buffer:
+    return pa.py_buffer(values.view(np.uint8) if len(values) else b"")
 
 
 def check_types(path: Path, static: Static) -> None:

@@ -189,10 +189,8 @@ def of_numpy(name: str, values: Array, kind: pa.DataType | None = None) -> Colum
     """
     kind = _arrow_type(name, values.dtype) if kind is None else kind
     missing = values.dtype.kind in "mM" and bool(np.isnat(values).any())
-    lanes = (of_array(name, values),)
-    if missing:
-        lanes = (_present_lane(name, values), *lanes)
-    return Column(pa.field(name, kind, nullable=missing), lanes)
+    valid = (_present_lane(name, values),) if missing else ()
+    return Column(pa.field(name, kind, nullable=missing), (*valid, of_array(name, values)))
 
 
 def _present_lane(name: str, values: Array) -> Lane:

@@ -2,7 +2,8 @@
 
 A block is a 2-D array (columns, rows) that is strided by the object's capacity. Columns that numpy has no form for
 are extension arrays over the same bytes: text and what came from Arrow with nulls (`ArrowDtype`), categories, or what
-they were when they were shared. Copied are dates, masks of nulls, and columns of Python objects.
+they were when they were shared. Copied are dates, masks of nulls, codes that are wider than pandas would have them,
+and columns of Python objects.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def _special(window: Window, name: str) -> Any:
         objects = np.empty(len(found), object)
         objects[:] = found.to_pylist()
         return objects
-    dtype = pd.ArrowDtype(kind) if form in ("", "arrow") else pd.api.types.pandas_dtype(form)
+    dtype: Any = pd.ArrowDtype(kind) if form in ("", "arrow") else pd.api.types.pandas_dtype(form)
     return dtype.__from_arrow__(pa.chunked_array([found]))
 
 
@@ -163,7 +164,7 @@ def _index(window: Window) -> pd.Index[Any]:
     if column is None:
         first, step = described.get("range", (0, 1))
         return pd.RangeIndex(first + window.start * step, first + window.stop * step, step, name=name)
-    values = _special(window, column) if _is_special(window, column) else window.lane(column)
+    values: Any = _special(window, column) if _is_special(window, column) else window.lane(column)
     index: pd.Index[Any] = pd.Index(values, name=name, copy=False)
     return index
 

@@ -165,8 +165,15 @@ def is_plain(static: Static) -> bool:
 
 def plain_value(window: Window) -> Any:
     """Return the bytes, as a read-only `memoryview` without a copy, or the JSON value, made anew."""
-    found = array_of(window)
-    return memoryview(found) if window.static.origin["container"] == "bytes" else json.loads(found.tobytes())
+    found: Any = array_of(window)
+    if window.static.origin["container"] == "bytes":
+        return memoryview(found)
+    try:
+        return json.loads(found.tobytes())
+    except ValueError as exc:
+        raise UnsupportedData(
+            f"{window.static.name} is a JSON value, which has no rows to choose; or it is damaged: {exc}."
+        ) from exc
 
 
 def to_torch(window: Window, columns: Sequence[str] | None) -> Any:

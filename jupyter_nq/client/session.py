@@ -230,8 +230,9 @@ class Session:
         name
             `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
         data
-            pandas DataFrame, pyarrow Table, numpy array, or dict of 1-D arrays, of fixed-width types
-            without nulls.
+            pandas DataFrame or Series, pyarrow Table, numpy array, torch tensor, dict of 1-D arrays, or what gives an
+            Arrow stream: columns of numbers, bools, times, dates, decimals, text, bytes and categories, with nulls or
+            without. Or bytes; or what JSON can hold, such as a dict of settings.
 
         Raises
         ------
@@ -261,14 +262,15 @@ class Session:
         start: int = 0,
         stop: int | None = None,
     ) -> Any:
-        """Return a shared object as a read-only zero-copy view.
+        """Return a shared object as a read-only zero-copy view; bytes as a `memoryview`, a JSON value made anew.
 
         Parameters
         ----------
         name, version
             The dataset; None is its newest version.
         as_
-            "pandas", "arrow", "numpy" or "torch" (copy-on-write).
+            "pandas", "arrow", "numpy" or "torch" (copy-on-write). What cannot be a view is copied: see
+            `buffers.Handle`.
         columns, start, stop
             Columns by name and a half-open row range; None means all.
 

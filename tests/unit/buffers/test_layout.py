@@ -43,7 +43,7 @@ def test_the_bytes_of_a_file_are_the_documented_ones(store: Store, bars: pd.Data
 
     assert header[:8] == b"NQOBJECT"
     assert header[32:48].hex() == info.id
-    assert (word("layout"), word("capacity_rows"), word("committed_rows")) == (1, 1024, 1000)
+    assert (word("layout"), word("capacity_rows"), word("committed_rows")) == (2, 1024, 1000)
     assert (word("first_version"), word("version_count"), word("sealed")) == (7, 1, 1)
     assert word("owner_pid") == os.getpid()
     assert word("file_bytes") == (store.path / "obj" / info.id).stat().st_size
@@ -78,7 +78,7 @@ def test_another_layout_is_named(store: Store, bars: pd.DataFrame) -> None:
     """An object of a later layout is refused with both numbers."""
     info = store.write("NQ.30min", bars)
     _flip(store.path / "obj" / info.id, 8)
-    with pytest.raises(ChecksumError, match=r"layout 254.*reads layout 1"):
+    with pytest.raises(ChecksumError, match=r"layout 253.*reads layout 2"):
         store.info(info.id)
 
 
