@@ -135,9 +135,9 @@ def test_unknown_dataset_names_the_nearest(session: Session) -> None:
 
 
 def test_unsupported_data_leaves_nothing(session: Session) -> None:
-    """Text is refused with the column's name, and nothing is left behind."""
+    """Lists in a column are refused with its name, and nothing is left behind."""
     with pytest.raises(UnsupportedData, match="'who'"):
-        session.put("a", pd.DataFrame({"who": ["me", "you"]}))
+        session.put("a", pd.DataFrame({"who": [["me"], ["you"]]}))
     assert list((session.store.path / "obj").iterdir()) == list((session.store.path / "tmp").iterdir()) == []
 
 

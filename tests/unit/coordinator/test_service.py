@@ -16,6 +16,7 @@ import pytest
 
 import jupyter_nq
 from jupyter_nq.buffers import ObjectInfo, Store
+from jupyter_nq.buffers.layout import LAYOUT
 from jupyter_nq.coordinator import PROTOCOL, Wire
 from jupyter_nq.coordinator.listening import SOCKET_NAME
 from jupyter_nq.coordinator.service import Service
@@ -33,11 +34,13 @@ from tests.unit.coordinator.conftest import Dial
 
 Put = Callable[..., ObjectInfo]
 
+_NEWER = LAYOUT + 1
+
 
 def _greeting(**changes: Any) -> dict[str, Any]:
     return {
         "protocol": PROTOCOL,
-        "layout": 1,
+        "layout": LAYOUT,
         "package": "0.0.1",
         "python": "/env/python",
         "program": "test",
@@ -73,14 +76,15 @@ def test_the_greeting_tells_the_store_the_host_and_the_settings(store: Store, co
         service.stop()
 
 
-@pytest.mark.parametrize("changes", [{"protocol": 0}, {"protocol": PROTOCOL + 1}, {"layout": 2}, {"protocol": None}])
+@pytest.mark.parametrize(
+    "changes", [{"protocol": 0}, {"protocol": PROTOCOL + 1}, {"layout": _NEWER}, {"protocol": None}]
+)
 def test_another_version_is_told_which_environment_to_upgrade(stranger: Wire, changes: dict[str, Any]) -> None:
     """One sentence names both versions and the command; the connection ends."""
     with pytest.raises(VersionMismatch, match=r"Two versions of jupyter-nq.*-m pip install --upgrade") as caught:
         stranger.call("hello", _greeting(**changes))
-    older = (
-        "/env/python" if (changes.get("protocol") or 0) <= PROTOCOL and changes.get("layout") != 2 else sys.executable
-    )
+    newer = (changes.get("protocol") or 0) > PROTOCOL or changes.get("layout") == _NEWER
+    older = sys.executable if newer else "/env/python"
     assert f"{older} -m pip" in str(caught.value)
     with pytest.raises(OSError):  # noqa: PT011 - closed, reset or broken, as the moment wants
         stranger.call("status", {})

@@ -12,11 +12,12 @@ from typing import Any
 import msgpack
 import pytest
 
+from jupyter_nq.buffers.layout import LAYOUT
 from jupyter_nq.coordinator import PROTOCOL, dial
 from jupyter_nq.coordinator.wire import greeting
 from jupyter_nq.errors import NQError, ProtocolError, VersionMismatch
 
-_GREETING = {"protocol": PROTOCOL, "layout": 1, "package": "9.9", "python": "/new/python"}
+_GREETING = {"protocol": PROTOCOL, "layout": LAYOUT, "package": "9.9", "python": "/new/python"}
 Answer = Callable[[Any], Any]
 
 
@@ -50,7 +51,7 @@ def impostor(tmp_path: Path) -> Iterator[Callable[[Answer], Path]]:
     listener.close()
 
 
-@pytest.mark.parametrize("changes", [{"protocol": PROTOCOL + 1}, {"layout": 2}])
+@pytest.mark.parametrize("changes", [{"protocol": PROTOCOL + 1}, {"layout": LAYOUT + 1}])
 def test_a_newer_coordinator_is_not_trusted(impostor: Callable[[Answer], Path], changes: dict[str, int]) -> None:
     """Should it answer at all, this end names itself as the one to upgrade."""
     path = impostor(lambda request: [{"i": request["i"], "r": {**_GREETING, **changes}}])

@@ -83,7 +83,7 @@ CASES = {
 def prepared(shell: Shell, files: Path) -> Shell:
     """Give a shell with variables and one dataset."""
     shell.run("import numpy as np, pandas as pd\nframe = pd.DataFrame({'close': np.arange(9.0)})")
-    shell.run("words = pd.DataFrame({'words': ['a', 'b']})\n%nq_put signals frame")
+    shell.run("words = pd.DataFrame({'words': [['a'], ['b']]})\n%nq_put signals frame")
     shell.ip.user_ns["files"] = str(files)
     return shell
 
