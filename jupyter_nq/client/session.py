@@ -20,6 +20,7 @@ from jupyter_nq.buffers import Handle, ObjectInfo, Store
 from jupyter_nq.client.cache import Cache
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.featured import Wanted, featured
+from jupyter_nq.client.getting import Verified, checked_verify, verify_as, wants_private
 from jupyter_nq.client.loading import Mapped, Progress
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
@@ -79,6 +80,7 @@ class Session:
         self.store = Store(self.settings.store_dir or default_store_dir())
         self.cache = Cache(self.settings, lambda: self.channel.peer_info.get("settings", {}))
         self.channel = Channel(self.store, self.settings, role=role, require=require)
+        self._verified: Verified = set()
 
     def __repr__(self) -> str:
         return f"<Session {self.store.path} {'hosting' if self.channel.is_host else 'connected'}>"
@@ -261,6 +263,8 @@ class Session:
         columns: Sequence[str] | None = None,
         start: int = 0,
         stop: int | None = None,
+        writable: str | bool = False,
+        verify: str = "never",
     ) -> Any:
         """Return a shared object as a read-only zero-copy view; bytes as a `memoryview`, a JSON value made anew.
 
@@ -273,13 +277,21 @@ class Session:
             `buffers.Handle`.
         columns, start, stop
             Columns by name and a half-open row range; None means all.
+        writable
+            "private" gives views that may be written: each page that is written is copied, for this process alone.
+        verify
+            Compare all bytes with their digest: "never", the "first" time in this session, or "always". It reads the
+            whole object, at some gigabytes a second.
 
         Raises
         ------
         UnknownDataset
             With the nearest names.
+        ChecksumError
+            Something differs from its digest; the column and the megabyte are named.
+        InvalidArgument
         """
-        handle = self.open(name, version)
+        handle = self.open(name, version, writable=writable, verify=verify)
         data = handle.view(checked_form(as_), columns=visible(handle, columns), start=start, stop=stop)
         return marked(data, handle)
 
@@ -345,22 +357,26 @@ class Session:
         with self._reporting():
             return refresh(self, name, progress)
 
-    def open(self, name: str, version: int | None = None) -> Handle:
-        """Map a shared object; the lease lasts as long as any view of it.
+    def open(
+        self, name: str, version: int | None = None, *, writable: str | bool = False, verify: str = "never"
+    ) -> Handle:
+        """Map a shared object, with the options of `get`; the lease lasts as long as any view of it.
 
         Raises
         ------
-        UnknownDataset
+        UnknownDataset, ChecksumError, InvalidArgument
         """
+        private, verify = wants_private(writable), checked_verify(verify)
         if version is None:
             try:
-                handle = self.store.open(name)
+                handle = self.store.open(name, private=private)
             except UnknownDataset:
                 self._find(name, None)  # raises with the nearest names, if it is not just late
-                handle = self.store.open(name)
+                handle = self.store.open(name, private=private)
         else:
             found = self.channel.request("find", name=name, version=version)
-            handle = self.store.open_id(found["id"], version=found["version"])
+            handle = self.store.open_id(found["id"], version=found["version"], private=private)
+        verify_as(handle, verify, self._verified)
         return self._hold(handle)
 
     def ls(self) -> list[Dataset]:

@@ -100,11 +100,21 @@ class NQMagics(InSession):
 
     @line_magic
     @magic_arguments()
-    @kwds(usage="nq_get NAME [as VAR] [--version N] [--as FORM] [--columns NAMES]")
+    @kwds(usage="nq_get NAME [as VAR] [options]")
     @argument("name", metavar="NAME", help="Dataset, as %%nq_ls names it.")
     @argument("--version", type=version, help="Version; the newest unless given.")
     @argument("--columns", type=column_list, help="Columns to show, for example open,close.")
     @as_option
+    @argument(
+        "--writable", action="store_true", help="May be written: what is written is a copy of this notebook's own."
+    )
+    @argument(
+        "--verify",
+        metavar="first|always",
+        choices=("first", "always"),
+        default="never",
+        help="Compare the bytes with their digest.",
+    )
     @usage_errors()
     def nq_get(self, line: str) -> Any:
         """Map a shared dataset, without copying it.
@@ -118,7 +128,8 @@ class NQMagics(InSession):
         args = parse(self.nq_get, line, assigns=True)
         start = time.perf_counter()
         session = self._session()
-        handle = session.open(args.name, args.version)
+        writable = "private" if args.writable else False
+        handle = session.open(args.name, args.version, writable=writable, verify=args.verify)
         data = session.view(handle, args.as_, columns=args.columns)
         print(got_line(handle, time.perf_counter() - start))
         return self._deliver(data, args.variable)

@@ -108,6 +108,18 @@ def test_put_get_list_and_drop(shell: Shell) -> None:
     assert len(shell.ip.user_ns["new"]) == 20
 
 
+def test_a_frame_to_write_into(shell: Shell) -> None:
+    """Text and nulls come back as they were; what is written stays in the notebook."""
+    shell.ip.user_ns["frame"] = pd.DataFrame({"side": ["buy", None], "n": pd.array([1, None], "Int64")})
+    shell.run("%nq_put trades frame")
+    shell.run("%nq_get trades as mine --writable --verify first")
+    shell.run("mine.loc[0, 'side'] = 'sell'\n%nq_get trades as theirs")
+    assert shell.ip.user_ns["theirs"].equals(shell.ip.user_ns["frame"])
+    assert shell.ip.user_ns["mine"]["side"][0] == "sell"
+    shell.run("settings = {'symbols': ['NQ']}\n%nq_put settings settings\n%nq_get settings as back")
+    assert shell.ip.user_ns["back"] == {"symbols": ["NQ"]}
+
+
 def test_several_names_are_dropped_or_none(shell: Shell) -> None:
     """One name that is not there, and all the others stay; a pattern means all that match, and lists them."""
     shell.run("import numpy as np\na = np.ones(3)\n%nq_put a a\n%nq_put b a\n%nq_put c a")
