@@ -180,17 +180,50 @@ def _text_lanes(name: str, column: pa.ChunkedArray, stored: str) -> tuple[Lane, 
 
 # -- from numpy ----------------------------------------------------------------------------------
 def of_numpy(name: str, values: Array, kind: pa.DataType | None = None) -> Column:
-    """Describe a one-dimensional array of numbers, bools or times; a time that is none (NaT) is a null.
+    """Describe a one-dimensional array; what is masked, and a time that is none (NaT), is a null.
 
     Raises
     ------
     UnsupportedData
-        Its dtype has no fixed width in shared memory.
+        Its dtype has no fixed width in shared memory, and is no text.
     """
+    if values.dtype.kind in "OSU":
+        return of_values(name, values)
+    if isinstance(values, np.ma.MaskedArray):
+        return _of_masked(name, values)
     kind = _arrow_type(name, values.dtype) if kind is None else kind
     missing = values.dtype.kind in "mM" and bool(np.isnat(values).any())
     valid = (_present_lane(name, values),) if missing else ()
     return Column(pa.field(name, kind, nullable=missing), (*valid, of_array(name, values)))
+
+
+def of_values(name: str, values: Any) -> Column:
+    """Describe an array or Series of objects, text, or values that pandas has a dtype of its own for, by way of Arrow.
+
+    Raises
+    ------
+    UnsupportedData
+        They are of no one type that can be shared.
+    """
+    try:
+        found = pa.array(values, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError) as exc:
+        reason = str(exc).splitlines()[0].rstrip(".")
+        raise UnsupportedData(
+            f"Column {name!r} has dtype {values.dtype}, and its values are of no one type that can be shared: "
+            f"{reason}. Convert them to numbers, text or times, or leave the column out."
+        ) from exc
+    column = found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
+    return of_arrow(pa.field(name, column.type), column)
+
+
+def _of_masked(name: str, values: Any) -> Column:
+    mask = np.ma.getmaskarray(values)
+    known = of_numpy(name, values.filled(null_value(values.dtype)))
+    if not mask.any():
+        return known
+    valid = of_array(name, ~mask, VALID)
+    return Column(known.field.with_nullable(True), (valid, *(lane for lane in known.lanes if lane.role != VALID)))
 
 
 def _present_lane(name: str, values: Array) -> Lane:

@@ -31,7 +31,7 @@ def refresh_digest(fd: int, static: layout.Static, words: memoryview, start_row:
         os.pwrite(fd, b"".join(piece_digests(fd, lane.offset, total, first)), table_at + first * DIGEST_BYTES)
         pieces += os.pread(fd, digest_pieces(total) * DIGEST_BYTES, table_at)
         table_at += lane.table_bytes
-    root = np.frombuffer(root_digest(rows, pieces), "<u8")
+    root = np.frombuffer(root_digest(rows, pieces, static), "<u8")
     at = layout.WORD["digest_root"]
     words[at], words[at + 1] = int(root[0]), int(root[1])
     words[layout.WORD["digest_rows"]] = rows
@@ -77,6 +77,6 @@ def verify_object(fd: int, static: layout.Static, changing: layout.Changing) -> 
                 )
         pieces += stored
         table_at += lane.table_bytes
-    if root_digest(rows, pieces) != changing.digest_root:
+    if root_digest(rows, pieces, static) != changing.digest_root:
         raise ChecksumError(f"{static.name}: its table of digests is damaged. Drop the dataset and load it again.")
     return True

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from jupyter_nq.buffers.columns import Column, of_arrow, of_numpy
+from jupyter_nq.buffers.columns import Column, of_arrow, of_numpy, of_values
 from jupyter_nq.buffers.lanes import Array, Lane, Read
 from jupyter_nq.errors import UnsupportedData
 
@@ -162,16 +162,7 @@ def _from_column(name: str, series: pd.Series[Any]) -> Column:
         return of_numpy(name, np.asarray(pd.DatetimeIndex(series).asi8).view(f"<M8[{dtype.unit}]"), kind)
     if isinstance(dtype, np.dtype) and dtype.kind != "O":
         return of_numpy(name, series.to_numpy())
-    try:
-        found = pa.array(series, from_pandas=True)
-    except (pa.ArrowException, TypeError, ValueError) as exc:
-        reason = str(exc).splitlines()[0].rstrip(".")
-        raise UnsupportedData(
-            f"Column {name!r} has dtype {dtype}, and its values are of no one type that can be shared: {reason}. "
-            "Convert them to numbers, text or times, or leave the column out."
-        ) from exc
-    column = found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
-    return of_arrow(pa.field(name, column.type), column)
+    return of_values(name, series)
 
 
 def _check_labels(labels: list[Any]) -> None:
@@ -212,6 +203,10 @@ def _from_array(array: Array, container: str = "numpy") -> Content:
         raise UnsupportedData(
             f"An array of dtype {array.dtype} cannot be shared. Use numbers, bool, datetime64 or fixed-width text; "
             "a structured array goes in as {name: array[name] for name in array.dtype.names}."
+        )
+    if np.ma.is_masked(array):
+        raise UnsupportedData(
+            "An array with masked values cannot be shared. Fill them, or share it as a column: {name: array}."
         )
     dtype = array.dtype.newbyteorder("<")
     scalar = array.ndim == 0

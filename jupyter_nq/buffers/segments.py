@@ -19,7 +19,7 @@ import numpy as np
 import xxhash
 
 from jupyter_nq.buffers.lanes import Lane
-from jupyter_nq.buffers.layout import DIGEST_BLOCK_BYTES
+from jupyter_nq.buffers.layout import DIGEST_BLOCK_BYTES, Static
 from jupyter_nq.buffers.locks import is_current, kept_from_children, remove_own
 from jupyter_nq.buffers.refusals import FULL, refusal, refused
 from jupyter_nq.errors import StoreFull
@@ -96,9 +96,10 @@ def copy_lane(
     return digests
 
 
-def root_digest(rows: int, pieces: bytes) -> bytes:
-    """Return the digest of an object: over its rows and the digests of all committed pieces, in column order."""
-    return xxhash.xxh3_128_digest(rows.to_bytes(8, "little") + pieces)
+def root_digest(rows: int, pieces: bytes, static: Static) -> bytes:
+    """Return the digest of an object: over its rows, the digests of all committed pieces, and what its codes mean."""
+    meanings = b"".join(static.dictionaries.get(name, b"") for name in static.columns)
+    return xxhash.xxh3_128_digest(rows.to_bytes(8, "little") + pieces + meanings)
 
 
 def progress_steps(progress: Progress | None, total: int) -> Callable[[int], None]:

@@ -316,7 +316,7 @@ def _fill(fd: int, where: Path, plan: Plan, static: layout.Static, progress: Pro
         write_all(fd, memoryview(b"".join(found)), table_at)
         pieces += b"".join(found)
         table_at += place.table_bytes
-    root = root_digest(plan.rows, pieces) if digest else bytes(layout.DIGEST_BYTES)
+    root = root_digest(plan.rows, pieces, static) if digest else bytes(layout.DIGEST_BYTES)
     state = layout.DONE if digest else layout.OFF
     changing = layout.Changing(1, 0, 1, plan.rows, state, plan.rows if digest else 0, root)
     write_all(fd, memoryview(_header(static, changing)), 0)

@@ -181,6 +181,21 @@ def test_numpy_says_what_is_missing(handle: Handle) -> None:
     assert found["side"].tolist() == ["buy", "sell", None] * 2 + ["buy", "sell"]
 
 
+def test_numpy_columns_go_back_as_they_came(store: Store, handle: Handle) -> None:
+    """Masked numbers, text and categories as objects: what is missing stays missing."""
+    found = handle.numpy()
+    times = np.ma.MaskedArray(np.arange(3).astype("M8[s]"), [False, True, False])
+    again = store.write("again", {**found, "fixed": np.array(["NQ", "ES"] * 1500), "note": found["note"]})
+    with store.open_id(again.id) as copy:
+        assert plain(copy.arrow(["size", "note", "side"])) == plain(handle.arrow(["size", "note", "side"]))
+        assert copy.numpy(["fixed"])["fixed"][:2].tolist() == ["NQ", "ES"]
+    with store.open_id(store.write("times", {"t": times}).id) as copy:
+        assert copy.arrow()["t"].null_count == 1
+        assert np.isnat(copy.numpy()["t"]).tolist() == [False, True, False]
+    with pytest.raises(UnsupportedData, match="An array with masked values cannot be shared"):
+        store.write("m", times)
+
+
 def test_what_has_no_place_asks_for_a_larger_object(store: Store) -> None:
     """The first null, a category that is not known, and text beyond the room: nothing is changed before."""
     table = pa.table({"n": [1, 2], "c": pa.array(["a", "b"]).dictionary_encode(), "s": ["x", "y"]})
@@ -229,6 +244,9 @@ def test_equal_columns_have_equal_digests(store: Store) -> None:
         store.write("t", pa.concat_tables([zeroed.slice(0, 1), zeroed.slice(1)])).digest,
     }
     assert len(digests) == 1
+    codes = pa.array([0, 1], pa.int8())
+    meanings = [pa.DictionaryArray.from_arrays(codes, pa.array(words)) for words in (["a", "b"], ["b", "a"])]
+    assert len({store.write("t", pa.table({"c": column})).digest for column in meanings}) == 2
 
 
 @pytest.mark.parametrize("column", ["note", "side"])
