@@ -30,7 +30,8 @@ def test_it_works_wherever_a_magic_does(shell: Shell, line: str) -> None:
 def test_options_and_their_values(shell: Shell) -> None:
     """Names and choices come from the magics' own parsers."""
     assert shell.complete("%nq_load NQ --st") == ["--start"]
-    assert shell.complete("%nq_get x --v") == ["--version"]
+    assert shell.complete("%nq_get x --v") == ["--version", "--verify"]
+    assert shell.complete("%nq_get x --verify ") == ["first", "always"]
     assert shell.complete("%nq_load NQ --as ") == ["pandas", "arrow", "numpy", "torch"]
     assert shell.complete("%nq_load NQ --as=ar") == ["arrow"]
     assert shell.complete("%nq_load NQ --edge e") == ["end"]
