@@ -86,31 +86,36 @@ def _is_arrows_own(kind: pa.DataType) -> bool:
 def _special(window: Window, name: str) -> Any:
     """Return the values of one column that is no part of a block of numbers."""
     kind = window.static.column_type(name)
-    values, valid = window.lane(name), window.lane(name, VALID)
-    if pa.types.is_timestamp(kind) and kind.tz is not None:
-        assert values is not None  # a time has some
-        return pd.DatetimeIndex(values.view("<i8"), dtype=_tz_dtype(kind.unit, kind.tz), copy=False).array
-    if pa.types.is_date32(kind) and "arrow" not in _form(window, name):
-        assert values is not None
-        days = values.astype("M8[D]").astype("M8[s]")
-        if valid is not None:
-            days[~valid] = np.datetime64("NaT")
-        return days
-    if pa.types.is_dictionary(kind):
+    form = window.static.origin.get("forms", {}).get(name)
+    if form is None and pa.types.is_timestamp(kind):
+        return _times(window, name, kind)
+    if form is None and pa.types.is_date32(kind):
+        return _days(window, name)
+    if form is None and pa.types.is_dictionary(kind):
         return _categorical(window, name, kind)
     found = column_of(window, name)
-    form = _form(window, name)
     if form == "object":
         objects = np.empty(len(found), object)
         objects[:] = found.to_pylist()
         return objects
-    dtype: Any = pd.ArrowDtype(kind) if form in ("", "arrow") else pd.api.types.pandas_dtype(form)
+    dtype: Any = pd.ArrowDtype(kind) if form in (None, "arrow") else pd.api.types.pandas_dtype(form)
     return dtype.__from_arrow__(pa.chunked_array([found]))
 
 
-def _form(window: Window, name: str) -> str:
-    found: str = window.static.origin.get("forms", {}).get(name, "")
-    return found
+def _times(window: Window, name: str, kind: pa.DataType) -> Any:
+    """Return times with a zone."""
+    values = window.lane(name)
+    assert values is not None  # a time has some
+    return pd.DatetimeIndex(values.view("<i8"), dtype=_tz_dtype(kind.unit, kind.tz), copy=False).array
+
+
+def _days(window: Window, name: str) -> Array:
+    values, valid = window.lane(name), window.lane(name, VALID)
+    assert values is not None  # a date has some
+    days = values.astype("M8[D]").astype("M8[s]")
+    if valid is not None:
+        days[~valid] = np.datetime64("NaT")
+    return days
 
 
 def _categorical(window: Window, name: str, kind: pa.DataType) -> pd.Categorical:

@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from jupyter_nq.bars.reading.blocks import Progress
 
 
+def _check_name(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as exc:
+        raise UnreadableSource(
+            f"{str(path)!r}: the name has bytes that are no text, under which nothing can be remembered of it. Rename "
+            "the file."
+        ) from exc
+
+
 class FileSource:
     """The file of a request, fingerprinted no more than needed."""
 
@@ -31,11 +41,7 @@ class FileSource:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.quick: tuple[int, ...] = quick(request.path)
-        if not str(request.path).isprintable():
-            raise UnreadableSource(
-                f"{str(request.path)!r}: the name has bytes that are no text, under which nothing can be remembered of "
-                "it. Rename the file."
-            )
+        _check_name(request.path)
 
     @property
     def label(self) -> str:

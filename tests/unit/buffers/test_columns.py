@@ -20,6 +20,7 @@ from tests.unit.buffers.conftest import publish
 from tests.unit.buffers.test_views import _address, _inside
 
 DAY = datetime.date(2024, 5, 6)
+NOON = datetime.datetime(2024, 5, 6, 12, tzinfo=datetime.UTC)
 KINDS: dict[pa.DataType, st.SearchStrategy[Any]] = {
     pa.int8(): st.integers(-128, 127),
     pa.uint64(): st.integers(0, 2**64 - 1),
@@ -116,6 +117,8 @@ def frames() -> dict[str, pd.DataFrame]:
                 "a": pd.array([1, None, 3], "int64[pyarrow]"),
                 "s": pd.array(words, "string[pyarrow]"),
                 "d": pd.array([DAY, None, DAY], "date32[pyarrow]"),
+                "t": pd.array([NOON, None, NOON], pd.ArrowDtype(pa.timestamp("us", "UTC"))),
+                "c": pd.array(["x", None, "x"], pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string()))),
             }
         ),
         "times": pd.DataFrame(
@@ -133,7 +136,7 @@ def frames() -> dict[str, pd.DataFrame]:
         ),
         "objects": pd.DataFrame(
             {"d": [Decimal("1.50"), None, Decimal("2.25")], "b": [b"x", b"", None], "n": [None] * 3}
-        ),
+        ).assign(day=pd.Series([DAY, None, DAY], dtype=object), at=pd.Series([NOON, None, NOON], dtype=object)),
         "text index": pd.DataFrame({"a": [1.0, 2.0]}, index=pd.Index(["x", "y"], name="key")),
         "category index": pd.DataFrame({"a": [1.0, 2.0]}, index=pd.CategoricalIndex(["x", "y"])),
         "of no rows": pd.DataFrame({"a": pd.Series([], dtype="string"), "c": pd.Categorical([])}),

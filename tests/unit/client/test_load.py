@@ -118,6 +118,12 @@ def test_a_name_that_is_no_text(session: Session, data: Path) -> None:
         session.load(os.fsdecode(path))
 
 
+def test_a_name_may_have_any_text(session: Session, data: Path) -> None:
+    """A space that does not break, as macOS writes it, and letters of any script."""
+    path = (data / "NQ - 30 min - ETH.csv").rename(data / "NQ_30min 3\u202fPM\xa0\u05d1.csv")
+    assert len(session.load(path)) == 2_000
+
+
 def test_touched_file_is_not_parsed_again(session: Session, data: Path) -> None:
     """A new modification time with the same content is the same dataset."""
     session.map("NQ", "30min")
