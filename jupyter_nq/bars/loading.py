@@ -109,7 +109,7 @@ def load_bars(
             table = read_bars(path, found.profile, block_bytes=block_bytes, progress=_scaled(report, _SNIFF_SHARE, 1.0))
         elif report is not None:
             report(1.0)
-    _refuse_scaled(path, table)
+    refuse_scaled(path, table)
     broken = findings(path, found.profile, values_of(table["flags"].chunk(0), np.uint32))
     evidence = (*found.evidence, *broken, *open_end(path))
     return Bars(table, found.profile, evidence, known_instrument(path, symbol))
@@ -129,7 +129,7 @@ def unchanged(path: Path) -> Iterator[None]:
         raise changed(path)
 
 
-def _refuse_scaled(path: Path, table: pa.Table) -> None:
+def refuse_scaled(path: Path, table: pa.Table) -> None:
     """Refuse prices in billionths, as Databento writes them unless told otherwise: no future costs so much."""
     lowest = float(values_of(table["low"].chunk(0), np.float64).min())
     if lowest >= _SCALED:

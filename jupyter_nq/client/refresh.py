@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.bars.refreshing.changes import Change, Changes, compare
+from jupyter_nq.bars.rules import CHECK
 from jupyter_nq.buffers import Handle
 from jupyter_nq.client.featured import refresh_features
 from jupyter_nq.client.loading import Progress, build_once
@@ -106,7 +107,7 @@ def _bars_of(name: str, handle: Handle) -> str:
 def _findings(old: Handle, new: Handle) -> list[str]:
     """Return what the evidence says of bars that cannot be real, where the new version has more of them."""
     before, after = (record_of(handle).get("evidence", ()) for handle in (old, new))
-    return [line for line in after if line.startswith(("rows: ", "end: ", "check: ")) and line not in before]
+    return [line for line in after if line.startswith(("rows: ", "end: ", CHECK)) and line not in before]
 
 
 def _told(

@@ -80,7 +80,7 @@ class Session:
         self.store = Store(self.settings.store_dir or default_store_dir())
         self.cache = Cache(self.settings, lambda: self.channel.peer_info.get("settings", {}))
         self.channel = Channel(self.store, self.settings, role=role, require=require)
-        self._verified: Verified = set()
+        self._verified: Verified = set()  # only added to, by whatever thread; one entry too few costs a reading
 
     def __repr__(self) -> str:
         return f"<Session {self.store.path} {'hosting' if self.channel.is_host else 'connected'}>"

@@ -24,7 +24,7 @@ from jupyter_nq.bars.columnar.reading import (
 )
 from jupyter_nq.bars.columnar.sheets import Sheet, sheet_of
 from jupyter_nq.bars.columnar.stamps import plain_type
-from jupyter_nq.bars.loading import Bars, _refuse_scaled
+from jupyter_nq.bars.loading import Bars, refuse_scaled
 from jupyter_nq.bars.profile import Dialect, Profile
 from jupyter_nq.bars.reading.blocks import Progress
 from jupyter_nq.bars.reading.carried import Columns, clock_seconds
@@ -105,7 +105,7 @@ def load_sheet(sheet: Sheet, path: Path, *, progress: Progress | None = None, **
     known = sniff_sheet(sheet, path, **told)
     profile = known.sniffed.profile
     table = _filled(sheet, Reading(sheet, profile, known.phase).blocks(), known.rows, progress)
-    _refuse_scaled(path, table)
+    refuse_scaled(path, table)
     broken = findings_in(values_of(table["flags"].chunk(0), np.uint32), lambda found: found, "row")
     return Bars(table, profile, (*known.sniffed.evidence, *broken), known_instrument(path, told.get("symbol")))
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from jupyter_nq.bars.closed import cut_short, phases
 from jupyter_nq.bars.fingerprint import quick
-from jupyter_nq.bars.loading import _refuse_scaled
+from jupyter_nq.bars.loading import refuse_scaled
 from jupyter_nq.bars.profile import ROLES, Profile
 from jupyter_nq.bars.reading import fast
 from jupyter_nq.bars.reading.blocks import (
@@ -157,7 +157,7 @@ def refusing_scaled(path: Path, blocks: Iterator[Columns]) -> Iterator[Columns]:
     """Yield blocks; prices in whole billionths are refused, by those of the first block."""
     for number, block in enumerate(blocks):
         if not number:
-            _refuse_scaled(path, pa.table({"low": block[BAR_SCHEMA.names.index("low")]}))
+            refuse_scaled(path, pa.table({"low": block[BAR_SCHEMA.names.index("low")]}))
         yield block
 
 
