@@ -210,6 +210,10 @@ class Store(Catalogue):
         with self._locked_shared_id(object_id, os.O_RDONLY) as (fd, path):
             return map_locked(self, fd, path, version, private=private)
 
+    def lend(self, object_id: str) -> contextlib.AbstractContextManager[tuple[int, Path]]:
+        """Hold the file of an object open under the shared lock; gives its descriptor and its path. See `open`."""
+        return self._locked_shared_id(object_id, os.O_RDONLY)
+
     def resolve(self, name: str) -> str:
         """Return the object id behind a dataset name; `UnknownDataset` with the nearest names."""
         path = self._names / check_name(name)
@@ -318,12 +322,10 @@ def _fill(fd: int, where: Path, plan: Plan, static: layout.Static, progress: Pro
         table_at += place.table_bytes
     root = root_digest(plan.rows, pieces, static) if digest else bytes(layout.DIGEST_BYTES)
     state = layout.DONE if digest else layout.OFF
-    changing = layout.Changing(1, 0, 1, plan.rows, state, plan.rows if digest else 0, root)
+    ring = (plan.rows, static.created_ns)
+    changing = layout.Changing(1, 0, 1, plan.rows, state, plan.rows if digest else 0, root, ring)
     write_all(fd, memoryview(_header(static, changing)), 0)
 
 
 def _header(static: layout.Static, changing: layout.Changing) -> bytes:
-    metadata = layout.encode_metadata(static)
-    first = layout.encode_static(static, metadata) + layout.encode_changing(changing)
-    ring = changing.committed_rows.to_bytes(8, "little") + static.created_ns.to_bytes(8, "little")
-    return first.ljust(layout.RING_OFFSET, b"\0") + ring.ljust(layout.RING_SLOTS * layout.SLOT_BYTES, b"\0") + metadata
+    return layout.encode_header(static, layout.encode_metadata(static), changing)
