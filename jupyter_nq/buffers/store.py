@@ -215,6 +215,10 @@ class Store(Catalogue):
         with self._locked_shared_id(object_id, os.O_RDONLY) as (fd, path):
             return map_locked(self, fd, path, version, private=private)
 
+    def lend(self, object_id: str) -> contextlib.AbstractContextManager[tuple[int, Path]]:
+        """Hold the file of an object open under the shared lock; gives its descriptor and its path. See `open`."""
+        return self._locked_shared_id(object_id, os.O_RDONLY)
+
     def resolve(self, name: str) -> str:
         """Return the object id behind a dataset name; `UnknownDataset` with the nearest names."""
         path = self._names / check_name(name)

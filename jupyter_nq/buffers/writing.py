@@ -67,7 +67,8 @@ def fill(fd: int, plan: Plan, static: Static, progress: Progress | None, digest:
         table_at += place.table_bytes
     root = root_digest(plan.rows, b"".join(tables), static) if digest else bytes(layout.DIGEST_BYTES)
     state = layout.DONE if digest else layout.OFF
-    write_header(fd, static, layout.Changing(1, 0, 1, plan.rows, state, plan.rows if digest else 0, root))
+    ring = plan.rows, static.created_ns
+    write_header(fd, static, layout.Changing(1, 0, 1, plan.rows, state, plan.rows if digest else 0, root, ring))
 
 
 def _clean(over: Mapping, spans: Iterable[Span]) -> None:
@@ -78,8 +79,4 @@ def _clean(over: Mapping, spans: Iterable[Span]) -> None:
 
 def write_header(fd: int, static: Static, changing: layout.Changing) -> None:
     """Write the header of a whole object, except for its table of digests."""
-    metadata = layout.encode_metadata(static)
-    first = layout.encode_static(static, metadata) + layout.encode_changing(changing)
-    ring = changing.committed_rows.to_bytes(8, "little") + static.created_ns.to_bytes(8, "little")
-    pages = first.ljust(layout.RING_OFFSET, b"\0") + ring.ljust(layout.RING_SLOTS * layout.SLOT_BYTES, b"\0") + metadata
-    write_all(fd, memoryview(pages), 0)
+    write_all(fd, memoryview(layout.encode_header(static, layout.encode_metadata(static), changing)), 0)
