@@ -19,7 +19,23 @@ _HOMES = {
     "Session": "jupyter_nq.client.session",
     "UnifiedDataLoader": "jupyter_nq.client.loader",
     **dict.fromkeys(
-        ["append", "connect", "disconnect", "drop", "get", "load", "ls", "notebooks", "put", "refresh", "status"],
+        [
+            "append",
+            "connect",
+            "disconnect",
+            "drop",
+            "gc",
+            "get",
+            "load",
+            "ls",
+            "notebooks",
+            "pin",
+            "put",
+            "refresh",
+            "spill",
+            "status",
+            "unpin",
+        ],
         "jupyter_nq.client.api",
     ),
     **dict.fromkeys(
@@ -59,20 +75,24 @@ __all__ = [
     "disconnect",
     "drop",
     "forget",
+    "gc",
     "get",
     "iterate",
     "load",
     "load_ipython_extension",
     "ls",
     "notebooks",
+    "pin",
     "put",
     "refresh",
     "resample",
     "roll_table",
     "rolls",
     "sniff",
+    "spill",
     "status",
     "unload_ipython_extension",
+    "unpin",
     "validate",
 ]
 
@@ -83,7 +103,23 @@ if TYPE_CHECKING:
     from jupyter_nq.bars.features.preprocess import DataPreprocessor
     from jupyter_nq.bars.features.scalers import MinMax, Robust, Scaler, ZScore
     from jupyter_nq.bars.validation.validator import DataValidator
-    from jupyter_nq.client.api import append, connect, disconnect, drop, get, load, ls, notebooks, put, refresh, status
+    from jupyter_nq.client.api import (
+        append,
+        connect,
+        disconnect,
+        drop,
+        gc,
+        get,
+        load,
+        ls,
+        notebooks,
+        pin,
+        put,
+        refresh,
+        spill,
+        status,
+        unpin,
+    )
     from jupyter_nq.client.bars_api import (
         asof,
         completeness,

@@ -9,11 +9,12 @@ configuration path.
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
 
-from traitlets import Dict, Float, HasTraits, Int, TraitError, Unicode
+from traitlets import Dict, Enum, Float, HasTraits, Int, TraitError, Unicode
 
 from jupyter_nq.errors import ConfigError, nearest
 
@@ -49,6 +50,36 @@ class Settings(HasTraits):
         max=1.0,
         help="Share of pool_bytes (or of free memory, if that is less) that freed datasets may keep for half a minute, "
         "for whoever writes next. 0 gives all memory back at once.",
+    ).tag(config=True)
+    notebook_bytes = Int(
+        0,
+        min=0,
+        help="Byte quota of what one process may have written and not dropped. 0 means none beside pool_bytes.",
+    ).tag(config=True)
+    eviction_policy = Enum(
+        ("lru", "lfu", "fifo"),
+        "lru",
+        help="Which datasets leave memory first when room is needed: those not used for longest (lru), those used "
+        "least often (lfu), or the oldest (fifo). Pinned ones and those that somebody holds stay.",
+    ).tag(config=True)
+    spill_dir = Unicode(
+        "",
+        help="Directory, on a disk, of datasets that left memory and of durable ones, each store in a directory of its "
+        "own there. $JUPYTER_NQ_SPILL wins; empty means jupyter-nq/cold in the user's cache directory.",
+    ).tag(config=True)
+    spill_bytes = Int(
+        20 << 30,  # 20 GiB
+        min=0,
+        help="Byte limit of spill_dir; durable datasets count, and are written beyond it. 0 lets nothing leave memory.",
+    ).tag(config=True)
+    key_file = Unicode(
+        "",
+        help="File of mode 0600 with master keys, `id:base64` a line, the current one first: what is written to "
+        "spill_dir is encrypted. $JUPYTER_NQ_KEY holds one key itself. Empty, without that, means no encryption.",
+    ).tag(config=True)
+    key_service = Unicode(
+        "",
+        help="Service in the user's keyring whose entry `master key` holds such lines; empty means none.",
     ).tag(config=True)
     append_reserve = Float(
         0.25,
@@ -107,6 +138,13 @@ def default_store_dir() -> Path:
 def default_cache_dir() -> Path:
     """Return the directory of archives in the user's cache directory, as XDG_CACHE_HOME names it."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jupyter-nq" / "bars"
+
+
+def spill_dir_of(setting: str, store_path: Path) -> Path:
+    """Return the directory on a disk that is one store's alone, in the one that the setting names."""
+    own = hashlib.blake2b(os.fsencode(os.path.realpath(store_path)), digest_size=8).hexdigest()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return (Path(setting) if setting else cache / "jupyter-nq" / "cold") / own
 
 
 @functools.cache
@@ -184,5 +222,10 @@ def likely_yaml() -> Path:
 
 def environment() -> dict[str, Any]:
     """Return the settings that environment variables name."""
-    names = {"store_dir": "JUPYTER_NQ_STORE", "data_dir": "JUPYTER_NQ_DATA", "cache_dir": "JUPYTER_NQ_CACHE"}
+    names = {
+        "store_dir": "JUPYTER_NQ_STORE",
+        "data_dir": "JUPYTER_NQ_DATA",
+        "cache_dir": "JUPYTER_NQ_CACHE",
+        "spill_dir": "JUPYTER_NQ_SPILL",
+    }
     return {key: value for key, variable in names.items() if (value := os.environ.get(variable))}

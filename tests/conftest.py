@@ -11,7 +11,9 @@ import shutil
 import tempfile
 
 os.environ["JUPYTER_NQ_CACHE"] = tempfile.mkdtemp(prefix="nqc-")
-atexit.register(shutil.rmtree, os.environ["JUPYTER_NQ_CACHE"], ignore_errors=True)
+os.environ["JUPYTER_NQ_SPILL"] = tempfile.mkdtemp(prefix="nqd-")
+for _made in ("JUPYTER_NQ_CACHE", "JUPYTER_NQ_SPILL"):
+    atexit.register(shutil.rmtree, os.environ[_made], ignore_errors=True)
 
 # Nor what they said of their files among the user's own answers.
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="nqd-")

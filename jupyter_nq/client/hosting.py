@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 from jupyter_nq.buffers import Catalogue
 from jupyter_nq.buffers.forking import disown, own
 from jupyter_nq.buffers.locks import is_current, try_flock
-from jupyter_nq.client.policy import settle_policy
+from jupyter_nq.client.disk import find_again
+from jupyter_nq.client.policy import Policy, settle_policy
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import NQError, StoreError
 
 if TYPE_CHECKING:
+    from jupyter_nq.coordinator.memory import MemoryRules
     from jupyter_nq.coordinator.service import Service
 
 LOCK_NAME = "coordinator.lock"
@@ -54,10 +56,11 @@ def become_host(
         from jupyter_nq.coordinator.service import Service  # most processes never host, and save importing it
 
         policy = settle_policy(store.path, settings, role, succeeds=succeeds)
+        find_again(store.path, settings)
         service = Service(
             store,
             pool_bytes=policy.pool_bytes,
-            spare_share=policy.settings.get("spare_share", settings.spare_share),
+            rules=_rules(settings, policy),
             settings=policy.settings,
             role=role,
             release=lambda: give_back(fd),
@@ -67,6 +70,21 @@ def become_host(
         raise
     service.start()
     return service
+
+
+def _rules(settings: Settings, policy: Policy) -> MemoryRules:
+    """Return how memory is shared out: as the settings say that the host tells to all."""
+    from jupyter_nq.coordinator.memory import MemoryRules
+
+    def told(name: str) -> Any:
+        return policy.settings.get(name, getattr(settings, name))
+
+    return MemoryRules(
+        spare_share=told("spare_share"),
+        own_bytes=told("notebook_bytes"),
+        policy=told("eviction_policy"),
+        spills=told("spill_bytes") > 0,
+    )
 
 
 def take_lock(store: Catalogue) -> int | None:

@@ -41,13 +41,30 @@ class Dataset:
     created: datetime
     """UTC."""
     holders: tuple[Holder, ...]
+    pinned: bool = False
+    """It stays in memory, whatever needs room."""
+    disk_bytes: int = 0
+    """Bytes of its copy on the disk; 0 without one. With `bytes` 0 it is there alone, and comes back when it is got."""
+    durable: bool = False
+    """Its copy on the disk is kept for good."""
 
     @classmethod
     def from_wire(cls, row: Mapping[str, Any]) -> Dataset:
         """Build a dataset row from a reply of the coordinator."""
         holders = tuple(Holder.from_wire(h) for h in row["holders"])
         created = datetime.fromtimestamp(row["created_ns"] / 1e9, UTC)
-        return cls(row["name"], row["version"], row["rows"], row["bytes"], created, holders)
+        disk = row.get("disk") or {}
+        return cls(
+            row["name"],
+            row["version"],
+            row["rows"],
+            row["bytes"],
+            created,
+            holders,
+            bool(row.get("pinned")),
+            disk.get("bytes", 0),
+            bool(disk.get("durable")),
+        )
 
 
 @dataclass(frozen=True)

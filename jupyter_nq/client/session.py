@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from jupyter_nq.bars.profile import Profile
 from jupyter_nq.buffers import Handle, Store
 from jupyter_nq.client.cache import Cache
 from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.collecting import Collected, collect
 from jupyter_nq.client.featured import Wanted, featured
 from jupyter_nq.client.getting import Verified, checked_verify, verify_as, wants_private
 from jupyter_nq.client.loading import Mapped, Progress
@@ -28,6 +29,7 @@ from jupyter_nq.client.remembered import load_as_said
 from jupyter_nq.client.request import Reading
 from jupyter_nq.client.selection import Stamp, checked_form, row_range, visible
 from jupyter_nq.client.sources import Given, source_for
+from jupyter_nq.client.spilling import Spilling
 from jupyter_nq.client.writing import Writer, refuse_parsed
 from jupyter_nq.config import Settings, default_store_dir, environment, load_settings
 from jupyter_nq.errors import (
@@ -80,7 +82,8 @@ class Session:
         self.cache = Cache(self.settings, lambda: self.channel.peer_info.get("settings", {}))
         self.channel = Channel(self.store, self.settings, role=role, require=require)
         reserve = self.settings.append_reserve
-        self._writer = Writer(self.store, self.channel, self._hold, reserve_share=reserve)
+        self.spilling = Spilling(self.store, self.channel, self.settings)
+        self._writer = Writer(self.store, self.channel, self.spilling.room, self._hold, reserve_share=reserve)
         self._verified: Verified = set()  # only added to, by whatever thread; one entry too few costs a reading
 
     def __repr__(self) -> str:
@@ -225,7 +228,7 @@ class Session:
         return marked(data, handle)
 
     # -- shared objects --------------------------------------------------------------------------
-    def put(self, name: str, data: Any, *, progress: Progress | None = None) -> Stored:
+    def put(self, name: str, data: Any, *, durable: bool | None = None, progress: Progress | None = None) -> Stored:
         """Share `data` under `name`, as a new version if the name exists. Copies the data once.
 
         Parameters
@@ -236,6 +239,9 @@ class Session:
             pandas DataFrame or Series, pyarrow Table, numpy array, torch tensor, dict of 1-D arrays, or what gives an
             Arrow stream: columns of numbers, bools, times, dates, decimals, text, bytes and categories, with nulls or
             without. Or bytes; or what JSON can hold, such as a dict of settings.
+        durable
+            True writes it to the disk too before it returns, so that it survives a restart of the machine; every append
+            to it does the same. None does as the version before, False does not.
 
         Raises
         ------
@@ -243,8 +249,14 @@ class Session:
         UnsupportedData
             Also when `name` is a dataset that was loaded from a file.
         """
-        refuse_parsed(self.store, name, "Drop it first")
+        before = self._there(name)
+        if before is not None:
+            with before:
+                refuse_parsed(before, "Drop it first")
+                durable = self.spilling.is_durable(before.info.id) if durable is None else durable
         with self.publish(name, data, progress=progress) as handle:
+            if durable:
+                self.spilling.keep(handle.info.id)
             return Stored(name, handle.version, handle.rows, handle.info.nbytes)
 
     def publish(
@@ -305,10 +317,13 @@ class Session:
         ------
         UnknownDataset, UnsupportedData, StoreFull
         """
-        with self.store.writing(name):
-            current = self._find(name, None)
-            refuse_parsed(self.store, name, "Add the rows to the file and refresh it")
-            return self._writer.add(name, current, rows)
+        with self.store.writing(name), self.open(name) as before:
+            refuse_parsed(before, "Add the rows to the file and refresh it")
+            durable = self.spilling.is_durable(before.info.id)
+            added = self._writer.add(name, before.info.id, rows)
+            if durable:
+                self.spilling.keep(self.store.resolve(name))
+            return added
 
     def extend(self, name: str, base: Handle, rows: Any, note: bytes) -> Handle | None:
         """Append rows of its source to a dataset that was parsed or computed, and replace its note; returns it, held.
@@ -367,17 +382,32 @@ class Session:
         UnknownDataset, ChecksumError, InvalidArgument
         """
         private, verify = wants_private(writable), checked_verify(verify)
-        if version is None:
-            try:
-                handle = self.store.open(name, private=private)
-            except UnknownDataset:
-                self._find(name, None)  # raises with the nearest names, if it is not just late
-                handle = self.store.open(name, private=private)
-        else:
-            found = self.channel.request("find", name=name, version=version)
-            handle = self.store.open_id(found["id"], version=found["version"], private=private)
+        handle = self._mapped(name, version, private)
         verify_as(handle, verify, self._verified)
         return self._hold(handle)
+
+    def _mapped(self, name: str, version: int | None, private: bool) -> Handle:
+        """Map a version; one that left memory is brought back, and may leave again before it is mapped."""
+        if version is None:
+            with suppress(UnknownDataset):
+                return self.store.open(name, private=private)
+        for last in (False, False, True):
+            found = self.channel.request("find", name=name, version=version)  # raises with the nearest names
+            if not found["in_memory"]:
+                self.spilling.bring_back(found)
+            try:
+                at = None if version is None else found["version"]
+                return self.store.open_id(found["id"], version=at, private=private)
+            except UnknownDataset:
+                if last:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _there(self, name: str) -> Handle | None:
+        try:
+            return self.open(name)
+        except UnknownDataset:
+            return None
 
     def ls(self) -> list[Dataset]:
         """Return all datasets with their holders, by name."""
@@ -392,6 +422,52 @@ class Session:
         """
         # With the object, so that a drop that is sent again never takes what was put meanwhile.
         self.channel.request("drop", name=name, id=self._find(name, None))
+
+    # -- memory ----------------------------------------------------------------------------------
+    def pin(self, name: str) -> Stored:
+        """Keep a dataset in memory, whatever needs room; one that left it is brought back. It survives this process.
+
+        Raises
+        ------
+        UnknownDataset, StoreFull
+        """
+        told = self.channel.request("pin", name=name, pinned=True)
+        with self.open(name):
+            return Stored(told["name"], told["version"], told["rows"], told["bytes"])
+
+    def unpin(self, name: str) -> Stored:
+        """Let a dataset leave memory again when room is needed; `UnknownDataset` when there is none."""
+        told = self.channel.request("pin", name=name, pinned=False)
+        return Stored(told["name"], told["version"], told["rows"], told["bytes"])
+
+    def spill(self, *names: str, bytes: int | None = None, progress: Progress | None = None) -> list[Stored]:
+        """Write datasets to the disk and free their memory; `get` and `load` bring them back.
+
+        Parameters
+        ----------
+        names
+            Which; none means all, in the order of the eviction policy. Those that are pinned or held stay.
+        bytes
+            Stop when so much memory has been freed.
+
+        Returns
+        -------
+        What left memory, with the bytes that it took there.
+
+        Raises
+        ------
+        UnknownDataset
+        StoreFull
+            The disk has no room for them.
+        """
+        return self.spilling.spill(names, bytes, progress)
+
+    def gc(self) -> Collected:
+        """Free what nobody needs, at once: replaced and dropped versions, leftovers of dead processes, spare memory.
+
+        All of it goes by itself sooner or later.
+        """
+        return collect(self.store, self.channel)
 
     # -- the desk --------------------------------------------------------------------------------
     def status(self) -> Status:

@@ -16,14 +16,16 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from jupyter_nq.coordinator import events as ev
+from jupyter_nq.coordinator.eviction import Eviction
 from jupyter_nq.coordinator.people import Peer, People, Reservation
 from jupyter_nq.coordinator.quota import refuse_beyond, used_bytes
 from jupyter_nq.coordinator.versions import Versions
-from jupyter_nq.errors import ProtocolError, StoreError, UnknownDataset
+from jupyter_nq.errors import ProtocolError, StoreError, StoreFull, UnknownDataset
 
 # A sealed object that nobody published: its writer may be reconnecting.
 GRACE_SECONDS = 60.0
@@ -45,6 +47,7 @@ class Desk:
         self.host_role = host_role
         self.versions = Versions()
         self.people = People()
+        self.eviction = Eviction(self.versions, self.people)
         self.owners: dict[str, str] = {}  # object id -> who published it, as shown then
         self.problem: dict[str, Any] | None = None
         self.revision = 0
@@ -73,6 +76,7 @@ class Desk:
         for stored in event.objects:
             self.versions.add(stored)
         self.dropped = dict(event.drops)
+        self.eviction.copies, self.eviction.pins = dict(event.copies), set(event.pins)
         known = self.versions.objects
         actions: Actions = []
         for name, id_ in event.links.items():
@@ -129,10 +133,28 @@ class Desk:
 
     def _collected(self, event: ev.Collected) -> Actions:
         self._collecting.discard(event.id)
+        if event.id in self.eviction.leaving:
+            self.eviction.leaving.discard(event.id)
+            return self._evicted(event)
         stored = self._forget(event.id) if event.gone else None
         return self._forget_drop(stored.name) if stored else []
 
+    def _evicted(self, event: ev.Collected) -> Actions:
+        """What was put on the disk has left memory, unless somebody mapped it meanwhile."""
+        stored = self.versions.objects.get(event.id)
+        if stored is None or not event.gone:
+            return []
+        self._left_memory(stored)
+        return self._collect([event.id])  # a newer version may have come meanwhile
+
+    def _left_memory(self, stored: ev.StoredObject) -> None:
+        self.versions.add(replace(stored, bytes=0))
+        self.revision += 1
+
     def _vanished(self, event: ev.Vanished) -> Actions:
+        if (known := self.eviction.copied_whole(event.id)) is not None:
+            self._left_memory(known)
+            return []
         stored = self._forget(event.id)
         if stored is None or self.versions.links.get(stored.name) != event.id:
             return []
@@ -155,6 +177,7 @@ class Desk:
         return [ev.ForgetDrop(name, last)]
 
     def _forget(self, id_: str) -> ev.StoredObject | None:
+        self.eviction.forget(id_)
         self.owners.pop(id_, None)
         self._grace.pop(id_, None)
         for peer in self.people.peers.values():
@@ -179,6 +202,7 @@ class Desk:
         for id_, version in event.add:
             if id_ in self.versions.objects:
                 holds.setdefault(id_, set()).add(version)
+                self.eviction.use(id_)
         let_go = []
         for id_, version in event.drop:
             versions = holds.get(id_, set())
@@ -212,10 +236,33 @@ class Desk:
         # A process writes a name once at a time: what it promised itself before for this name came to nothing.
         for ticket in [t for t, r in peer.reservations.items() if r.name == event.name]:
             del peer.reservations[ticket]
-        refuse_beyond(self.versions, self.people, event)
+        try:
+            refuse_beyond(self.versions, self.people, event)
+        except StoreFull:
+            if not (ids := self.eviction.in_the_way(event)):
+                raise
+            return [ev.Reply({"evict": ids})]
         ticket = self._new_ticket()
         peer.reservations[ticket] = Reservation(event.name, event.bytes, event.at_ns)
         return [ev.Reply({"ticket": ticket})]
+
+    def _copied(self, event: ev.Copied) -> Actions:
+        self._peer(event.peer)
+        answer, evicted = self.eviction.copied(event, going=event.id in self._collecting)
+        self.revision += 1
+        if evicted:
+            self._collecting.add(event.id)
+            self._asked = [event.id]
+            self._undo = partial(self.eviction.leaving.discard, event.id)
+        return [answer, *evicted]
+
+    def _pin(self, event: ev.Pin) -> Actions:
+        self._peer(event.peer)
+        answer, recorded = self.eviction.pin(event)
+        if recorded:
+            self._undo = partial(self.eviction.pins.symmetric_difference_update, {event.name})
+            self.revision += 1
+        return [*recorded, answer]
 
     def _release(self, event: ev.Release) -> Actions:
         self._peer(event.peer).reservations.pop(event.ticket, None)
@@ -240,6 +287,7 @@ class Desk:
         peer.reservations.pop(event.ticket or 0, None)
         answer = {"name": named.name, "version": named.version, "id": named.id, "rows": named.rows}
         self._remember(named.id, answer)
+        self.eviction.use(named.id)
         self.owners[named.id] = self.people.who(peer).who
         replaced = [before] if before and before != named.id else []
         return [*stamp, ev.Link(named.name, named.id), ev.Reply(answer), *self._collect(replaced)]
@@ -280,10 +328,12 @@ class Desk:
             self.revision += 1
         if event.peer is None:
             return []
+        self.eviction.use(stored.id)
         if stored.id in self.versions.loose:
             raise StoreError(f"{stored.name!r} was replaced or dropped while rows were appended. Append them again.")
         self._peer(event.peer).reservations.pop(event.ticket or 0, None)
-        return [ev.Reply({"name": stored.name, "version": stored.version, "rows": stored.rows})]
+        answer = {"name": stored.name, "version": stored.version, "rows": stored.rows}
+        return [*self.eviction.grown(stored), ev.Reply(answer)]
 
     def _discard(self, event: ev.Discard) -> Actions:
         stored = event.stored
@@ -307,7 +357,9 @@ class Desk:
         self._undo = partial(self._undrop, event.name, newest.id, dict(self.dropped))
         self.versions.link(event.name, None)
         self.revision += 1
-        return [*self._record_drop(event.name, newest.version), ev.Reply(answer), *self._collect(ids)]
+        forgotten = self.eviction.dropped(event.name, ids)
+        dropped = self._record_drop(event.name, newest.version)
+        return [*forgotten, *dropped, ev.Reply(answer), *self._collect(ids)]
 
     def _is_dropped(self, name: str, id_: str) -> bool:
         """Is this object's name gone already? Then a drop that is asked for again has worked."""
@@ -339,6 +391,8 @@ _HANDLERS: dict[type[Any], Any] = {
     ev.Failed: Desk._failed,
     ev.Grown: Desk._grown,
     ev.Drop: Desk._drop,
+    ev.Copied: Desk._copied,
+    ev.Pin: Desk._pin,
     ev.Hold: Desk._hold,
     ev.Collected: Desk._collected,
     ev.Vanished: Desk._vanished,

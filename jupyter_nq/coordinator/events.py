@@ -20,7 +20,7 @@ class StoredObject:
     """One sealed object, as its header tells it.
 
     `version` is the newest of the versions `first_version..version`, 0 when it has no name yet; `bytes` is
-    what it takes in the store's file system; `created_ns` is UTC, since the epoch.
+    what it takes in the store's file system, 0 when it is on the disk alone; `created_ns` is UTC, since the epoch.
     """
 
     id: str
@@ -33,6 +33,19 @@ class StoredObject:
     owner_pid: int
     kind: str = "table"
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The copy of an object on the disk.
+
+    `version` is the newest in it, `bytes` what its file takes; a `durable` one is kept for good, another only while
+    it spares memory or work.
+    """
+
+    version: int
+    bytes: int
+    durable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +89,16 @@ class Rebuilt:
     """The store was read. `now` is monotonic, in seconds.
 
     `objects` holds every object that a name links to and whose file is there, damaged ones included; `drops`
-    the names that were dropped, each with the last version that is meant.
+    the names that were dropped, each with the last version that is meant; `copies` the copies on the disk by object,
+    those of objects that are not in memory included; `pins` the names that are to stay in memory.
     """
 
     objects: tuple[StoredObject, ...]
     links: Mapping[str, str]
     now: float
     drops: Mapping[str, int] = field(default_factory=dict)
+    copies: Mapping[str, Copy] = field(default_factory=dict)
+    pins: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +131,8 @@ class PeerLeft:
 class Reserve:
     """A peer wants to write `bytes` for `name`.
 
-    `limit` is the pool's, `configured` whether a setting gives it, `at_ns` is now (UTC, since the epoch).
+    `limit` is the pool's, `configured` whether a setting gives it, `own_limit` that of one process (0 means none),
+    `at_ns` is now (UTC, since the epoch). With a `policy` the peer would put others' objects on the disk for it.
     """
 
     peer: int
@@ -125,6 +142,8 @@ class Reserve:
     files: Measured = NOT_MEASURED
     at_ns: int = 0
     configured: bool = True
+    own_limit: int = 0
+    policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +192,25 @@ class Drop:
     peer: int
     name: str
     id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A peer has made a copy of an object on the disk; with `evict` the object's memory is to be freed."""
+
+    peer: int
+    id: str
+    copy: Copy
+    evict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A peer wants a name to stay in memory, or not any more."""
+
+    peer: int
+    name: str
+    pinned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +281,8 @@ Event = (
     | Failed
     | Grown
     | Drop
+    | Copied
+    | Pin
     | Hold
     | Collected
     | Vanished
@@ -295,9 +335,28 @@ class ForgetDrop:
 
 @dataclass(frozen=True, slots=True)
 class Collect:
-    """Free an object's memory unless someone holds its lock; `Collected` tells the outcome."""
+    """Free an object's memory unless someone holds its lock; `Collected` tells the outcome.
+
+    Its copy on the disk goes too, unless that is what is to be left of it.
+    """
 
     id: str
+    keep_copy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveCopy:
+    """Remove the copy of an object on the disk."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPin:
+    """Remember, for the next coordinator too, whether a name is pinned."""
+
+    name: str
+    pinned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,4 +376,4 @@ class Reply:
     value: Mapping[str, Any]
 
 
-Action = Stamp | Link | Unlink | RecordDrop | ForgetDrop | Collect | AskWho | Yield | Reply
+Action = Stamp | Link | Unlink | RecordDrop | ForgetDrop | Collect | RemoveCopy | RecordPin | AskWho | Yield | Reply

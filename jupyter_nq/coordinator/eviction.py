@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jupyter_nq.coordinator.events import DAMAGED, Copy, StoredObject
+from jupyter_nq.coordinator import events as ev
+from jupyter_nq.coordinator.events import Copy, Reserve, StoredObject
 from jupyter_nq.coordinator.people import People
+from jupyter_nq.coordinator.quota import lacking
 from jupyter_nq.coordinator.versions import Versions
+from jupyter_nq.errors import StoreError, UnknownDataset
 
 POLICIES = ("lru", "lfu", "fifo")
 """Longest not used first, least often used first, oldest first."""
@@ -20,7 +23,9 @@ POLICIES = ("lru", "lfu", "fifo")
 class Eviction:
     """Copies, pins and uses. Only the desk changes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, versions: Versions, people: People) -> None:
+        self._versions = versions
+        self._people = people
         self.copies: dict[str, Copy] = {}
         self.pins: set[str] = set()
         self.leaving: set[str] = set()  # objects whose memory is being freed and whose copy stays
@@ -38,27 +43,29 @@ class Eviction:
         self.leaving.discard(id_)
         self._used.pop(id_, None)
 
-    def victims(self, wanted: int, policy: str, versions: Versions, people: People, owner: int | None) -> list[str]:
-        """Return objects that take `wanted` bytes together, first what is to go first; none when there is not so much.
-
-        With an `owner` only what that process wrote.
-        """
-        chosen, found = [], 0
-        for stored in self.candidates(policy, versions, people):
-            if owner in (None, stored.owner_pid) and found < wanted:
-                chosen.append(stored.id)
-                found += stored.bytes
-        return chosen if found >= wanted else []
-
-    def candidates(self, policy: str, versions: Versions, people: People) -> list[StoredObject]:
+    # -- what may go -----------------------------------------------------------------------------
+    def candidates(self, policy: str) -> list[StoredObject]:
         """Return all objects that may go, first what is to go first."""
-        return sorted(self._free(versions, people), key=lambda stored: self._rank(stored, policy))
+        return sorted(self._free(), key=lambda stored: self._rank(stored, policy))
 
-    def _free(self, versions: Versions, people: People) -> Iterator[StoredObject]:
-        for name, id_ in versions.links.items():
-            stored = versions.objects[id_]
-            busy = name in self.pins or id_ in self.leaving or people.held(id_)
-            if stored.bytes and stored.version and stored.kind != DAMAGED and not busy:
+    def in_the_way(self, wanted: Reserve) -> list[str]:
+        """Return what a reservation would find room in place of; nothing when it would not, or does not want to."""
+        if wanted.policy is None:
+            return []
+        lack, own = lacking(self._versions, self._people, wanted)
+        order = self.candidates(wanted.policy)
+        pid = self._people.peers[wanted.peer].pid
+        mine = _enough(own, [stored for stored in order if stored.owner_pid == pid])
+        if mine is None:
+            return []
+        rest = _enough(lack - sum(stored.bytes for stored in mine), [stored for stored in order if stored not in mine])
+        return [] if rest is None else [stored.id for stored in (*mine, *rest)]
+
+    def _free(self) -> Iterator[StoredObject]:
+        for name, id_ in self._versions.links.items():
+            stored = self._versions.objects[id_]
+            busy = name in self.pins or id_ in self.leaving or self._people.held(id_)
+            if stored.bytes and stored.version and stored.kind != ev.DAMAGED and not busy:
                 yield stored
 
     def _rank(self, stored: StoredObject, policy: str) -> tuple[int, ...]:
@@ -66,3 +73,82 @@ class Eviction:
         if policy == "fifo":
             return (stored.created_ns,)
         return (uses, last, stored.created_ns) if policy == "lfu" else (last, stored.created_ns)
+
+    # -- what is on the disk ---------------------------------------------------------------------
+    def is_on_disk(self, id_: str) -> bool:
+        """Tell whether an object is on the disk alone, or about to be."""
+        stored = self._versions.objects.get(id_)
+        return id_ in self.leaving or (stored is not None and not stored.bytes and id_ in self.copies)
+
+    def copied_whole(self, id_: str) -> StoredObject | None:
+        """Return an object whose copy on the disk has all its versions; None when it has none such."""
+        known, copy = self._versions.objects.get(id_), self.copies.get(id_)
+        return known if known is not None and copy is not None and copy.version == known.version else None
+
+    def copied(self, event: ev.Copied, *, going: bool) -> tuple[ev.Reply, list[ev.Action]]:
+        """Take in a copy, and have the memory freed if that is wanted; `going` says that it is being freed for good."""
+        stored = self._versions.objects.get(event.id)
+        if stored is None:
+            raise UnknownDataset(f"The object {event.id} is not known here.")
+        if event.copy.version != stored.version:
+            raise StoreError(f"{stored.name!r} has changed since it was copied to the disk. Copy it again.")
+        if event.evict and stored.bytes:
+            self._refuse_busy(stored, going)
+        self.copies[event.id] = event.copy
+        if not event.evict or not stored.bytes:
+            return _answer(stored), []
+        self.leaving.add(event.id)
+        return _answer(stored), [ev.Collect(event.id, keep_copy=True)]
+
+    def _refuse_busy(self, stored: StoredObject, going: bool) -> None:
+        if stored.name in self.pins:
+            raise StoreError(f"{stored.name!r} is pinned. Unpin it first.")
+        if going:
+            raise StoreError(f"{stored.name!r} is about to be freed, or was replaced.")
+        if self._people.held(stored.id):
+            holders = dict.fromkeys(self._people.who(peer) for peer, _ in self._people.holders(stored.id))
+            held = ", ".join(f"{who.who}, pid {who.pid}" for who in holders)
+            raise StoreError(f"{stored.name!r} is held by {held}. It stays in memory.")
+
+    def grown(self, stored: StoredObject) -> list[ev.Action]:
+        """Drop a copy that lacks rows now; a durable one stays until its writer has replaced it."""
+        copy = self.copies.get(stored.id)
+        if copy is None or copy.durable or copy.version == stored.version:
+            return []
+        del self.copies[stored.id]
+        return [ev.RemoveCopy(stored.id)]
+
+    def dropped(self, name: str, ids: list[str]) -> list[ev.Action]:
+        """Forget copies and the pin of a name that is dropped.
+
+        Copies go before the name does: what is kept for good would come back when the memory is gone.
+        """
+        removed: list[ev.Action] = [ev.RemoveCopy(id_) for id_ in ids if self.copies.pop(id_, None)]
+        if name in self.pins:
+            self.pins.discard(name)
+            removed.append(ev.RecordPin(name, False))
+        return removed
+
+    # -- pins ------------------------------------------------------------------------------------
+    def pin(self, event: ev.Pin) -> tuple[ev.Reply, list[ev.Action]]:
+        """Pin a name, or unpin it; `UnknownDataset` when there is no such."""
+        answer = _answer(self._versions.newest(event.name))
+        if event.pinned == (event.name in self.pins):
+            return answer, []
+        (self.pins.add if event.pinned else self.pins.discard)(event.name)
+        return answer, [ev.RecordPin(event.name, event.pinned)]
+
+
+def _enough(wanted: int, order: list[StoredObject]) -> list[StoredObject] | None:
+    """Return the first objects that take `wanted` bytes together; None when all of them do not."""
+    chosen, found = [], 0
+    for stored in order:
+        if found >= wanted:
+            break
+        chosen.append(stored)
+        found += stored.bytes
+    return chosen if found >= wanted else None
+
+
+def _answer(stored: StoredObject) -> ev.Reply:
+    return ev.Reply({"name": stored.name, "version": stored.version, "rows": stored.rows, "bytes": stored.bytes})

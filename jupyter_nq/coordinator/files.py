@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from jupyter_nq.buffers import Catalogue, ObjectInfo
+from jupyter_nq.buffers import Catalogue, ColdCopies, ColdInfo, ObjectInfo
+from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.buffers.platform import lock_holders
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.drops import Drops
+from jupyter_nq.coordinator.pins import Pins
 from jupyter_nq.errors import ChecksumError, NQError, UnknownDataset
 
 _BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system
@@ -41,11 +43,62 @@ def survey(store: Catalogue) -> ev.Rebuilt:
     OSError, StoreError
     """
     objects = {info.id: stored_object(info) for info in store.scan()}
+    cold = cold_copies(store)
+    copies = {info.id: info for info in cold.scan() if info.version} if cold is not None else {}
+    for id_, info in copies.items():
+        objects.setdefault(id_, on_disk(info))
     links = store.names()
     for name, id_ in links.items():
         if id_ not in objects and (found := _behind(store, name, id_)) is not None:
             objects[id_] = found
-    return ev.Rebuilt(tuple(objects.values()), links, time.monotonic(), Drops(store.path).read())
+    return ev.Rebuilt(
+        tuple(objects.values()),
+        links,
+        time.monotonic(),
+        Drops(store.path).read(),
+        {id_: copy_of(info) for id_, info in copies.items()},
+        Pins(store.path).read(),
+    )
+
+
+def cold_copies(store: Catalogue) -> ColdCopies | None:
+    """Return the directory of copies on the disk to which the store leads, None when nothing was copied yet.
+
+    Raises
+    ------
+    StoreError
+        It is there and cannot be used.
+    """
+    link = store.path / COLD
+    return ColdCopies(os.path.realpath(link), create=False) if os.path.lexists(link) else None
+
+
+def remove_copy(store: Catalogue, id_: str) -> None:
+    """Remove the copy of an object on the disk, if there is one."""
+    cold = cold_copies(store)
+    if cold is not None:
+        cold.remove(id_)
+
+
+def copy_of(info: ColdInfo) -> ev.Copy:
+    """Return what the desk keeps of a copy on the disk."""
+    return ev.Copy(info.version, info.nbytes, info.durable)
+
+
+def on_disk(info: ColdInfo) -> ev.StoredObject:
+    """Return an object that is on the disk alone, as its copy tells it."""
+    return ev.StoredObject(
+        id=info.id,
+        name=info.name,
+        first_version=info.first_version,
+        version=info.version,
+        rows=info.rows,
+        bytes=0,
+        created_ns=info.created_ns,
+        owner_pid=info.owner_pid,
+        kind=info.kind,
+        meta=info.meta,
+    )
 
 
 def _behind(store: Catalogue, name: str, id_: str) -> ev.StoredObject | None:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from jupyter_nq.buffers import Catalogue, Damaged
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.desk import Desk
-from jupyter_nq.coordinator.files import stored_object
+from jupyter_nq.coordinator.files import cold_copies, remove_copy, stored_object
 
 _FIRST_RETRY_SECONDS = 0.05
 _LONGEST_RETRY_SECONDS = 5.0
@@ -88,10 +88,19 @@ class Freeing:
         self._worker.shutdown(wait=True)
 
     # -- memory --------------------------------------------------------------------------------------
-    def collect(self, id_: str) -> None:
-        """Free an object; its memory may be kept a while for the next write."""
+    def collect(self, id_: str, *, keep_copy: bool = False) -> None:
+        """Free an object, and its copy on the disk; its memory may be kept a while for the next write."""
         spare = self._spare_bytes()
-        if self._in_background(lambda: self._store.collect(id_, spare), lambda gone: self._collected(id_, bool(gone))):
+
+        def work() -> bool:
+            if not self._store.collect(id_, spare):
+                return False
+            if keep_copy:
+                return not self._store.exists(id_)  # it may have been brought back at once
+            remove_copy(self._store, id_)
+            return True
+
+        if self._in_background(work, lambda gone: self._collected(id_, bool(gone))):
             self._collections += 1
             if spare:
                 self._keep_spares()
@@ -152,6 +161,8 @@ class Freeing:
     def _leftovers(self) -> list[ev.StoredObject]:
         """Remove files of dead writers, and return the sealed objects that nobody published."""
         self._store.sweep()
+        if (cold := cold_copies(self._store)) is not None:
+            cold.sweep()
         return [stored_object(info) for info in self._store.scan() if not info.version]
 
     def _found(self, objects: list[ev.StoredObject] | None) -> None:

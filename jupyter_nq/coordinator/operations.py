@@ -13,14 +13,15 @@ from typing import Any, Protocol
 
 import jupyter_nq
 from jupyter_nq.buffers import Catalogue, check_name
-from jupyter_nq.buffers.platform import available_bytes
 from jupyter_nq.coordinator import arguments, views
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.connection import Connection
 from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.coordinator.drops import Drops
-from jupyter_nq.coordinator.files import measure, stored_object
+from jupyter_nq.coordinator.files import cold_copies, measure, remove_copy, stored_object
 from jupyter_nq.coordinator.identity import ancestors, clean_program, peer_credentials, program
+from jupyter_nq.coordinator.memory import Memory, MemoryRules
+from jupyter_nq.coordinator.pins import Pins
 from jupyter_nq.coordinator.protocol import LAYOUT, PROTOCOL, ROLES, Request, upgrade_sentence
 from jupyter_nq.errors import (
     ChecksumError,
@@ -34,15 +35,15 @@ from jupyter_nq.errors import (
 
 _LIMIT_SECONDS = 1.0
 
-LASTING = frozenset({"reserve", "publish", "drop", "handover"})
+LASTING = frozenset({"reserve", "publish", "drop", "handover", "copied", "pin"})
 """Operations that must not come to pass for somebody who has given up waiting for them."""
 
 
 class Effects(Protocol):
     """What the service does beside answering."""
 
-    def collect(self, id_: str) -> None:
-        """Free an object in the background."""
+    def collect(self, id_: str, *, keep_copy: bool = False) -> None:
+        """Free an object in the background, and its copy on the disk unless that is to be kept."""
 
     def clean(self) -> None:
         """Look, in the background, for what writers left."""
@@ -64,16 +65,16 @@ class Operations:
         effects: Effects,
         *,
         pool_bytes: int,
-        spare_share: float = 0.0,
+        rules: MemoryRules,
         settings: Mapping[str, Any],
         host: Mapping[str, Any],
     ) -> None:
         self._store = store
-        self._drops = Drops(store.path)
+        self._drops, self._pins = Drops(store.path), Pins(store.path)
         self._desk = desk
         self._effects = effects
         self._pool_bytes = pool_bytes
-        self._spare_share = spare_share
+        self.memory = Memory(store, desk, rules, self.apply, self._limit)
         self._settings = dict(settings)
         self._host = dict(host)
         self._since_ns = time.time_ns()
@@ -122,8 +123,12 @@ class Operations:
                 self._drops.record(name, version)
             case ev.ForgetDrop(name, version):
                 self._drops.forget(name, version)
-            case ev.Collect(id_):
-                self._effects.collect(id_)
+            case ev.Collect(id_, keep_copy):
+                self._effects.collect(id_, keep_copy=keep_copy)
+            case ev.RemoveCopy(id_):
+                remove_copy(self._store, id_)
+            case ev.RecordPin(name, pinned):
+                self._pins.record(name, pinned)
             case ev.AskWho():
                 self._effects.ask_who()
             case ev.Yield():
@@ -177,8 +182,9 @@ class Operations:
         if self._desk.used_bytes(files) + wanted > limit // 2:  # near the limit, look at it anew
             limit = self._store.pool_limit(self._pool_bytes)
         configured = limit == self._pool_bytes
-        granted = self.apply(ev.Reserve(connection.peer, name, wanted, limit, files, time.time_ns(), configured))
-        return {**granted, "spare": max(0, limit - self._desk.used_bytes(files))}
+        own, policy = self.memory.rules.own_bytes, self.memory.policy(args)
+        reserve = ev.Reserve(connection.peer, name, wanted, limit, files, time.time_ns(), configured, own, policy)
+        return {"spare": max(0, limit - self._desk.used_bytes(files) - wanted), **self.apply(reserve)}
 
     def _measured(self) -> ev.Measured:
         return measure(self._store, self._desk.versions.objects)
@@ -204,11 +210,22 @@ class Operations:
         self._look_again(name)
         found = views.found(self._desk, name, version)
         if found["rows"] is None:
-            rows = {v: n for v, n, _ in self._store.info(found["id"]).versions}
+            rows = {v: n for v, n, _ in self._versions_of(found["id"])}
             if found["version"] not in rows:
                 raise UnknownDataset(f"Version {version} of {name!r} has left the header's list. Take a newer one.")
             found["rows"] = rows[found["version"]]
         return found
+
+    def _versions_of(self, id_: str) -> tuple[tuple[int, int, int], ...]:
+        cold = cold_copies(self._store) if self._desk.eviction.is_on_disk(id_) else None
+        return self._store.info(id_).versions if cold is None else cold.info(id_).versions
+
+    def _gc(self, connection: Connection, _args: Mapping[str, Any]) -> dict[str, Any]:
+        """Free what nobody needs, in the background; tells what no name leads to, which goes unless it is held."""
+        self._effects.clean()
+        loose = self.memory.loose()
+        self.apply(ev.Tick(time.monotonic()))
+        return {"loose": loose}
 
     def _drop(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         name, id_ = check_name(arguments.text(args, "name")), arguments.optional_text(args, "id")
@@ -223,7 +240,7 @@ class Operations:
     def _look_again(self, name: str) -> None:
         """Read the newest header of a name: rows may have been appended by a process that died unheard."""
         id_ = self._desk.versions.links.get(name)
-        if id_ is None:
+        if id_ is None or (self._desk.eviction.is_on_disk(id_) and not self._store.exists(id_)):
             return
         try:
             self.apply(ev.Grown(self._read(id_)))
@@ -257,11 +274,6 @@ class Operations:
         used, limit = self._desk.used_bytes(self._measured()), self._limit()
         return {"limit": limit, "used": used, "free": max(0, limit - used), "spare": self._store.pool.nbytes()}
 
-    def spare_bytes(self) -> int:
-        """Return how much of the memory that is freed now may be kept for the next write."""
-        allowed = self._spare_share * min(self._limit(), available_bytes())
-        return max(0, min(int(allowed), self._limit() - self._desk.used_bytes()))
-
     def _limit(self) -> int:
         """Return the pool's limit as it was at most a second ago: it looks at every file, and panels ask often."""
         now = time.monotonic()
@@ -289,6 +301,10 @@ _OPERATIONS: dict[str, Callable[[Operations, Connection, Mapping[str, Any]], Any
     "discard": Operations._discard,
     "find": Operations._find,
     "drop": Operations._drop,
+    "copied": lambda self, connection, args: self.memory.copied(connection.peer, args),
+    "pin": lambda self, connection, args: self.memory.pin(connection.peer, args),
+    "evictable": lambda self, connection, args: self.memory.evictable(),
+    "gc": Operations._gc,
     "hold": Operations._hold,
     "kernels": Operations._kernels,
     "problem": Operations._problem,

@@ -33,10 +33,33 @@ def used_bytes(versions: Versions, people: People, files: Measured) -> int:
     return max(versions.bytes, files.bytes) + _not_written(people, files.unfinished)
 
 
+def lacking(versions: Versions, people: People, wanted: Reserve) -> tuple[int, int]:
+    """Return by how many bytes a reservation is beyond the pool, and beyond what its process may have."""
+    lack = used_bytes(versions, people, wanted.files) + wanted.bytes - wanted.limit
+    if not wanted.own_limit:
+        return lack, 0
+    return lack, own_bytes(versions, people, people.peers[wanted.peer].pid) + wanted.bytes - wanted.own_limit
+
+
+def own_bytes(versions: Versions, people: People, pid: int) -> int:
+    """Return the bytes of what a process wrote, and of what it was promised."""
+    written = sum(stored.bytes for stored in versions.objects.values() if stored.owner_pid == pid)
+    peers = (peer for peer in people.peers.values() if peer.pid == pid)
+    return written + sum(r.bytes for peer in peers for r in peer.reservations.values())
+
+
 def refuse_beyond(versions: Versions, people: People, wanted: Reserve) -> None:
-    """Raise `StoreFull` when a reservation does not fit into the pool."""
-    used = used_bytes(versions, people, wanted.files)
-    if used + wanted.bytes > wanted.limit:
+    """Raise `StoreFull` when a reservation does not fit into the pool, or into what one process may have."""
+    lack, own = lacking(versions, people, wanted)
+    if own > 0:
+        pid = people.peers[wanted.peer].pid
+        raise StoreFull(
+            f"{wanted.name!r} needs {size(wanted.bytes)}, but one process may have {size(wanted.own_limit)} in the "
+            f"store (notebook_bytes) and this one has {size(own_bytes(versions, people, pid))}. Drop what it does not "
+            "need, or raise notebook_bytes."
+        )
+    if lack > 0:
+        used = used_bytes(versions, people, wanted.files)
         limit = f"{size(wanted.limit)} ({_CONFIGURED[0] if wanted.configured else _FREE[0]})"
         remedy = _CONFIGURED[1] if wanted.configured else _FREE[1]
         if versions.objects:

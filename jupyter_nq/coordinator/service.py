@@ -30,6 +30,7 @@ from jupyter_nq.coordinator.files import survey
 from jupyter_nq.coordinator.freeing import Freeing
 from jupyter_nq.coordinator.identity import peer_credentials, program
 from jupyter_nq.coordinator.listening import SOCKET_NAME, listen
+from jupyter_nq.coordinator.memory import MemoryRules
 from jupyter_nq.coordinator.operations import LASTING, Operations
 from jupyter_nq.coordinator.protocol import Request
 from jupyter_nq.errors import CoordinatorUnavailable, NQError, StoreFull
@@ -50,8 +51,8 @@ class Service:
         The opened store; the caller holds its coordinator lock.
     pool_bytes
         The configured quota; 0 leaves it to the store.
-    spare_share
-        Share of the quota that freed memory may take while it waits for the next write.
+    rules
+        How memory is shared out beside that; None for those that have no limits.
     settings
         The host's settings, told to every client in the greeting.
     role
@@ -65,7 +66,7 @@ class Service:
         store: Catalogue,
         *,
         pool_bytes: int = 0,
-        spare_share: float = 0.0,
+        rules: MemoryRules | None = None,
         settings: Mapping[str, Any] | None = None,
         role: str = "client",
         release: Callable[[], None] | None = None,
@@ -81,7 +82,7 @@ class Service:
             self._desk,
             self,
             pool_bytes=pool_bytes,
-            spare_share=spare_share,
+            rules=rules or MemoryRules(),
             settings=settings or {},
             host=host,
         )
@@ -94,7 +95,7 @@ class Service:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._given_back = False
-        self._freeing = Freeing(store, self._desk, self, self._operations.spare_bytes)
+        self._freeing = Freeing(store, self._desk, self, self._operations.memory.spare_bytes)
         self._connections: set[Connection] = set()
         self._news: asyncio.TimerHandle | None = None
         self._told_revision = 0
@@ -301,9 +302,9 @@ class Service:
         return self._loop.call_later(seconds, on_the_loop)
 
     # -- Effects -------------------------------------------------------------------------------------
-    def collect(self, id_: str) -> None:
+    def collect(self, id_: str, *, keep_copy: bool = False) -> None:
         """Free an object in the background."""
-        self._freeing.collect(id_)
+        self._freeing.collect(id_, keep_copy=keep_copy)
 
     def clean(self) -> None:
         """Look for what writers left, in the background."""

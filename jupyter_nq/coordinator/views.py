@@ -25,7 +25,13 @@ def datasets_with_meta(desk: Desk) -> list[dict[str, Any]]:
 def found(desk: Desk, name: str, version: int | None) -> dict[str, Any]:
     """Return where a version of a name is; `UnknownDataset` when there is none."""
     stored, at = desk.versions.find(name, version)
-    return {"id": stored.id, "name": name, "version": at, "rows": stored.rows if at == stored.version else None}
+    return {
+        "id": stored.id,
+        "name": name,
+        "version": at,
+        "rows": stored.rows if at == stored.version else None,
+        "in_memory": not desk.eviction.is_on_disk(stored.id),
+    }
 
 
 def notebooks(desk: Desk) -> list[dict[str, Any]]:
@@ -73,7 +79,15 @@ def _dataset(desk: Desk, name: str) -> dict[str, Any]:
         "holders": _holders(desk, name),
         "owner": {"who": desk.owners.get(newest.id), "pid": newest.owner_pid},
         "source": _source(newest.meta),
+        "pinned": name in desk.eviction.pins,
+        "disk": _copy(desk, newest.id),
     }
+
+
+def _copy(desk: Desk, id_: str) -> dict[str, Any] | None:
+    """Return the bytes of a copy on the disk and whether it is kept for good; None without a copy."""
+    copy = desk.eviction.copies.get(id_)
+    return None if copy is None else {"bytes": copy.bytes, "durable": copy.durable, "version": copy.version}
 
 
 def _source(meta: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -219,6 +219,7 @@ class JupyterProcess:
             "JUPYTER_DATA_DIR": str(self.home / "data"),
             "JUPYTER_PLATFORM_DIRS": "1",
             "JUPYTER_NQ_CACHE": str(self.home / "cache"),
+            "JUPYTER_NQ_SPILL": str(self.home / "cold"),
         }
 
     def _alive(self) -> bool:

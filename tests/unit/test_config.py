@@ -14,7 +14,13 @@ from jupyter_nq.yaml_file import read_yaml
 @pytest.fixture(autouse=True)
 def no_outer_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the settings of the machine out of the tests."""
-    for variable in ("JUPYTER_NQ_CACHE", "JUPYTER_NQ_CONFIG", "JUPYTER_NQ_STORE", "JUPYTER_NQ_DATA"):
+    for variable in (
+        "JUPYTER_NQ_CACHE",
+        "JUPYTER_NQ_SPILL",
+        "JUPYTER_NQ_CONFIG",
+        "JUPYTER_NQ_STORE",
+        "JUPYTER_NQ_DATA",
+    ):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "jupyter"))
 

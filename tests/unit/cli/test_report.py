@@ -127,4 +127,4 @@ def test_unknown_setting_is_one_line(run: Run, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("JUPYTER_NQ_CONFIG", str(file))
     code, _, error = run("status")
     assert code == 2
-    assert "Did you mean 'pool_bytes'?" in error
+    assert "Did you mean 'pool_bytes'" in error

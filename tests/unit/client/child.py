@@ -26,3 +26,13 @@ class Child(testing.Child):
 
     def __init__(self, store_dir: Path, code: str) -> None:
         super().__init__(_PRELUDE + code, str(store_dir))
+
+
+def session_child(store_dir: Path, code: str) -> testing.Child:
+    """Return a process that runs `code` with a `session` of the store at hand."""
+    prelude = """
+import numpy as np
+from jupyter_nq.client.session import Session
+session = Session(sys.argv[1])
+"""
+    return testing.Child(prelude + code, str(store_dir))

@@ -112,7 +112,13 @@ def test_an_object_gets_its_name_and_version_when_it_is_published(
     wire = connect()
     info = put(wire, "bars")
     assert (info.version, store.resolve("bars")) == (1, info.id)
-    assert wire.call("find", {"name": "bars"}) == {"id": info.id, "name": "bars", "version": 1, "rows": 10}
+    assert wire.call("find", {"name": "bars"}) == {
+        "id": info.id,
+        "name": "bars",
+        "version": 1,
+        "rows": 10,
+        "in_memory": True,
+    }
     row = wire.call("ls", {})[0]
     assert (row["name"], row["version"], row["rows"], row["id"]) == ("bars", 1, 10, info.id)
     again = wire.call("publish", {"id": info.id})

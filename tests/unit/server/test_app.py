@@ -115,7 +115,7 @@ class TestBadSetting:
     def bad(self, request: pytest.FixtureRequest) -> tuple[dict[str, Any], str]:
         """Give bad traits and a part of the sentence about them."""
         return {
-            "unknown": ({"pool_byte": 1}, "Did you mean 'pool_bytes'?"),
+            "unknown": ({"pool_byte": 1}, "Did you mean 'pool_bytes'"),
             "type": ({"pool_bytes": "abc"}, "'pool_bytes' trait of a NQApp instance expected an int"),
             "range": ({"feed_hz": 1e9}, "should not be greater than 60.0"),
         }[request.param]

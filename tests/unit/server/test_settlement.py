@@ -65,7 +65,7 @@ def test_directories_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_unknown_trait_is_an_error_with_the_nearest_name() -> None:
     """A misspelt setting is refused with the name that was meant."""
-    with pytest.raises(ConfigError, match=r"c\.NQApp\.pool_byte: unknown setting. Did you mean 'pool_bytes'\?"):
+    with pytest.raises(ConfigError, match=r"c\.NQApp\.pool_byte: unknown setting. Did you mean 'pool_bytes'"):
         settle(*_app(pool_byte=1))
 
 

@@ -1,0 +1,53 @@
+"""Freeing at once what nobody needs, and saying what stays and why."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from jupyter_nq.buffers import Store
+from jupyter_nq.client.channel import Channel
+from jupyter_nq.sizes import size
+
+_WAIT_SECONDS = 2.0
+_PAUSE_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What was freed."""
+
+    objects: int
+    """Versions that were replaced or dropped, and are gone now."""
+    bytes: int
+    """Of memory that was freed: theirs, and that of spare segments."""
+    held: tuple[tuple[str, int, int, tuple[int, ...]], ...] = ()
+    """What stays, because somebody holds it: name, version, bytes, and the pids that said so."""
+
+    def text(self) -> str:
+        """Return it in a line, or one for each that is held."""
+        lines = [f"freed {size(self.bytes)} ({self.objects} old or dropped versions)"]
+        for name, version, nbytes, pids in self.held:
+            who = f"pid {', '.join(map(str, pids))}" if pids else "a process that did not announce it"
+            lines.append(f"{name} v{version}, {size(nbytes)}, is held by {who}")
+        return "\n".join(lines)
+
+
+def collect(store: Store, channel: Channel) -> Collected:
+    """Have everything freed that nobody needs, and wait for it."""
+    loose: list[dict[str, Any]] = channel.request("gc")["loose"]
+    deadline = time.monotonic() + _WAIT_SECONDS
+    waiting = [row for row in loose if not row["pids"]]
+    while waiting and time.monotonic() < deadline:
+        threading.Event().wait(_PAUSE_SECONDS)
+        waiting = [row for row in waiting if store.exists(row["id"])]
+    gone = [row for row in loose if not store.exists(row["id"])]
+    held = [row for row in loose if row not in gone]
+    spare = store.pool.trim(0)
+    # What was kept as spare memory is counted once: as the object that it was, or as a segment from before.
+    freed = max(sum(row["bytes"] for row in gone), spare)
+    return Collected(
+        len(gone), freed, tuple((row["name"], row["version"], row["bytes"], tuple(row["pids"])) for row in held)
+    )

@@ -1,0 +1,68 @@
+"""Room for bytes that are about to be allocated: promised by the coordinator, made by putting datasets on the disk.
+
+The coordinator says what may leave memory; who needs the room writes it to the disk, because it has the libraries
+for that and the time, and then asks again. Somebody may map a dataset meanwhile: then it stays, and others go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from jupyter_nq.client.channel import Channel
+
+_MOST_ROUNDS = 50
+
+
+@dataclass(frozen=True)
+class Promise:
+    """Room that the coordinator keeps."""
+
+    ticket: int
+    spare_bytes: int | None
+    """What spare segments may keep, so that all together stays within the quota."""
+
+
+class Room:
+    """Where a session gets its promises.
+
+    Parameters
+    ----------
+    channel
+        The session's.
+    make_way
+        Puts objects, by their ids, on the disk; as many as it can.
+    """
+
+    def __init__(self, channel: Channel, make_way: Callable[[Sequence[str]], None]) -> None:
+        self._channel = channel
+        self._make_way = make_way
+
+    def __repr__(self) -> str:
+        return f"<Room over {self._channel!r}>"
+
+    @contextmanager
+    def promised(self, name: str, nbytes: int) -> Iterator[Promise]:
+        """Have the quota keep room; given back when what it was for fails.
+
+        Raises
+        ------
+        StoreFull
+            Also when nothing more may leave memory; the message names what takes the room, and who holds it.
+        """
+        promise = self._ask(name, nbytes)
+        try:
+            yield promise
+        except BaseException:
+            self._channel.note("release", ticket=promise.ticket)
+            raise
+
+    def _ask(self, name: str, nbytes: int) -> Promise:
+        for _ in range(_MOST_ROUNDS):
+            granted = self._channel.request("reserve", name=name, bytes=nbytes, evict=True)
+            if "evict" not in granted:
+                return Promise(granted["ticket"], granted.get("spare"))
+            self._make_way(granted["evict"])
+        granted = self._channel.request("reserve", name=name, bytes=nbytes)  # raises, with who holds what
+        return Promise(granted["ticket"], granted.get("spare"))

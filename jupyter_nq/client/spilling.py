@@ -1,0 +1,184 @@
+"""The disk below the memory: copies of datasets that left it, and of those that are to outlive the machine.
+
+A directory of such copies belongs to one store, which leads to it by a symbolic link. It is made with the first copy,
+and found again by the next store at the same path, as after a restart of the machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from jupyter_nq.buffers import ColdCopies, ColdInfo, KeyRing, Store, freeze, load_keys, thaw
+from jupyter_nq.buffers.directory import COLD
+from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.disk import lead_to
+from jupyter_nq.client.loading import Progress
+from jupyter_nq.client.records import Stored
+from jupyter_nq.client.room import Room
+from jupyter_nq.config import Settings, spill_dir_of
+from jupyter_nq.errors import NQError, StoreError, StoreFull, UnknownDataset
+from jupyter_nq.sizes import size
+
+_WAIT_SECONDS = 2.0
+_PAUSE_SECONDS = 0.002
+
+_log = logging.getLogger("jupyter_nq")
+
+
+class Spilling:
+    """What a session writes to the disk and brings back.
+
+    Parameters
+    ----------
+    store, channel, settings
+        The session's.
+    """
+
+    def __init__(self, store: Store, channel: Channel, settings: Settings) -> None:
+        self._store = store
+        self._channel = channel
+        self._settings = settings
+        self.room = Room(channel, self.make_way)
+
+    def __repr__(self) -> str:
+        return f"<Spilling of {self._store.path}>"
+
+    # -- to the disk -----------------------------------------------------------------------------
+    def make_way(self, ids: Iterable[str]) -> None:
+        """Put objects on the disk and have their memory freed; what cannot go stays.
+
+        Raises
+        ------
+        StoreFull
+            The disk, or its share for this, has no room.
+        """
+        for id_ in ids:
+            try:
+                self.evict(id_)
+            except StoreFull:
+                raise
+            except NQError as exc:
+                _log.info("%s stays in memory: %s", id_, exc)
+
+    def evict(self, id_: str, progress: Progress | None = None) -> Stored:
+        """Put an object on the disk, unless it is there, and have its memory freed.
+
+        Raises
+        ------
+        StoreError
+            It is held, pinned, or was changed meanwhile.
+        """
+        info = self._store.info(id_)
+        known = self._known(id_)
+        if known is None or known.version != info.version:
+            self._refuse_beyond(info.nbytes, info.name)
+            freeze(self._store, id_, self.copies(), keys=self.keys(), progress=progress)
+        return self._copied(id_, evict=True)
+
+    def spill(self, names: Sequence[str], wanted: int | None, progress: Progress | None = None) -> list[Stored]:
+        """Put datasets on the disk; see `Session.spill`."""
+        order: list[dict[str, Any]] = self._channel.request("evictable")
+        for name in names:
+            self._channel.request("find", name=name)  # raises with the nearest names
+        chosen = [row for row in order if not names or row["name"] in names]
+        gone: list[Stored] = []
+        for i, row in enumerate(chosen):
+            if wanted is not None and sum(stored.bytes for stored in gone) >= wanted:
+                break
+            if progress is not None:
+                progress(i / len(chosen))
+            try:
+                gone.append(self._gone(row["id"], self.evict(row["id"])))
+            except StoreFull:
+                raise
+            except NQError as exc:
+                _log.info("%s stays in memory: %s", row["name"], exc)
+        return gone
+
+    def _gone(self, id_: str, stored: Stored) -> Stored:
+        """Wait until the memory of an object is free, which takes the coordinator a moment."""
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while self._store.exists(id_):
+            if time.monotonic() > deadline:
+                raise StoreError(f"{stored.name} is held by somebody who did not say so.")
+            threading.Event().wait(_PAUSE_SECONDS)
+        return stored
+
+    def keep(self, id_: str, progress: Progress | None = None) -> Stored:
+        """Write an object to the disk for good; what is returned is there."""
+        freeze(self._store, id_, self.copies(), durable=True, keys=self.keys(), progress=progress)
+        return self._copied(id_, evict=False)
+
+    def is_durable(self, id_: str) -> bool:
+        """Tell whether an object is kept on the disk for good."""
+        known = self._known(id_)
+        return known is not None and known.durable
+
+    def _copied(self, id_: str, *, evict: bool) -> Stored:
+        told = self._channel.request("copied", id=id_, evict=evict)
+        return Stored(told["name"], told["version"], told["rows"], told["bytes"])
+
+    def _refuse_beyond(self, nbytes: int, name: str) -> None:
+        limit = self._told("spill_bytes")
+        if not limit:
+            raise StoreFull(f"{name} may not leave memory (spill_bytes is 0).")
+        used = self.copies().used_bytes()
+        if used + nbytes // 10 > limit:  # a guess of what it will take: bars take an eighth
+            raise StoreFull(
+                f"There is no room for {name} in {self.copies().path}: {size(used)} of {size(limit)} (spill_bytes) are "
+                "taken. Drop datasets that nobody needs, or raise spill_bytes."
+            )
+
+    # -- back ------------------------------------------------------------------------------------
+    def bring_back(self, found: Mapping[str, Any], progress: Progress | None = None) -> None:
+        """Bring an object back into memory, one process for all who ask.
+
+        Raises
+        ------
+        ChecksumError, UnknownKey
+            What is on the disk is damaged, or encrypted with a key that is not here.
+        StoreFull
+        """
+        id_ = str(found["id"])
+        with self._store.lock(id_):
+            if self._store.exists(id_):
+                return
+            known = self._known(id_)
+            if known is None:
+                raise UnknownDataset(f"{found['name']!r} is gone: it was dropped, or its copy on the disk was removed.")
+            with self.room.promised(known.name, known.raw_bytes) as promise:
+                self._store.pool.trim(promise.spare_bytes or 0)
+                thaw(self._store, id_, self.copies(), keys=self.keys(), progress=progress)
+                self._channel.request("appended", id=id_, ticket=promise.ticket)
+
+    # -- the directory ---------------------------------------------------------------------------
+    def copies(self) -> ColdCopies:
+        """Return the directory of copies, made and linked to when there was none."""
+        link = self._store.path / COLD
+        if not os.path.lexists(link):
+            lead_to(self._store.path, ColdCopies(spill_dir_of(self._told("spill_dir"), self._store.path)).path)
+        return ColdCopies(os.path.realpath(link), create=True)
+
+    def keys(self) -> KeyRing | None:
+        """Return the keys of this process, None when nothing is to be encrypted."""
+        return load_keys(file=self._told("key_file") or None, keyring=self._told("key_service") or None)
+
+    def _known(self, id_: str) -> ColdInfo | None:
+        if not os.path.lexists(self._store.path / COLD):
+            return None
+        try:
+            return self.copies().info(id_)
+        except UnknownDataset:
+            return None
+
+    def _told(self, name: str) -> Any:
+        """Return a setting: this process's own where it has one, else the host's."""
+        own = getattr(self._settings, name)
+        if own != self._settings.trait_defaults(name):
+            return own
+        return self._channel.peer_info.get("settings", {}).get(name, own)

@@ -1,0 +1,260 @@
+"""Leaving memory and coming back: room is made, pins and holders are respected, and no byte changes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jupyter_nq.buffers.directory import COLD
+from jupyter_nq.client.session import Session
+from jupyter_nq.config import Settings, spill_dir_of
+from jupyter_nq.errors import StoreFull, UnknownDataset
+from jupyter_nq.testing import wait_until
+from tests.unit.client.child import session_child
+
+_MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test a disk of its own."""
+    monkeypatch.setenv("JUPYTER_NQ_SPILL", str(tmp_path / "disk"))
+    return tmp_path / "disk"
+
+
+def _session(path: Path, **settings: Any) -> Session:
+    told = {"pool_bytes": 8 * _MIB, "append_reserve": 0.0, "spill_dir": os.environ["JUPYTER_NQ_SPILL"], **settings}
+    return Session(settings=Settings(store_dir=str(path), **told))
+
+
+def _array(value: int, mib: int = 2) -> Any:
+    return np.full(mib * _MIB // 8, value, float)
+
+
+def _in_memory(session: Session) -> list[str]:
+    return [row.name for row in session.ls() if row.bytes]
+
+
+def test_what_was_not_used_for_longest_makes_way(nq_store_dir: Path) -> None:
+    """Eight datasets pass through room for three; each comes back with its bytes, version and digest."""
+    with _session(nq_store_dir) as session:
+        for i in range(8):
+            session.put(f"d{i}", _array(i))
+        assert len(session.ls()) == 8
+        assert _in_memory(session) == ["d5", "d6", "d7"]
+        for i in range(8):
+            got = session.get(f"d{i}", as_="numpy", verify="always")
+            assert (got == i).all()
+            del got
+        assert [row.version for row in session.ls()] == [1] * 8
+        assert session.status().pool_used_bytes <= 8 * _MIB
+
+
+@pytest.mark.parametrize(("policy", "gone"), [("lru", "b"), ("lfu", "c"), ("fifo", "a")])
+def test_the_policy_says_what_goes_first(nq_store_dir: Path, policy: str, gone: str) -> None:
+    """Longest not used, least often used, or oldest."""
+    with _session(nq_store_dir, eviction_policy=policy) as session:
+        for name in "abc":
+            session.put(name, _array(1))
+        for name in "abbac":
+            with session.open(name):
+                wait_until(lambda name=name: name in session.desk().notebooks[0].holds)  # type: ignore[misc]
+            wait_until(lambda: not session.desk().notebooks[0].holds)
+        if policy == "lru":
+            with session.open("a"):
+                wait_until(lambda: session.desk().notebooks[0].holds)
+            wait_until(lambda: not session.desk().notebooks[0].holds)
+        session.put("d", _array(1))
+        assert sorted({"a", "b", "c"} - set(_in_memory(session))) == [gone]
+
+
+def test_what_is_held_or_pinned_stays(nq_store_dir: Path) -> None:
+    """When nothing may go, the error names the holders; the pin survives the process that made it."""
+    with _session(nq_store_dir) as session:
+        session.put("held", _array(1))
+        session.put("pinned", _array(2))
+        assert session.pin("pinned").version == 1
+        view = session.get("held", as_="numpy")
+        session.put("third", _array(3))
+        session.put("fourth", _array(4))
+        assert _in_memory(session) == ["fourth", "held", "pinned"]
+        with pytest.raises(StoreFull, match=rf"held version 1, 2.0 MiB, held by .*pid {os.getpid()}"):
+            session.put("large", _array(5, mib=6))
+        assert (view == 1).all()
+        assert session.spill("held", "pinned") == []
+    with _session(nq_store_dir) as session:
+        assert [row.name for row in session.ls() if row.pinned] == ["pinned"]
+        session.unpin("pinned")
+        assert not any(row.pinned for row in session.ls())
+        assert session.spill("pinned")[0].name == "pinned"
+        with pytest.raises(UnknownDataset, match="Did you mean 'pinned'"):
+            session.pin("pinnd")
+
+
+def test_a_frame_comes_back_as_it_was(nq_store_dir: Path) -> None:
+    """Nulls, text, categories, index and dtypes; older versions and appends too."""
+    frame = pd.DataFrame(
+        {
+            "close": [1.5, np.nan, 3.25],
+            "word": pd.array(["a", None, "c"], "string"),
+            "side": pd.Categorical(["buy", "sell", "buy"]),
+            "n": pd.array([1, None, 3], "Int64"),
+        },
+        index=pd.date_range("2024-06-12", periods=3, tz="UTC", name="when").as_unit("ns"),
+    )
+    with _session(nq_store_dir, append_reserve=4.0) as session:
+        session.put("frame", frame)
+        session.append("frame", frame)
+        (spilled,) = session.spill("frame")
+        assert (spilled.version, spilled.rows) == (2, 6)
+        (row,) = session.ls()
+        assert (row.bytes, row.rows, row.disk_bytes > 0, row.durable) == (0, 6, True, False)
+        pd.testing.assert_frame_equal(session.get("frame", version=1), frame, check_freq=False)
+        assert session.spill("frame")
+        assert session.append("frame", frame).version == 3
+        whole = session.get("frame", verify="always")
+        pd.testing.assert_frame_equal(whole, pd.concat([frame] * 3), check_freq=False)
+        assert session.ls()[0].disk_bytes == 0, "the copy lacks the rows that were appended"
+
+
+def test_dropping_and_replacing_remove_the_copy(nq_store_dir: Path, disk: Path) -> None:
+    """Nothing of a dropped or replaced dataset is left on the disk."""
+    with _session(nq_store_dir) as session:
+        session.put("a", _array(1))
+        session.put("b", _array(1), durable=True)
+        session.spill("a", "b")
+        assert len(list(disk.glob("*/*.cold"))) == 2
+        session.drop("a")
+        session.put("b", _array(2), durable=False)
+        wait_until(lambda: not list(disk.glob("*/*.cold")))
+        assert [(row.name, row.version) for row in session.ls()] == [("b", 2)]
+
+
+def test_durable_data_survives_the_loss_of_all_memory(nq_store_dir: Path, disk: Path) -> None:
+    """After the store is gone, as after a restart of the machine, its names, versions and rows are back."""
+    with _session(nq_store_dir) as session:
+        session.put("kept", {"x": np.arange(10)}, durable=True)
+        session.append("kept", {"x": np.arange(10, 15)})
+        session.put("kept2", np.ones(3), durable=True)
+        session.put("kept2", np.ones(4))
+        session.put("lost", np.ones(3))
+        session.put("dropped", np.ones(3), durable=True)
+        session.drop("dropped")
+    shutil.rmtree(nq_store_dir)
+    with _session(nq_store_dir) as session:
+        assert [(r.name, r.version, r.rows, r.bytes) for r in session.ls()] == [("kept", 2, 15, 0), ("kept2", 2, 4, 0)]
+        assert session.get("kept", as_="numpy", verify="always")["x"].tolist() == list(range(15))
+        assert session.append("kept", {"x": np.arange(2)}).version == 3
+        assert session.put("kept2", np.ones(5)).version == 3
+        assert all(row.durable for row in session.ls())
+    assert spill_dir_of(str(disk), nq_store_dir) == (nq_store_dir / COLD).resolve()
+
+
+def test_copies_are_encrypted_with_the_key_of_the_environment(
+    nq_store_dir: Path, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither rows nor columns can be read from the disk; without the key the error names it."""
+    import base64
+
+    monkeypatch.setenv("JUPYTER_NQ_KEY", base64.b64encode(bytes(range(32))).decode())
+    with _session(nq_store_dir) as session:
+        session.put("secret", {"alpha_signal": np.arange(1000)})
+        session.spill("secret")
+        (path,) = disk.glob("*/*.cold")
+        assert b"alpha_signal" not in path.read_bytes()
+        monkeypatch.delenv("JUPYTER_NQ_KEY")
+        with pytest.raises(LookupError, match=r"[0-9a-f]{16}"):
+            session.get("secret")
+        monkeypatch.setenv("JUPYTER_NQ_KEY", base64.b64encode(bytes(range(32))).decode())
+        assert session.get("secret", as_="numpy")["alpha_signal"].sum() == 499_500
+
+
+def test_one_process_may_not_take_it_all(nq_store_dir: Path) -> None:
+    """With a quota for each process its own oldest data make way, and nobody else's."""
+    with _session(nq_store_dir, notebook_bytes=5 * _MIB) as session:
+        code = "session.put('theirs', np.ones(1 << 18)); say('done'); input()"
+        with session_child(nq_store_dir, code) as child:
+            assert child.line() == "done"
+            for i in range(3):
+                session.put(f"mine{i}", _array(i))
+            assert _in_memory(session) == ["mine1", "mine2", "theirs"]
+            views = [session.get(f"mine{i}", as_="numpy") for i in (1, 2)]
+            with pytest.raises(StoreFull, match=r"one process may have 5.0 MiB in the store \(notebook_bytes\)"):
+                session.put("mine3", _array(3))
+            del views
+
+
+def test_nothing_leaves_memory_when_it_may_not(nq_store_dir: Path) -> None:
+    """Without a share of the disk a full store is an error, as ever."""
+    with _session(nq_store_dir, spill_bytes=0) as session:
+        for i in range(3):
+            session.put(f"d{i}", _array(i))
+        with pytest.raises(StoreFull, match="are in use"):
+            session.put("d3", _array(3))
+        assert session.spill() == []
+
+
+def test_a_full_share_of_the_disk_is_told(nq_store_dir: Path) -> None:
+    """The data stay in memory, and the error says what to raise."""
+    with _session(nq_store_dir, spill_bytes=100_000) as session:
+        session.put("a", np.random.default_rng(0).random(_MIB // 4))
+        with pytest.raises(StoreFull, match="raise spill_bytes"):
+            session.spill()
+        assert _in_memory(session) == ["a"]
+
+
+def test_a_reader_in_another_process_brings_it_back(nq_store_dir: Path) -> None:
+    """Several at once get the same bytes, and it is brought back once."""
+    with _session(nq_store_dir) as session:
+        session.put("a", _array(7))
+        session.spill("a")
+        code = "say('ready'); input(); say(int(session.get('a', as_='numpy').sum()))"
+        with session_child(nq_store_dir, code) as one, session_child(nq_store_dir, code) as other:
+            assert one.line() == other.line() == "ready"
+            one.tell()
+            other.tell()
+            assert one.line() == other.line() == str(7 * 2 * _MIB // 8)
+        assert _in_memory(session) == ["a"]
+        assert len(session.store.scan()) == 1
+
+
+def test_gc_frees_what_nobody_needs_and_says_who_holds_the_rest(nq_store_dir: Path) -> None:
+    """Replaced versions and spare segments go; what a view holds is named with its pid."""
+    with _session(nq_store_dir, spare_share=1.0) as session:
+        session.put("a", _array(1))
+        view = session.get("a", as_="numpy")
+        session.put("a", _array(2))
+        session.put("b", _array(3, mib=1))
+        session.put("b", _array(4, mib=1))
+        wait_until(lambda: session.status().pool_spare_bytes > 0)
+        found = session.gc()
+        assert found.held[0][:2] == ("a", 1)
+        assert os.getpid() in found.held[0][3]
+        assert found.bytes >= _MIB
+        assert f"a v1, 2.0 MiB, is held by pid {os.getpid()}" in found.text()
+        assert session.status().pool_spare_bytes == 0
+        del view
+        wait_until(lambda: session.gc().held == ())
+        assert session.store.used_bytes() == sum(row.bytes for row in session.ls())
+
+
+def test_a_coordinator_that_dies_knows_copies_and_pins_again(nq_store_dir: Path) -> None:
+    """The next host reads them from the store and the disk."""
+    code = """
+session.put("a", np.ones(1 << 18)); session.put("b", np.ones(1 << 18)); session.pin("b")
+session.spill("a"); say("done"); input()
+"""
+    with session_child(nq_store_dir, code) as child:
+        assert child.line() == "done"
+        session = _session(nq_store_dir)
+        child.kill()
+    with session:
+        rows = {row.name: row for row in session.ls()}
+        assert (rows["a"].bytes, rows["b"].pinned) == (0, True)
+        assert session.get("a", as_="numpy").sum() == 1 << 18
