@@ -63,14 +63,14 @@ def test_what_is_off_the_grid_is_split() -> None:
 @pytest.mark.parametrize("dtype", ["<f8", "<i8", "|b1"])
 def test_what_no_codec_wrote_is_an_error(dtype: str) -> None:
     """Garbage, another length, another codec: `ChecksumError`, never other bytes."""
-    content = np.arange(8000, dtype="i8").tobytes()
+    content = np.arange(8000, dtype="i8" if dtype == "|b1" else dtype).tobytes()
     for codec in codecs(dtype):
         used, encoded = encode(memoryview(content), dtype, (codec,))
         assert used == codec
         for wrong in (len(content) - 8, len(content) + 8, 0):
             with pytest.raises(ChecksumError):
                 decode(encoded, dtype, used, wrong)
-        for other in set(range(7)) - {used, RAW}:
+        for other in {ZSTD, TICKS, 5, 6} - {used}:  # Parquet files say how they are encoded
             with pytest.raises(ChecksumError):
                 decode(encoded, dtype, other, len(content))
         with pytest.raises(ChecksumError):

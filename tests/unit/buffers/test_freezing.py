@@ -214,9 +214,15 @@ from pathlib import Path
 from jupyter_nq.buffers import ColdCopies, Store, freeze, thaw
 from jupyter_nq.errors import StoreError
 where = Path(sys.argv[1])
+def made(where):
+    where.mkdir()
+    store, cold = Store(where / "nq"), ColdCopies(where / "cold")
+    return store, cold, store.write("a", np.arange(3))
+store, cold, info = made(where / "first")
+freeze(store, info.id, cold)
+thaw(Store(where / "first" / "other"), info.id, cold)  # what Python imports late may not be readable for others
 os.setuid(65534)
-store, cold = Store(where / "nq"), ColdCopies(where / "cold")
-info = store.write("a", np.arange(3))
+store, cold, info = made(where / "second")
 os.chmod(cold.tmp, 0o500)
 try:
     freeze(store, info.id, cold)
@@ -226,18 +232,18 @@ os.chmod(cold.tmp, 0o700)
 freeze(store, info.id, cold)
 os.chmod(cold.file(info.id), 0)
 try:
-    thaw(Store(where / "other"), info.id, cold)
+    thaw(Store(where / "second" / "other"), info.id, cold)
 except StoreError as exc:
     say(exc)
 try:
-    ColdCopies("/root")
+    ColdCopies(where / "first" / "cold")
 except StoreError as exc:
     say(exc)
 """
     os.chown(where, 65534, 65534)
     try:
         with testing.Child(code, str(where)) as child:
-            for says in ("Permission denied. Check its owner", "Permission denied. Check its owner", "root"):
+            for says in ("Permission denied. Check its owner", "Permission denied. Check its owner", "belongs to user 0"):
                 assert says in child.line()
     finally:
         shutil.rmtree(where)
