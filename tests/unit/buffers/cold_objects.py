@@ -37,9 +37,7 @@ def kinds() -> dict[str, Any]:
         "ticks": {"close": ticks(5000), "odd": np.tile(odd.view(np.float64), 833 + 1)[:5000]},
         "text": pa.table({"w": words, "large": pa.array(words[::-1], pa.large_string())}),
         "codes": pa.table({"c": pa.array(["buy", "sell", None] * 1000).dictionary_encode()}),
-        "numbers": {
-            d: random.integers(0, 100, 700).astype(d) for d in ("i1", "u2", "i4", "u8", "f2", "f4")
-        },
+        "numbers": {d: random.integers(0, 100, 700).astype(d) for d in ("i1", "u2", "i4", "u8", "f2", "f4")},
         "complex": (random.random(600) + 1j * random.random(600)).astype("c8"),
         "wide complex": np.exp(1j * np.arange(600)),
         "long doubles": np.arange(100, dtype=np.longdouble),

@@ -14,7 +14,23 @@ from jupyter_nq.buffers.encoding import DELTA, RAW, SPLIT, TICKS, ZSTD, codecs, 
 from jupyter_nq.errors import ChecksumError
 from tests.unit.buffers.cold_objects import ticks
 
-DTYPES = ("<f8", "<f4", "<f2", "<f16", "<c8", "<c16", "<i8", "<u4", "|i1", "<u2", "<M8[ns]", "<m8[s]", "|b1", "<U5", "|S3")
+DTYPES = (
+    "<f8",
+    "<f4",
+    "<f2",
+    "<f16",
+    "<c8",
+    "<c16",
+    "<i8",
+    "<u4",
+    "|i1",
+    "<u2",
+    "<M8[ns]",
+    "<m8[s]",
+    "|b1",
+    "<U5",
+    "|S3",
+)
 
 
 def _back(data: bytes, dtype: str, codec: int, encoded: encoding.Buffer) -> bytes:

@@ -29,7 +29,7 @@ from tests.unit.buffers.cold_objects import (
     ticks,
     versions,
 )
-from tests.unit.buffers.conftest import make_bars, publish
+from tests.unit.buffers.conftest import publish
 
 
 @pytest.fixture
@@ -45,7 +45,18 @@ def _files(cold: ColdCopies) -> list[str]:
 def test_a_copy_says_what_the_object_says(store: Store, cold: ColdCopies, info: ObjectInfo) -> None:
     """Its record is that of the object, with the file's size; the object stays in the store."""
     frozen = freeze(store, info.id, cold, durable=True)
-    for name in ("id", "name", "version", "first_version", "rows", "created_ns", "owner_pid", "kind", "meta", "versions"):
+    for name in (
+        "id",
+        "name",
+        "version",
+        "first_version",
+        "rows",
+        "created_ns",
+        "owner_pid",
+        "kind",
+        "meta",
+        "versions",
+    ):
         assert getattr(frozen, name) == getattr(info, name)
     assert (frozen.raw_bytes, frozen.durable, frozen.key_id) == (info.nbytes, True, None)
     path = cold_file(cold.path, info.id)
@@ -148,7 +159,7 @@ def test_what_is_damaged_in_memory_is_not_kept(store: Store, cold: ColdCopies) -
     info = store.write("t", long_table())
     freeze(store, info.id, cold)
     before = cold_file(cold.path, info.id).read_bytes()
-    start, _ = list(committed_ranges(store, info))[0]
+    start, _ = next(iter(committed_ranges(store, info)))
     _flip(store.path / "obj" / info.id, start + (4 << 20) + 5)
     with pytest.raises(ChecksumError, match="column 'close' is damaged in its 1 MiB piece 4 "):
         freeze(store, info.id, cold)
@@ -243,26 +254,31 @@ except StoreError as exc:
     os.chown(where, 65534, 65534)
     try:
         with testing.Child(code, str(where)) as child:
-            for says in ("Permission denied. Check its owner", "Permission denied. Check its owner", "belongs to user 0"):
+            for says in (
+                "Permission denied. Check its owner",
+                "Permission denied. Check its owner",
+                "belongs to user 0",
+            ):
                 assert says in child.line()
     finally:
         shutil.rmtree(where)
 
 
-def test_a_refused_write(
-    store: Store, cold: ColdCopies, info: ObjectInfo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_write(store: Store, cold: ColdCopies, info: ObjectInfo, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system that is mounted read-only, or rights that are missing: `StoreError` with the path and a way out."""
     opened = os.open
 
-    def refuse(path: str, flags: int, *mode: int) -> int:
-        if flags & os.O_CREAT and Path(path).is_relative_to(cold.path):
-            raise OSError(number, os.strerror(number))
-        return opened(path, flags, *mode)
+    def refusing(number: int) -> Callable[..., int]:
+        def refuse(path: str, flags: int, *mode: int) -> int:
+            if flags & os.O_CREAT and Path(path).is_relative_to(cold.path):
+                raise OSError(number, os.strerror(number))
+            return opened(path, flags, *mode)
+
+        return refuse
 
     for number, says in ((errno.EROFS, "mounted read-only"), (errno.EACCES, "Check its owner")):
         with monkeypatch.context() as patch:
-            patch.setattr(os, "open", refuse)
+            patch.setattr(os, "open", refusing(number))
             with pytest.raises(StoreError, match=says):
                 freeze(store, info.id, cold)
     assert freeze(store, info.id, cold).rows == info.rows
@@ -277,120 +293,3 @@ def test_without_cryptography(
         freeze(store, info.id, cold, keys=KeyRing([MASTER_KEY]))
     assert _files(cold) == []
     assert freeze(store, info.id, cold).rows == info.rows
-
-
-# -- crashes -------------------------------------------------------------------------------------
-_STAGES = [
-    "freezing._write",
-    "freezing._write_chunks",
-    "freezing.encode_detail",
-    "replacing.os.fsync",
-    "replacing.os.rename",
-    "replacing._sync_directory",
-]
-
-
-@pytest.mark.parametrize("stage", _STAGES)
-@pytest.mark.parametrize("older", [True, False], ids=["replacing", "new"])
-def test_a_killed_freeze_leaves_a_whole_copy_or_none(
-    store: Store, cold: ColdCopies, info: ObjectInfo, stage: str, older: bool
-) -> None:
-    """Before the rename there is the older copy or none, behind it the new one; the rest is swept."""
-    if older:
-        freeze(store, info.id, cold)
-    store.append(info.id, pa.table({"x": [0.25], "n": [3], "s": ["later"]}))
-    module, _, name = stage.partition(".")
-    code = f"""
-from pathlib import Path
-from jupyter_nq.buffers import ColdCopies, freeze, freezing, replacing
-cold = ColdCopies(sys.argv[2])
-{module}.{name} = lambda *a, **k: die()
-freeze(store, sys.argv[3], cold)
-"""
-    with Child(store.path, code, str(cold.path), info.id) as child:
-        assert child.wait() == -9
-    assert cold.sweep() != []
-    assert cold.sweep() == cold.damaged() == []
-    renamed = stage == "replacing._sync_directory"
-    assert [found.rows for found in cold.scan()] == ([info.rows + 1] if renamed else [info.rows] * older)
-    assert len(_files(cold)) == len(cold.scan())
-    assert freeze(store, info.id, cold).rows == info.rows + 1
-
-
-@pytest.mark.parametrize("stage", ["allocate", "_check_text", "write_note", "os.rename", "read"])
-def test_a_killed_thaw_leaves_a_whole_object_or_none(
-    store: Store, other: Store, cold: ColdCopies, info: ObjectInfo, stage: str
-) -> None:
-    """The file under construction is swept, and the next thaw succeeds."""
-    freeze(store, info.id, cold)
-    code = f"""
-from jupyter_nq.buffers import ColdCopies, thaw, thawing
-if sys.argv[4] == "read":
-    thawing._Copy.read_chunks = lambda *a, **k: die()
-else:
-    thawing.{stage} = lambda *a, **k: die()
-thaw(store, sys.argv[3], ColdCopies(sys.argv[2]))
-"""
-    with Child(other.path, code, str(cold.path), info.id, stage) as child:
-        assert child.wait() == -9
-    assert other.scan() == other.damaged() == []
-    assert other.sweep() != []
-    assert other.used_bytes() == 0
-    assert thaw(other, info.id, cold) == info
-
-
-def test_random_kills_tear_nothing(store: Store, other: Store, cold: ColdCopies) -> None:
-    """Processes that freeze and thaw all the time are killed at random moments: what is there is sound."""
-    info = store.write("t", make_bars(30_000))
-    code = """
-from jupyter_nq.buffers import ColdCopies, Store, freeze, thaw
-other, cold = Store(sys.argv[2]), ColdCopies(sys.argv[3])
-say("go")
-while True:
-    freeze(store, sys.argv[4], cold)
-    thaw(other, sys.argv[4], cold)
-    other.collect(sys.argv[4])
-    say("again")
-"""
-    random = np.random.default_rng(0)
-    for _ in range(3):
-        with Child(store.path, code, str(other.path), str(cold.path), info.id) as child:
-            assert child.line() == "go"
-            for _ in range(int(random.integers(0, 3))):
-                assert child.line() == "again"
-            threading.Event().wait(float(random.random()) / 50)
-            child.kill()
-        assert cold.damaged() == other.damaged() == []
-        for found in other.scan():
-            assert other.verify(found.id)
-            assert other.collect(found.id)
-        cold.sweep()
-        other.sweep()
-        if cold.exists(info.id):
-            assert thaw(other, info.id, cold) == info
-            assert committed(other, info) == committed(store, info)
-            assert other.collect(info.id)
-    assert _files(cold) in ([], [f"{info.id}.cold"])
-    assert other.used_bytes() == 0
-
-
-def test_two_at_once(store: Store, other: Store, cold: ColdCopies) -> None:
-    """Threads that freeze and thaw the same object wait for each other and all succeed."""
-    info = store.write("t", make_bars(20_000))
-    failures: list[BaseException] = []
-
-    def both() -> None:
-        try:
-            for _ in range(5):
-                assert freeze(store, info.id, cold).rows == 20_000
-                assert thaw(other, info.id, cold) == info
-        except BaseException as exc:
-            failures.append(exc)
-
-    threads = [threading.Thread(target=both) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert _files(cold) == [f"{info.id}.cold"]

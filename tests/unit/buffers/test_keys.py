@@ -115,7 +115,10 @@ def test_a_key_file_that_others_may_read(key_file: Path, mode: int) -> None:
         ("", "holds no key"),
         ("abc", "line 1, holds no key of 32 bytes"),
         (f"{_line(FIRST)}\n{key_id(SECOND)}:!!!", "line 2, holds no key of 32 bytes"),
-        (_line(FIRST).replace(key_id(FIRST), key_id(SECOND)), f"has the id of another key: this one is {key_id(FIRST)}"),
+        (
+            _line(FIRST).replace(key_id(FIRST), key_id(SECOND)),
+            f"has the id of another key: this one is {key_id(FIRST)}",
+        ),
         ("\xff\xfe", "holds no key"),
     ],
 )

@@ -43,9 +43,14 @@ def test_an_error_arrives_and_ends_the_work() -> None:
 def test_an_error_of_the_taker_ends_the_work() -> None:
     """What it has begun is finished before the block ends, the rest is not begun."""
     done: list[int] = []
-    with pytest.raises(RuntimeError), in_order(lambda n: done.append(n), range(1000)) as results:
-        next(results)
-        raise RuntimeError
+
+    def take_one() -> None:
+        with in_order(done.append, range(1000)) as results:
+            next(results)
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        take_one()
     count = len(done)
     assert count < 20
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("nq-cold")]
