@@ -21,6 +21,12 @@ pytestmark = pytest.mark.performance
 ROWS, ROUNDS = 2_000_000, 7
 SEALED_BYTES = 64 << 20  # 64 MiB
 
+# Half of what was measured on two busy cores.
+FREEZING = {"plain": 0.5, "encrypted": 0.5}
+THAWING = {"plain": 0.4, "encrypted": 0.35}
+SMALLER = 1.6
+SEALING, OPENING = 0.4, 0.35
+
 
 def test_freezing_and_thawing_beside_parquet(tmp_path: Path, nq_store_dir: Path) -> None:
     """A cold copy is smaller than zstd Parquet, is written and read at a share of its speed, and checks every byte."""
@@ -63,12 +69,6 @@ def test_freezing_and_thawing_beside_parquet(tmp_path: Path, nq_store_dir: Path)
     assert sizes["plain"] <= 0.15
     assert sizes["encrypted"] <= 0.15
     assert parquet / sizes["plain"] > SMALLER
-
-
-FREEZING = {"plain": 0.1, "encrypted": 0.1}
-THAWING = {"plain": 0.1, "encrypted": 0.1}
-SMALLER = 1.0
-SEALING, OPENING = 0.1, 0.1
 
 
 def test_sealing_beside_copying() -> None:
