@@ -179,6 +179,21 @@ def test_a_full_store_says_so(
     assert small.verify(little.id)
 
 
+def test_spare_segments_make_way(
+    store: Store, cold: ColdCopies, keys: KeyRing | None, nq_tmpfs: Callable[[str], Path]
+) -> None:
+    """Memory that freed objects left for the next write is given back when a thaw needs it."""
+    small = Store(nq_tmpfs("20m"))
+    info = store.write("t", long_table())
+    freeze(store, info.id, cold, keys=keys)
+    freed = small.write("u", np.zeros(6 << 17))
+    assert small.collect(freed.id, spare_bytes=1 << 30)
+    assert small.pool.nbytes() > 6 << 20
+    assert thaw(small, info.id, cold, keys=keys).rows == info.rows
+    assert small.pool.nbytes() == 0
+    assert small.verify(info.id)
+
+
 def test_a_note_that_a_sweep_took_is_written_again(
     store: Store, other: Store, cold: ColdCopies, keys: KeyRing | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
