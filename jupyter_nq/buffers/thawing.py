@@ -33,7 +33,7 @@ from jupyter_nq.buffers.places import committed_bytes
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.segments import Progress, allocate, fresh_file, progress_steps, store_full, write_all
 from jupyter_nq.buffers.store import Store
-from jupyter_nq.errors import ChecksumError
+from jupyter_nq.errors import ChecksumError, StoreFull
 
 _Take = Callable[[int, Buffer], None]
 
@@ -184,10 +184,7 @@ class _Copy:
 def _fill(fd: int, store: Store, copy: _Copy, progress: Progress | None) -> None:
     frozen = copy.frozen
     static, lanes = replace(frozen.static, epoch=store.epoch), frozen.lanes
-    with store_full(store.path, frozen.raw_bytes):
-        os.ftruncate(fd, static.file_bytes)
-    spans = [(lane.offset, layout.align(total)) for lane, total in zip(lanes, frozen.committed, strict=True)]
-    allocate(fd, [(0, static.header_bytes), *spans], store.path)
+    _make_room(fd, store, frozen)
 
     def place(extent: Extent) -> _Take:
         offset = lanes[extent.lane].offset
@@ -200,6 +197,20 @@ def _fill(fd: int, store: Store, copy: _Copy, progress: Progress | None) -> None
         write_all(fd, memoryview(part), table_at)
         table_at += lane.table_bytes
     write_all(fd, memoryview(layout.encode_header(static, frozen.metadata, frozen.changing)), 0)
+
+
+def _make_room(fd: int, store: Store, frozen: Frozen) -> None:
+    """Allocate what the object will take; what spare segments have is given back when it is needed."""
+    with store_full(store.path, frozen.raw_bytes):
+        os.ftruncate(fd, frozen.static.file_bytes)
+    committed = zip(frozen.lanes, frozen.committed, strict=True)
+    spans = [(0, frozen.static.header_bytes), *((lane.offset, layout.align(total)) for lane, total in committed)]
+    try:
+        allocate(fd, spans, store.path)
+    except StoreFull:
+        if not store.pool.trim(0):
+            raise
+        allocate(fd, spans, store.path)
 
 
 def _check_text(fd: int, copy: _Copy) -> None:

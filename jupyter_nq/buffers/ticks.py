@@ -15,6 +15,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 DIVISORS = (1, 4, 10, 32, 100, 1_000, 10_000, 100_000)
 _FIRST = 64  # so many tell most chunks that are none
+_BLOCK = 16 << 10  # numbers at a time: they stay in the cache from step to step
 _LIMIT = float(np.iinfo(np.int32).max)
 
 
@@ -43,10 +44,19 @@ def from_ticks(divisor: int, counts: Array) -> Array:
 
 
 def _counts(values: Array, divisor: int) -> Array | None:
+    counts = np.empty(len(values), np.int32)
     with np.errstate(over="ignore", invalid="ignore"):
-        scaled = np.rint(values * divisor)
-    if not (np.abs(scaled) <= _LIMIT).all():  # a NaN is not
-        return None
-    counts: Array = scaled.astype(np.int32)
-    same = np.array_equal(from_ticks(divisor, counts).view(np.int64), values.view(np.int64))
-    return counts if same else None
+        for start in range(0, len(values), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            if not _fill(counts[part], values[part], divisor):
+                return None
+    return counts
+
+
+def _fill(counts: Array, values: Array, divisor: int) -> bool:
+    scaled = values * divisor
+    np.rint(scaled, out=scaled)
+    if not (scaled.max() <= _LIMIT and scaled.min() >= -_LIMIT):  # a NaN is neither
+        return False
+    np.copyto(counts, scaled, casting="unsafe")
+    return np.array_equal(np.divide(counts, divisor, out=scaled).view(np.int64), values.view(np.int64))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from jupyter_nq.buffers import ObjectInfo, Store
+from jupyter_nq.buffers import ColdCopies, ObjectInfo, Store
 
 
 @pytest.fixture
@@ -43,3 +45,17 @@ def publish(store: Store, info: ObjectInfo, version: int = 1) -> ObjectInfo:
     store.stamp(info.id, version)
     store.link(info.name, info.id)
     return store.info(info.id)
+
+
+@pytest.fixture
+def cold(tmp_path: Path) -> ColdCopies:
+    """Give an empty directory of cold copies."""
+    return ColdCopies(tmp_path / "cold")
+
+
+@pytest.fixture
+def other(nq_store_dir: Path) -> Iterator[Store]:
+    """Give a second empty store."""
+    path = nq_store_dir.with_name(f"{nq_store_dir.name}-2")
+    yield Store(path)
+    shutil.rmtree(path)
