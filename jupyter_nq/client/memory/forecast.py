@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 WINDOW = 60
-"""Samples that a forecast looks at; so many make 1,770 slopes, which take 0.1 ms."""
+"""Samples that a forecast looks at; so many make 1,770 slopes, which take 0.2 ms."""
 LEAST = 6
 """Samples below which nothing is said."""
 

@@ -15,6 +15,7 @@ from jupyter_nq.buffers import check_name
 from jupyter_nq.client.memory.forking import renew_in_child
 from jupyter_nq.client.memory.kept import Item, Kept
 from jupyter_nq.client.memory.relief import Freeing
+from jupyter_nq.client.request import source_of
 from jupyter_nq.errors import ConfigError, StoreError, StoreFull, UnknownDataset
 from jupyter_nq.sizes import size, together
 
@@ -136,7 +137,9 @@ class SharedMemoryPool:
             self._counts["hits"] += 1
             self._kept.use(key)
         with handle:
-            data = self._session.view(handle)
+            if source_of(handle.info.meta):  # bars or features: shown as a load shows them
+                return self._session.view(handle)
+            data = handle.view()
             array = handle.info.kind == "array" and isinstance(data, (pd.Series, pd.DataFrame))
             return handle.numpy() if array else data
 
@@ -245,12 +248,15 @@ class SharedMemoryPool:
         biggest = sorted(items, key=lambda item: -item.bytes)[:_MOST_NAMED]
         named = f" by {together([f'{item.name} ({size(item.bytes)})' for item in biggest])}" if biggest else ""
         used = sum(item.bytes for item in items)
-        remedy = "Somebody holds or has pinned what is left" if force else "Pass force=True to write some of it to disk"
         if wanted > self.limit_bytes:
-            remedy = "It is larger than the limit"
+            remedy = "Make a pool with a larger size"
+        elif force:
+            remedy = "Somebody holds or has pinned what is left: delete those frames, or make a pool with a larger size"
+        else:
+            remedy = "Remove what is not needed, pass force=True to write it to disk, or make a pool with a larger size"
         return (
             f"{key!r} needs {size(wanted)}, but this pool may store {size(self.limit_bytes)} and {size(used)} are "
-            f"taken{named}. {remedy}, remove what is not needed, or make a pool with a larger size."
+            f"taken{named}. {remedy}."
         )
 
 
