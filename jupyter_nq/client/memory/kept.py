@@ -73,8 +73,10 @@ class Kept:
             self._items[name] = replace(item, used=next(self._turns), uses=item.uses + 1, spilled=False)
 
     def spilled(self, name: str) -> None:
-        """Remember that a dataset lies on disk now."""
-        self._items[name] = replace(self._items[name], spilled=True)
+        """Remember that a dataset lies on disk now; one that this pool did not store is no item."""
+        item = self._items.get(name)
+        if item is not None:
+            self._items[name] = replace(item, spilled=True)
 
     def remove(self, name: str) -> None:
         """Forget a dataset; one that is no item is no error."""

@@ -7,6 +7,7 @@ its own limit counts that alone, and `clear` removes that alone.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
@@ -66,16 +67,17 @@ class SharedMemoryPool:
 
         self.limit_bytes = _limit(max_size_gb)
         self._session = session or connect()
-        # _kept and _counts are the mutable state; _lock guards them, and is not held while the session works.
+        # _kept and _counts are the mutable state; _lock guards them, and is not held while the session works. _storing
+        # is held during a whole `store`, so that two threads cannot fill the same room.
         self._kept = Kept(eviction_policy)
         self._counts = dict.fromkeys(("stores", "hits", "misses", "evictions"), 0)
-        self._lock = threading.Lock()
+        self._lock, self._storing = threading.Lock(), threading.Lock()
         renew_in_child(self)
 
     def __repr__(self) -> str:
-        return (
-            f"<SharedMemoryPool {size(self._kept.bytes())} of {size(self.limit_bytes)} in {self._session.store.path}>"
-        )
+        with self._lock:
+            used = self._kept.bytes()
+        return f"<SharedMemoryPool {size(used)} of {size(self.limit_bytes)} in {self._session.store.path}>"
 
     def store(self, key: str, data: Any, force: bool = False) -> Stored:
         """Share data under a name, as a new version if the name exists; every notebook can retrieve it.
@@ -103,21 +105,13 @@ class SharedMemoryPool:
         """
         check_name(key)
         wanted = self._session.store.plan(data).nbytes
-        self._make_room(key, wanted, force)
-        try:
-            stored = self._session.put(key, data)
-        except StoreFull:
-            if not force:
-                raise
-            freeing = cast(Freeing, self._session)
-            freed = freeing.gc().bytes
-            if freed < wanted:
-                self._evicted(freeing.spill(bytes=wanted - freed))
-            stored = self._session.put(key, data)
-        found = self._session.channel.request("find", name=key, version=stored.version)
-        with self._lock:
-            self._counts["stores"] += 1
-            self._kept.add(key, found["id"], stored.bytes)
+        with self._storing:
+            self._make_room(key, wanted, force)
+            stored = self._put(key, data, wanted, force)
+            found = self._session.channel.request("find", name=key, version=stored.version)
+            with self._lock:
+                self._counts["stores"] += 1
+                self._kept.add(key, found["id"], stored.bytes)
         return stored
 
     def retrieve(self, key: str) -> Any:
@@ -208,8 +202,8 @@ class SharedMemoryPool:
         }
 
     def after_fork(self) -> None:
-        """In a child: forget a lock that another thread of the parent may have held."""
-        self._lock = threading.Lock()
+        """In a child: forget locks that other threads of the parent may have held."""
+        self._lock, self._storing = threading.Lock(), threading.Lock()
 
     def _present(self) -> list[Item]:
         """Return what this pool stored and is still there, the first to go first."""
@@ -231,18 +225,30 @@ class SharedMemoryPool:
         if self._over(key, wanted) > 0:
             raise StoreFull(self._refusal(key, wanted, items, force))
 
+    def _put(self, key: str, data: Any, wanted: int, force: bool) -> Stored:
+        """Put data into the store, and with `force` make room there when it is full."""
+        try:
+            return self._session.put(key, data)
+        except StoreFull:
+            if not force:
+                raise
+        freeing = cast(Freeing, self._session)
+        freed = freeing.gc().bytes
+        if freed < wanted:
+            self._evicted(freeing.spill(bytes=wanted - freed))
+        return self._session.put(key, data)
+
     def _over(self, key: str, wanted: int) -> int:
         """Return by how many bytes storing would exceed the limit; what has the name now is replaced."""
         with self._lock:
             return self._kept.bytes(without=key) + wanted - self.limit_bytes
 
-    def _evicted(self, spilled: Any) -> None:
-        own = {item.name for item in self._kept.items()}
+    def _evicted(self, spilled: Sequence[Stored]) -> None:
+        """Count what was written to disk just now, whoever stored it."""
         with self._lock:
             self._counts["evictions"] += len(spilled)
             for stored in spilled:
-                if stored.name in own:
-                    self._kept.spilled(stored.name)
+                self._kept.spilled(stored.name)
 
     def _refusal(self, key: str, wanted: int, items: list[Item], force: bool) -> str:
         biggest = sorted(items, key=lambda item: -item.bytes)[:_MOST_NAMED]

@@ -47,6 +47,7 @@ def test_what_is_on_disk_takes_no_memory() -> None:
     """Until it is asked for again."""
     kept = filled("lru")
     kept.spilled("a")
+    kept.spilled("foreign")
     assert kept.bytes() == 20
     kept.use("a")
     assert kept.bytes() == 30

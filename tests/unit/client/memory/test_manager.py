@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from jupyter_nq.client.session import Session
 from jupyter_nq.errors import ConfigError, InvalidArgument, StoreFull
 from jupyter_nq.testing import wait_until
 from tests.unit.client.memory.child import Child
+from tests.unit.client.memory.samples import sample
 
 
 @pytest.fixture
@@ -121,6 +123,35 @@ def test_the_watch_rings_for_the_real_pool(nq_tmpfs: Any) -> None:
         assert action["level"] == "conservative"
         with pytest.raises(StoreFull):
             manager.store_data("more", np.zeros(limit // 16))
+
+
+def test_pressure_is_relieved_at_most_once_per_interval(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On samples made by hand: what is full and what was done is told; a relief that fails is told, and waits too."""
+    full = iter(
+        [sample(0, pool=950), sample(4, pool=950), sample(5, pool=950), sample(9, pool=950), sample(15, pool=950)]
+    )
+    monkeypatch.setattr(module, "take", lambda session: next(full))
+    freed = iter([100, None, 100])
+
+    def collect() -> Any:
+        found = next(freed)
+        if found is None:
+            raise StoreFull("no")
+        return SimpleNamespace(objects=1, bytes=found)
+
+    monkeypatch.setattr(session, "gc", collect, raising=False)
+    manager = MemoryManager(enable_monitoring=False, session=session)
+    manager._watch.tick(), manager._watch.tick()
+    with pytest.raises(StoreFull):
+        manager._watch.tick()
+    manager._watch.tick(), manager._watch.tick()
+    events = manager._watch.events()
+    assert [(event.at.second, event.metric, event.value, event.threshold) for event in events] == [
+        (0, "pool", 0.95, 0.9),
+        (15, "pool", 0.95, 0.9),
+    ]
+    assert "100 B of the pool (1 object)" in events[0].done
+    assert events[0].why == "pool is 95% full, relief is due from 90%"
 
 
 def test_cleaning_up_twice_is_fine(session: Session) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,21 @@ def test_the_limit_is_the_pool_s_own(session: Session) -> None:
     assert pool.store("b", np.zeros(70_000)), "what somebody else dropped takes no room"
 
 
+def test_two_threads_do_not_fill_the_same_room(session: Session) -> None:
+    """Of ten that store at once, as many succeed as fit."""
+    pool = SharedMemoryPool(max_size_gb=(1 << 20) / (1 << 30), session=session)
+
+    def store(number: int) -> bool:
+        try:
+            return bool(pool.store(f"part{number}", np.zeros(30_000)))
+        except StoreFull:
+            return False
+
+    with ThreadPoolExecutor(10) as threads:
+        assert sum(threads.map(store, range(10))) == 4
+    assert pool.get_stats()["bytes"] <= 1 << 20
+
+
 def test_a_pool_does_not_raise_the_limit_of_the_store(nq_tmpfs: Any) -> None:
     """Its 4 GB are a wish: what the store refuses is refused, with what the store says."""
     with Session(nq_tmpfs("8m")) as session:
@@ -208,7 +224,7 @@ def test_a_pool_does_not_raise_the_limit_of_the_store(nq_tmpfs: Any) -> None:
 def test_a_forked_child_works(pool: SharedMemoryPool) -> None:
     """It stores and retrieves over a line of its own, even if another thread was at the pool as it was forked."""
     pool.store("ours", np.arange(10.0))
-    pool._lock.acquire()
+    pool._lock.acquire(), pool._storing.acquire()
     pid = os.fork()
     if pid == 0:
         try:
@@ -216,7 +232,7 @@ def test_a_forked_child_works(pool: SharedMemoryPool) -> None:
             os._exit(0 if right else 1)
         except BaseException:
             os._exit(2)
-    pool._lock.release()
+    pool._lock.release(), pool._storing.release()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert len(pool.retrieve("child")) == 5
     assert pool.get_stats()["objects"] == 1
