@@ -17,7 +17,7 @@ from jupyter_nq.client.memory.sampling import take
 from jupyter_nq.client.memory.thresholds import Callback, MemoryEvent, Threshold
 from jupyter_nq.client.memory.watch import MemoryWatch
 from jupyter_nq.client.sections import Config, read_config, section, switch
-from jupyter_nq.errors import ConfigError
+from jupyter_nq.errors import ConfigError, NQError
 
 if TYPE_CHECKING:
     from jupyter_nq.client.records import Stored
@@ -218,14 +218,17 @@ class MemoryManager:
         need = self._pressure.need(sample, level)
         if need is None:
             return None
-        freed = 0
+        freed, said = 0, ""
         try:
             done = relieve(cast(Freeing, self._session), level, need.why, need.excess_bytes)
-            freed = done.freed_bytes
+        except NQError as exc:  # no coordinator, a full disk: it is told, and tried again later
+            said = f"relief failed: {exc}"
+        else:
+            self._reliefs.append(done)
+            freed, said = done.freed_bytes, str(done)
         finally:
             self._pressure.relieved(sample.seconds, freed, need.excess_bytes)
-        self._reliefs.append(done)
-        return MemoryEvent(sample.at, need.metric, need.value, need.mark, str(done), need.why)
+        return MemoryEvent(sample.at, need.metric, need.value, need.mark, said, need.why)
 
 
 def _interval(seconds: Any) -> float:

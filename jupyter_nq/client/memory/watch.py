@@ -185,6 +185,6 @@ def _run(ref: weakref.ref[MemoryWatch], closing: threading.Event, interval_secon
         except Exception as exc:  # the root of the thread: it goes on, and says once what is wrong
             if repr(exc) != told:
                 told = repr(exc)
-                _log.exception("%r could not take a sample, and tries again", watch)
+                _log.exception("%r met an error, and goes on", watch)
                 watch.record(MemoryEvent(datetime.now(UTC), "", None, None, f"failed: {exc!r}", "a sample was due"))
         del watch

@@ -127,31 +127,30 @@ def test_the_watch_rings_for_the_real_pool(nq_tmpfs: Any) -> None:
 
 def test_pressure_is_relieved_at_most_once_per_interval(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """On samples made by hand: what is full and what was done is told; a relief that fails is told, and waits too."""
-    full = iter(
-        [sample(0, pool=950), sample(4, pool=950), sample(5, pool=950), sample(9, pool=950), sample(15, pool=950)]
-    )
+    full = iter([sample(at, pool=950) for at in (0, 4, 5, 9, 15, 16)])
     monkeypatch.setattr(module, "take", lambda session: next(full))
     freed = iter([100, None, 100])
 
     def collect() -> Any:
         found = next(freed)
         if found is None:
-            raise StoreFull("no")
+            raise StoreFull("the disk is full")
         return SimpleNamespace(objects=1, bytes=found)
 
     monkeypatch.setattr(session, "gc", collect, raising=False)
     manager = MemoryManager(enable_monitoring=False, session=session)
-    manager._watch.tick(), manager._watch.tick()
-    with pytest.raises(StoreFull):
+    for _ in range(5):
         manager._watch.tick()
-    manager._watch.tick(), manager._watch.tick()
     events = manager._watch.events()
     assert [(event.at.second, event.metric, event.value, event.threshold) for event in events] == [
         (0, "pool", 0.95, 0.9),
+        (5, "pool", 0.95, 0.9),
         (15, "pool", 0.95, 0.9),
     ]
     assert "100 B of the pool (1 object)" in events[0].done
-    assert events[0].why == "pool is 95% full, relief is due from 90%"
+    assert events[1].done == "relief failed: the disk is full"
+    assert {event.why for event in events} == {"pool is 95% full, relief is due from 90%"}
+    assert len(manager.get_memory_report()["actions"]) == 2
 
 
 def test_cleaning_up_twice_is_fine(session: Session) -> None:
