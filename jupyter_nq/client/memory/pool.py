@@ -89,7 +89,7 @@ class SharedMemoryPool:
         data
             What `jupyter_nq.put` takes: frames, tables, arrays, tensors, bytes, what JSON can hold.
         force
-            When there is no room, write to disk what nobody holds and has pinned, by the policy of this pool as far as
+            When there is no room, write to disk what nobody holds or has pinned, by the policy of this pool as far as
             its own limit is concerned; it comes back when it is asked for.
 
         Returns
@@ -108,10 +108,7 @@ class SharedMemoryPool:
         with self._storing:
             self._make_room(key, wanted, force)
             stored = self._put(key, data, wanted, force)
-            found = self._session.channel.request("find", name=key, version=stored.version)
-            with self._lock:
-                self._counts["stores"] += 1
-                self._kept.add(key, found["id"], stored.bytes)
+            self._remember(stored)
         return stored
 
     def retrieve(self, key: str) -> Any:
@@ -237,6 +234,19 @@ class SharedMemoryPool:
         if freed < wanted:
             self._evicted(freeing.spill(bytes=wanted - freed))
         return self._session.put(key, data)
+
+    def _remember(self, stored: Stored) -> None:
+        """Count what was stored as this pool's, unless somebody has replaced or dropped it already."""
+        try:
+            found = self._session.channel.request("find", name=stored.name, version=stored.version)
+        except UnknownDataset:
+            found = None
+        with self._lock:
+            self._counts["stores"] += 1
+            if found is None:
+                self._kept.remove(stored.name)
+            else:
+                self._kept.add(stored.name, found["id"], stored.bytes)
 
     def _over(self, key: str, wanted: int) -> int:
         """Return by how many bytes storing would exceed the limit; what has the name now is replaced."""

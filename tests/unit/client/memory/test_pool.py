@@ -211,6 +211,22 @@ def test_two_threads_do_not_fill_the_same_room(session: Session) -> None:
     assert pool.get_stats()["bytes"] <= 1 << 20
 
 
+def test_what_somebody_drops_at_once_was_stored(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Storing is no error then, but it is not this pool's any more."""
+    pool, put = SharedMemoryPool(session=session), session.put
+
+    def put_and_drop(name: str, data: Any) -> Any:
+        stored = put(name, data)
+        session.drop(name)
+        return stored
+
+    pool.store("signals", 1)
+    monkeypatch.setattr(session, "put", put_and_drop)
+    assert pool.store("signals", 2).version == 2
+    assert (pool.get_stats()["stores"], pool.get_stats()["objects"]) == (2, 0)
+    assert pool.clear() == 0
+
+
 def test_a_pool_does_not_raise_the_limit_of_the_store(nq_tmpfs: Any) -> None:
     """Its 4 GB are a wish: what the store refuses is refused, with what the store says."""
     with Session(nq_tmpfs("8m")) as session:
