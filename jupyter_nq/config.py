@@ -43,6 +43,13 @@ class Settings(HasTraits):
         min=0,
         help="Byte quota of all shared objects together. 0 means 80 % of what is free in the store and its cgroup.",
     ).tag(config=True)
+    spare_share = Float(
+        0.25,
+        min=0.0,
+        max=1.0,
+        help="Share of pool_bytes (or of free memory, if that is less) that freed datasets may keep for half a minute, "
+        "for whoever writes next. 0 gives all memory back at once.",
+    ).tag(config=True)
     append_reserve = Float(
         0.25,
         min=0.0,

@@ -96,6 +96,10 @@ class ChecksumError(NQError, ValueError):
     """The bytes of a shared object differ from its digest."""
 
 
+class UnknownKey(NQError, LookupError):
+    """A cold copy is encrypted with a master key that is not there; the message names the id of the key."""
+
+
 # -- coordinator ---------------------------------------------------------------------------------
 class CoordinatorUnavailable(NQError, ConnectionError):
     """No coordinator answers, and this process may not or cannot host one."""

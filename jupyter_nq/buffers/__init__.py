@@ -12,24 +12,56 @@ from typing import TYPE_CHECKING, Any
 _HOMES = {
     "BuildLock": "locks",
     "Catalogue": "catalogue",
+    "ColdCopies": "cold",
+    "ColdInfo": "cold",
     "Damaged": "objects",
     "Handle": "handle",
+    "KeyRing": "keys",
     "ObjectInfo": "objects",
     "Plan": "plan",
     "Store": "store",
+    "check_cold": "thawing",
     "check_name": "names",
+    "freeze": "freezing",
+    "load_keys": "keys",
+    "new_key": "keys",
+    "rewrap": "rotation",
+    "thaw": "thawing",
 }
 
-__all__ = ["BuildLock", "Catalogue", "Damaged", "Handle", "ObjectInfo", "Plan", "Store", "check_name"]
+__all__ = [
+    "BuildLock",
+    "Catalogue",
+    "ColdCopies",
+    "ColdInfo",
+    "Damaged",
+    "Handle",
+    "KeyRing",
+    "ObjectInfo",
+    "Plan",
+    "Store",
+    "check_cold",
+    "check_name",
+    "freeze",
+    "load_keys",
+    "new_key",
+    "rewrap",
+    "thaw",
+]
 
 if TYPE_CHECKING:
     from jupyter_nq.buffers.catalogue import Catalogue
+    from jupyter_nq.buffers.cold import ColdCopies, ColdInfo
+    from jupyter_nq.buffers.freezing import freeze
     from jupyter_nq.buffers.handle import Handle
+    from jupyter_nq.buffers.keys import KeyRing, load_keys, new_key
     from jupyter_nq.buffers.locks import BuildLock
     from jupyter_nq.buffers.names import check_name
     from jupyter_nq.buffers.objects import Damaged, ObjectInfo
     from jupyter_nq.buffers.plan import Plan
+    from jupyter_nq.buffers.rotation import rewrap
     from jupyter_nq.buffers.store import Store
+    from jupyter_nq.buffers.thawing import check_cold, thaw
 
 
 def __getattr__(name: str) -> Any:

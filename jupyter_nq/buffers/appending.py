@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jupyter_nq.buffers import layout
+from jupyter_nq.buffers.copying import Copy, FileSink, copy_lanes
 from jupyter_nq.buffers.digests import reading, refresh_digest
 from jupyter_nq.buffers.intake import Content
 from jupyter_nq.buffers.joining import behind, check_alike
@@ -20,7 +21,7 @@ from jupyter_nq.buffers.objects import header_words, read_changing, read_static
 from jupyter_nq.buffers.places import committed_bytes, places
 from jupyter_nq.buffers.platform import punch_hole
 from jupyter_nq.buffers.refusals import refused
-from jupyter_nq.buffers.segments import Progress, allocate, copy_lane, progress_steps
+from jupyter_nq.buffers.segments import Progress, allocate, progress_steps
 from jupyter_nq.errors import CapacityFull
 
 
@@ -60,8 +61,7 @@ def _write_rows(
     step = progress_steps(progress, sum(n for _, n in spans))
     try:
         allocate(fd, spans, path.parent)
-        for place, begin, lane in ahead:
-            copy_lane(fd, place.offset, lane, begin, lane.nbytes, digest=False, step=step)
+        copy_lanes(FileSink(fd), [Copy(p.offset, lane, begin) for p, begin, lane in ahead], digest=False, step=step)
     except BaseException:
         for offset, nbytes in spans:  # whole pages behind the committed rows: nobody reads them
             punch_hole(fd, layout.align(offset), layout.align(offset + nbytes) - layout.align(offset))

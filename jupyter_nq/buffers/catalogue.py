@@ -12,15 +12,16 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jupyter_nq.buffers import layout, platform
 from jupyter_nq.buffers.cgroups import cgroup_rest
-from jupyter_nq.buffers.directory import NOTES, open_directory
+from jupyter_nq.buffers.directory import NOTES, POOL, open_directory
 from jupyter_nq.buffers.locks import is_current, try_flock
 from jupyter_nq.buffers.names import check_name, is_object_id
 from jupyter_nq.buffers.objects import Damaged, ObjectInfo, header_words, open_object, read_info
+from jupyter_nq.buffers.pool import SMALLEST_BYTES, Pool
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import ChecksumError, StoreError, UnknownDataset
 
@@ -36,6 +37,7 @@ class Catalogue:
         self.epoch = open_directory(self.path, create=create).epoch
         self._obj, self._tmp, self._names = (self.path / part for part in ("obj", "tmp", "names"))
         self._notes = self.path / NOTES
+        self.pool = Pool(self.path / POOL)
         self._in_memory = platform.is_in_memory(os.stat(self.path).st_dev)
 
     def __repr__(self) -> str:
@@ -95,8 +97,8 @@ class Catalogue:
 
     # -- bytes -----------------------------------------------------------------------------------
     def used_bytes(self) -> int:
-        """Return the allocated bytes of all objects, those under construction included."""
-        return sum(_allocated(self._obj)) + sum(_allocated(self._tmp))
+        """Return the allocated bytes of all objects, those under construction and spare segments included."""
+        return sum(_allocated(self._obj)) + sum(_allocated(self._tmp)) + self.pool.nbytes()
 
     def pool_limit(self, configured: int = 0) -> int:
         """Return the bytes that all objects together may take.
@@ -146,12 +148,14 @@ class Catalogue:
         with refused(path):
             path.unlink(missing_ok=True)
 
-    def collect(self, object_id: str) -> bool:
+    def collect(self, object_id: str, spare_bytes: int = 0) -> bool:
         """Remove an object that nobody maps and give its memory back; False while somebody holds it.
 
-        An object that is not there counts as removed. Its note goes with it.
+        An object that is not there counts as removed. Its note goes with it. Its memory is kept for the next write
+        when, with it, the spare segments take at most `spare_bytes`.
         """
-        gone = _remove_if_free(self._object_path(object_id)) is not False
+        removed = _remove_if_free(self._object_path(object_id), lambda fd, path: self._kept(fd, path, spare_bytes))
+        gone = removed is not False
         if gone:
             self._forget(object_id)
         return gone
@@ -175,6 +179,15 @@ class Catalogue:
         for path in orphans:
             self._forget(path.name)
         return orphans
+
+    def _kept(self, fd: int, path: Path, spare_bytes: int) -> bool:
+        """Keep the memory of a locked object as a spare segment, if it is worth it and there may be so much."""
+        nbytes = os.fstat(fd).st_blocks * 512
+        if not self._in_memory or nbytes < SMALLEST_BYTES or nbytes > spare_bytes:
+            return False
+        self.pool.trim(spare_bytes - nbytes)
+        self.pool.keep(path)
+        return True
 
     def _forget(self, object_id: str) -> None:
         path = self._notes / object_id
@@ -257,8 +270,11 @@ def _remove_orphan(path: Path) -> bool:
         return True
 
 
-def _remove_if_free(path: Path) -> bool | None:
-    """Unlink a file that nobody has locked and give back its pages; None when it is not there, False when held."""
+def _remove_if_free(path: Path, keep: Callable[[int, Path], bool] = lambda fd, path: False) -> bool | None:
+    """Unlink a file that nobody has locked and give back its pages; None when it is not there, False when held.
+
+    `keep` may put it elsewhere instead, while it is locked.
+    """
     with refused(path):
         try:
             fd = os.open(path, _REMOVE)
@@ -269,6 +285,8 @@ def _remove_if_free(path: Path) -> bool | None:
                 return False
             if not is_current(fd, path):
                 return None
+            if keep(fd, path):
+                return True
             os.unlink(path)  # first: whoever opened it meanwhile finds the path gone and looks again
             platform.punch_hole(fd, 0, os.fstat(fd).st_size)
             return True

@@ -47,6 +47,29 @@ def piece_digests(fd: int, offset: int, total: int, first: int = 0) -> Iterator[
         yield xxhash.xxh3_128_digest(piece)
 
 
+def differing_piece(data: memoryview, first: int, stored: bytes) -> int | None:
+    """Return the number of the first piece of a lane that differs from its digest, None when all agree.
+
+    Parameters
+    ----------
+    data
+        Bytes of the lane that begin with piece number `first`.
+    stored
+        The digests of all pieces of the lane.
+    """
+    for i, start in enumerate(range(0, len(data), DIGEST_BLOCK_BYTES), first):
+        found = xxhash.xxh3_128_digest(data[start : start + DIGEST_BLOCK_BYTES])
+        if found != stored[i * DIGEST_BYTES : (i + 1) * DIGEST_BYTES]:
+            return i
+    return None
+
+
+def damaged_piece(column: str, piece: int) -> str:
+    """Say which piece of which column is damaged."""
+    where = f"column {column!r}" if column else "the array"
+    return f"{where} is damaged in its 1 MiB piece {piece} (bytes {piece << 20:,} and on)"
+
+
 def _read_whole(fd: int, piece: memoryview, offset: int) -> None:
     while piece:
         done = os.preadv(fd, [piece], offset)
@@ -70,10 +93,8 @@ def verify_object(fd: int, static: layout.Static, changing: layout.Changing) -> 
         stored = os.pread(fd, digest_pieces(total) * DIGEST_BYTES, table_at)
         for i, found in enumerate(piece_digests(fd, lane.offset, total)):
             if found != stored[i * DIGEST_BYTES : (i + 1) * DIGEST_BYTES]:
-                where = f"column {lane.column!r}" if lane.column else "the array"
                 raise ChecksumError(
-                    f"{static.name}: {where} is damaged in its 1 MiB piece {i} (bytes {i << 20:,} and on). "
-                    "Drop the dataset and load it again."
+                    f"{static.name}: {damaged_piece(lane.column, i)}. Drop the dataset and load it again."
                 )
         pieces += stored
         table_at += lane.table_bytes

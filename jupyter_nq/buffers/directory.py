@@ -19,8 +19,9 @@ from jupyter_nq.errors import StoreError
 MARKER = "store.json"
 SOCKET = "ctl.sock"
 NOTES = "notes"
+POOL = "pool"
 MAGIC = "jupyter-nq"
-_PARTS = ("tmp", "obj", "names")
+_PARTS = ("tmp", "obj", "names", POOL)
 _SOCKET_PATH_BYTES = 107  # AF_UNIX keeps the path in 108 bytes, the last one zero
 
 

@@ -26,8 +26,14 @@ class Lane:
     """Bytes of one item of this lane: a row, an offset, or one byte of text."""
     nbytes: int
     read: Read = field(repr=False)
-    """`read(start, stop)`: the bytes [start, stop) as a contiguous array; a view where that is possible."""
+    """`read(start, stop)`: the bytes [start, stop), whole items, as a contiguous array; a view where possible."""
     role: str = VALUES
+
+    def piece(self, start: int, stop: int) -> Array:
+        """Return the bytes [start, stop), which may begin and end inside an item."""
+        item = np.dtype(self.dtype).itemsize
+        first = start // item * item
+        return self.read(first, -(-stop // item) * item).view(np.uint8)[start - first : stop - first]
 
 
 def of_array(name: str, values: Array, role: str = VALUES) -> Lane:

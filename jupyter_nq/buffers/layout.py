@@ -318,6 +318,18 @@ def encode_changing(changing: Changing) -> bytes:
     )
 
 
+def decode_changing(packed: bytes) -> Changing:
+    """Read what `encode_changing` packed; the version ring is apart."""
+    return Changing(*_CHANGING.unpack(packed))
+
+
+def encode_header(static: Static, metadata: bytes, changing: Changing) -> bytes:
+    """Pack the header of a new object up to the end of its metadata; the digest table lies behind."""
+    ring = struct.pack(f"<{len(changing.ring)}Q", *changing.ring)
+    words = (encode_static(static, metadata) + encode_changing(changing)).ljust(RING_OFFSET, b"\0")
+    return words + ring.ljust(RING_SLOTS * SLOT_BYTES, b"\0") + metadata
+
+
 def committed_slots(changing: Changing) -> list[tuple[int, int, int]]:
     """Return (index, rows, created_ns) of the newest committed versions, oldest first.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 _KEEP_SIZE = 0x01
 _PUNCH_HOLE = 0x02
+_POPULATE_WRITE = 23  # of madvise, since Linux 5.14
 _MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
 
 
@@ -25,10 +26,34 @@ def punch_hole(fd: int, offset: int, nbytes: int) -> bool:
     return bool(fallocate(fd, _KEEP_SIZE | _PUNCH_HOLE, offset, nbytes) == 0)
 
 
+def populate(address: int, nbytes: int) -> bool:
+    """Map the pages of a range of a writable mapping at once, whole pages; False where that is not possible.
+
+    It takes memory where the file has none yet. Unlike `mmap.madvise`, it lets other threads run.
+    """
+    madvise = getattr(ctypes.CDLL(None, use_errno=True), "madvise", None)
+    if madvise is None:
+        return False
+    madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    return bool(madvise(address, nbytes, _POPULATE_WRITE) == 0)
+
+
 def file_system_free(path: Path) -> int:
     """Return the bytes that this user can still write there."""
     found = os.statvfs(path)
     return found.f_bavail * found.f_frsize
+
+
+def available_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
+    """Return the bytes that programs can still take without swapping; 0 where the system does not tell."""
+    try:
+        for line in meminfo.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemAvailable":
+                return int(value.split()[0]) << 10  # it counts in KiB
+    except (OSError, ValueError):
+        pass
+    return 0
 
 
 @functools.lru_cache(maxsize=64)

@@ -15,6 +15,8 @@ _ADVICE = {
     errno.EACCES: "Check its owner and its permission (files 600, directories 700).",
     errno.EPERM: "Check its owner and its permission (files 600, directories 700).",
     errno.ELOOP: "The store makes no such link: remove it.",
+    errno.EROFS: "Its file system is mounted read-only: use a directory elsewhere.",
+    errno.EIO: "The disk failed, see the system's log; use a directory on another one.",
     errno.ENOMEM: "This process may map no more memory: let go of what it does not need.",
 }
 _OTHERWISE = "Try again; if it stays so, use another store directory (store_dir, JUPYTER_NQ_STORE)."

@@ -1,9 +1,8 @@
-"""Writing object files: allocate first, copy and digest piece by piece, header last, rename to seal.
+"""Files under construction: locked, allocated before anything is written, and gone when the writing fails.
 
 A file under construction lies in `tmp/` and its writer holds `LOCK_EX` on it, so an unlocked one is
 provably an orphan. Memory is allocated with `posix_fallocate` before anything is mapped or written: on a
 full tmpfs that is an error here, where touching a sparse page would be a SIGBUS that kills the kernel.
-A fresh file is filled by `pwrite`, which costs half of what first faults through a mapping cost.
 """
 
 from __future__ import annotations
@@ -15,11 +14,9 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import xxhash
 
-from jupyter_nq.buffers.lanes import Lane
-from jupyter_nq.buffers.layout import DIGEST_BLOCK_BYTES, Static
+from jupyter_nq.buffers.layout import Static
 from jupyter_nq.buffers.locks import is_current, kept_from_children, remove_own
 from jupyter_nq.buffers.refusals import FULL, refusal, refused
 from jupyter_nq.errors import StoreFull
@@ -28,12 +25,15 @@ Progress = Callable[[float], None]
 
 
 @contextlib.contextmanager
-def fresh_file(path: Path, sealed: Path) -> Iterator[int]:
+def fresh_file(path: Path, sealed: Path, take: Callable[[Path], int | None] = lambda path: None) -> Iterator[int]:
     """Create `path` and hold `LOCK_EX` on it until it was renamed to `sealed`.
 
-    On any error, an interrupt included, the file is removed under either name.
+    On any error, an interrupt included, the file is removed under either name. `take` may give a file that lies there
+    already, open and locked: a spare segment.
     """
-    fd = _create_locked(path)
+    fd = take(path)
+    if fd is None:
+        fd = _create_locked(path)
     with kept_from_children(fd):
         try:
             yield fd
@@ -66,36 +66,6 @@ def store_full(where: Path, nbytes: int) -> Iterator[None]:
         ) from exc
 
 
-def copy_lane(
-    fd: int, offset: int, lane: Lane, start: int, nbytes: int, *, digest: bool, step: Callable[[int], None]
-) -> list[bytes]:
-    """Copy bytes of a lane into the file and return the digest of each 1 MiB piece.
-
-    Parameters
-    ----------
-    offset
-        Where the lane starts in the file.
-    start
-        Bytes of the lane that are in the file already: the copy goes behind them.
-    nbytes
-        Bytes to copy; the lane is read from its own byte 0.
-    step
-        Called with the bytes of each piece; may raise to cancel.
-    """
-    digests = []
-    done = 0
-    while done < nbytes:
-        room = DIGEST_BLOCK_BYTES - (start + done) % DIGEST_BLOCK_BYTES
-        take = min(room, nbytes - done)
-        piece = lane.read(done, done + take).view(np.uint8).data
-        write_all(fd, piece, offset + start + done)
-        if digest:
-            digests.append(xxhash.xxh3_128_digest(piece))
-        done += take
-        step(take)
-    return digests
-
-
 def root_digest(rows: int, pieces: bytes, static: Static) -> bytes:
     """Return the digest of an object: over its rows, the digests of all committed pieces, and what its codes mean."""
     meanings = b"".join(static.dictionaries.get(name, b"") for name in static.columns)
@@ -126,6 +96,7 @@ def _create_locked(path: Path) -> int:
 
 
 def write_all(fd: int, piece: memoryview, offset: int) -> None:
+    """Write bytes at an offset, in as many calls as the system wants."""
     while piece:
         with refused(fd):
             written = os.pwrite(fd, piece, offset)

@@ -23,6 +23,7 @@ from jupyter_nq.buffers.catalogue import Catalogue
 from jupyter_nq.buffers.handle import Handle, MappedFile, map_locked
 from jupyter_nq.buffers.intake import take_in
 from jupyter_nq.buffers.joining import check_alike, joined, mapped_content
+from jupyter_nq.buffers.mappings import Mappings
 from jupyter_nq.buffers.names import check_name, new_object_id
 from jupyter_nq.buffers.objects import (
     ObjectInfo,
@@ -33,20 +34,12 @@ from jupyter_nq.buffers.objects import (
     read_info,
     read_static,
 )
-from jupyter_nq.buffers.places import places
-from jupyter_nq.buffers.plan import Plan, committed_spans, plan_content
+from jupyter_nq.buffers.plan import Plan, plan_content
+from jupyter_nq.buffers.pool import SMALLEST_BYTES
 from jupyter_nq.buffers.refusals import refused
-from jupyter_nq.buffers.segments import (
-    Progress,
-    allocate,
-    copy_lane,
-    fresh_file,
-    progress_steps,
-    root_digest,
-    store_full,
-    write_all,
-)
-from jupyter_nq.errors import ChecksumError, UnknownDataset, UnsupportedData, nearest
+from jupyter_nq.buffers.segments import Progress, fresh_file
+from jupyter_nq.buffers.writing import fill, make_room
+from jupyter_nq.errors import ChecksumError, StoreFull, UnknownDataset, UnsupportedData, nearest
 
 _OPEN_SECONDS = 5.0  # a remover holds its lock for as long as the pages take to go, well below this
 _PAUSE_SECONDS = 0.001
@@ -68,6 +61,10 @@ class Store(Catalogue):
         The directory cannot be a store; the message says why and what to do.
     """
 
+    def __init__(self, path: str | os.PathLike[str], create: bool = True) -> None:
+        super().__init__(path, create)
+        self._mapped = Mappings()
+
     # -- writing ---------------------------------------------------------------------------------
     def plan(self, data: Any, reserve_rows: int = 0, *, meta: Mapping[str, Any] | None = None) -> Plan:
         """Describe the object that `data` would become (`.nbytes`, `.rows`), without allocating anything.
@@ -88,6 +85,7 @@ class Store(Catalogue):
         reserve_rows: int = 0,
         progress: Progress | None = None,
         digest: bool = True,
+        spare_bytes: int | None = None,
     ) -> ObjectInfo:
         """Copy `data` into a new sealed object, which nobody sees under `name` before it is published.
 
@@ -105,6 +103,8 @@ class Store(Catalogue):
             Called with the fraction done, about once per MiB; may raise to cancel.
         digest
             Digest the bytes while they are copied.
+        spare_bytes
+            What spare segments may keep of the memory that the store has left; None means all of it.
 
         Raises
         ------
@@ -115,11 +115,14 @@ class Store(Catalogue):
         plan = data if isinstance(data, Plan) else self.plan(data, reserve_rows, meta=meta)
         static = plan.static(name, new_object_id(), self.epoch, os.getpid(), time.time_ns())
         _check_readable(static)
-        sealed = self._obj / static.object_id
-        with fresh_file(self._tmp / f"{static.object_id}.part", sealed) as fd:
-            _fill(fd, self.path, plan, static, progress, digest)
+        sealed, draft = self._obj / static.object_id, self._tmp / f"{static.object_id}.part"
+        with fresh_file(draft, sealed, lambda path: self._spare(plan.nbytes, path)) as fd:
+            written_before = os.fstat(fd).st_blocks > 0
+            self._make_room(fd, plan, static, spare_bytes)
+            with self._mapped.over(fd, static.file_bytes) if written_before else contextlib.nullcontext() as over:
+                fill(fd, plan, static, progress, digest, over)
             with refused(sealed):
-                os.rename(self._tmp / f"{static.object_id}.part", sealed)
+                os.rename(draft, sealed)
             return read_info(fd, sealed)
 
     def append(self, object_id: str, data: Any, *, progress: Progress | None = None) -> ObjectInfo:
@@ -140,7 +143,9 @@ class Store(Catalogue):
             append_rows(fd, path, content, progress)
             return read_info(fd, path)
 
-    def grow(self, object_id: str, data: Any, *, progress: Progress | None = None) -> ObjectInfo:
+    def grow(
+        self, object_id: str, data: Any, *, progress: Progress | None = None, spare_bytes: int | None = None
+    ) -> ObjectInfo:
         """Write an object of twice the capacity that holds the old rows and the new ones; it has no version yet."""
         content = take_in(data)
         with self._appending(object_id) as (fd, path), self.open_id(object_id) as old:
@@ -150,7 +155,7 @@ class Store(Catalogue):
             reserve = max(2 * static.capacity_rows - whole.rows, 0)
             digest = old.info.digest_state != "off"
             plan = plan_content(whole, reserve, static.meta)
-            return self.write(static.name, plan, progress=progress, digest=digest)
+            return self.write(static.name, plan, progress=progress, digest=digest, spare_bytes=spare_bytes)
 
     def verify(self, object_id: str) -> bool:
         """Compare an object's bytes with its digest; see `Handle.verify`."""
@@ -210,6 +215,10 @@ class Store(Catalogue):
         with self._locked_shared_id(object_id, os.O_RDONLY) as (fd, path):
             return map_locked(self, fd, path, version, private=private)
 
+    def lend(self, object_id: str) -> contextlib.AbstractContextManager[tuple[int, Path]]:
+        """Hold the file of an object open under the shared lock; gives its descriptor and its path. See `open`."""
+        return self._locked_shared_id(object_id, os.O_RDONLY)
+
     def resolve(self, name: str) -> str:
         """Return the object id behind a dataset name; `UnknownDataset` with the nearest names."""
         path = self._names / check_name(name)
@@ -255,6 +264,23 @@ class Store(Catalogue):
         return locks.exclusive(self._tmp / f"{check_name(name)}.write")
 
     # -- files -----------------------------------------------------------------------------------
+    def _spare(self, nbytes: int, to: Path) -> int | None:
+        """Take a spare segment for an object, if there is one of such a size."""
+        if nbytes < SMALLEST_BYTES or not self._in_memory:
+            return None
+        return self.pool.take(nbytes, to, self._mapped)
+
+    def _make_room(self, fd: int, plan: Plan, static: layout.Static, spare_bytes: int | None) -> None:
+        """Allocate an object's memory; what spare segments have is given back when it is needed."""
+        if spare_bytes is not None:
+            self.pool.trim(spare_bytes)
+        try:
+            make_room(fd, self.path, plan, static)
+        except StoreFull:
+            if not self.pool.trim(0):
+                raise
+            make_room(fd, self.path, plan, static)
+
     def _lock_path(self, key: str) -> Path:
         return self._tmp / f"{check_name(key)}.build"
 
@@ -301,29 +327,3 @@ def _check_readable(static: layout.Static) -> None:
         soundness.check_static(static)
     except ChecksumError as exc:
         raise UnsupportedData(f"{static.name} cannot be shared: {exc}.") from exc
-
-
-def _fill(fd: int, where: Path, plan: Plan, static: layout.Static, progress: Progress | None, digest: bool) -> None:
-    lanes = plan.content.lanes
-    spans = committed_spans(static.blocks, lanes)
-    with store_full(where, plan.nbytes):
-        os.ftruncate(fd, static.file_bytes)
-    allocate(fd, [(0, static.header_bytes), *spans], where)
-    step = progress_steps(progress, sum(lane.nbytes for lane in lanes))
-    pieces, table_at = b"", static.digest_offset
-    for lane, place in zip(lanes, places(static), strict=True):
-        found = copy_lane(fd, place.offset, lane, 0, lane.nbytes, digest=digest, step=step)
-        write_all(fd, memoryview(b"".join(found)), table_at)
-        pieces += b"".join(found)
-        table_at += place.table_bytes
-    root = root_digest(plan.rows, pieces, static) if digest else bytes(layout.DIGEST_BYTES)
-    state = layout.DONE if digest else layout.OFF
-    changing = layout.Changing(1, 0, 1, plan.rows, state, plan.rows if digest else 0, root)
-    write_all(fd, memoryview(_header(static, changing)), 0)
-
-
-def _header(static: layout.Static, changing: layout.Changing) -> bytes:
-    metadata = layout.encode_metadata(static)
-    first = layout.encode_static(static, metadata) + layout.encode_changing(changing)
-    ring = changing.committed_rows.to_bytes(8, "little") + static.created_ns.to_bytes(8, "little")
-    return first.ljust(layout.RING_OFFSET, b"\0") + ring.ljust(layout.RING_SLOTS * layout.SLOT_BYTES, b"\0") + metadata

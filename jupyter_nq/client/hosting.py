@@ -57,6 +57,7 @@ def become_host(
         service = Service(
             store,
             pool_bytes=policy.pool_bytes,
+            spare_share=policy.settings.get("spare_share", settings.spare_share),
             settings=policy.settings,
             role=role,
             release=lambda: give_back(fd),

@@ -98,6 +98,8 @@ class Status:
     """When it was met, UTC."""
     superseded_bytes: int = 0
     """What versions take that no name leads to any more: replaced or dropped, and still held."""
+    pool_spare_bytes: int = 0
+    """Memory of freed datasets that waits for the next write; free, and not part of what is used."""
 
     @classmethod
     def from_wire(cls, row: Mapping[str, Any]) -> Status:
@@ -116,6 +118,7 @@ class Status:
             f"{problem['who']}: {problem['text']}" if problem else None,
             datetime.fromtimestamp(problem["at_ns"] / 1e9, UTC) if problem else None,
             row["superseded"]["bytes"],
+            pool.get("spare", 0),
         )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.bars.profile import Profile
-from jupyter_nq.buffers import Handle, ObjectInfo, Store
+from jupyter_nq.buffers import Handle, Store
 from jupyter_nq.client.cache import Cache
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.featured import Wanted, featured
@@ -25,19 +25,18 @@ from jupyter_nq.client.loading import Mapped, Progress
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
 from jupyter_nq.client.remembered import load_as_said
-from jupyter_nq.client.request import Reading, read_from, source_of
+from jupyter_nq.client.request import Reading
 from jupyter_nq.client.selection import Stamp, checked_form, row_range, visible
 from jupyter_nq.client.sources import Given, source_for
+from jupyter_nq.client.writing import Writer, refuse_parsed
 from jupyter_nq.config import Settings, default_store_dir, environment, load_settings
 from jupyter_nq.errors import (
     AmbiguousStamps,
-    CapacityFull,
     ChecksumError,
     InvalidArgument,
     StoreFull,
     UnknownDataset,
     UnreadableSource,
-    UnsupportedData,
 )
 
 if TYPE_CHECKING:
@@ -80,6 +79,8 @@ class Session:
         self.store = Store(self.settings.store_dir or default_store_dir())
         self.cache = Cache(self.settings, lambda: self.channel.peer_info.get("settings", {}))
         self.channel = Channel(self.store, self.settings, role=role, require=require)
+        reserve = self.settings.append_reserve
+        self._writer = Writer(self.store, self.channel, self._hold, reserve_share=reserve)
         self._verified: Verified = set()  # only added to, by whatever thread; one entry too few costs a reading
 
     def __repr__(self) -> str:
@@ -242,7 +243,7 @@ class Session:
         UnsupportedData
             Also when `name` is a dataset that was loaded from a file.
         """
-        self._refuse_parsed(name, "Drop it first")
+        refuse_parsed(self.store, name, "Drop it first")
         with self.publish(name, data, progress=progress) as handle:
             return Stored(name, handle.version, handle.rows, handle.info.nbytes)
 
@@ -250,9 +251,8 @@ class Session:
         self, name: str, data: Any, *, meta: dict[str, Any] | None = None, progress: Progress | None = None
     ) -> Handle:
         """Do what `put` does, with metadata; returns the version made, held."""
-        plan = self.store.plan(data, meta=meta).reserving(self.settings.append_reserve)
-        with self._reporting(), self.store.writing(name), self._reserved(name, plan.nbytes) as ticket:
-            return self._published(self.store.write(name, plan, progress=progress), ticket)
+        with self._reporting():
+            return self._writer.publish(name, data, meta, progress)
 
     def get(
         self,
@@ -307,8 +307,8 @@ class Session:
         """
         with self.store.writing(name):
             current = self._find(name, None)
-            self._refuse_parsed(name, "Add the rows to the file and refresh it")
-            return self._add(name, current, rows)
+            refuse_parsed(self.store, name, "Add the rows to the file and refresh it")
+            return self._writer.add(name, current, rows)
 
     def extend(self, name: str, base: Handle, rows: Any, note: bytes) -> Handle | None:
         """Append rows of its source to a dataset that was parsed or computed, and replace its note; returns it, held.
@@ -321,7 +321,7 @@ class Session:
             if (current, self.store.info(current).rows) != (base.info.id, base.rows):
                 return None
             if len(rows):
-                self._add(name, current, rows, note)
+                self._writer.add(name, current, rows, note)
             else:
                 self.store.annotate(current, note)
             return self.open(name)
@@ -414,66 +414,12 @@ class Session:
         found: dict[str, Any] = self.channel.request("find", name=name, version=version)
         return str(found["id"])
 
-    def _add(self, name: str, current: str, rows: Any, note: bytes | None = None) -> Stored:
-        """Append to the newest object of a name, whose only writer this process is."""
-        try:
-            with self._reserved(name, self.store.plan(rows).nbytes) as ticket:
-                if note is not None:
-                    self.store.annotate(current, note)
-                info = self.store.append(current, rows)
-                # Committed: from here on it is a fact, which the coordinator is told and would find itself.
-                self.channel.note("appended", id=info.id, ticket=ticket)
-                return Stored(name, info.version, info.rows, info.nbytes)
-        except CapacityFull:
-            return self._grow(name, current, rows, note)
-
-    def _grow(self, name: str, current: str, rows: Any, note: bytes | None = None) -> Stored:
-        """Append to a copy of the object with twice its capacity."""
-        room = self.store.info(current).nbytes + self.store.plan(rows).nbytes
-        with self._reserved(name, room) as ticket:
-            larger = self.store.grow(current, rows)
-            if note is not None:
-                self.store.annotate(larger.id, note)
-            grown = self._published(larger, ticket)
-        with grown:
-            return Stored(name, grown.version, grown.rows, grown.info.nbytes)
-
-    def _published(self, info: ObjectInfo, ticket: int) -> Handle:
-        """Have a sealed object named, or free it; returns its version, whoever overtakes it meanwhile."""
-        with self.store.open_id(info.id):
-            try:
-                version = self.channel.request("publish", id=info.id, ticket=ticket)["version"]
-            except BaseException:
-                self.channel.note("discard", id=info.id)
-                raise
-            return self._hold(self.store.open_id(info.id, version=version))
-
     def _hold(self, handle: Handle) -> Handle:
         """Announce what is held here, until the last view is gone."""
         held = handle.info.id, handle.version
         self.channel.hold(*held)
         handle.on_release(partial(self.channel.release, *held))
         return handle
-
-    def _refuse_parsed(self, name: str, remedy: str) -> None:
-        """Keep a dataset that was parsed from a file equal to that file."""
-        try:
-            with self.store.open(name) as handle:
-                path = read_from(source_of(handle.info.meta))
-        except UnknownDataset:
-            return
-        if path is not None:
-            raise UnsupportedData(f"{name} holds what {path} holds. {remedy}, or put the data under another name.")
-
-    @contextmanager
-    def _reserved(self, name: str, nbytes: int) -> Iterator[int]:
-        """Have the quota keep room for bytes that are about to be allocated; given back when that fails."""
-        ticket: int = self.channel.request("reserve", name=name, bytes=nbytes)["ticket"]
-        try:
-            yield ticket
-        except BaseException:
-            self.channel.note("release", ticket=ticket)
-            raise
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:

@@ -23,6 +23,7 @@ from jupyter_nq.coordinator.files import stored_object
 
 _FIRST_RETRY_SECONDS = 0.05
 _LONGEST_RETRY_SECONDS = 5.0
+SPARE_SECONDS = 30.0  # that the memory of freed objects waits for the next write
 _ROOM_SECONDS = 1.0  # well below the time that clients wait for an answer
 
 _log = logging.getLogger("jupyter_nq")
@@ -50,16 +51,20 @@ class Freeing:
         What is worked on.
     loop
         The service.
+    spare_bytes
+        Tells how much of the memory that is freed may be kept for the next write.
     """
 
-    def __init__(self, store: Catalogue, desk: Desk, loop: Loop) -> None:
+    def __init__(self, store: Catalogue, desk: Desk, loop: Loop, spare_bytes: Callable[[], int]) -> None:
         self._store = store
         self._desk = desk
         self._loop = loop
+        self._spare_bytes = spare_bytes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="jupyter-nq-store")
         self._collections = 0
         self._waiting: dict[Callable[[], None], asyncio.TimerHandle] = {}  # what to call when the freeing is done
         self._retry: asyncio.TimerHandle | None = None
+        self._idle: asyncio.TimerHandle | None = None  # runs while there may be spare segments
         self._retry_seconds = _FIRST_RETRY_SECONDS
         self._cleaning = self._clean_again = self._closed = False
 
@@ -70,21 +75,37 @@ class Freeing:
         """Free what can be, look for leftovers, and name what is damaged."""
         self.tick()
         self.clean()
+        if self._store.pool.spares():
+            self._keep_spares()
         self._in_background(self._store.damaged, self._name_damaged)
 
     def close(self) -> None:
         """Finish what is under way and begin nothing new; closing twice is fine."""
         self._closed = True
-        for timer in (self._retry, *self._waiting.values()):
+        for timer in (self._retry, self._idle, *self._waiting.values()):
             if timer is not None:
                 timer.cancel()
         self._worker.shutdown(wait=True)
 
     # -- memory --------------------------------------------------------------------------------------
     def collect(self, id_: str) -> None:
-        """Free an object."""
-        if self._in_background(lambda: self._store.collect(id_), lambda gone: self._collected(id_, bool(gone))):
+        """Free an object; its memory may be kept a while for the next write."""
+        spare = self._spare_bytes()
+        if self._in_background(lambda: self._store.collect(id_, spare), lambda gone: self._collected(id_, bool(gone))):
             self._collections += 1
+            if spare:
+                self._keep_spares()
+
+    def _keep_spares(self) -> None:
+        """Free the spare segments when nothing has been freed for a while: then nobody writes."""
+        if self._idle is not None:
+            self._idle.cancel()
+        if not self._closed:
+            self._idle = self._loop.later(SPARE_SECONDS, self._drop_spares)
+
+    def _drop_spares(self) -> None:
+        self._idle = None
+        self._in_background(lambda: self._store.pool.trim(0), lambda _freed: None)
 
     def settle(self) -> None:
         """Try again later, if there is something that could not be freed yet."""

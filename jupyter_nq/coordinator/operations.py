@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import jupyter_nq
 from jupyter_nq.buffers import Catalogue, check_name
+from jupyter_nq.buffers.platform import available_bytes
 from jupyter_nq.coordinator import arguments, views
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.connection import Connection
@@ -63,6 +64,7 @@ class Operations:
         effects: Effects,
         *,
         pool_bytes: int,
+        spare_share: float = 0.0,
         settings: Mapping[str, Any],
         host: Mapping[str, Any],
     ) -> None:
@@ -71,6 +73,7 @@ class Operations:
         self._desk = desk
         self._effects = effects
         self._pool_bytes = pool_bytes
+        self._spare_share = spare_share
         self._settings = dict(settings)
         self._host = dict(host)
         self._since_ns = time.time_ns()
@@ -174,7 +177,8 @@ class Operations:
         if self._desk.used_bytes(files) + wanted > limit // 2:  # near the limit, look at it anew
             limit = self._store.pool_limit(self._pool_bytes)
         configured = limit == self._pool_bytes
-        return self.apply(ev.Reserve(connection.peer, name, wanted, limit, files, time.time_ns(), configured))
+        granted = self.apply(ev.Reserve(connection.peer, name, wanted, limit, files, time.time_ns(), configured))
+        return {**granted, "spare": max(0, limit - self._desk.used_bytes(files))}
 
     def _measured(self) -> ev.Measured:
         return measure(self._store, self._desk.versions.objects)
@@ -251,7 +255,12 @@ class Operations:
 
     def _pool(self) -> dict[str, int]:
         used, limit = self._desk.used_bytes(self._measured()), self._limit()
-        return {"limit": limit, "used": used, "free": max(0, limit - used)}
+        return {"limit": limit, "used": used, "free": max(0, limit - used), "spare": self._store.pool.nbytes()}
+
+    def spare_bytes(self) -> int:
+        """Return how much of the memory that is freed now may be kept for the next write."""
+        allowed = self._spare_share * min(self._limit(), available_bytes())
+        return max(0, min(int(allowed), self._limit() - self._desk.used_bytes()))
 
     def _limit(self) -> int:
         """Return the pool's limit as it was at most a second ago: it looks at every file, and panels ask often."""

@@ -50,6 +50,8 @@ class Service:
         The opened store; the caller holds its coordinator lock.
     pool_bytes
         The configured quota; 0 leaves it to the store.
+    spare_share
+        Share of the quota that freed memory may take while it waits for the next write.
     settings
         The host's settings, told to every client in the greeting.
     role
@@ -63,6 +65,7 @@ class Service:
         store: Catalogue,
         *,
         pool_bytes: int = 0,
+        spare_share: float = 0.0,
         settings: Mapping[str, Any] | None = None,
         role: str = "client",
         release: Callable[[], None] | None = None,
@@ -74,7 +77,13 @@ class Service:
         self._desk = Desk(role)
         host = {"role": role, "program": program(self._pid), "python": sys.executable}
         self._operations = Operations(
-            store, self._desk, self, pool_bytes=pool_bytes, settings=settings or {}, host=host
+            store,
+            self._desk,
+            self,
+            pool_bytes=pool_bytes,
+            spare_share=spare_share,
+            settings=settings or {},
+            host=host,
         )
         self._thread = threading.Thread(target=self._run, name="jupyter-nq-coordinator", daemon=True)
         self._ready: Future[None] = Future()  # done when clients can connect, or with what prevented it
@@ -85,7 +94,7 @@ class Service:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._given_back = False
-        self._freeing = Freeing(store, self._desk, self)
+        self._freeing = Freeing(store, self._desk, self, self._operations.spare_bytes)
         self._connections: set[Connection] = set()
         self._news: asyncio.TimerHandle | None = None
         self._told_revision = 0

@@ -34,7 +34,7 @@ export interface IStatus {
   store: string;
   host: { pid: number; role: string; program: string };
   /** Bytes. */
-  pool: { limit: number; used: number; free: number };
+  pool: { limit: number; used: number; free: number; spare: number };
   /** The newest one that anybody met; `at` is ISO 8601, UTC. */
   problem: { text: string; who: string; at: string } | null;
 }

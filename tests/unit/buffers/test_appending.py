@@ -195,7 +195,7 @@ say("whole")
         assert child.line() == "whole"
 
 
-@pytest.mark.parametrize("where", ["appending.copy_lane", "layout.set_slot", "digests.root_digest"])
+@pytest.mark.parametrize("where", ["appending.copy_lanes", "layout.set_slot", "digests.root_digest"])
 def test_a_killed_append_is_absent_or_complete(store: Store, where: str) -> None:
     """kill -9 before the commit leaves the old rows, after it the new ones with a digest to be redone."""
     info = publish(store, store.write("a", np.arange(100), reserve_rows=1000))

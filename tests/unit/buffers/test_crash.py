@@ -13,15 +13,16 @@ from jupyter_nq.buffers import Store
 from jupyter_nq.testing import wait_until
 from tests.unit.buffers.child import Child
 
-_STAGES = ["store.allocate", "store.copy_lane", "store.root_digest", "store._header", "store.os.rename"]
+_STAGES = ["store.make_room", "writing.copy_lanes", "writing.root_digest", "writing.write_header", "store.os.rename"]
 
 
 @pytest.mark.parametrize("stage", _STAGES)
 def test_a_killed_write_leaves_no_object_and_an_orphan_that_is_swept(store: Store, stage: str) -> None:
     """Before the rename there is no object; the file under construction is provably dead."""
+    module, _, function = stage.partition(".")
     code = f"""
-from jupyter_nq.buffers import store as store_module
-store_module.{stage.removeprefix("store.")} = lambda *a, **k: die()
+from jupyter_nq.buffers import {module} as module
+module.{function} = lambda *a, **k: die()
 store.write("a", np.ones(1 << 18))
 """
     with Child(store.path, code) as child:

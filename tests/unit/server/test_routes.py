@@ -44,7 +44,7 @@ async def test_status_names_the_host_and_the_store(jp_serverapp: ServerApp, jp_f
     assert status["store"] == str(nq_store_dir)
     assert status["host"]["role"] == "server"
     assert status["datasets"] == 0
-    assert set(status["pool"]) == {"limit", "used", "free"}
+    assert set(status["pool"]) == {"limit", "used", "free", "spare"}
     assert status["since"].endswith("+00:00")
 
 

@@ -1,0 +1,97 @@
+"""Writable mappings of segments, kept by the process that wrote them: writing there again is as fast as memcpy.
+
+A mapping is made over a descriptor of its own, which has no lock, so it is no lease: the object can be freed, and its
+memory too, while the mapping is kept. It is touched only by who has `LOCK_EX` on the file, after all of the memory has
+been allocated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from jupyter_nq.buffers import platform
+from jupyter_nq.buffers.lanes import Array
+from jupyter_nq.buffers.layout import PAGE, align
+from jupyter_nq.buffers.pool import Inode
+from jupyter_nq.buffers.refusals import refused
+
+_MOST = 8
+"""Mappings that are kept; each takes two descriptors, page tables, and no memory of its own."""
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A file, mapped to be written; also a sink for copies."""
+
+    view: Array
+    """All of its bytes."""
+    fd: int
+    new: bool = True
+    """It was not written before, so its pages must be mapped first."""
+
+    def write(self, offset: int, piece: Array) -> None:
+        """Copy bytes to an offset of the file."""
+        if self.new and len(piece):
+            start = offset // PAGE * PAGE
+            platform.populate(self.view.ctypes.data + start, align(offset + len(piece)) - start)
+        np.copyto(self.view[offset : offset + len(piece)], piece)
+
+    def close(self) -> None:
+        """Give the descriptor back; the memory is unmapped with the last view of it."""
+        os.close(self.fd)
+
+
+class Mappings:
+    """The mappings of one process. Each change is one atomic operation of the dictionary, so there is no lock."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Inode, Mapping] = {}
+
+    def __contains__(self, inode: object) -> bool:
+        return inode in self._kept
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @contextlib.contextmanager
+    def over(self, fd: int, nbytes: int) -> Iterator[Mapping]:
+        """Map a locked and allocated file, or find the mapping that was kept; it is kept when all went well."""
+        seen = os.fstat(fd)
+        inode = seen.st_dev, seen.st_ino
+        mapping = self._kept.pop(inode, None)
+        if mapping is not None and len(mapping.view) < nbytes:
+            mapping.close()
+            mapping = None
+        if mapping is None:
+            mapping = _map(fd, nbytes)
+        try:
+            yield mapping
+        except BaseException:
+            mapping.close()
+            raise
+        self._kept[inode] = Mapping(mapping.view, mapping.fd, new=False)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of mappings whose file is gone, and of the oldest when there are too many."""
+        for inode, mapping in list(self._kept.items()):
+            gone = os.fstat(mapping.fd).st_nlink == 0
+            if (gone or len(self._kept) > _MOST) and self._kept.pop(inode, None) is not None:
+                mapping.close()
+
+
+def _map(fd: int, nbytes: int) -> Mapping:
+    with refused(fd):
+        own = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)  # another open file: no share in the lock
+        try:
+            mapped = mmap.mmap(own, nbytes)
+        except BaseException:
+            os.close(own)
+            raise
+    return Mapping(np.frombuffer(mapped, np.uint8), own)

@@ -1,0 +1,82 @@
+"""Filling an object file: lanes and their digests first, the header last."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from jupyter_nq.buffers import layout, platform
+from jupyter_nq.buffers.copying import Copy, FileSink, Sink, copy_lanes
+from jupyter_nq.buffers.layout import Static, align
+from jupyter_nq.buffers.mappings import Mapping
+from jupyter_nq.buffers.places import places
+from jupyter_nq.buffers.plan import Plan, committed_spans
+from jupyter_nq.buffers.segments import Progress, allocate, progress_steps, root_digest, store_full, write_all
+
+Span = tuple[int, int]
+"""Offset and bytes, in whole pages."""
+
+
+def make_room(fd: int, where: Path, plan: Plan, static: Static) -> None:
+    """Give a file its size, and memory to exactly what will be committed; it may hold an older object.
+
+    Raises
+    ------
+    StoreFull
+    """
+    spans = [(0, static.header_bytes), *committed_spans(static.blocks, plan.content.lanes)]
+    with store_full(where, plan.nbytes):
+        os.ftruncate(fd, static.file_bytes)
+    if os.fstat(fd).st_blocks:
+        for offset, nbytes in gaps(spans, static.file_bytes):
+            platform.punch_hole(fd, offset, nbytes)
+        if os.fstat(fd).st_blocks * 512 == sum(nbytes for _, nbytes in spans):
+            return  # every page that is there lies in a span, so all of the spans have memory
+    allocate(fd, spans, where)
+
+
+def gaps(spans: Iterable[Span], end: int) -> Iterator[Span]:
+    """Yield what lies between spans, up to `end`.
+
+    >>> list(gaps([(0, 4096), (8192, 4096)], 16384))
+    [(4096, 4096), (12288, 4096)]
+    """
+    at = 0
+    for offset, nbytes in sorted(spans):
+        if offset > at:
+            yield at, offset - at
+        at = max(at, offset + nbytes)
+    if end > at:
+        yield at, end - at
+
+
+def fill(fd: int, plan: Plan, static: Static, progress: Progress | None, digest: bool, over: Mapping | None) -> None:
+    """Write all of an object; a segment that was written before is filled through a mapping `over` it."""
+    lanes, there = plan.content.lanes, places(static)
+    if over is not None:
+        _clean(over, [(0, static.header_bytes)])
+        _clean(over, [(p.offset + n.nbytes, align(n.nbytes) - n.nbytes) for p, n in zip(there, lanes, strict=True)])
+    sink: Sink = FileSink(fd) if over is None else over
+    copies = [Copy(place.offset, lane) for place, lane in zip(there, lanes, strict=True)]
+    step = progress_steps(progress, sum(lane.nbytes for lane in lanes))
+    tables = copy_lanes(sink, copies, digest=digest, step=step)
+    table_at = static.digest_offset
+    for place, table in zip(there, tables, strict=True):
+        write_all(fd, memoryview(table), table_at)
+        table_at += place.table_bytes
+    root = root_digest(plan.rows, b"".join(tables), static) if digest else bytes(layout.DIGEST_BYTES)
+    state = layout.DONE if digest else layout.OFF
+    ring = plan.rows, static.created_ns
+    write_header(fd, static, layout.Changing(1, 0, 1, plan.rows, state, plan.rows if digest else 0, root, ring))
+
+
+def _clean(over: Mapping, spans: Iterable[Span]) -> None:
+    """Put zeros where an older object may have left something, and this one has nothing."""
+    for offset, nbytes in spans:
+        over.view[offset : offset + nbytes] = 0
+
+
+def write_header(fd: int, static: Static, changing: layout.Changing) -> None:
+    """Write the header of a whole object, except for its table of digests."""
+    write_all(fd, memoryview(layout.encode_header(static, layout.encode_metadata(static), changing)), 0)

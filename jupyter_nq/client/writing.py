@@ -1,0 +1,115 @@
+"""Writing shared objects: have room promised, fill an object, have it named.
+
+Who writes a name is its only writer meanwhile. The coordinator is asked before bytes are allocated (quota) and when an
+object gets its name and version; the bytes themselves go straight into shared memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from jupyter_nq.buffers import Handle, ObjectInfo, Store
+from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.loading import Progress
+from jupyter_nq.client.records import Stored
+from jupyter_nq.client.request import read_from, source_of
+from jupyter_nq.errors import CapacityFull, UnknownDataset, UnsupportedData
+
+
+@dataclass(frozen=True)
+class Promise:
+    """Room that the coordinator keeps for bytes that are about to be allocated."""
+
+    ticket: int
+    spare_bytes: int | None
+    """What spare segments may keep, so that all together stays within the quota."""
+
+
+class Writer:
+    """What a session writes with.
+
+    Parameters
+    ----------
+    store, channel
+        The session's.
+    hold
+        Announces an object that is held here.
+    reserve_share
+        Share of a new object's rows for which it has room beside them.
+    """
+
+    def __init__(
+        self, store: Store, channel: Channel, hold: Callable[[Handle], Handle], *, reserve_share: float
+    ) -> None:
+        self._store = store
+        self._channel = channel
+        self._hold = hold
+        self._reserve_share = reserve_share
+
+    def __repr__(self) -> str:
+        return f"<Writer in {self._store.path}>"
+
+    def publish(self, name: str, data: Any, meta: Mapping[str, Any] | None, progress: Progress | None) -> Handle:
+        """Share data as the next version of a name; returns it, held."""
+        plan = self._store.plan(data, meta=meta).reserving(self._reserve_share)
+        with self._store.writing(name), self._promised(name, plan.nbytes) as promise:
+            info = self._store.write(name, plan, progress=progress, spare_bytes=promise.spare_bytes)
+            return self._named(info, promise)
+
+    def add(self, name: str, current: str, rows: Any, note: bytes | None = None) -> Stored:
+        """Append to the newest object of a name, whose only writer this process is."""
+        try:
+            with self._promised(name, self._store.plan(rows).nbytes) as promise:
+                if note is not None:
+                    self._store.annotate(current, note)
+                info = self._store.append(current, rows)
+                # Committed: from here on it is a fact, which the coordinator is told and would find itself.
+                self._channel.note("appended", id=info.id, ticket=promise.ticket)
+                return Stored(name, info.version, info.rows, info.nbytes)
+        except CapacityFull:
+            return self._grow(name, current, rows, note)
+
+    def _grow(self, name: str, current: str, rows: Any, note: bytes | None) -> Stored:
+        """Append to a copy of the object with twice its capacity."""
+        room = self._store.info(current).nbytes + self._store.plan(rows).nbytes
+        with self._promised(name, room) as promise:
+            larger = self._store.grow(current, rows, spare_bytes=promise.spare_bytes)
+            if note is not None:
+                self._store.annotate(larger.id, note)
+            grown = self._named(larger, promise)
+        with grown:
+            return Stored(name, grown.version, grown.rows, grown.info.nbytes)
+
+    def _named(self, info: ObjectInfo, promise: Promise) -> Handle:
+        """Have a sealed object named, or free it; returns its version, whoever overtakes it meanwhile."""
+        with self._store.open_id(info.id):
+            try:
+                version = self._channel.request("publish", id=info.id, ticket=promise.ticket)["version"]
+            except BaseException:
+                self._channel.note("discard", id=info.id)
+                raise
+            return self._hold(self._store.open_id(info.id, version=version))
+
+    @contextmanager
+    def _promised(self, name: str, nbytes: int) -> Iterator[Promise]:
+        """Have the quota keep room; given back when the writing fails."""
+        granted = self._channel.request("reserve", name=name, bytes=nbytes)
+        try:
+            yield Promise(granted["ticket"], granted.get("spare"))
+        except BaseException:
+            self._channel.note("release", ticket=granted["ticket"])
+            raise
+
+
+def refuse_parsed(store: Store, name: str, remedy: str) -> None:
+    """Keep a dataset that was parsed from a file equal to that file."""
+    try:
+        with store.open(name) as handle:
+            path = read_from(source_of(handle.info.meta))
+    except UnknownDataset:
+        return
+    if path is not None:
+        raise UnsupportedData(f"{name} holds what {path} holds. {remedy}, or put the data under another name.")
