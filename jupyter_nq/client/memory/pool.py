@@ -178,7 +178,8 @@ class SharedMemoryPool:
         Keys: `objects` and `bytes` of what this pool stored and nobody has replaced or dropped, `spilled_objects` of
         them on disk, `limit_bytes`, `used_fraction` of the limit, `eviction_policy`; `stores`, `hits`, `misses`,
         `hit_rate` (0 to 1; None before the first retrieval) and `evictions` since this pool was made;
-        `store_used_bytes`, `store_limit_bytes`, `store_objects` of everybody together.
+        `store_used_bytes`, `store_limit_bytes`, `store_spare_bytes` (freed, and kept for the next write) and
+        `store_objects` of everybody together.
         """
         items, status = self._present(), self._session.status()
         with self._lock:
@@ -195,6 +196,7 @@ class SharedMemoryPool:
             "hit_rate": counts["hits"] / asked if asked else None,
             "store_used_bytes": status.pool_used_bytes,
             "store_limit_bytes": status.pool_limit_bytes,
+            "store_spare_bytes": status.pool_spare_bytes,
             "store_objects": status.datasets,
         }
 

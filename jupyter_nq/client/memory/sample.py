@@ -34,6 +34,8 @@ class PoolMemory:
     """Files of all objects, and what was promised to writers."""
     superseded_bytes: int
     """Of it, what old and dropped versions take that somebody holds."""
+    spare_bytes: int
+    """Memory of freed datasets that waits for the next write; not part of what is used."""
     datasets: int
 
     @property

@@ -46,7 +46,13 @@ def _shared(session: Session) -> tuple[PoolMemory | None, tuple[KernelMemory, ..
 
 
 def _pool(status: Status) -> PoolMemory:
-    return PoolMemory(status.pool_limit_bytes, status.pool_used_bytes, status.superseded_bytes, status.datasets)
+    return PoolMemory(
+        limit_bytes=status.pool_limit_bytes,
+        used_bytes=status.pool_used_bytes,
+        superseded_bytes=status.superseded_bytes,
+        spare_bytes=status.pool_spare_bytes,
+        datasets=status.datasets,
+    )
 
 
 def _kernel(notebook: Notebook) -> KernelMemory:

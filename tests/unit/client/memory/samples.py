@@ -16,7 +16,7 @@ def sample(seconds: float = 0.0, *, pool: int | None = 0, system: int = 0, gpu: 
         seconds=seconds,
         system=SystemMemory(1_000, 1_000 - system),
         cgroup=None,
-        pool=None if pool is None else PoolMemory(1_000, pool, 0, 1),
+        pool=None if pool is None else PoolMemory(1_000, pool, 0, 0, 1),
         kernels=(),
         gpus=() if gpu is None else (GpuMemory(0, "made up", 1_000, 1_000 - gpu), GpuMemory(1, "idle", 2_000, 2_000)),
     )

@@ -158,6 +158,7 @@ def test_figures_are_true(session: Session, pool: SharedMemoryPool) -> None:
         "hit_rate": 0.75,
         "store_used_bytes": session.status().pool_used_bytes,
         "store_limit_bytes": session.status().pool_limit_bytes,
+        "store_spare_bytes": session.status().pool_spare_bytes,
         "store_objects": 3,
     }
     session.drop("a")

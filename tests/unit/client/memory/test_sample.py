@@ -24,7 +24,7 @@ def test_fractions() -> None:
 
 def test_nothing_at_all_is_full() -> None:
     """Where nothing is allowed, all of it is used; nothing is divided by."""
-    assert PoolMemory(0, 0, 0, 0).used_fraction == 1.0
+    assert PoolMemory(0, 0, 0, 0, 0).used_fraction == 1.0
     assert SystemMemory(0, 0).used_fraction == 1.0
 
 

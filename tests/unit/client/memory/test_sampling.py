@@ -27,6 +27,7 @@ def test_a_sample_has_the_figures_of_the_machine(nq_store_dir: Path) -> None:
         assert found.pool.used_bytes >= 8 << 20
         assert found.pool.limit_bytes == session.status().pool_limit_bytes
         assert found.pool.datasets == 1
+        assert found.pool.spare_bytes >= 0
         assert found.cgroup is None or found.cgroup.limit_bytes > 0
 
 
