@@ -15,8 +15,10 @@ _HOMES = {
     "DataValidator": "jupyter_nq.bars.validation.validator",
     "Features": "jupyter_nq.bars.features.pipeline",
     **dict.fromkeys(["MinMax", "Robust", "Scaler", "ZScore"], "jupyter_nq.bars.features.scalers"),
+    "MemoryManager": "jupyter_nq.client.memory.manager",
     "NQError": "jupyter_nq.errors",
     "Session": "jupyter_nq.client.session",
+    "SharedMemoryPool": "jupyter_nq.client.memory.pool",
     "UnifiedDataLoader": "jupyter_nq.client.loader",
     **dict.fromkeys(
         [
@@ -59,11 +61,13 @@ __all__ = [
     "DataPreprocessor",
     "DataValidator",
     "Features",
+    "MemoryManager",
     "MinMax",
     "NQError",
     "Robust",
     "Scaler",
     "Session",
+    "SharedMemoryPool",
     "UnifiedDataLoader",
     "ZScore",
     "__version__",
@@ -133,6 +137,8 @@ if TYPE_CHECKING:
         validate,
     )
     from jupyter_nq.client.loader import UnifiedDataLoader
+    from jupyter_nq.client.memory.manager import MemoryManager
+    from jupyter_nq.client.memory.pool import SharedMemoryPool
     from jupyter_nq.client.session import Session
     from jupyter_nq.errors import NQError
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jupyter_nq.buffers import layout, platform
+from jupyter_nq.buffers.cgroups import cgroup_rest
 from jupyter_nq.buffers.directory import NOTES, POOL, open_directory
 from jupyter_nq.buffers.locks import is_current, try_flock
 from jupyter_nq.buffers.names import check_name, is_object_id
@@ -110,7 +111,7 @@ class Catalogue:
             limits = [int(_POOL_SHARE * (platform.file_system_free(self.path) + used))]
         if configured:
             limits.append(configured)
-        rest = platform.cgroup_rest() if self._in_memory else None
+        rest = cgroup_rest() if self._in_memory else None
         if rest is not None:
             limits.append(rest + used)
         return min(limits)

@@ -1,7 +1,7 @@
-"""What the machine says: free bytes of a file system, the memory limit of a cgroup, who holds a lock.
+"""What the machine says: free bytes of a file system, who holds a lock, what a process has for itself.
 
-Nothing here knows about stores. Linux is the platform; elsewhere the cgroup and the lock table are absent
-and the answers are "no limit" and "nobody known".
+Nothing here knows about stores. Linux is the platform; elsewhere the lock table and `/proc` are absent and the
+answers are "nobody known" and "not known".
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ _KEEP_SIZE = 0x01
 _PUNCH_HOLE = 0x02
 _POPULATE_WRITE = 23  # of madvise, since Linux 5.14
 _MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
-_NO_LIMIT = 1 << 60  # cgroup v1 writes a number near 2**63 where v2 writes "max"
 
 
 def punch_hole(fd: int, offset: int, nbytes: int) -> bool:
@@ -72,27 +71,6 @@ def is_in_memory(device: int, mountinfo: Path = Path("/proc/self/mountinfo")) ->
     return False
 
 
-def cgroup_rest(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return the bytes that this process's memory cgroup, or one above it, still allows; None means no limit.
-
-    File pages that the kernel would drop first (`inactive_file`) count as free.
-    """
-    try:
-        lines = proc.read_text().splitlines()
-    except OSError:
-        return None
-    rests = []
-    for line in lines:
-        number, controllers, path = line.split(":", 2)
-        if number == "0" and not controllers:
-            rests += _rests(root, path, "memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            rests += _rests(
-                root / "memory", path, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
-            )
-    return min(rests, default=None)
-
-
 def lock_holders(path: Path, table: Path = Path("/proc/locks")) -> list[int]:
     """Return the pids that took a `flock` on the file and still hold it, or whose children do."""
     try:
@@ -120,32 +98,14 @@ def process_is_alive(pid: int) -> bool:
     return True
 
 
-def _rests(root: Path, path: str, limit: str, usage: str, reclaimable: str) -> list[int]:
-    # In a container the path may be the host's, which is not mounted: the root is then the container's own.
-    inner = root / path.lstrip("/")
-    ours = ".." not in inner.parts and (inner / limit).exists()
-    directories = [inner, *inner.parents] if ours else [root]
-    rests = []
-    for directory in directories:
-        allowed = _number(directory / limit)
-        used = _number(directory / usage)
-        if allowed is not None and used is not None and allowed < _NO_LIMIT:
-            rests.append(max(0, allowed - used + _stat(directory / "memory.stat", reclaimable)))
-        if directory == root:
-            break
-    return rests
+def private_bytes(pid: int, proc: Path = Path("/proc")) -> int | None:
+    """Return the anonymous memory of a process that is in RAM: shared pages do not count.
 
-
-def _number(path: Path) -> int | None:
+    None when there is no such process, or it is somebody else's.
+    """
     try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return None  # absent, or the word "max"
-
-
-def _stat(path: Path, key: str) -> int:
-    try:
-        pairs = dict(line.split() for line in path.read_text().splitlines())
-        return int(pairs.get(key, 0))
-    except (OSError, ValueError):
-        return 0
+        lines = (proc / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return None
+    kibibytes = (line.split()[1] for line in lines if line.startswith("RssAnon:"))
+    return next((int(count) << 10 for count in kibibytes), None)

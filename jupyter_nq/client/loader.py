@@ -11,15 +11,15 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_nq.bars.discovery import timeframes
 from jupyter_nq.client.request import Request, asked, source_of
+from jupyter_nq.client.sections import Config, read_config, section, switch
 from jupyter_nq.client.selection import Stamp
-from jupyter_nq.errors import ConfigError, InvalidArgument, NQError, UnknownDataset, nearest
+from jupyter_nq.errors import ConfigError, InvalidArgument, NQError, UnknownDataset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ class UnifiedDataLoader:
         cache_enabled: bool | None = None,
         validation_enabled: bool | None = None,
         preprocessing_enabled: bool | None = None,
-        config: Mapping[str, Any] | str | os.PathLike[str] | None = None,
+        config: Config = None,
         *,
         symbol: str | None = None,
         session: Session | None = None,
@@ -85,11 +85,11 @@ class UnifiedDataLoader:
         from jupyter_nq.bars.validation.validator import DataValidator
         from jupyter_nq.client.api import connect
 
-        self._config = _read(config)
-        given = _section(self._config, DataValidator.KEYS)
+        self._config = read_config(config)
+        given = section(self._config, _SECTION, _KEYS, DataValidator.KEYS)
         switches = (cache_enabled, validation_enabled, preprocessing_enabled)
         self._cached, self._validated, self._preprocessed = (
-            _switch(name, given.get(name) if value is None else value)
+            switch(name, given.get(name) if value is None else value)
             for name, value in zip(_SWITCHES, switches, strict=True)
         )
         self._session = session or connect()
@@ -351,42 +351,6 @@ class UnifiedDataLoader:
         more = f" and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
         told = f"{report.name} has errors: {first}{more}. validation_report({timeframe!r}) shows all."
         warnings.warn(told, stacklevel=5)
-
-
-def _read(config: Mapping[str, Any] | str | os.PathLike[str] | None) -> Mapping[str, Any]:
-    if config is None or isinstance(config, Mapping):
-        return config or {}
-    from jupyter_nq.yaml_file import read_yaml
-
-    path = Path(config).expanduser()
-    if not path.is_file():
-        raise ConfigError(f"config={str(config)!r} is no file. Pass the path of a YAML file, or a mapping.")
-    return read_yaml(path)
-
-
-def _section(config: Mapping[str, Any], of_validator: Sequence[str]) -> Mapping[str, Any]:
-    """Return the keys about loading, and refuse one that nothing would read.
-
-    Without a section of their own they stand among the sections of others, and the keys of the validator.
-    """
-    given: Any
-    if _SECTION in config:
-        given = config[_SECTION]
-        if not isinstance(given, Mapping):
-            raise ConfigError(f"{_SECTION} is {given!r}; it holds {', '.join(_KEYS)}.")
-    else:
-        others = {key for key, value in config.items() if key in of_validator or isinstance(value, Mapping)}
-        given = {key: value for key, value in config.items() if key not in others}
-    for key in given:
-        if key not in _KEYS:
-            raise ConfigError(f"{_SECTION} has no key {key!r}.{nearest(str(key), _KEYS)} It has {', '.join(_KEYS)}.")
-    return given  # type: ignore[no-any-return]
-
-
-def _switch(name: str, value: Any) -> bool:
-    if value is not None and not isinstance(value, bool):
-        raise ConfigError(f"{name}={value!r} is neither True nor False.")
-    return value is not False
 
 
 def _part(progress: Progress | None, number: int, count: int) -> Progress | None:

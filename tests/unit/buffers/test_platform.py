@@ -1,73 +1,18 @@
-"""Limits and lock tables: read from copies of what kernels show, and from this one."""
+"""Mounts, lock tables and processes: read from copies of what kernels show, and from this one."""
 
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jupyter_nq.buffers import platform
-
-
-def _cgroup(root: Path, files: dict[str, str]) -> None:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-
-
-def test_a_v2_limit_is_the_least_on_the_way_up(tmp_path: Path) -> None:
-    """The parent's limit counts, and pages that can be dropped count as free."""
-    _cgroup(
-        tmp_path,
-        {
-            "user/job/memory.max": "max\n",
-            "user/job/memory.current": "10\n",
-            "user/memory.max": "1000\n",
-            "user/memory.current": "400\n",
-            "user/memory.stat": "anon 100\ninactive_file 150\n",
-            "self": "0::/user/job\n",
-        },
-    )
-    assert platform.cgroup_rest(tmp_path / "self", tmp_path) == 750
-
-
-def test_a_v1_limit_is_found(tmp_path: Path) -> None:
-    """The memory controller of the old hierarchy has its own tree and names."""
-    _cgroup(
-        tmp_path,
-        {
-            "memory/docker/x/memory.limit_in_bytes": "1000\n",
-            "memory/docker/x/memory.usage_in_bytes": "1200\n",
-            "memory/docker/x/memory.stat": "total_inactive_file 50\n",
-            "memory/docker/memory.limit_in_bytes": "9223372036854771712\n",
-            "memory/docker/memory.usage_in_bytes": "1200\n",
-            "self": "5:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n",
-        },
-    )
-    assert platform.cgroup_rest(tmp_path / "self", tmp_path) == 0
-
-
-@pytest.mark.parametrize(("line", "folder"), [("4:memory:/host/path", "memory"), ("0::/../host", "")])
-def test_inside_a_container_the_root_is_ours(tmp_path: Path, line: str, folder: str) -> None:
-    """A path that is the host's is not mounted; the files lie at the root."""
-    names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if folder else ("memory.max", "memory.current")
-    _cgroup(tmp_path / "fs" / folder, {names[0]: "500", names[1]: "100"})
-    (tmp_path / "self").write_text(line + "\n")
-    assert platform.cgroup_rest(tmp_path / "self", tmp_path / "fs") == 400
-
-
-def test_without_a_limit_there_is_none(tmp_path: Path) -> None:
-    """Absent files, or no cgroups at all, mean no limit."""
-    assert platform.cgroup_rest(tmp_path / "absent", tmp_path) is None
-    (tmp_path / "self").write_text("0::/\n")
-    assert platform.cgroup_rest(tmp_path / "self", tmp_path) is None
-    rest = platform.cgroup_rest()
-    assert rest is None or rest >= 0
 
 
 def test_the_file_system_of_a_path_is_the_deepest_mount(tmp_path: Path) -> None:
@@ -116,6 +61,35 @@ def test_a_process_is_alive_until_it_is_not() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     assert not platform.process_is_alive(ended.pid)
+
+
+def test_private_memory_is_what_no_file_backs(tmp_path: Path) -> None:
+    """The figure comes in kibibytes; what is not there, or is no process, has none."""
+    (tmp_path / "41").mkdir()
+    (tmp_path / "41" / "status").write_text("Name:\tpython\nRssAnon:\t  300 kB\nRssFile:\t  999 kB\n")
+    (tmp_path / "42").mkdir()
+    (tmp_path / "42" / "status").write_text("Name:\tkthreadd\n")
+    assert platform.private_bytes(41, tmp_path) == 300 << 10
+    assert platform.private_bytes(42, tmp_path) is None
+    assert platform.private_bytes(43, tmp_path) is None
+
+
+def test_shared_pages_are_not_private(nq_store_dir: Path) -> None:
+    """A mapping of shared memory that is read whole adds nothing; memory of one's own does."""
+    path = nq_store_dir / "file"
+    path.write_bytes(b"x" * (16 << 20))
+    before = platform.private_bytes(os.getpid())
+    assert before is not None
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapping:
+        assert np.frombuffer(mapping, np.uint8).max() == ord("x")
+        mapped = platform.private_bytes(os.getpid())
+    with mmap.mmap(-1, 16 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as own:  # never memory that was freed
+        own.write(b"x" * len(own))
+        private = platform.private_bytes(os.getpid())
+    assert mapped is not None
+    assert private is not None
+    assert mapped - before < 4 << 20
+    assert private - mapped > 12 << 20
 
 
 def test_punching_frees_pages_under_a_reader(nq_store_dir: Path) -> None:

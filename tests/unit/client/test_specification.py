@@ -26,7 +26,6 @@ from .specification import CONFIGURATION, EXAMPLES
 LATER = (
     "DataFlowCoordinator",
     "DataStreamType",
-    "MemoryManager",
     "PerformanceMonitor",
     "PerformanceTimer",
     "ScalabilityManager",
@@ -73,10 +72,11 @@ PREAMBLE = """
 import os
 import time
 
-from jupyter_nq import UnifiedDataLoader
+from jupyter_nq import MemoryManager, UnifiedDataLoader
 
 config = {"development": {"profiling": {"enabled": False}}}
 data_loader = UnifiedDataLoader()
+memory_manager = MemoryManager()
 data = data_loader.load_data("30min")
 
 
@@ -162,7 +162,7 @@ def test_nothing_is_left_out_in_silence() -> None:
     """The lists say exactly which examples lack lines, and which have none left."""
     assert [name for name in EXAMPLES if not runnable(name)[0].body] == list(NOTHING_LEFT)
     partly = {name for name in EXAMPLES if runnable(name)[1]} - set(NOTHING_LEFT)
-    assert partly <= {"Basic Usage", "Example 2: Memory-Optimized Processing", "Distributed Processing"}
+    assert partly <= {"Basic Usage", "Distributed Processing"}
     named = {name for text in EXAMPLES.values() for name in re.findall(r"\b[A-Z]\w+[a-z]\w+\b", text)}
     assert set(LATER) - {"create_notebook_client"} <= named
 
@@ -179,10 +179,13 @@ def test_the_examples_are_the_specification_s() -> None:
 
 
 def test_basic_usage() -> None:
-    """Both timeframes are loaded."""
+    """Both timeframes are loaded, and lie in shared memory under the names that they were given."""
     names = run("Basic Usage")
     assert len(names["data_30min"]) == 2_000
     assert len(names["data_5min"]) == 12_000
+    pd.testing.assert_frame_equal(nq.get("nq_5min"), names["data_5min"])
+    pd.testing.assert_frame_equal(names["memory_manager"].retrieve_data("nq_30min"), names["data_30min"])
+    names["memory_manager"].cleanup()
 
 
 def test_basic_data_loading(capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,10 +195,12 @@ def test_basic_data_loading(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_chunks() -> None:
-    """The last chunk's result is that of its rows."""
+    """The last chunk's result is that of its rows, and every notebook has it and the data."""
     names = run("Example 2: Memory-Optimized Processing")
     assert names["chunk"].index[0] == 0
     assert names["result"] == names["data"]["close"].mean()
+    assert nq.get("result_0") == names["result"]
+    pd.testing.assert_frame_equal(nq.get("nq_data"), names["data"])
 
 
 def test_validation(capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,6 +240,32 @@ def test_the_loader_as_the_notebooks_use_it(data: Path) -> None:
     assert nq.ls() == []
 
 
+def test_the_manager_as_the_notebooks_use_it(data: Path) -> None:
+    """The signatures and every method, with the arguments that the specification's notebooks pass."""
+    manager = nq.MemoryManager(shared_pool_size_gb=4.0, enable_monitoring=True, monitoring_interval=5.0)
+    order = ["shared_pool_size_gb", "enable_monitoring", "monitoring_interval"]
+    assert list(inspect.signature(nq.MemoryManager).parameters)[:3] == order
+    assert list(inspect.signature(manager.store_data).parameters) == ["key", "data", "force"]
+    assert manager.store_data("frame", pd.DataFrame({"close": [1.0, 2.0]}), force=False)
+    assert list(manager.retrieve_data("frame")["close"]) == [1.0, 2.0]
+    report = manager.get_memory_report()
+    assert 0 < report["system_memory"]["usage_percent"] < 100
+    assert report["system_memory"]["available_gb"] > 0
+    assert report["shared_pool"]["objects"] == 1
+    manager.set_optimization_level("conservative")
+    manager.optimize_memory()
+    loader = manager.create_memory_mapped_loader(str(next(data.glob("*30 min*"))))
+    assert len(loader) == 2_000
+    manager.cleanup()
+    pool = nq.SharedMemoryPool()
+    assert pool.store("value", {"stop": 1.5})
+    assert pool.retrieve("value") == {"stop": 1.5}
+    assert pool.exists("value")
+    assert pool.remove("value")
+    pool.clear()
+    assert pool.get_stats()["objects"] == 0
+
+
 def test_preprocessing() -> None:
     """The preprocessor keeps the bars and adds features and their scaled copies, none of them made 0."""
     config: dict[str, Any] = {}
@@ -246,7 +277,7 @@ def test_preprocessing() -> None:
 
 
 def test_the_configuration_file(tmp_path: Path, data: Path) -> None:
-    """The page's `config.yaml` says how the loader works, but for the directory, which is the authors'."""
+    """The page's `config.yaml` says how loader and manager work, but for the directory, which is the authors'."""
     path = tmp_path / "config.yaml"
     path.write_text(CONFIGURATION)
     loader = nq.UnifiedDataLoader(config=path)
@@ -255,3 +286,7 @@ def test_the_configuration_file(tmp_path: Path, data: Path) -> None:
     frames = list(nq.UnifiedDataLoader(config=path).load_chunked_data("5min"))
     assert [len(frame) for frame in frames] == [10_000, 2_000]
     assert "rsi_14" in frames[0].columns
+    with nq.MemoryManager(config=path) as manager:
+        report = manager.get_memory_report()
+        assert report["monitoring"]
+        assert (report["shared_pool"]["limit_bytes"], report["shared_pool"]["eviction_policy"]) == (4 << 30, "lru")
