@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.client.memory.levels import level_of
 from jupyter_nq.client.memory.mapped_file import MemoryMappedLoader
 from jupyter_nq.client.memory.pool import POOL_GB, SharedMemoryPool
-from jupyter_nq.client.memory.relief import Freeing, Pressure, Relief, relieve
+from jupyter_nq.client.memory.relief import Pressure, Relief, relieve
 from jupyter_nq.client.memory.report import report
 from jupyter_nq.client.memory.sample import MemorySample
 from jupyter_nq.client.memory.sampling import take
@@ -144,7 +144,7 @@ class MemoryManager:
         ------
         CoordinatorUnavailable
         """
-        done = relieve(cast(Freeing, self._session), self._level, "it was asked for")
+        done = relieve(self._session, self._level, "it was asked for")
         self._reliefs.append(done)
         self._watch.record(MemoryEvent(done.at, "", None, None, str(done), done.why))
         return done
@@ -220,7 +220,7 @@ class MemoryManager:
             return None
         freed, said = 0, ""
         try:
-            done = relieve(cast(Freeing, self._session), level, need.why, need.excess_bytes)
+            done = relieve(self._session, level, need.why, need.excess_bytes)
         except NQError as exc:  # no coordinator, a full disk: it is told, and tried again later
             said = f"relief failed: {exc}"
         else:

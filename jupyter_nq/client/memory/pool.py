@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from jupyter_nq.buffers import check_name
 from jupyter_nq.client.memory.forking import renew_in_child
 from jupyter_nq.client.memory.kept import Item, Kept
-from jupyter_nq.client.memory.relief import Freeing
 from jupyter_nq.client.request import source_of
 from jupyter_nq.errors import ConfigError, StoreError, StoreFull, UnknownDataset
 from jupyter_nq.sizes import size, together
@@ -220,7 +219,7 @@ class SharedMemoryPool:
             for item in items:
                 if self._over(key, wanted) <= 0:
                     return
-                self._evicted(cast(Freeing, self._session).spill(item.name))
+                self._evicted(self._session.spill(item.name))
         if self._over(key, wanted) > 0:
             raise StoreFull(self._refusal(key, wanted, items, force))
 
@@ -231,7 +230,7 @@ class SharedMemoryPool:
         except StoreFull:
             if not force:
                 raise
-        freeing = cast(Freeing, self._session)
+        freeing = self._session
         freed = freeing.gc().bytes
         if freed < wanted:
             self._evicted(freeing.spill(bytes=wanted - freed))

@@ -6,17 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from jupyter_nq.client.memory.manager import MemoryManager
 from jupyter_nq.client.memory.pool import SharedMemoryPool
 from jupyter_nq.client.session import Session
 from jupyter_nq.testing import wait_until
 from tests.unit.client.memory.child import Child
-
-pytestmark = pytest.mark.skipif(
-    not (hasattr(Session, "gc") and hasattr(Session, "spill")), reason="a session cannot gc and spill yet"
-)
 
 
 def test_a_balanced_manager_has_the_store_collected(session: Session) -> None:
