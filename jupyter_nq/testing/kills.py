@@ -215,6 +215,7 @@ class Harness:
         self.tally.kills[step.workload if step else "between"] += 1
 
     def _check(self, follower: _Follower) -> None:
+        leftovers.catch_up(self._store)
         for name in follower.touched:
             step = follower.open if follower.open and follower.open.name == name else None
             self._check_name(name, follower.known.get(name), step, follower.older[name])

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from jupyter_nq.buffers import Catalogue
-from jupyter_nq.coordinator import dial
+from jupyter_nq.coordinator import Wire, dial
 from jupyter_nq.coordinator.listening import SOCKET_NAME
 
 _PAUSE_SECONDS = 0.002
@@ -59,14 +59,24 @@ def settle(store: Catalogue, seconds: float = 20.0) -> list[str]:
 
 def free(store: Catalogue) -> None:
     """Ask the coordinator to look for what dead writers left, or look where there is no coordinator."""
-    try:
-        wire = dial(store.path / SOCKET_NAME, "client", _ANSWER_SECONDS)
-    except OSError:
+    wire = _line(store)
+    if wire is None:
         _free_alone(store)
         return
     try:
         wire.call("release", {"ticket": 0})  # of no reservation: it makes the coordinator look
     finally:
+        wire.close()
+
+
+def catch_up(store: Catalogue) -> None:
+    """Wait until the coordinator, if there is one, has done what was asked of it before.
+
+    What a process asked and did not live to be answered lies in the coordinator's socket, and is done, or not, a
+    moment after its death. The coordinator takes connections in their order, so a greeting comes behind it.
+    """
+    wire = _line(store)
+    if wire is not None:
         wire.close()
 
 
@@ -82,6 +92,13 @@ def open_files(pid: int, store: Catalogue) -> list[str]:
         if target.startswith(data):
             found.append(target)
     return found
+
+
+def _line(store: Catalogue) -> Wire | None:
+    try:
+        return dial(store.path / SOCKET_NAME, "client", _ANSWER_SECONDS)
+    except OSError:
+        return None
 
 
 def _free_alone(store: Catalogue) -> None:
