@@ -460,7 +460,7 @@ class Session:
         try:
             with self.store.open(name) as handle:
                 path = read_from(source_of(handle.info.meta))
-        except UnknownDataset:
+        except (UnknownDataset, ChecksumError):  # what is damaged may be replaced
             return
         if path is not None:
             raise UnsupportedData(f"{name} holds what {path} holds. {remedy}, or put the data under another name.")
