@@ -68,12 +68,16 @@ def same(found: Any, wanted: Any) -> bool:
         alike = isinstance(found, np.ndarray) and (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
         return alike and found.tobytes() == wanted.tobytes()
     if isinstance(wanted, Mapping) and any(isinstance(value, np.ndarray) for value in wanted.values()):
-        return list(found) == list(wanted) and all(same(found[key], wanted[key]) for key in wanted)
+        return (
+            isinstance(found, Mapping)
+            and list(found) == list(wanted)
+            and all(same(found[key], wanted[key]) for key in wanted)
+        )
     if isinstance(wanted, bytes):
         return isinstance(found, memoryview) and bytes(found) == wanted
     if type(wanted).__module__ == "torch":
-        return bool(found.dtype == wanted.dtype and found.equal(wanted))
-    return bool(found == wanted)
+        return type(found) is type(wanted) and bool(found.dtype == wanted.dtype and found.equal(wanted))
+    return type(found) is type(wanted) and bool(found == wanted)
 
 
 def _numbers() -> pa.Table:
