@@ -215,7 +215,7 @@ class Harness:
         for name, state in self._known.items():
             self._check_name(name, state, None)
         for pid in (os.getpid(), host.pid):
-            for target in leftovers.open_files(pid, self._store):
+            for target in leftovers.kept_open(pid, self._store, self._patience_seconds):
                 self._find("leaked", f"process {pid} has {target} open")
         if unknown := set(self._store.names()) - set(self._known):
             self._find("torn", f"names that nobody put: {sorted(unknown)}")

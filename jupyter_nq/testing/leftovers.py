@@ -80,8 +80,17 @@ def catch_up(store: Catalogue) -> None:
         wire.close()
 
 
+def kept_open(pid: int, store: Catalogue, seconds: float = 20.0) -> list[str]:
+    """Return what a process still has open of the store's data after a while: reading a header takes a moment."""
+    never = threading.Event()
+    deadline = time.monotonic() + seconds
+    while (found := open_files(pid, store)) and time.monotonic() < deadline:
+        never.wait(_PAUSE_SECONDS)
+    return found
+
+
 def open_files(pid: int, store: Catalogue) -> list[str]:
-    """Return what a process has open of the store's data: objects, drafts and notes, those removed included."""
+    """Return what a process has open of the store's data now: objects, drafts and notes, those removed included."""
     data = tuple(str(store.path / part) + os.sep for part in ("obj", "tmp", "notes"))
     found = []
     for entry in _listing(Path(f"/proc/{pid}/fd")):

@@ -10,7 +10,7 @@ import numpy as np
 from jupyter_nq.buffers import Store
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
-from jupyter_nq.testing.leftovers import leftovers, open_files, settle
+from jupyter_nq.testing.leftovers import kept_open, leftovers, open_files, settle
 
 
 def test_a_store_with_its_datasets_alone_has_no_leftovers(nq_store_dir: Path) -> None:
@@ -51,6 +51,7 @@ def test_what_somebody_holds_stays_and_is_named(nq_store_dir: Path) -> None:
     view = store.open_id(info.id).numpy()
     assert settle(store, seconds=0.01)[0] == f"obj/{info.id}"
     assert open_files(os.getpid(), store) == [str(store.path / "obj" / info.id)]
+    assert kept_open(os.getpid(), store, seconds=0.01) == open_files(os.getpid(), store)
     del view
     assert settle(store) == []
     assert open_files(os.getpid(), store) == []
