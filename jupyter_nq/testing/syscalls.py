@@ -8,6 +8,7 @@ next point is the moment after it.
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -81,11 +82,15 @@ def _traced(work: Callable[[], object], options: list[str]) -> int:
     """Do `work` in a child under strace, from its first call on; returns the child's exit status."""
     with _gate() as (entrance, opening):
 
-        def behind_the_gate(_say: Say) -> None:
+        def behind_the_gate(say: Say) -> None:
+            gc.collect()
+            gc.disable()  # what is garbage of the parent's would be closed at a moment of its own
+            say("ready")
             os.read(entrance, 1)
             work()
 
         with Forked(behind_the_gate) as child:
+            child.hear()
             tracer = subprocess.Popen(
                 ["strace", *options, "-p", str(child.pid)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
             )
