@@ -104,7 +104,7 @@ class Catalogue:
         """Return the bytes that all objects together may take.
 
         The least of: `configured` (0 means no limit of its own), 80 % of what is free in the file system or
-        used by the store already, and, on tmpfs, what the memory cgroup allows.
+        used by the store already, and, on tmpfs, 80 % of what the memory cgroup allows, whose processes need the rest.
         """
         used = self.used_bytes()
         with refused(self.path):
@@ -113,7 +113,7 @@ class Catalogue:
             limits.append(configured)
         rest = cgroup_rest() if self._in_memory else None
         if rest is not None:
-            limits.append(rest + used)
+            limits.append(int(_POOL_SHARE * (rest + used)))
         return min(limits)
 
     # -- changing --------------------------------------------------------------------------------

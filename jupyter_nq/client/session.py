@@ -249,11 +249,11 @@ class Session:
         UnsupportedData
             Also when `name` is a dataset that was loaded from a file.
         """
-        before = self._there(name)
-        if before is not None:
+        if (before := self._there(name)) is not None:
             with before:
                 refuse_parsed(before, "Drop it first")
-                durable = self.spilling.is_durable(before.info.id) if durable is None else durable
+        if durable is None:
+            durable = self._is_durable(name)
         with self.publish(name, data, progress=progress) as handle:
             if durable:
                 self.spilling.keep(handle.info.id)
@@ -406,8 +406,13 @@ class Session:
     def _there(self, name: str) -> Handle | None:
         try:
             return self.open(name)
-        except UnknownDataset:
+        except (UnknownDataset, ChecksumError):  # what is damaged may be replaced
             return None
+
+    def _is_durable(self, name: str) -> bool:
+        with suppress(UnknownDataset):
+            return self.spilling.is_durable(self.store.resolve(name))
+        return False
 
     def ls(self) -> list[Dataset]:
         """Return all datasets with their holders, by name."""

@@ -88,8 +88,8 @@ class SharedMemoryPool:
         data
             What `jupyter_nq.put` takes: frames, tables, arrays, tensors, bytes, what JSON can hold.
         force
-            When there is no room, write to disk what nobody holds or has pinned, by the policy of this pool as far as
-            its own limit is concerned; it comes back when it is asked for.
+            When this pool's limit is reached, write to disk what nobody holds or has pinned, by the policy of this
+            pool; it comes back when it is asked for. A full store makes room that way by itself.
 
         Returns
         -------
@@ -100,13 +100,13 @@ class SharedMemoryPool:
         ------
         InvalidName, UnsupportedData
         StoreFull
-            There is no room, in this pool or in the store, and `force` made none; the message says what takes it.
+            There is no room, in this pool or in the store, and none was made; the message says what takes it.
         """
         check_name(key)
         wanted = self._session.store.plan(data).nbytes
         with self._storing:
             self._make_room(key, wanted, force)
-            stored = self._put(key, data, wanted, force)
+            stored = self._session.put(key, data)
             self._remember(stored)
         return stored
 
@@ -222,19 +222,6 @@ class SharedMemoryPool:
                 self._evicted(self._session.spill(item.name))
         if self._over(key, wanted) > 0:
             raise StoreFull(self._refusal(key, wanted, items, force))
-
-    def _put(self, key: str, data: Any, wanted: int, force: bool) -> Stored:
-        """Put data into the store, and with `force` make room there when it is full."""
-        try:
-            return self._session.put(key, data)
-        except StoreFull:
-            if not force:
-                raise
-        freeing = self._session
-        freed = freeing.gc().bytes
-        if freed < wanted:
-            self._evicted(freeing.spill(bytes=wanted - freed))
-        return self._session.put(key, data)
 
     def _remember(self, stored: Stored) -> None:
         """Count what was stored as this pool's, unless somebody has replaced or dropped it already."""

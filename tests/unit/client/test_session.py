@@ -11,6 +11,7 @@ import pytest
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import (
+    ChecksumError,
     CoordinatorUnavailable,
     InvalidArgument,
     InvalidName,
@@ -157,6 +158,17 @@ def test_a_store_that_is_too_small_says_how_to_enlarge_it(session: Session) -> N
     """Without a configured quota the limit is the file system's, and so is the remedy."""
     with pytest.raises(StoreFull, match=r"file system and memory cgroup leave.*--shm-size.*jupyter nq doctor"):
         session.channel.request("reserve", name="huge", bytes=1 << 50)
+
+
+def test_a_damaged_dataset_may_be_put_again(session: Session) -> None:
+    """Whoever opens it is told; a new version replaces it."""
+    session.put("a", np.ones(10))
+    with (session.store.path / "obj" / session.store.resolve("a")).open("r+b") as file:
+        file.write(b"X")
+    with pytest.raises(ChecksumError):
+        session.get("a")
+    assert session.put("a", np.ones(3)).version == 2
+    assert len(session.get("a")) == 3
 
 
 def test_a_failed_write_gives_its_reservation_back(session: Session) -> None:

@@ -93,21 +93,3 @@ def test_what_is_larger_than_the_limit_evicts_nothing(session: Session, disk: Di
     with pytest.raises(StoreFull, match="Make a pool with a larger size"):
         small(session).store("e", np.zeros(1 << 18), force=True)
     assert disk.asked == []
-
-
-def test_a_full_store_is_relieved(nq_tmpfs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nobody needs goes first, then as much as is wanted is written to disk; then it is stored, or refused."""
-    with Session(nq_tmpfs("8m")) as session:
-        disk = Disk(session)
-        monkeypatch.setattr(session, "gc", disk.gc, raising=False)
-        monkeypatch.setattr(session, "spill", disk.spill, raising=False)
-        pool = SharedMemoryPool(session=session)
-        session.put("others", np.zeros(500_000))
-        pool.store("mine", np.zeros(100_000))
-        wanted = session.store.plan(np.zeros(400_000)).nbytes
-        assert pool.store("new", np.zeros(400_000), force=True)
-        assert disk.asked == ["gc", wanted]
-        assert (pool.get_stats()["evictions"], pool.get_stats()["objects"]) == (2, 1)
-        disk.held = {"new"}
-        with pytest.raises(StoreFull, match="'more' needs"):
-            pool.store("more", np.zeros(700_000), force=True)

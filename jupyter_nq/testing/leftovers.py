@@ -1,0 +1,131 @@
+"""What a store holds beside its datasets once everything has come to rest: it should be nothing.
+
+A crash may leave a file under construction, an object that nobody named, a lock file, a record. The coordinator finds
+them when a connection ends, or when it is asked to look; without a coordinator whoever knows that there is none may
+look itself. `settle` does the one or the other until nothing is left, and returns what stays.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+from jupyter_nq.buffers import Catalogue
+from jupyter_nq.coordinator import Wire, dial
+from jupyter_nq.coordinator.listening import SOCKET_NAME
+
+_PAUSE_SECONDS = 0.002
+_LONGEST_PAUSE_SECONDS = 0.1
+_ANSWER_SECONDS = 10.0
+_DIRECTORIES = ("obj", "tmp", "names", "notes", "drops")
+
+
+def leftovers(store: Catalogue) -> list[str]:
+    """Return a line for each thing in the store that no dataset needs, and one for bytes that nobody owns."""
+    named = store.names()
+    wanted = {"obj": set(named.values()), "names": set(named), "notes": set(named.values())}
+    found = [
+        f"{directory}/{name}"
+        for directory in _DIRECTORIES
+        for name in _listing(store.path / directory)
+        if name not in wanted.get(directory, ())
+    ]
+    owned = sum(_taken(store.path / "obj" / object_id) for object_id in wanted["obj"])
+    lost = store.used_bytes() - owned
+    return found + ([f"{lost:,} bytes that no dataset owns"] if lost else [])
+
+
+def settle(store: Catalogue, seconds: float = 20.0) -> list[str]:
+    """Have everything freed that can be, and return what is left, as `leftovers` does.
+
+    Parameters
+    ----------
+    store
+        Nobody may be writing into it.
+    seconds
+        How long to wait; what nobody holds is gone long before.
+    """
+    never = threading.Event()
+    deadline = time.monotonic() + seconds
+    pause = _PAUSE_SECONDS
+    while (left := leftovers(store)) and time.monotonic() < deadline:
+        free(store)
+        never.wait(pause)
+        pause = min(1.5 * pause, _LONGEST_PAUSE_SECONDS)
+    return left
+
+
+def free(store: Catalogue) -> None:
+    """Ask the coordinator to look for what dead writers left, or look where there is no coordinator."""
+    store.pool.trim(0)  # spare memory is nobody's, and no leftover
+    wire = _line(store)
+    if wire is None:
+        _free_alone(store)
+        return
+    try:
+        wire.call("release", {"ticket": 0})  # of no reservation: it makes the coordinator look
+    finally:
+        wire.close()
+
+
+def catch_up(store: Catalogue) -> None:
+    """Wait until the coordinator, if there is one, has done what was asked of it before.
+
+    What a process asked and did not live to be answered lies in the coordinator's socket, and is done, or not, a
+    moment after its death. The coordinator takes connections in their order, so a greeting comes behind it.
+    """
+    wire = _line(store)
+    if wire is not None:
+        wire.close()
+
+
+def kept_open(pid: int, store: Catalogue, seconds: float = 20.0) -> list[str]:
+    """Return what a process still has open of the store's data after a while: reading a header takes a moment."""
+    never = threading.Event()
+    deadline = time.monotonic() + seconds
+    while (found := open_files(pid, store)) and time.monotonic() < deadline:
+        never.wait(_PAUSE_SECONDS)
+    return found
+
+
+def open_files(pid: int, store: Catalogue) -> list[str]:
+    """Return what a process has open of the store's data now: objects, drafts and notes, those removed included."""
+    data = tuple(str(store.path / part) + os.sep for part in ("obj", "tmp", "notes"))
+    found = []
+    for entry in _listing(Path(f"/proc/{pid}/fd")):
+        try:
+            target = os.readlink(f"/proc/{pid}/fd/{entry}")
+        except FileNotFoundError:
+            continue
+        if target.startswith(data):
+            found.append(target)
+    return found
+
+
+def _line(store: Catalogue) -> Wire | None:
+    try:
+        return dial(store.path / SOCKET_NAME, "client", _ANSWER_SECONDS)
+    except OSError:
+        return None
+
+
+def _free_alone(store: Catalogue) -> None:
+    store.sweep()
+    for object_id in set(_listing(store.path / "obj")) - set(store.names().values()):
+        store.collect(object_id)
+
+
+def _listing(directory: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+
+
+def _taken(path: Path) -> int:
+    try:
+        return os.lstat(path).st_blocks * 512
+    except FileNotFoundError:
+        return 0
