@@ -55,6 +55,9 @@ class Eviction:
         lack, own = lacking(self._versions, self._people, wanted)
         order = self.candidates(wanted.policy)
         pid = self._people.peers[wanted.peer].pid
+        going = [self._versions.objects[id_] for id_ in self.leaving]  # their memory is about to be free
+        lack -= sum(stored.bytes for stored in going)
+        own -= sum(stored.bytes for stored in going if stored.owner_pid == pid)
         mine = _enough(own, [stored for stored in order if stored.owner_pid == pid])
         if mine is None:
             return []

@@ -71,7 +71,7 @@ def _dataset(desk: Desk, name: str) -> dict[str, Any]:
         "name": name,
         "version": newest.version,
         "rows": newest.rows,
-        "bytes": newest.bytes,
+        "bytes": 0 if newest.id in desk.eviction.leaving else newest.bytes,
         "bytes_all_versions": desk.versions.bytes_of(name),
         "created_ns": newest.created_ns,
         "id": newest.id,

@@ -34,7 +34,7 @@ from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import NQError, StoreFull
 from jupyter_nq.testing.leftovers import leftovers
-session = Session(settings=Settings(store_dir=sys.argv[1], connect_seconds=20))
+session = Session(settings=Settings(store_dir=sys.argv[1], connect_seconds=20, spill_bytes=0))
 store = session.store
 rows = np.arange(200_000.0)
 """
@@ -55,7 +55,7 @@ def session(nq_store_dir: Path) -> Iterator[Session]:
 
 
 def _session(where: Path) -> Session:
-    return Session(settings=Settings(store_dir=str(where), connect_seconds=20))
+    return Session(settings=Settings(store_dir=str(where), connect_seconds=20, spill_bytes=0))
 
 
 @pytest.mark.parametrize("moment", [0.2, 0.9])
@@ -325,7 +325,7 @@ def test_76_what_a_reader_held_is_released_when_it_dies(session: Session) -> Non
     start = time.monotonic()
     wait_until(lambda: not session.ls()[0].holders, timeout=5, message="its release")
     session.drop("a")
-    wait_until(lambda: session.store.used_bytes() == 0, timeout=5, message="the bytes")
+    wait_until(lambda: session.gc() and session.store.used_bytes() == 0, timeout=5, message="the bytes")
     print(f"\nreleased and freed {time.monotonic() - start:.3f} s after kill -9")
 
 

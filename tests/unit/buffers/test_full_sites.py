@@ -59,7 +59,7 @@ def _link(store: Store) -> None:
 
 
 def _session(store: Store) -> None:
-    with Session(settings=Settings(store_dir=str(store.path), pool_bytes=1 << 40)) as session:
+    with Session(settings=Settings(store_dir=str(store.path), pool_bytes=1 << 40, spill_bytes=0)) as session:
         session.put("b", _TABLE)
         session.append("b", _TABLE)
 
@@ -137,7 +137,7 @@ def test_in_a_memory_cgroup_the_pool_ends_before_the_memory(nq_tmpfs: Callable[[
 
     def work(say: Say) -> None:
         (cgroup / "cgroup.procs").write_text(str(os.getpid()))
-        with Session(settings=Settings(store_dir=str(where))) as session:
+        with Session(settings=Settings(store_dir=str(where), spill_bytes=0)) as session:
             try:
                 for number in range(60):
                     session.put(f"a{number}", np.full(1 << 19, number))

@@ -184,7 +184,7 @@ for i in range(40):
     with Child(store.path, code) as one, Child(store.path, code) as other:
         assert one.wait() == other.wait() == 0
     assert store.scan() == store.damaged() == []
-    assert len(store.pool.spares()) <= 2
+    assert len(store.pool.spares()) <= 4, "a segment that the other looks at is passed over, and a fresh file made"
 
 
 def test_a_fork_writes_on(store: Store) -> None:
