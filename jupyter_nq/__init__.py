@@ -19,7 +19,20 @@ _HOMES = {
     "Session": "jupyter_nq.client.session",
     "UnifiedDataLoader": "jupyter_nq.client.loader",
     **dict.fromkeys(
-        ["append", "connect", "disconnect", "drop", "get", "load", "ls", "notebooks", "put", "refresh", "status"],
+        [
+            "append",
+            "connect",
+            "disconnect",
+            "drop",
+            "empty",
+            "get",
+            "load",
+            "ls",
+            "notebooks",
+            "put",
+            "refresh",
+            "status",
+        ],
         "jupyter_nq.client.api",
     ),
     **dict.fromkeys(
@@ -58,6 +71,7 @@ __all__ = [
     "continuous",
     "disconnect",
     "drop",
+    "empty",
     "forget",
     "get",
     "iterate",
@@ -83,7 +97,20 @@ if TYPE_CHECKING:
     from jupyter_nq.bars.features.preprocess import DataPreprocessor
     from jupyter_nq.bars.features.scalers import MinMax, Robust, Scaler, ZScore
     from jupyter_nq.bars.validation.validator import DataValidator
-    from jupyter_nq.client.api import append, connect, disconnect, drop, get, load, ls, notebooks, put, refresh, status
+    from jupyter_nq.client.api import (
+        append,
+        connect,
+        disconnect,
+        drop,
+        empty,
+        get,
+        load,
+        ls,
+        notebooks,
+        put,
+        refresh,
+        status,
+    )
     from jupyter_nq.client.bars_api import (
         asof,
         completeness,

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.buffers import Handle, Store
+from jupyter_nq.buffers.drafts import blank
 from jupyter_nq.client.cache import Cache
 from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.drafting import Draft
 from jupyter_nq.client.featured import Wanted, featured
 from jupyter_nq.client.getting import Verified, checked_verify, verify_as, wants_private
 from jupyter_nq.client.loading import Mapped, Progress
@@ -246,6 +248,33 @@ class Session:
         refuse_parsed(self.store, name, "Drop it first")
         with self.publish(name, data, progress=progress) as handle:
             return Stored(name, handle.version, handle.rows, handle.info.nbytes)
+
+    def empty(self, name: str, schema: Any, rows: Any) -> Draft:
+        """Make room for a new version of `name` in shared memory, to be filled in place and published without a copy.
+
+        >>> with session.empty("signals", {"close": "float64"}, 3) as draft:  # doctest: +SKIP
+        ...     draft["close"][:] = [1.0, 2.0, 3.0]
+        ...     draft.publish()
+
+        Parameters
+        ----------
+        name
+            `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
+        schema
+            Of a table: a dict of names and numpy dtypes or Arrow types, or a `pyarrow.Schema`; columns of numbers,
+            bools, times and dates, without nulls (so no time is NaT). Of an array: its dtype.
+        rows
+            How many; for an array also its shape, rows first. They hold anything until they are written.
+
+        Raises
+        ------
+        InvalidName, InvalidArgument, StoreFull
+        UnsupportedData
+            A column has no fixed width; or `name` is a dataset that was loaded from a file.
+        """
+        refuse_parsed(self.store, name, "Drop it first")
+        with self._reporting():
+            return Draft(self.store, self._writer, self._writer.begin(name, blank(schema, rows)))
 
     def publish(
         self, name: str, data: Any, *, meta: dict[str, Any] | None = None, progress: Progress | None = None
