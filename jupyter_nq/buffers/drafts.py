@@ -154,7 +154,8 @@ class Unsealed:
         self._path = path
         self._sealed = sealed
         self._held = held.pop_all()
-        self._remove = weakref.finalize(self, _remove, self._held, fd, (path, sealed), self.mapping)
+        self._remove = weakref.finalize(self, _remove, self._held, fd, (path, sealed))
+        self._forget = weakref.finalize(self, _forget, self.mapping)
         _shared[self.mapping.fd] = self.mapping
 
     def __repr__(self) -> str:
@@ -222,8 +223,7 @@ class Unsealed:
         try:
             _turn_private(self.mapping)
         finally:
-            if _shared.pop(self.mapping.fd, None) is not None:
-                self.mapping.close()
+            self._forget()
 
     def on_release(self, callback: Callable[[], object]) -> None:
         """Call `callback` when the last view is gone, and with it the lease."""
@@ -238,10 +238,14 @@ def _turn_private(mapping: mappings.Mapping) -> None:
     platform.map_private(mapping.view.ctypes.data, layout.align(len(mapping.view)), mapping.fd)
 
 
-def _remove(held: contextlib.ExitStack, fd: int, paths: tuple[Path, ...], mapping: mappings.Mapping) -> None:
-    """Remove the file, unless `fd` is a child's replacement for it, and give the lock and the descriptors back."""
+def _forget(mapping: mappings.Mapping) -> None:
+    """Give the descriptor of a mapping back; the views have one of their own."""
     _shared.pop(mapping.fd, None)
     mapping.close()
+
+
+def _remove(held: contextlib.ExitStack, fd: int, paths: tuple[Path, ...]) -> None:
+    """Remove the file, unless `fd` is a child's replacement for it, and give the lock back."""
     with held:
         for path in paths:
             remove_own(fd, path)

@@ -7,6 +7,7 @@ A process that ends before leaves the digest pending, which harms nobody: `verif
 
 from __future__ import annotations
 
+import _thread
 import logging
 import threading
 from types import TracebackType
@@ -110,7 +111,7 @@ class Draft:
             self._state = "lost"
             raise
         finally:
-            threading.Thread(target=self._settle, args=(unsealed, named), name="jupyter-nq-draft", daemon=True).start()
+            _thread.start_new_thread(self._settle, (unsealed, named))  # `threading` would wait until it runs
         return stored
 
     def wait(self, timeout: float | None = None) -> bool:
