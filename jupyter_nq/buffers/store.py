@@ -19,7 +19,7 @@ from typing import Any
 
 from jupyter_nq.buffers import digests, layout, locks, notes, soundness
 from jupyter_nq.buffers.appending import append_rows
-from jupyter_nq.buffers.catalogue import Catalogue
+from jupyter_nq.buffers.catalogue import Catalogue, joined_path
 from jupyter_nq.buffers.drafts import Unsealed
 from jupyter_nq.buffers.handle import Handle, MappedFile, map_locked
 from jupyter_nq.buffers.intake import take_in
@@ -252,7 +252,7 @@ class Store(Catalogue):
 
     def resolve(self, name: str) -> str:
         """Return the object id behind a dataset name; `UnknownDataset` with the nearest names."""
-        path = self._names / check_name(name)
+        path = joined_path(self._names, check_name(name))
         with refused(path):
             try:
                 return os.path.basename(os.readlink(path))
