@@ -22,7 +22,7 @@ from tests.performance.measuring import medians
 
 COLUMNS = 8
 ROWS = 1 << 22  # of eight float64 columns: 256 MiB
-ROUNDS = 7
+ROUNDS = 15
 
 
 def compare(session: Session, ray: object, data: object) -> dict[str, float]:
