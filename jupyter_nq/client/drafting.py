@@ -86,7 +86,7 @@ class Draft:
 
     # -- ending ----------------------------------------------------------------------------------
     def publish(self) -> Stored:
-        """Give it its name, as a new version if the name exists. Copies nothing, and takes the same time at any size.
+        """Give it its name, as a new version if the name exists. Copies nothing: it takes milliseconds at any size.
 
         Views that were taken before stay readable, and what is written there once `wait` has returned True stays in
         this process. Before that it may still reach those who read the object. The digest follows too: until then
