@@ -228,6 +228,7 @@ def test_nothing_of_an_older_object_is_left_but_in_the_rows(store: Store) -> Non
 # -- nothing is left -----------------------------------------------------------------------------
 def test_what_is_not_sealed_is_removed(store: Store) -> None:
     """By discarding, which is fine twice, and with the last reference; views that exist keep their memory."""
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     unsealed = begin(store)
     view = unsealed.array()
@@ -243,7 +244,7 @@ def test_what_is_not_sealed_is_removed(store: Store) -> None:
     gc.collect()
     assert store.used_bytes() == 0
     assert store.sweep() == []
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 @pytest.mark.parametrize("stage", ["write_header", "os.rename", "fcntl.flock"])
