@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -198,7 +199,7 @@ class Catalogue:
     def _object_path(self, object_id: str) -> Path:
         if not is_object_id(object_id):
             raise UnknownDataset(f"{object_id!r} is not an object id.")
-        return self._obj / object_id
+        return joined_path(self._obj, object_id)
 
     @contextlib.contextmanager
     def _opened(self, object_id: str, flags: int) -> Iterator[int]:
@@ -226,6 +227,12 @@ class Catalogue:
                 continue  # dropped meanwhile
             except ChecksumError as exc:
                 yield Damaged(path, str(exc))
+
+
+@functools.lru_cache(maxsize=4096)  # of the same few names all the time, and each open needs two of them
+def joined_path(directory: Path, name: str) -> Path:
+    """Return the path of a file of the store whose name was checked."""
+    return directory / name
 
 
 def _entries(directory: Path) -> list[Path]:

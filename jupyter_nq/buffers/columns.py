@@ -191,7 +191,7 @@ def of_numpy(name: str, values: Array, kind: pa.DataType | None = None) -> Colum
         return of_values(name, values)
     if isinstance(values, np.ma.MaskedArray):
         return _of_masked(name, values)
-    kind = _arrow_type(name, values.dtype) if kind is None else kind
+    kind = arrow_type(name, values.dtype) if kind is None else kind
     missing = values.dtype.kind in "mM" and bool(np.isnat(values).any())
     valid = (_present_lane(name, values),) if missing else ()
     return Column(pa.field(name, kind, nullable=missing), (*valid, of_array(name, values)))
@@ -233,7 +233,8 @@ def _present_lane(name: str, values: Array) -> Lane:
     return Lane(name, "|b1", 1, len(values), read, VALID)
 
 
-def _arrow_type(name: str, dtype: np.dtype[Any]) -> pa.DataType:
+def arrow_type(name: str, dtype: np.dtype[Any]) -> pa.DataType:
+    """Return the type of a column of numbers, bools or times; `UnsupportedData` when a dtype has none."""
     try:
         kind = pa.from_numpy_dtype(dtype)
     except pa.ArrowNotImplementedError:

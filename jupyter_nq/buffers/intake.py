@@ -104,13 +104,13 @@ def take_in(data: Any) -> Content:
 
 # -- tables --------------------------------------------------------------------------------------
 def _from_arrow(table: pa.Table) -> Content:
-    _check_labels(table.column_names)
+    check_labels(table.column_names)
     columns = [of_arrow(field_, table.column(i)) for i, field_ in enumerate(table.schema)]
     return table_of(columns, table.num_rows, {"container": "arrow"}, table.schema.metadata)
 
 
 def _from_dict(data: Mapping[str, Any]) -> Content:
-    _check_labels(list(data))
+    check_labels(list(data))
     columns = []
     for name, values in data.items():
         if not isinstance(values, np.ndarray) or values.ndim != 1:
@@ -130,7 +130,7 @@ def _from_series(series: pd.Series[Any]) -> Content:
 
 def _from_frame(frame: pd.DataFrame) -> Content:
     labels = list(frame.columns)
-    _check_labels(labels)
+    check_labels(labels)
     series = {label: frame.iloc[:, i] for i, label in enumerate(labels)}
     index = frame.index
     name = _index_name(index)
@@ -165,7 +165,8 @@ def _from_column(name: str, series: pd.Series[Any]) -> Column:
     return of_values(name, series)
 
 
-def _check_labels(labels: list[Any]) -> None:
+def check_labels(labels: list[Any]) -> None:
+    """Raise `UnsupportedData` unless all names of columns are text and each is there once."""
     seen = set()
     for label in labels:
         if not isinstance(label, str):

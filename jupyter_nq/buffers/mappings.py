@@ -11,7 +11,7 @@ import contextlib
 import mmap
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,9 +29,11 @@ _MOST = 8
 class Mapping:
     """A file, mapped to be written; also a sink for copies."""
 
+    mapped: mmap.mmap
     view: Array
     """All of its bytes."""
     fd: int
+    """An open file of its own, which the mapping shares; it has no lock."""
     new: bool = True
     """It was not written before, so its pages must be mapped first."""
 
@@ -69,13 +71,13 @@ class Mappings:
             mapping.close()
             mapping = None
         if mapping is None:
-            mapping = _map(fd, nbytes)
+            mapping = map_writable(fd, nbytes)
         try:
             yield mapping
         except BaseException:
             mapping.close()
             raise
-        self._kept[inode] = Mapping(mapping.view, mapping.fd, new=False)
+        self._kept[inode] = replace(mapping, new=False)
         self._forget()
 
     def _forget(self) -> None:
@@ -86,12 +88,13 @@ class Mappings:
                 mapping.close()
 
 
-def _map(fd: int, nbytes: int) -> Mapping:
+def map_writable(fd: int, nbytes: int) -> Mapping:
+    """Map a locked and allocated file over an open file of its own, which has no share in the lock."""
     with refused(fd):
-        own = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)  # another open file: no share in the lock
+        own = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
         try:
             mapped = mmap.mmap(own, nbytes)
         except BaseException:
             os.close(own)
             raise
-    return Mapping(np.frombuffer(mapped, np.uint8), own)
+    return Mapping(mapped, np.frombuffer(mapped, np.uint8), own)

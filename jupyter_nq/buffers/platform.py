@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import mmap
 import os
 from pathlib import Path
 
 _KEEP_SIZE = 0x01
 _PUNCH_HOLE = 0x02
+_MAP_FIXED = 0x10
 _POPULATE_WRITE = 23  # of madvise, since Linux 5.14
 _MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
 
@@ -36,6 +38,23 @@ def populate(address: int, nbytes: int) -> bool:
         return False
     madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     return bool(madvise(address, nbytes, _POPULATE_WRITE) == 0)
+
+
+def map_private(address: int, nbytes: int, fd: int) -> None:
+    """Map a file, from its start, copy-on-write over a range that is mapped, in one step.
+
+    Raises
+    ------
+    OSError
+        The system refuses; the range is mapped as before.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_int64]
+    libc.mmap.restype = ctypes.c_void_p
+    flags = mmap.MAP_PRIVATE | _MAP_FIXED | getattr(mmap, "MAP_NORESERVE", 0)  # few of the pages are ever copied
+    if libc.mmap(address, nbytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, fd, 0) != address:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def file_system_free(path: Path) -> int:

@@ -19,7 +19,8 @@ from typing import Any
 
 from jupyter_nq.buffers import digests, layout, locks, notes, soundness
 from jupyter_nq.buffers.appending import append_rows
-from jupyter_nq.buffers.catalogue import Catalogue
+from jupyter_nq.buffers.catalogue import Catalogue, joined_path
+from jupyter_nq.buffers.drafts import Unsealed
 from jupyter_nq.buffers.handle import Handle, MappedFile, map_locked
 from jupyter_nq.buffers.intake import take_in
 from jupyter_nq.buffers.joining import check_alike, joined, mapped_content
@@ -38,7 +39,7 @@ from jupyter_nq.buffers.plan import Plan, plan_content
 from jupyter_nq.buffers.pool import SMALLEST_BYTES
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.segments import Progress, fresh_file
-from jupyter_nq.buffers.writing import fill, make_room
+from jupyter_nq.buffers.writing import clean, fill, make_room
 from jupyter_nq.errors import ChecksumError, StoreFull, UnknownDataset, UnsupportedData, nearest
 
 _OPEN_SECONDS = 5.0  # a remover holds its lock for as long as the pages take to go, well below this
@@ -111,11 +112,8 @@ class Store(Catalogue):
         StoreFull
             No room; nothing is left behind, as with any other exception.
         """
-        check_name(name)
         plan = data if isinstance(data, Plan) else self.plan(data, reserve_rows, meta=meta)
-        static = plan.static(name, new_object_id(), self.epoch, os.getpid(), time.time_ns())
-        _check_readable(static)
-        sealed, draft = self._obj / static.object_id, self._tmp / f"{static.object_id}.part"
+        static, draft, sealed = self._identified(name, plan)
         with fresh_file(draft, sealed, lambda path: self._spare(plan.nbytes, path)) as fd:
             written_before = os.fstat(fd).st_blocks > 0
             self._make_room(fd, plan, static, spare_bytes)
@@ -124,6 +122,43 @@ class Store(Catalogue):
             with refused(sealed):
                 os.rename(draft, sealed)
             return read_info(fd, sealed)
+
+    def begin(self, name: str, plan: Plan, *, spare_bytes: int | None = None) -> Unsealed:
+        """Make room for an object that is written in place; the plan is that of `drafts.blank` data.
+
+        Its bytes are zeros, or what an older object left. The memory is all there: writing it never fails.
+
+        Raises
+        ------
+        StoreFull
+            No room; nothing is left behind.
+        """
+        static, draft, sealed = self._identified(name, plan)
+        with contextlib.ExitStack() as held:
+            fd = held.enter_context(fresh_file(draft, sealed, lambda path: self._spare(plan.nbytes, path)))
+            written_before = os.fstat(fd).st_blocks > 0
+            self._make_room(fd, plan, static, spare_bytes)
+            unsealed = Unsealed(held, fd, draft, sealed, static, plan.rows)
+        if written_before:
+            clean(unsealed.mapping, plan, static)
+        return unsealed
+
+    def complete(self, object_id: str) -> None:
+        """Digest an object whose digest is pending.
+
+        Raises
+        ------
+        UnknownDataset
+            It is gone.
+        """
+        with self._appending(object_id) as (fd, path):
+            static = read_static(fd, path)
+            with header_words(fd) as words:
+                changing = read_changing(path, static, words)
+                allocated_bytes(fd, path, static, changing.committed_rows)
+                if changing.digest_state == layout.PENDING:
+                    with refused(path):
+                        digests.refresh_digest(fd, static, words, 0)
 
     def append(self, object_id: str, data: Any, *, progress: Progress | None = None) -> ObjectInfo:
         """Add rows to an object in place; those who mapped it keep the rows they have.
@@ -221,7 +256,7 @@ class Store(Catalogue):
 
     def resolve(self, name: str) -> str:
         """Return the object id behind a dataset name; `UnknownDataset` with the nearest names."""
-        path = self._names / check_name(name)
+        path = joined_path(self._names, check_name(name))
         with refused(path):
             try:
                 return os.path.basename(os.readlink(path))
@@ -264,6 +299,12 @@ class Store(Catalogue):
         return locks.exclusive(self._tmp / f"{check_name(name)}.write")
 
     # -- files -----------------------------------------------------------------------------------
+    def _identified(self, name: str, plan: Plan) -> tuple[layout.Static, Path, Path]:
+        """Return the header of a new object, with where it is written and where it goes when it is whole."""
+        static = plan.static(check_name(name), new_object_id(), self.epoch, os.getpid(), time.time_ns())
+        _check_readable(static)
+        return static, self._tmp / f"{static.object_id}.part", self._obj / static.object_id
+
     def _spare(self, nbytes: int, to: Path) -> int | None:
         """Take a spare segment for an object, if there is one of such a size."""
         if nbytes < SMALLEST_BYTES or not self._in_memory:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -152,7 +153,7 @@ def array_of(window: Window, columns: Sequence[str] | None = None) -> Array:
         raise UnsupportedData(f"{static.name} is an array and has no columns. Leave `columns` out.")
     block = static.blocks[0]
     dtype = np.dtype(block.dtype)
-    row_bytes = dtype.itemsize * int(np.prod(static.shape, dtype=np.int64))
+    row_bytes = dtype.itemsize * math.prod(static.shape)
     first = 0 if static.origin.get("scalar") else window.start  # what has no dimension has no rows to choose
     offset = block.offset + first * row_bytes
     return np.ndarray(array_shape(static, window.rows), dtype, buffer=window.mapping, offset=offset)

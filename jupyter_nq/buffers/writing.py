@@ -55,8 +55,7 @@ def fill(fd: int, plan: Plan, static: Static, progress: Progress | None, digest:
     """Write all of an object; a segment that was written before is filled through a mapping `over` it."""
     lanes, there = plan.content.lanes, places(static)
     if over is not None:
-        _clean(over, [(0, static.header_bytes)])
-        _clean(over, [(p.offset + n.nbytes, align(n.nbytes) - n.nbytes) for p, n in zip(there, lanes, strict=True)])
+        clean(over, plan, static)
     sink: Sink = FileSink(fd) if over is None else over
     copies = [Copy(place.offset, lane) for place, lane in zip(there, lanes, strict=True)]
     step = progress_steps(progress, sum(lane.nbytes for lane in lanes))
@@ -71,10 +70,11 @@ def fill(fd: int, plan: Plan, static: Static, progress: Progress | None, digest:
     write_header(fd, static, layout.Changing(1, 0, 1, plan.rows, state, plan.rows if digest else 0, root, ring))
 
 
-def _clean(over: Mapping, spans: Iterable[Span]) -> None:
-    """Put zeros where an older object may have left something, and this one has nothing."""
-    for offset, nbytes in spans:
-        over.view[offset : offset + nbytes] = 0
+def clean(over: Mapping, plan: Plan, static: Static) -> None:
+    """Put zeros where an older object may have left something, and this one has nothing: header and ends of pages."""
+    over.view[: static.header_bytes] = 0
+    for place, lane in zip(places(static), plan.content.lanes, strict=True):
+        over.view[place.offset + lane.nbytes : place.offset + align(lane.nbytes)] = 0
 
 
 def write_header(fd: int, static: Static, changing: layout.Changing) -> None:

@@ -107,6 +107,7 @@ def through_session(method: Callable[Concatenate[Session, _P], _R]) -> Callable[
 
 load = through_session(Session.load)
 put = through_session(Session.put)
+empty = through_session(Session.empty)
 get = through_session(Session.get)
 append = through_session(Session.append)
 ls = through_session(Session.ls)

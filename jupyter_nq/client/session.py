@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.buffers import Handle, Store
+from jupyter_nq.buffers.drafts import blank
 from jupyter_nq.client.cache import Cache
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.collecting import Collected, collect
+from jupyter_nq.client.drafting import Draft
 from jupyter_nq.client.featured import Wanted, featured
 from jupyter_nq.client.getting import Verified, checked_verify, verify_as, wants_private
 from jupyter_nq.client.loading import Mapped, Progress
@@ -249,15 +251,40 @@ class Session:
         UnsupportedData
             Also when `name` is a dataset that was loaded from a file.
         """
-        if (before := self._there(name)) is not None:
-            with before:
-                refuse_parsed(before, "Drop it first")
+        self._refuse_parsed(name)
         if durable is None:
             durable = self._is_durable(name)
         with self.publish(name, data, progress=progress) as handle:
             if durable:
                 self.spilling.keep(handle.info.id)
             return Stored(name, handle.version, handle.rows, handle.info.nbytes)
+
+    def empty(self, name: str, schema: Any, rows: Any) -> Draft:
+        """Make room for a new version of `name` in shared memory, to be filled in place and published without a copy.
+
+        >>> with session.empty("signals", {"close": "float64"}, 3) as draft:  # doctest: +SKIP
+        ...     draft["close"][:] = [1.0, 2.0, 3.0]
+        ...     draft.publish()
+
+        Parameters
+        ----------
+        name
+            `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
+        schema
+            Of a table: a dict of names and numpy dtypes or Arrow types, or a `pyarrow.Schema`; columns of numbers,
+            bools, times and dates, without nulls (so no time is NaT). Of an array: its dtype.
+        rows
+            How many; for an array also its shape, rows first. They hold anything until they are written.
+
+        Raises
+        ------
+        InvalidName, InvalidArgument, StoreFull
+        UnsupportedData
+            A column has no fixed width; or `name` is a dataset that was loaded from a file.
+        """
+        self._refuse_parsed(name)
+        with self._reporting():
+            return Draft(self.store, self._writer, self._writer.begin(name, blank(schema, rows)), self._before_publish)
 
     def publish(
         self, name: str, data: Any, *, meta: dict[str, Any] | None = None, progress: Progress | None = None
@@ -403,11 +430,14 @@ class Session:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def _there(self, name: str) -> Handle | None:
-        try:
-            return self.open(name)
-        except (UnknownDataset, ChecksumError):  # what is damaged may be replaced
-            return None
+    def _before_publish(self, name: str) -> Callable[[str], object]:
+        """Refuse a name that is not to be put, and return what is to be done with the id of its next version."""
+        self._refuse_parsed(name)
+        return self.spilling.keep if self._is_durable(name) else lambda id_: None
+
+    def _refuse_parsed(self, name: str) -> None:
+        with suppress(UnknownDataset, ChecksumError), self.open(name) as before:  # what is damaged may be replaced
+            refuse_parsed(before, "Drop it first")
 
     def _is_durable(self, name: str) -> bool:
         with suppress(UnknownDataset):

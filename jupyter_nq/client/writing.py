@@ -7,9 +7,13 @@ object gets its name and version; the bytes themselves go straight into shared m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from jupyter_nq.buffers import Handle, ObjectInfo, Store
+from jupyter_nq.buffers.drafts import Unsealed
+from jupyter_nq.buffers.intake import Content
+from jupyter_nq.buffers.plan import plan_content
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.loading import Progress
 from jupyter_nq.client.records import Stored
@@ -51,6 +55,29 @@ class Writer:
         with self._store.writing(name), self._room.promised(name, plan.nbytes) as promise:
             info = self._store.write(name, plan, progress=progress, spare_bytes=promise.spare_bytes)
             return self._named(info, promise)
+
+    def begin(self, name: str, content: Content) -> Unsealed:
+        """Make room for data that are written in place."""
+        plan = plan_content(content, 0, None).reserving(self._reserve_share)
+        with self._room.promised(name, plan.nbytes) as promise:
+            unsealed = self._store.begin(name, plan, spare_bytes=promise.spare_bytes)
+        self._channel.note("release", ticket=promise.ticket)  # no promise any more: its file has all of its memory
+        return unsealed
+
+    def name(self, unsealed: Unsealed) -> Stored:
+        """Seal what was written in place and have it named; nothing is left of it when that fails."""
+        name, nbytes = unsealed.static.name, unsealed.nbytes
+        with self._store.writing(name):
+            unsealed.seal()
+            try:
+                version = self._channel.request("publish", id=unsealed.id)["version"]
+            except BaseException:
+                self._channel.note("discard", id=unsealed.id)
+                raise
+        held = unsealed.id, version
+        self._channel.hold(*held)
+        unsealed.on_release(partial(self._channel.release, *held))
+        return Stored(name, version, unsealed.rows, nbytes)
 
     def add(self, name: str, current: str, rows: Any, note: bytes | None = None) -> Stored:
         """Append to the newest object of a name, whose only writer this process is."""

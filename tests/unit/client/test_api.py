@@ -65,7 +65,7 @@ def test_requiring_a_server_is_checked_on_an_open_session(monkeypatch: pytest.Mo
     assert nq.put("still", np.arange(2)).version == 1, "the open session stays"
 
 
-@pytest.mark.parametrize("name", ["load", "put", "get", "append", "ls", "drop", "status", "notebooks"])
+@pytest.mark.parametrize("name", ["load", "put", "get", "empty", "append", "ls", "drop", "status", "notebooks"])
 def test_signature_and_documentation_are_the_sessions(name: str) -> None:
     """Help on the function shows the parameters, without `self`."""
     function = getattr(nq, name)
