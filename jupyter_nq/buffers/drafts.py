@@ -195,7 +195,8 @@ class Unsealed:
         if os.getpid() != self._pid:
             raise StoreError(f"{self.static.name} is written by process {self._pid}. Only that one can publish it.")
         try:
-            first = layout.Changing(1, 0, 1, self.rows, layout.PENDING, 0, bytes(layout.DIGEST_BYTES))
+            ring = self.rows, self.static.created_ns
+            first = layout.Changing(1, 0, 1, self.rows, layout.PENDING, 0, bytes(layout.DIGEST_BYTES), ring)
             write_header(self._fd, self.static, first)
             with refused(self._sealed):
                 os.rename(self._path, self._sealed)

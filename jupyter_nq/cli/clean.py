@@ -3,9 +3,10 @@
 What a process holds stays: the exclusive lock on an object cannot be had while anybody maps it. With a
 coordinator running, datasets that nobody holds are dropped through it. Without one this command takes
 the coordinator's lock itself, so that none can start meanwhile, and removes the objects, dead temporary
-files, names, the socket and, when nothing is left, the directory. Archives of parsed files and copies of files
-elsewhere go with them: they are parsed or fetched again. Files that the package does not know are never touched, and
-a directory without the store's marker is refused.
+files, names, the socket and, when nothing is left, the directory. Copies of datasets that left memory go with them,
+and so do archives of parsed files and copies of files elsewhere: they are parsed or fetched again. Durable datasets
+stay on the disk, where the next store finds them. Files that the package does not know are never touched, and a
+directory without the store's marker is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jupyter_nq.buffers import Store
-from jupyter_nq.buffers.directory import MARKER, NOTES, SOCKET
+from jupyter_nq.buffers.directory import COLD, MARKER, NOTES, POOL, SOCKET
 from jupyter_nq.buffers.locks import try_flock
 from jupyter_nq.buffers.names import is_object_id
 from jupyter_nq.buffers.platform import process_is_alive
@@ -36,19 +37,22 @@ from jupyter_nq.client.policy import POLICY_NAME
 from jupyter_nq.client.records import Dataset, Holder, Status
 from jupyter_nq.config import Settings, load_settings
 from jupyter_nq.coordinator.drops import DROPS_NAME, Drops
+from jupyter_nq.coordinator.files import cold_copies
+from jupyter_nq.coordinator.pins import PINS_NAME, Pins
 from jupyter_nq.errors import StoreError
 from jupyter_nq.sizes import size
 
-_PARTS = ("tmp", "obj", "names", NOTES, DROPS_NAME)
-_OWN = frozenset({*_PARTS, MARKER, SOCKET, LOCK_NAME, POLICY_NAME, f".{POLICY_NAME}"})
+_PARTS = ("tmp", "obj", "names", NOTES, POOL, DROPS_NAME, PINS_NAME)
+_OWN = frozenset({*_PARTS, COLD, MARKER, SOCKET, LOCK_NAME, POLICY_NAME, f".{POLICY_NAME}"})
 
 
 @dataclass
 class Outcome:
-    """What was, or would be, removed, and what is refused."""
+    """What was, or would be, removed, what is refused, and what stays because it is to stay."""
 
     removed: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    durable: list[str] = field(default_factory=list)
 
 
 def clean(arguments: Namespace) -> int:
@@ -112,7 +116,10 @@ def sweep(path: Path, settings: Settings, *, really: bool) -> Outcome:
             if dataset.holders:
                 outcome.refused.append(f"{dataset.name}: held by {_named(dataset.holders)}")
                 continue
-            outcome.removed.append(f"dataset {dataset.name} ({size(dataset.bytes)})")
+            if dataset.durable:
+                outcome.durable.append(f"{dataset.name} v{dataset.version} ({size(dataset.disk_bytes)} on the disk)")
+                continue
+            outcome.removed.append(f"dataset {dataset.name} ({size(dataset.bytes or dataset.disk_bytes)})")
             if really:
                 wire.call("drop", {"name": dataset.name, "id": row["id"]})
         status = Status.from_wire(wire.call("status", {}))
@@ -143,6 +150,7 @@ def _alone(path: Path, *, really: bool, keep_directory: bool) -> Outcome:
     with _coordinator_lock(store):
         _objects(store, outcome, really)
         _temporary(store, outcome, really)
+        _disk(store, outcome, really)
         if (path / SOCKET).is_socket():
             outcome.removed.append(f"socket {SOCKET}, without a listener")
             if really:
@@ -187,6 +195,18 @@ def _objects(store: Store, outcome: Outcome, really: bool) -> None:
             outcome.removed.append(f"damaged object {path.name}")
             if really:
                 path.unlink(missing_ok=True)
+
+
+def _disk(store: Store, outcome: Outcome, really: bool) -> None:
+    """Remove the copies of datasets that left memory, but not those that are durable."""
+    cold = cold_copies(store)
+    for info in cold.scan() if cold is not None else ():
+        if info.durable:
+            outcome.durable.append(f"{info.name} v{info.version} ({size(info.nbytes)} on the disk)")
+            continue
+        outcome.removed.append(f"copy of {info.name} v{info.version} on the disk ({size(info.nbytes)})")
+        if really and cold is not None:
+            cold.remove(info.id)
 
 
 def _temporary(store: Store, outcome: Outcome, really: bool) -> None:
@@ -238,6 +258,10 @@ def _directory(store: Store, outcome: Outcome, really: bool, keep: bool) -> None
     try:
         for record in Drops(path).read().items():
             Drops(path).forget(*record)
+        for name in Pins(path).read():
+            Pins(path).record(name, pinned=False)
+        store.pool.trim(0)
+        _unlink_disk(store)
         for part in _PARTS:
             if (path / part).is_dir():
                 (path / part).rmdir()
@@ -250,6 +274,18 @@ def _directory(store: Store, outcome: Outcome, really: bool, keep: bool) -> None
         outcome.refused.append(f"{path} itself: somebody began to use it meanwhile ({exc.strerror})")
 
 
+def _unlink_disk(store: Store) -> None:
+    """Remove the link to the copies on the disk, and their directory when nothing is in it."""
+    cold = cold_copies(store)
+    if cold is None:
+        return
+    cold.sweep()
+    if not cold.scan() and not cold.damaged():
+        cold.tmp.rmdir()
+        cold.path.rmdir()
+    (store.path / COLD).unlink()
+
+
 def _named(found: tuple[Holder, ...]) -> str:
     return ", ".join(who(holder) for holder in found)
 
@@ -259,6 +295,8 @@ def _print(outcome: Outcome) -> None:
         print(f"not held  {line}")
     for line in outcome.refused:
         print(f"refused   {line}")
+    for line in outcome.durable:
+        print(f"durable   {line}; drop it in a notebook if nobody needs it")
     if not outcome.removed:
         print("There is nothing to remove.")
 

@@ -21,6 +21,9 @@ from jupyter_nq.client.records import Stored
 from jupyter_nq.client.writing import Writer
 from jupyter_nq.errors import InvalidArgument, NQError, UnknownDataset, UnsupportedData
 
+Prepare = Callable[[str], Callable[[str], object]]
+"""Refuses a name that is not to be put, or returns what is to be done with the id of its next version."""
+
 _log = logging.getLogger("jupyter_nq")
 
 
@@ -40,7 +43,7 @@ class Draft:
         # the draft.
         self._store = store
         self._writer = writer
-        self._prepare = prepare  # refuses a name, or returns what is to be done with what it was given
+        self._prepare = prepare
         self._unsealed: Unsealed | None = unsealed
         self._lock = threading.Lock()
         self._settled = threading.Event()
@@ -94,7 +97,7 @@ class Draft:
 
         Views that were taken before stay readable, and what is written there once `wait` has returned True stays in
         this process. Before that it may still reach those who read the object. The digest follows too: until then
-        `digest_state` is "pending". When the version before was durable, this one is written to the disk before it returns.
+        `digest_state` is "pending". When the version before was durable, this one is written to the disk first.
 
         Raises
         ------

@@ -24,7 +24,7 @@ def cells(dataset: Dataset) -> tuple[str, ...]:
         dataset.name,
         f"v{dataset.version}",
         f"{dataset.rows:,}",
-        size(dataset.bytes),
+        place(dataset),
         age(dataset.created),
         holders(dataset),
     )
@@ -53,6 +53,13 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Itera
         ).rstrip()
         for line in lines
     )
+
+
+def place(dataset: Dataset) -> str:
+    """Return the memory that a dataset takes, or what it takes on the disk where it has left memory; pins are told."""
+    if dataset.disk_bytes and not dataset.bytes:
+        return f"{size(dataset.disk_bytes)} on disk"
+    return f"{size(dataset.bytes)}, pinned" if dataset.pinned else size(dataset.bytes)
 
 
 def holders(dataset: Dataset) -> str:

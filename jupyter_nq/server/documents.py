@@ -25,12 +25,14 @@ def status(reply: Mapping[str, Any]) -> Document:
 
 
 def dataset(row: Mapping[str, Any]) -> Document:
-    """Return one dataset: name, newest version, rows, bytes, created, holders, load cell."""
+    """Return one dataset: name, newest version, rows, bytes, copy on the disk, pin, created, holders, load cell."""
     return {
         "name": row["name"],
         "version": row["version"],
         "rows": row["rows"],
         "bytes": row["bytes"],
+        "disk": row["disk"],
+        "pinned": row["pinned"],
         "created": utc(row["created_ns"]),
         "holders": [_holder(holder) for holder in row["holders"]],
         "load": load_cell(row["name"], row["source"]),

@@ -21,7 +21,12 @@ export interface IDataset {
   name: string;
   version: number;
   rows: number;
+  /** Of memory; 0 when it is on the disk alone. */
   bytes: number;
+  /** Its copy on the disk; null without one. */
+  disk: { bytes: number; durable: boolean; version: number } | null;
+  /** It stays in memory, whatever needs room. */
+  pinned: boolean;
   /** ISO 8601 in UTC. */
   created: string;
   holders: IHolder[];

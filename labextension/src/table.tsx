@@ -85,7 +85,9 @@ const DatasetRows = React.memo((props: IRowProps): JSX.Element => {
           {trans.__('%1 rows', formatRows(dataset.rows))}
         </td>
         <td title={trans.__('%1 bytes', dataset.bytes.toLocaleString('en-US'))}>
-          {formatBytes(dataset.bytes)}
+          {dataset.bytes === 0 && dataset.disk
+            ? trans.__('%1 on disk', formatBytes(dataset.disk.bytes))
+            : formatBytes(dataset.bytes)}
         </td>
         <td title={created}>
           <time dateTime={dataset.created}>

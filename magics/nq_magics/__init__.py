@@ -15,17 +15,28 @@ from nq_magics import completion
 from nq_magics.arguments import parse
 from nq_magics.bar_magics import BarMagics
 from nq_magics.magics import NQMagics
+from nq_magics.memory_magics import MemoryMagics
 from nq_magics.refresh_magics import RefreshMagics
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["BarMagics", "NQMagics", "RefreshMagics", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = [
+    "BarMagics",
+    "MemoryMagics",
+    "NQMagics",
+    "RefreshMagics",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
+
+
+_MAGICS = (NQMagics, BarMagics, RefreshMagics, MemoryMagics)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics and their completion with a shell."""
-    shell.register_magics(NQMagics, BarMagics, RefreshMagics)
+    shell.register_magics(*_MAGICS)
     completion.register(shell)
     warm_up()
     compiled.announce = print
@@ -36,7 +47,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take back what `load_ipython_extension` registered; variables and datasets stay."""
     completion.unregister(shell)
     manager = shell.magics_manager
-    for known in (NQMagics, BarMagics, RefreshMagics):
+    for known in _MAGICS:
         magics = manager.registry.pop(known.__name__, None)
         for name in magics.magics["line"] if magics is not None else ():
             manager.magics["line"].pop(name, None)

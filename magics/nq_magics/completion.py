@@ -106,9 +106,9 @@ def _positional(shell: InteractiveShell, name: str, words: list[str], *, assigne
         if len(words) > 1:
             return then_as
         return [*_symbols(), *_timeframes(None), *then_as] if is_path(words[0]) else [*_timeframes(words[0]), *then_as]
-    if name == "nq_drop":
+    if name in ("nq_drop", "nq_pin", "nq_unpin", "nq_spill"):
         return [known for known in _dataset_names() if known not in words]
-    if name in ("nq_get", "nq_put", "nq_refresh") and not words:
+    if name in ("nq_get", "nq_put", "nq_refresh", "nq_release") and not words:
         return _dataset_names()
     if name == "nq_put" and len(words) == 1:
         return [variable for variable in shell.user_ns if not variable.startswith("_")]

@@ -158,8 +158,12 @@ def test_a_refused_name_leaves_nothing(session: Session, monkeypatch: pytest.Mon
     view = draft.numpy()
     view[:] = 1
 
-    def refuse(*_: object, **__: object) -> None:
-        raise StoreError("no")
+    ask = session.channel.request
+
+    def refuse(op: str, **arguments: object) -> object:
+        if op == "publish":
+            raise StoreError("no")
+        return ask(op, **arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(session.channel, "request", refuse)

@@ -9,6 +9,8 @@ from jupyter_nq.server import documents
 
 HOLDER = {"who": "a.ipynb", "pid": 7, "kernel_id": "k", "path": "x/a.ipynb", "version": 2}
 ROW = {
+    "disk": {"bytes": 9, "durable": False, "version": 3},
+    "pinned": True,
     "source": {"path": "/d/NQ_30min.csv", "symbol": "NQ", "timeframe": "30min", "reading": {}},
     "name": "NQ.30min",
     "version": 3,
@@ -47,6 +49,8 @@ def test_dataset_has_iso_time_holders_and_load_cell() -> None:
         "version": 3,
         "rows": 10,
         "bytes": 4096,
+        "disk": ROW["disk"],
+        "pinned": True,
         "created": "2023-11-14T22:13:20.123+00:00",
         "holders": ROW["holders"],
         "load": "import jupyter_nq as nq\nNQ_30min = nq.load('/d/NQ_30min.csv', '30min', symbol='NQ')",
