@@ -26,8 +26,11 @@ class Collected:
     held: tuple[tuple[str, int, int, tuple[int, ...]], ...] = ()
     """What stays, because somebody holds it: name, version, bytes, and the pids that said so."""
 
+    def __str__(self) -> str:
+        return self.text()
+
     def text(self) -> str:
-        """Return it in a line, or one for each that is held."""
+        """Return it in a line, and one for each that is held."""
         lines = [f"freed {size(self.bytes)} ({self.objects} old or dropped versions)"]
         for name, version, nbytes, pids in self.held:
             who = f"pid {', '.join(map(str, pids))}" if pids else "a process that did not announce it"

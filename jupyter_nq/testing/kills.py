@@ -37,6 +37,7 @@ from jupyter_nq.buffers import Store
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
+from jupyter_nq.coordinator.files import cold_copies
 from jupyter_nq.errors import ChecksumError, NQError
 from jupyter_nq.testing import leftovers
 from jupyter_nq.testing.forked import Forked, Say
@@ -100,6 +101,7 @@ class Harness:
         if self._host is not None:
             self._host.kill()
             self._host = None
+        shutil.rmtree(f"{self._path}-disk", ignore_errors=True)
 
     def run(self, cycles: int, progress: bool = False) -> Tally:
         """Run some cycles, and check for leaks at the end; a finding ends the run."""
@@ -268,7 +270,7 @@ def _host(path: Path, say: Say) -> None:
 
 
 def _settings(path: Path) -> Settings:
-    return Settings(store_dir=str(path), connect_seconds=20.0)
+    return Settings(store_dir=str(path), connect_seconds=20.0, spill_dir=f"{path}-disk")
 
 
 def _chosen(kind: str, only: Sequence[str] | None) -> dict[str, Workload]:
@@ -280,8 +282,11 @@ def _chosen(kind: str, only: Sequence[str] | None) -> dict[str, Workload]:
 
 def _version(store: Store, name: str) -> int:
     """Return the version under a name as its files say; 0 when there is none."""
-    object_id = store.names().get(name)
-    return 0 if object_id is None else store.info(object_id).version
+    object_id, cold = store.names().get(name), cold_copies(store)
+    if object_id is None:
+        return 0
+    on_disk = cold is not None and not store.exists(object_id)
+    return cold.info(object_id).version if on_disk and cold is not None else store.info(object_id).version
 
 
 def _plain(content: Content | None) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jupyter_nq.buffers import Catalogue
 from jupyter_nq.coordinator import Wire, dial
+from jupyter_nq.coordinator.files import cold_copies
 from jupyter_nq.coordinator.listening import SOCKET_NAME
 
 _PAUSE_SECONDS = 0.002
@@ -32,6 +33,10 @@ def leftovers(store: Catalogue) -> list[str]:
         for name in _listing(store.path / directory)
         if name not in wanted.get(directory, ())
     ]
+    cold = cold_copies(store)
+    if cold is not None:
+        found += [f"cold/{info.id}" for info in cold.scan() if info.id not in wanted["obj"]]
+        found += [f"cold/tmp/{name}" for name in _listing(cold.tmp)]
     owned = sum(_taken(store.path / "obj" / object_id) for object_id in wanted["obj"])
     lost = store.used_bytes() - owned
     return found + ([f"{lost:,} bytes that no dataset owns"] if lost else [])

@@ -12,7 +12,7 @@ returns the step is done:
 True
 >>> forget(replaced)
 
-So a step that only moves bytes (a spill, the way back) yields `before`, and one that removes its dataset yields None.
+So a step that only moves bytes, such as a spill, yields `before`, and one that removes its dataset yields None.
 Something else than a dataset, such as a stream, is another kind: `kind(name, read)` says how to read back what one
 holds, and its workloads name it.
 
@@ -29,8 +29,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jupyter_nq.buffers import Store
+from jupyter_nq.buffers import Store, thaw
 from jupyter_nq.client.session import Session
+from jupyter_nq.coordinator.files import cold_copies
 from jupyter_nq.errors import ChecksumError, UnknownDataset
 
 _FEW_ROWS = 300
@@ -151,6 +152,7 @@ def read_dataset(store: Store, name: str, candidates: list[Content]) -> State | 
         It is none of the candidates, or differs from its digest.
     """
     try:
+        bring_back(store, name)
         handle = store.open(name)
     except UnknownDataset:
         return None
@@ -227,6 +229,31 @@ def drop(session: Session, name: str, before: Content | None, random: Random) ->
         return
     yield None
     session.drop(name)
+
+
+@workload("dataset")
+def spill(session: Session, name: str, before: Content | None, random: Random) -> Iterator[Content | None]:
+    """Put it on the disk, from where the next step that needs it brings it back."""
+    if before is None:
+        yield from put(session, name, before, random)
+        return
+    yield before
+    session.spill(name)
+
+
+@workload("dataset")
+def keep(session: Session, name: str, before: Content | None, random: Random) -> Iterator[Content | None]:
+    """Share other data, on the disk too before it is acknowledged; what is appended later is kept as well."""
+    after = Content.fresh(before, random)
+    yield after
+    session.put(name, after.data(), durable=True)
+
+
+def bring_back(store: Store, name: str) -> None:
+    """Bring a dataset back into memory that is on the disk alone, as a session does, but without a coordinator."""
+    object_id, cold = store.resolve(name), cold_copies(store)
+    if cold is not None and not store.exists(object_id):
+        thaw(store, object_id, cold)
 
 
 kind("dataset", read_dataset)

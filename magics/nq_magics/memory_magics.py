@@ -141,6 +141,11 @@ class MemoryMagics(InSession):
                 del names[key]
             else:  # _, __ and ___ are always there
                 names[key] = ""
+        hidden = self.shell.user_ns_hidden  # type: ignore[union-attr]
+        for key in [key for key, value in hidden.items() if shows(value, ranges)]:
+            hidden[key] = ""
+        for key in ("_", "__", "___"):
+            if shows(getattr(hook, key, None), ranges):
                 setattr(hook, key, "")
         return dropped
 

@@ -13,7 +13,7 @@ _CYCLES = 1000
 
 @pytest.mark.timeout(600)
 def test_a_thousand_kills_lose_tear_and_leak_nothing() -> None:
-    """Children die in the middle of put, append, annotate, get and drop, now and then the host does."""
+    """Children die in the middle of put, append, annotate, get, spill, keep and drop, now and then the host does."""
     command = [sys.executable, "-m", "jupyter_nq.testing.kills", "--cycles", str(_CYCLES), "--seed", "20", "--json"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.stdout, done.stderr
@@ -23,4 +23,4 @@ def test_a_thousand_kills_lose_tear_and_leak_nothing() -> None:
     assert [tally[what] for what in ("lost", "torn", "leaked", "failed")] == [[], [], [], []]
     assert (done.returncode, tally["cycles"]) == (0, _CYCLES)
     assert tally["hosts_killed"] >= 10
-    assert min(tally["kills"].values()) >= 20, "every kind of step was killed"
+    assert min(tally["kills"].values()) >= 5, "every kind of step was killed"
