@@ -1,56 +1,37 @@
 """A session: one process's view of the store, and its line to the coordinator.
 
-Reading needs no coordinator: a name is a symbolic link in the store, and the lock on the mapped file
-is the lease. The coordinator is asked before bytes are allocated (quota), when an object gets its
-name and version, and it is told what this process holds, so that others can see it.
+Bars are loaded and brought up to their files here; what can be done with any shared object is in `objects`.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.buffers import Handle, Store
-from jupyter_nq.buffers.drafts import blank
 from jupyter_nq.client.cache import Cache
 from jupyter_nq.client.channel import Channel
-from jupyter_nq.client.collecting import Collected, collect
-from jupyter_nq.client.drafting import Draft
 from jupyter_nq.client.featured import Wanted, featured
-from jupyter_nq.client.getting import Verified, checked_verify, verify_as, wants_private
 from jupyter_nq.client.loading import Mapped, Progress
+from jupyter_nq.client.objects import Objects
 from jupyter_nq.client.origin import marked
-from jupyter_nq.client.records import Dataset, Desk, Notebook, Status, Stored
+from jupyter_nq.client.records import Desk, Notebook, Status
 from jupyter_nq.client.remembered import load_as_said
 from jupyter_nq.client.request import Reading
 from jupyter_nq.client.selection import Stamp, checked_form, row_range, visible
 from jupyter_nq.client.sources import Given, source_for
-from jupyter_nq.client.spilling import Spilling
-from jupyter_nq.client.writing import Writer, refuse_parsed
 from jupyter_nq.config import Settings, default_store_dir, environment, load_settings
-from jupyter_nq.errors import (
-    AmbiguousStamps,
-    ChecksumError,
-    InvalidArgument,
-    StoreFull,
-    UnknownDataset,
-    UnreadableSource,
-)
+from jupyter_nq.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from jupyter_nq.client.refresh import Refreshed
 
-_FOR_THE_DESK = (AmbiguousStamps, ChecksumError, StoreFull, UnreadableSource)
-_DESK_CHARACTERS = 300
 
-
-class Session:
+class Session(Objects):
     """The store of this process, opened.
 
     Parameters
@@ -80,13 +61,9 @@ class Session:
         if require not in (None, "server"):
             raise InvalidArgument(f"require={require!r} is neither None nor 'server'.")
         self.settings = settings or load_settings(store_dir=None if where is None else os.fspath(where))
-        self.store = Store(self.settings.store_dir or default_store_dir())
+        store = Store(self.settings.store_dir or default_store_dir())
+        super().__init__(store, Channel(store, self.settings, role=role, require=require), self.settings)
         self.cache = Cache(self.settings, lambda: self.channel.peer_info.get("settings", {}))
-        self.channel = Channel(self.store, self.settings, role=role, require=require)
-        reserve = self.settings.append_reserve
-        self.spilling = Spilling(self.store, self.channel, self.settings)
-        self._writer = Writer(self.store, self.channel, self.spilling.room, self._hold, reserve_share=reserve)
-        self._verified: Verified = set()  # only added to, by whatever thread; one entry too few costs a reading
 
     def __repr__(self) -> str:
         return f"<Session {self.store.path} {'hosting' if self.channel.is_host else 'connected'}>"
@@ -229,145 +206,6 @@ class Session:
         data = handle.view(checked_form(as_), columns=visible(handle, columns), start=first, stop=stop)
         return marked(data, handle)
 
-    # -- shared objects --------------------------------------------------------------------------
-    def put(self, name: str, data: Any, *, durable: bool | None = None, progress: Progress | None = None) -> Stored:
-        """Share `data` under `name`, as a new version if the name exists. Copies the data once.
-
-        Parameters
-        ----------
-        name
-            `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
-        data
-            pandas DataFrame or Series, pyarrow Table, numpy array, torch tensor, dict of 1-D arrays, or what gives an
-            Arrow stream: columns of numbers, bools, times, dates, decimals, text, bytes and categories, with nulls or
-            without. Or bytes; or what JSON can hold, such as a dict of settings.
-        durable
-            True writes it to the disk too before it returns, so that it survives a restart of the machine; every append
-            to it does the same. None does as the version before, False does not.
-
-        Raises
-        ------
-        InvalidName, StoreFull
-        UnsupportedData
-            Also when `name` is a dataset that was loaded from a file.
-        """
-        self._refuse_parsed(name)
-        if durable is None:
-            durable = self._is_durable(name)
-        with self.publish(name, data, progress=progress) as handle:
-            if durable:
-                self.spilling.keep(handle.info.id)
-            return Stored(name, handle.version, handle.rows, handle.info.nbytes)
-
-    def empty(self, name: str, schema: Any, rows: Any) -> Draft:
-        """Make room for a new version of `name` in shared memory, to be filled in place and published without a copy.
-
-        >>> with session.empty("signals", {"close": "float64"}, 3) as draft:  # doctest: +SKIP
-        ...     draft["close"][:] = [1.0, 2.0, 3.0]
-        ...     draft.publish()
-
-        Parameters
-        ----------
-        name
-            `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
-        schema
-            Of a table: a dict of names and numpy dtypes or Arrow types, or a `pyarrow.Schema`; columns of numbers,
-            bools, times and dates, without nulls (so no time is NaT). Of an array: its dtype.
-        rows
-            How many; for an array also its shape, rows first. They hold anything until they are written.
-
-        Raises
-        ------
-        InvalidName, InvalidArgument, StoreFull
-        UnsupportedData
-            A column has no fixed width; or `name` is a dataset that was loaded from a file.
-        """
-        self._refuse_parsed(name)
-        with self._reporting():
-            return Draft(self.store, self._writer, self._writer.begin(name, blank(schema, rows)), self._before_publish)
-
-    def publish(
-        self, name: str, data: Any, *, meta: dict[str, Any] | None = None, progress: Progress | None = None
-    ) -> Handle:
-        """Do what `put` does, with metadata; returns the version made, held."""
-        with self._reporting():
-            return self._writer.publish(name, data, meta, progress)
-
-    def get(
-        self,
-        name: str,
-        version: int | None = None,
-        as_: str = "pandas",
-        *,
-        columns: Sequence[str] | None = None,
-        start: int = 0,
-        stop: int | None = None,
-        writable: str | bool = False,
-        verify: str = "never",
-    ) -> Any:
-        """Return a shared object as a read-only zero-copy view; bytes as a `memoryview`, a JSON value made anew.
-
-        Parameters
-        ----------
-        name, version
-            The dataset; None is its newest version.
-        as_
-            "pandas", "arrow", "numpy" or "torch" (copy-on-write). What cannot be a view is copied: see
-            `buffers.Handle`.
-        columns, start, stop
-            Columns by name and a half-open row range; None means all.
-        writable
-            "private" gives views that may be written: each page that is written is copied, for this process alone.
-        verify
-            Compare all bytes with their digest: "never", the "first" time in this session, or "always". It reads the
-            whole object, at some gigabytes a second.
-
-        Raises
-        ------
-        UnknownDataset
-            With the nearest names.
-        ChecksumError
-            Something differs from its digest; the column and the megabyte are named.
-        InvalidArgument
-        """
-        handle = self.open(name, version, writable=writable, verify=verify)
-        data = handle.view(checked_form(as_), columns=visible(handle, columns), start=start, stop=stop)
-        return marked(data, handle)
-
-    def append(self, name: str, rows: Any) -> Stored:
-        """Add rows to a shared table: a new version of the same object, frames that exist stay as they are.
-
-        Rows must have the table's columns and types. When the reserved capacity is full, the table is
-        copied once to an object of twice its size. A dataset that was loaded from a file is refused.
-
-        Raises
-        ------
-        UnknownDataset, UnsupportedData, StoreFull
-        """
-        with self.store.writing(name), self.open(name) as before:
-            refuse_parsed(before, "Add the rows to the file and refresh it")
-            durable = self.spilling.is_durable(before.info.id)
-            added = self._writer.add(name, before.info.id, rows)
-            if durable:
-                self.spilling.keep(self.store.resolve(name))
-            return added
-
-    def extend(self, name: str, base: Handle, rows: Any, note: bytes) -> Handle | None:
-        """Append rows of its source to a dataset that was parsed or computed, and replace its note; returns it, held.
-
-        None, and nothing is done, when `base` is not its newest version any more. The note is there before the rows
-        are, so that they are never seen without it. Without rows only the note is replaced.
-        """
-        with self.store.writing(name):
-            current = self._find(name, None)
-            if (current, self.store.info(current).rows) != (base.info.id, base.rows):
-                return None
-            if len(rows):
-                self._writer.add(name, current, rows, note)
-            else:
-                self.store.annotate(current, note)
-            return self.open(name)
-
     def refresh(self, name: Any, *, progress: Progress | None = None) -> Refreshed:
         """Bring a dataset up to its file: what was appended is parsed and appended, by one process for all.
 
@@ -399,111 +237,6 @@ class Session:
         with self._reporting():
             return refresh(self, name, progress)
 
-    def open(
-        self, name: str, version: int | None = None, *, writable: str | bool = False, verify: str = "never"
-    ) -> Handle:
-        """Map a shared object, with the options of `get`; the lease lasts as long as any view of it.
-
-        Raises
-        ------
-        UnknownDataset, ChecksumError, InvalidArgument
-        """
-        private, verify = wants_private(writable), checked_verify(verify)
-        handle = self._mapped(name, version, private)
-        verify_as(handle, verify, self._verified)
-        return self._hold(handle)
-
-    def _mapped(self, name: str, version: int | None, private: bool) -> Handle:
-        """Map a version; one that left memory is brought back, and may leave again before it is mapped."""
-        if version is None:
-            with suppress(UnknownDataset):
-                return self.store.open(name, private=private)
-        for last in (False, False, True):
-            found = self.channel.request("find", name=name, version=version)  # raises with the nearest names
-            if not found["in_memory"]:
-                self.spilling.bring_back(found)
-            try:
-                at = None if version is None else found["version"]
-                return self.store.open_id(found["id"], version=at, private=private)
-            except UnknownDataset:
-                if last:
-                    raise
-        raise AssertionError("the last attempt returns or raises")
-
-    def _before_publish(self, name: str) -> Callable[[str], object]:
-        """Refuse a name that is not to be put, and return what is to be done with the id of its next version."""
-        self._refuse_parsed(name)
-        return self.spilling.keep if self._is_durable(name) else lambda id_: None
-
-    def _refuse_parsed(self, name: str) -> None:
-        with suppress(UnknownDataset, ChecksumError), self.open(name) as before:  # what is damaged may be replaced
-            refuse_parsed(before, "Drop it first")
-
-    def _is_durable(self, name: str) -> bool:
-        with suppress(UnknownDataset):
-            return self.spilling.is_durable(self.store.resolve(name))
-        return False
-
-    def ls(self) -> list[Dataset]:
-        """Return all datasets with their holders, by name."""
-        return [Dataset.from_wire(row) for row in self.channel.request("ls")]
-
-    def drop(self, name: str) -> None:
-        """Remove a name and all its versions; who holds a view keeps it.
-
-        Raises
-        ------
-        UnknownDataset
-        """
-        # With the object, so that a drop that is sent again never takes what was put meanwhile.
-        self.channel.request("drop", name=name, id=self._find(name, None))
-
-    # -- memory ----------------------------------------------------------------------------------
-    def pin(self, name: str) -> Stored:
-        """Keep a dataset in memory, whatever needs room; one that left it is brought back. It survives this process.
-
-        Raises
-        ------
-        UnknownDataset, StoreFull
-        """
-        told = self.channel.request("pin", name=name, pinned=True)
-        with self.open(name):
-            return Stored(told["name"], told["version"], told["rows"], told["bytes"])
-
-    def unpin(self, name: str) -> Stored:
-        """Let a dataset leave memory again when room is needed; `UnknownDataset` when there is none."""
-        told = self.channel.request("pin", name=name, pinned=False)
-        return Stored(told["name"], told["version"], told["rows"], told["bytes"])
-
-    def spill(self, *names: str, bytes: int | None = None, progress: Progress | None = None) -> list[Stored]:
-        """Write datasets to the disk and free their memory; `get` and `load` bring them back.
-
-        Parameters
-        ----------
-        names
-            Which; none means all, in the order of the eviction policy. Those that are pinned or held stay.
-        bytes
-            Stop when so much memory has been freed.
-
-        Returns
-        -------
-        What left memory, with the bytes that it took there.
-
-        Raises
-        ------
-        UnknownDataset
-        StoreFull
-            The disk has no room for them.
-        """
-        return self.spilling.spill(names, bytes, progress)
-
-    def gc(self) -> Collected:
-        """Free what nobody needs, at once: replaced and dropped versions, leftovers of dead processes, spare memory.
-
-        All of it goes by itself sooner or later.
-        """
-        return collect(self.store, self.channel)
-
     # -- the desk --------------------------------------------------------------------------------
     def status(self) -> Status:
         """Return the state of the store and its coordinator."""
@@ -516,27 +249,3 @@ class Session:
     def desk(self) -> Desk:
         """Return status, datasets and notebooks, taken at one moment."""
         return Desk.from_wire(self.channel.request("desk"))
-
-    def report(self, problem: str) -> None:
-        """Show a problem on everybody's desk."""
-        self.channel.note("problem", text=problem)
-
-    def _find(self, name: str, version: int | None) -> str:
-        found: dict[str, Any] = self.channel.request("find", name=name, version=version)
-        return str(found["id"])
-
-    def _hold(self, handle: Handle) -> Handle:
-        """Announce what is held here, until the last view is gone."""
-        held = handle.info.id, handle.version
-        self.channel.hold(*held)
-        handle.on_release(partial(self.channel.release, *held))
-        return handle
-
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
-        """Put a problem that others should know of on the desk, and raise it here."""
-        try:
-            yield
-        except _FOR_THE_DESK as exc:
-            self.report(str(exc).partition("\n")[0][:_DESK_CHARACTERS])
-            raise
