@@ -142,8 +142,11 @@ class Desk:
     def _evicted(self, event: ev.Collected) -> Actions:
         """What was put on the disk has left memory, unless somebody mapped it meanwhile."""
         stored = self.versions.objects.get(event.id)
-        if stored is None or not event.gone:
+        if stored is None:
             return []
+        if not event.gone:
+            self.eviction.stayed(event.id)
+            return self._collect([event.id])
         self._left_memory(stored)
         return self._collect([event.id])  # a newer version may have come meanwhile
 

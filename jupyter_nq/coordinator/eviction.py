@@ -31,14 +31,20 @@ class Eviction:
         self.leaving: set[str] = set()  # objects whose memory is being freed and whose copy stays
         self._used: dict[str, tuple[int, int]] = {}  # object id -> (how often, when last: a count of all uses)
         self._clock = 0
+        self._stayed: dict[str, int] = {}  # object id -> when it could not go, because of a lock that nobody announced
 
     def use(self, id_: str) -> None:
         """Count a use of an object."""
         self._clock += 1
         self._used[id_] = self._used.get(id_, (0, 0))[0] + 1, self._clock
 
+    def stayed(self, id_: str) -> None:
+        """Take in that an object could not go: it is not tried again before somebody has used something."""
+        self._stayed[id_] = self._clock
+
     def forget(self, id_: str) -> None:
         """Forget an object that is gone."""
+        self._stayed.pop(id_, None)
         self.copies.pop(id_, None)
         self.leaving.discard(id_)
         self._used.pop(id_, None)
@@ -67,7 +73,8 @@ class Eviction:
     def _free(self) -> Iterator[StoredObject]:
         for name, id_ in self._versions.links.items():
             stored = self._versions.objects[id_]
-            busy = name in self.pins or id_ in self.leaving or self._people.held(id_)
+            stays = name in self.pins or self._stayed.get(id_) == self._clock
+            busy = stays or id_ in self.leaving or self._people.held(id_)
             if stored.bytes and stored.version and stored.kind != ev.DAMAGED and not busy:
                 yield stored
 

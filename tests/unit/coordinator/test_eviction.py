@@ -114,6 +114,9 @@ def test_somebody_maps_it_meanwhile(desk: Desk) -> None:
     _evict(desk, "a")
     desk.handle(ev.Collected("a", False))
     assert (desk.versions.newest("a").bytes, desk.eviction.is_on_disk("a")) == (100, False)
+    assert _victims(_reserve(desk, 101)) == ["b"], "it is not asked again at once"
+    _use(desk, "c")
+    assert _victims(_reserve(desk, 101)) == ["a"]
     assert _evict(desk, "a")[1] == ev.Collect("a", keep_copy=True)
 
 
