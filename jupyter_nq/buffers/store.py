@@ -221,6 +221,13 @@ class Store(Catalogue):
         """Return the note of an object, None when it has none; a damaged one is none."""
         return notes.read_note(self._notes, self._object_path(object_id).name)
 
+    def noted_ns(self, object_id: str) -> int | None:
+        """Return when the note of an object was written, in nanoseconds since 1970, None when it has none."""
+        path = self._notes / self._object_path(object_id).name
+        with refused(path), contextlib.suppress(FileNotFoundError):
+            return os.lstat(path).st_mtime_ns
+        return None
+
     def open(self, name: str, *, version: int | None = None, private: bool = False) -> Handle:
         """Map the newest object of a dataset and hold it until the last view is gone.
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jupyter_nq.buffers import ColdCopies, ColdInfo, KeyRing, Store, freeze, load_keys, thaw
+from jupyter_nq.buffers import ColdCopies, ColdInfo, KeyRing, ObjectInfo, Store, freeze, load_keys, thaw
 from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.disk import lead_to
@@ -74,8 +74,7 @@ class Spilling:
             It is held, pinned, or was changed meanwhile.
         """
         info = self._store.info(id_)
-        known = self._known(id_)
-        if known is None or known.version != info.version:
+        if not self._is_current(info):
             self._refuse_beyond(info.nbytes, info.name)
             freeze(self._store, id_, self.copies(), keys=self.keys(), progress=progress)
         return self._copied(id_, evict=True)
@@ -108,6 +107,14 @@ class Spilling:
                 raise StoreError(f"{stored.name} is held by somebody who did not say so.")
             threading.Event().wait(_PAUSE_SECONDS)
         return stored
+
+    def _is_current(self, info: ObjectInfo) -> bool:
+        """Tell whether the copy on the disk has all rows of an object, and its note."""
+        known = self._known(info.id)
+        if known is None or known.version != info.version:
+            return False
+        noted = self._store.noted_ns(info.id)
+        return noted is None or noted < self.copies().file(info.id).stat().st_mtime_ns
 
     def keep(self, id_: str, progress: Progress | None = None) -> Stored:
         """Write an object to the disk for good; what is returned is there."""

@@ -190,7 +190,8 @@ def annotate(session: Session, name: str, before: Content | None, random: Random
         yield from put(session, name, before, random)
         return
     yield before
-    session.store.annotate(session.store.resolve(name), random.randbytes(random.randint(1, 8000)))
+    with session.open(name) as handle:  # which brings it back from the disk, and keeps it in memory
+        session.store.annotate(handle.info.id, random.randbytes(random.randint(1, 8000)))
 
 
 @workload("dataset")

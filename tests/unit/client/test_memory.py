@@ -258,3 +258,16 @@ session.spill("a"); say("done"); input()
         rows = {row.name: row for row in session.ls()}
         assert (rows["a"].bytes, rows["b"].pinned) == (0, True)
         assert session.get("a", as_="numpy").sum() == 1 << 18
+
+
+def test_a_note_goes_to_the_disk_and_back(nq_store_dir: Path) -> None:
+    """Also one that was written after the object had been on the disk before."""
+    with _session(nq_store_dir) as session:
+        session.put("a", _array(1))
+        for note in (b"first", b"second"):
+            with session.open("a") as handle:
+                session.store.annotate(handle.info.id, note)
+            wait_until(lambda: session.spill("a"))
+            with session.open("a") as handle:
+                assert handle.note() == note
+            wait_until(lambda: not session.desk().notebooks[0].holds)
