@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
+from jupyter_nq.coordinator.identity import program
 from jupyter_nq.errors import (
     ChecksumError,
     CoordinatorUnavailable,
@@ -115,7 +116,7 @@ def test_desk_is_status_datasets_and_notebooks(session: Session) -> None:
     session.put("a", _frame())
     session.report("a.csv: line 3 is not a bar")
     desk = wait_until(lambda: (d := session.desk()).status.problem and d, message="the problem")
-    assert desk.status.problem == "pytest: a.csv: line 3 is not a bar"
+    assert desk.status.problem == f"{program(os.getpid())}: a.csv: line 3 is not a bar"
     assert [d.name for d in desk.datasets] == ["a"]
     assert desk.status.pool_used_bytes == desk.datasets[0].bytes
 
