@@ -62,7 +62,7 @@ def test_the_policy_says_what_goes_first(nq_store_dir: Path, policy: str, gone: 
     with _session(nq_store_dir, eviction_policy=policy) as session:
         for name in "abc":
             session.put(name, _array(1))
-        for name in "abbac":
+        for name in "abbaabbac":  # beside the uses of their puts, which may be told or not
             with session.open(name):
                 wait_until(lambda name=name: name in session.desk().notebooks[0].holds)  # type: ignore[misc]
             wait_until(lambda: not session.desk().notebooks[0].holds)
