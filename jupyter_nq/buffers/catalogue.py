@@ -149,13 +149,21 @@ class Catalogue:
         with refused(path):
             path.unlink(missing_ok=True)
 
-    def collect(self, object_id: str, spare_bytes: int = 0) -> bool:
+    def collect(self, object_id: str, spare_bytes: int = 0, version: int | None = None) -> bool:
         """Remove an object that nobody maps and give its memory back; False while somebody holds it.
 
         An object that is not there counts as removed. Its note goes with it. Its memory is kept for the next write
-        when, with it, the spare segments take at most `spare_bytes`.
+        when, with it, the spare segments take at most `spare_bytes`. With a `version` it stays (False) when it has
+        another by now: what was appended since is in no copy of it.
         """
-        removed = _remove_if_free(self._object_path(object_id), lambda fd, path: self._kept(fd, path, spare_bytes))
+
+        def is_wanted(fd: int, path: Path) -> bool:
+            return version is None or read_info(fd, path).version == version
+
+        def kept(fd: int, path: Path) -> bool:
+            return self._kept(fd, path, spare_bytes)
+
+        removed = _remove_if_free(self._object_path(object_id), kept, is_wanted)
         gone = removed is not False
         if gone:
             self._forget(object_id)
@@ -277,10 +285,14 @@ def _remove_orphan(path: Path) -> bool:
         return True
 
 
-def _remove_if_free(path: Path, keep: Callable[[int, Path], bool] = lambda fd, path: False) -> bool | None:
+def _remove_if_free(
+    path: Path,
+    keep: Callable[[int, Path], bool] = lambda fd, path: False,
+    is_wanted: Callable[[int, Path], bool] = lambda fd, path: True,
+) -> bool | None:
     """Unlink a file that nobody has locked and give back its pages; None when it is not there, False when held.
 
-    `keep` may put it elsewhere instead, while it is locked.
+    While it is locked, `is_wanted` may refuse, which is False too, and `keep` may put it elsewhere instead.
     """
     with refused(path):
         try:
@@ -292,6 +304,8 @@ def _remove_if_free(path: Path, keep: Callable[[int, Path], bool] = lambda fd, p
                 return False
             if not is_current(fd, path):
                 return None
+            if not is_wanted(fd, path):
+                return False
             if keep(fd, path):
                 return True
             os.unlink(path)  # first: whoever opened it meanwhile finds the path gone and looks again

@@ -91,9 +91,11 @@ class Freeing:
     def collect(self, id_: str, *, keep_copy: bool = False) -> None:
         """Free an object, and its copy on the disk; its memory may be kept a while for the next write."""
         spare = self._spare_bytes()
+        copy = self._desk.eviction.copies.get(id_) if keep_copy else None
+        version = copy.version if copy is not None else None
 
         def work() -> bool:
-            if not self._store.collect(id_, spare):
+            if not self._store.collect(id_, spare, version):
                 return False
             if keep_copy:
                 return not self._store.exists(id_)  # it may have been brought back at once

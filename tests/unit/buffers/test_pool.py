@@ -234,3 +234,13 @@ def test_no_pool_on_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(store, "_in_memory", False)
     _freed(store, np.ones(_ROWS))
     assert store.pool.spares() == []
+
+
+def test_what_was_appended_since_is_not_freed(store: Store) -> None:
+    """An object goes only in the version that was copied."""
+    info = store.write("a", np.ones(10), reserve_rows=10)
+    store.stamp(info.id, 1)
+    store.append(info.id, np.ones(2))
+    assert not store.collect(info.id, version=1)
+    assert store.info(info.id).rows == 12
+    assert store.collect(info.id, version=2)

@@ -206,7 +206,7 @@ def test_a_reservation_is_answered_when_the_freeing_is_done(
     """While an old version is being freed, a reservation that needs its room waits; others are served."""
     wire, other = connect(), connect()
     go_on, collect = threading.Event(), service.store.collect
-    monkeypatch.setattr(service.store, "collect", lambda id_, spare: go_on.wait(10) and collect(id_, spare))
+    monkeypatch.setattr(service.store, "collect", lambda *what: go_on.wait(10) and collect(*what))
     put(wire, "bars", rows=40_000)
     put(wire, "bars", rows=10_000)
     outcome: list[bool] = []

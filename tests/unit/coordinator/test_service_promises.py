@@ -77,7 +77,7 @@ def test_a_wait_for_memory_is_shorter_than_the_clients_patience(
     wire = connect()
     go_on, collect = threading.Event(), service.store.collect
     monkeypatch.setattr("jupyter_nq.coordinator.freeing._ROOM_SECONDS", 0.05)
-    monkeypatch.setattr(service.store, "collect", lambda id_, spare: go_on.wait(10) and collect(id_, spare))
+    monkeypatch.setattr(service.store, "collect", lambda *what: go_on.wait(10) and collect(*what))
     put(wire, "bars", rows=80_000)
     put(wire, "bars", rows=10_000)
     with pytest.raises(StoreFull, match="being freed: try again"):
@@ -93,7 +93,7 @@ def test_a_late_answer_is_given_whatever_happens(
     """A defect in the second attempt reaches the one who waits."""
     wire, other = connect(), connect()
     go_on, collect = threading.Event(), service.store.collect
-    monkeypatch.setattr(service.store, "collect", lambda id_, spare: go_on.wait(10) and collect(id_, spare))
+    monkeypatch.setattr(service.store, "collect", lambda *what: go_on.wait(10) and collect(*what))
     put(wire, "bars", rows=80_000)
     put(wire, "bars", rows=10_000)
     caught: list[Exception] = []
