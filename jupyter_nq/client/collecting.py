@@ -22,7 +22,7 @@ class Collected:
     objects: int
     """Versions that were replaced or dropped, and are gone now."""
     bytes: int
-    """Of memory that was freed: theirs, and that of spare segments."""
+    """By how much the store shrank meanwhile: their memory, spare segments, what the dead left."""
     held: tuple[tuple[str, int, int, tuple[int, ...]], ...] = ()
     """What stays, because somebody holds it: name, version, bytes, and the pids that said so."""
 
@@ -40,6 +40,7 @@ class Collected:
 
 def collect(store: Store, channel: Channel) -> Collected:
     """Have everything freed that nobody needs, and wait for it."""
+    before = store.used_bytes()
     loose: list[dict[str, Any]] = channel.request("gc")["loose"]
     deadline = time.monotonic() + _WAIT_SECONDS
     waiting = [row for row in loose if not row["pids"]]
@@ -48,9 +49,8 @@ def collect(store: Store, channel: Channel) -> Collected:
         waiting = [row for row in waiting if store.exists(row["id"])]
     gone = [row for row in loose if not store.exists(row["id"])]
     held = [row for row in loose if row not in gone]
-    spare = store.pool.trim(0)
-    # What was kept as spare memory is counted once: as the object that it was, or as a segment from before.
-    freed = max(sum(row["bytes"] for row in gone), spare)
+    store.pool.trim(0)
+    freed = max(0, before - store.used_bytes())
     return Collected(
         len(gone), freed, tuple((row["name"], row["version"], row["bytes"], tuple(row["pids"])) for row in held)
     )

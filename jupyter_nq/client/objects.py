@@ -14,6 +14,7 @@ from typing import Any
 
 from jupyter_nq.buffers import Handle, Store
 from jupyter_nq.buffers.drafts import blank
+from jupyter_nq.buffers.encryption import exclude_from_core_dumps
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.collecting import Collected, collect
 from jupyter_nq.client.drafting import Draft
@@ -61,7 +62,7 @@ class Objects:
             without. Or bytes; or what JSON can hold, such as a dict of settings.
         durable
             True writes it to the disk too before it returns, so that it survives a restart of the machine; every append
-            to it does the same. None does as the version before, False does not.
+            to it does the same, and writes all of it again. None does as the version before, False does not.
 
         Raises
         ------
@@ -102,7 +103,10 @@ class Objects:
         """
         self._refuse_parsed(name)
         with self._reporting():
-            return Draft(self.store, self._writer, self._writer.begin(name, blank(schema, rows)), self._before_publish)
+            unsealed = self._writer.begin(name, blank(schema, rows))
+            if self.spilling.encrypts:
+                exclude_from_core_dumps(unsealed.mapping.mapped)
+            return Draft(self.store, self._writer, unsealed, self._before_publish)
 
     def publish(
         self, name: str, data: Any, *, meta: dict[str, Any] | None = None, progress: Progress | None = None
@@ -163,7 +167,7 @@ class Objects:
         UnknownDataset, UnsupportedData, StoreFull
         """
         with self.store.writing(name), self.open(name) as before:
-            refuse_parsed(before, "Add the rows to the file and refresh it")
+            refuse_parsed(name, before.info.meta, "Add the rows to the file and refresh it")
             durable = self.spilling.is_durable(before.info.id)
             added = self._writer.add(name, before.info.id, rows)
             if durable:
@@ -223,8 +227,12 @@ class Objects:
         return self.spilling.keep if self._is_durable(name) else lambda id_: None
 
     def _refuse_parsed(self, name: str) -> None:
-        with suppress(UnknownDataset, ChecksumError), self.open(name) as before:  # what is damaged may be replaced
-            refuse_parsed(before, "Drop it first")
+        with suppress(UnknownDataset, ChecksumError):  # what is damaged may be replaced
+            meta = self.spilling.meta_of(self.store.resolve(name))
+            if meta is None:
+                with self.open(name) as before:
+                    meta = before.info.meta
+            refuse_parsed(name, meta, "Drop it first")
 
     def _is_durable(self, name: str) -> bool:
         with suppress(UnknownDataset):
@@ -302,6 +310,8 @@ class Objects:
 
     def _hold(self, handle: Handle) -> Handle:
         """Announce what is held here, until the last view is gone."""
+        if self.spilling.encrypts:
+            exclude_from_core_dumps(handle.mapping())
         held = handle.info.id, handle.version
         self.channel.hold(*held)
         handle.on_release(partial(self.channel.release, *held))

@@ -15,13 +15,14 @@ from typing import Any
 
 from jupyter_nq.buffers import ColdCopies, ColdInfo, KeyRing, ObjectInfo, Store, freeze, load_keys, thaw
 from jupyter_nq.buffers.directory import COLD
+from jupyter_nq.buffers.keys import KEY_VARIABLE
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.disk import lead_to
 from jupyter_nq.client.loading import Progress
 from jupyter_nq.client.records import Stored
 from jupyter_nq.client.room import Room
 from jupyter_nq.config import Settings, spill_dir_of
-from jupyter_nq.errors import NQError, StoreError, StoreFull, UnknownDataset
+from jupyter_nq.errors import ConfigError, StoreError, StoreFull, UnknownDataset
 from jupyter_nq.sizes import size
 
 _WAIT_SECONDS = 2.0
@@ -56,14 +57,11 @@ class Spilling:
         ------
         StoreFull
             The disk, or its share for this, has no room.
+        ChecksumError, ConfigError, MissingLibrary
+            An object is damaged in memory; or what encrypts is not there.
         """
         for id_ in ids:
-            try:
-                self.evict(id_)
-            except StoreFull:
-                raise
-            except NQError as exc:
-                _log.info("%s stays in memory: %s", id_, exc)
+            self._evict_if_free(id_)
 
     def evict(self, id_: str, progress: Progress | None = None) -> Stored:
         """Put an object on the disk, unless it is there, and have its memory freed.
@@ -76,7 +74,8 @@ class Spilling:
         info = self._store.info(id_)
         if not self._is_current(info):
             self._refuse_beyond(info.nbytes, info.name)
-            freeze(self._store, id_, self.copies(), keys=self.keys(), progress=progress)
+            durable = self.is_durable(id_)
+            freeze(self._store, id_, self.copies(), durable=durable, keys=self.keys(), progress=progress)
         return self._copied(id_, evict=True)
 
     def spill(self, names: Sequence[str], wanted: int | None, progress: Progress | None = None) -> list[Stored]:
@@ -91,13 +90,18 @@ class Spilling:
                 break
             if progress is not None:
                 progress(i / len(chosen))
-            try:
-                gone.append(self._gone(row["id"], self.evict(row["id"])))
-            except StoreFull:
-                raise
-            except NQError as exc:
-                _log.info("%s stays in memory: %s", row["name"], exc)
+            left = self._evict_if_free(row["id"], wait=True)
+            gone += [] if left is None else [left]
         return gone
+
+    def _evict_if_free(self, id_: str, *, wait: bool = False) -> Stored | None:
+        """Put an object on the disk; None when it must stay: somebody mapped, changed or dropped it meanwhile."""
+        try:
+            stored = self.evict(id_)
+            return self._gone(id_, stored) if wait else stored
+        except (StoreError, UnknownDataset) as exc:
+            _log.info("%s stays in memory: %s", id_, exc)
+            return None
 
     def _gone(self, id_: str, stored: Stored) -> Stored:
         """Wait until the memory of an object is free, which takes the coordinator a moment."""
@@ -160,8 +164,12 @@ class Spilling:
                 raise UnknownDataset(f"{found['name']!r} is gone: it was dropped, or its copy on the disk was removed.")
             with self.room.promised(known.name, known.raw_bytes) as promise:
                 self._store.pool.trim(promise.spare_bytes or 0)
-                thaw(self._store, id_, self.copies(), keys=self.keys(), progress=progress)
-                self._channel.request("appended", id=id_, ticket=promise.ticket)
+                thaw(self._store, id_, self.copies(), keys=self.read_keys(), progress=progress)
+                try:
+                    self._channel.request("appended", id=id_, ticket=promise.ticket)
+                except UnknownDataset:  # dropped meanwhile: what was brought back is nobody's
+                    self._store.collect(id_)
+                    raise
 
     # -- the directory ---------------------------------------------------------------------------
     def copies(self) -> ColdCopies:
@@ -171,9 +179,35 @@ class Spilling:
             lead_to(self._store.path, ColdCopies(spill_dir_of(self._told("spill_dir"), self._store.path)).path)
         return ColdCopies(os.path.realpath(link), create=True)
 
+    @property
+    def encrypts(self) -> bool:
+        """Tell whether this process has, or should have, keys for what it writes to the disk."""
+        return bool(os.environ.get(KEY_VARIABLE) or self._told("key_file") or self._told("key_service"))
+
     def keys(self) -> KeyRing | None:
-        """Return the keys of this process, None when nothing is to be encrypted."""
+        """Return the keys of this process, None when nothing is to be encrypted.
+
+        Raises
+        ------
+        ConfigError
+            What holds the keys is not as it should be; or there is none here, and others encrypt.
+        """
+        found = self.read_keys()
+        if found is None and (sealed := next((info for info in self.copies().scan() if info.key_id), None)):
+            raise ConfigError(
+                f"What is in {self.copies().path} is encrypted with the key {sealed.key_id}, and this process has "
+                f"none. Set {KEY_VARIABLE}, or key_file in the settings: nothing is written there unencrypted."
+            )
+        return found
+
+    def read_keys(self) -> KeyRing | None:
+        """Return the keys of this process for reading, None when it has none."""
         return load_keys(file=self._told("key_file") or None, keyring=self._told("key_service") or None)
+
+    def meta_of(self, object_id: str) -> Mapping[str, Any] | None:
+        """Return the metadata of an object that is on the disk alone; None when it is not, or they are encrypted."""
+        known = None if self._store.exists(object_id) else self._known(object_id)
+        return None if known is None or known.key_id is not None else known.meta
 
     def _known(self, id_: str) -> ColdInfo | None:
         if not os.path.lexists(self._store.path / COLD):

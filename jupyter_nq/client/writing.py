@@ -114,8 +114,8 @@ class Writer:
             return self._hold(self._store.open_id(info.id, version=version))
 
 
-def refuse_parsed(handle: Handle, remedy: str) -> None:
-    """Keep a dataset that was parsed from a file equal to that file."""
-    path, name = read_from(source_of(handle.info.meta)), handle.info.name
+def refuse_parsed(name: str, meta: Mapping[str, Any], remedy: str) -> None:
+    """Keep a dataset that was parsed from a file, as its metadata tell, equal to that file."""
+    path = read_from(source_of(meta))
     if path is not None:
         raise UnsupportedData(f"{name} holds what {path} holds. {remedy}, or put the data under another name.")

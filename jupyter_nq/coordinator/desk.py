@@ -47,13 +47,13 @@ class Desk:
         self.host_role = host_role
         self.versions = Versions()
         self.people = People()
-        self.eviction = Eviction(self.versions, self.people)
+        self._collecting: set[str] = set()
+        self.eviction = Eviction(self.versions, self.people, self._collecting)
         self.owners: dict[str, str] = {}  # object id -> who published it, as shown then
         self.problem: dict[str, Any] | None = None
         self.revision = 0
         self.dropped: dict[str, int] = {}  # name -> last version that was dropped, while anything of it is left
         self._new_ticket = new_ticket
-        self._collecting: set[str] = set()
         self._grace: dict[str, float] = {}  # object id -> monotonic second until which it is kept for its writer
         self._published: OrderedDict[str, dict[str, Any]] = OrderedDict()  # object id -> the answer it got
         self._undo: Callable[[], None] | None = None  # takes the event back that is being carried out
@@ -85,6 +85,7 @@ class Desk:
             else:
                 actions.append(ev.Unlink(name))
         actions += self._find_names()
+        self.eviction.pins &= set(self.versions.links)
         for name in event.drops:
             actions += self._forget_drop(name)
         self._grace = {id_: event.now + GRACE_SECONDS for id_ in self.versions.loose if not known[id_].version}
@@ -107,11 +108,18 @@ class Desk:
         return actions
 
     def _found(self, event: ev.Found) -> Actions:
+        """Keep what is not published for its writer a while; free what was brought back after its name was dropped."""
+        actions: Actions = []
         for stored in event.objects:
-            if stored.id not in self.versions.objects and stored.id not in self._published:
+            if stored.id in self.versions.objects or stored.id in self._published or stored.id in self._collecting:
+                continue
+            if stored.version:
+                self._collecting.add(stored.id)
+                actions.append(ev.Collect(stored.id))
+            else:
                 self.versions.add(stored)
                 self._grace[stored.id] = event.now + GRACE_SECONDS
-        return []
+        return actions
 
     def _tick(self, event: ev.Tick) -> Actions:
         self._grace = {id_: until for id_, until in self._grace.items() if until > event.now}

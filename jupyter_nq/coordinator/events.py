@@ -103,7 +103,7 @@ class Rebuilt:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Sealed objects without a name were found in the store; nobody may claim them any more."""
+    """These sealed objects are in the store; some have no version yet, and of some the desk may not know."""
 
     objects: tuple[StoredObject, ...]
     now: float

@@ -7,7 +7,7 @@ sees, and it forgets it when another process becomes the host.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.events import Copy, Reserve, StoredObject
@@ -23,9 +23,10 @@ POLICIES = ("lru", "lfu", "fifo")
 class Eviction:
     """Copies, pins and uses. Only the desk changes them."""
 
-    def __init__(self, versions: Versions, people: People) -> None:
+    def __init__(self, versions: Versions, people: People, collecting: Set[str]) -> None:
         self._versions = versions
         self._people = people
+        self._collecting = collecting  # objects whose memory is being freed, for good or for the disk
         self.copies: dict[str, Copy] = {}
         self.pins: set[str] = set()
         self.leaving: set[str] = set()  # objects whose memory is being freed and whose copy stays
@@ -61,7 +62,7 @@ class Eviction:
         lack, own = lacking(self._versions, self._people, wanted)
         order = self.candidates(wanted.policy)
         pid = self._people.peers[wanted.peer].pid
-        going = [self._versions.objects[id_] for id_ in self.leaving]  # their memory is about to be free
+        going = [self._versions.objects[id_] for id_ in self._collecting if id_ in self._versions.objects]
         lack -= sum(stored.bytes for stored in going)
         own -= sum(stored.bytes for stored in going if stored.owner_pid == pid)
         mine = _enough(own, [stored for stored in order if stored.owner_pid == pid])
@@ -133,7 +134,9 @@ class Eviction:
 
         Copies go before the name does: what is kept for good would come back when the memory is gone.
         """
-        removed: list[ev.Action] = [ev.RemoveCopy(id_) for id_ in ids if self.copies.pop(id_, None)]
+        for id_ in ids:
+            self.copies.pop(id_, None)
+        removed: list[ev.Action] = [ev.RemoveCopy(id_) for id_ in ids]  # one may be there that nobody told of
         if name in self.pins:
             self.pins.discard(name)
             removed.append(ev.RecordPin(name, False))

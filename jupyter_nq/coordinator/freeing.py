@@ -161,11 +161,11 @@ class Freeing:
             self._cleaning = self._in_background(self._leftovers, self._found)
 
     def _leftovers(self) -> list[ev.StoredObject]:
-        """Remove files of dead writers, and return the sealed objects that nobody published."""
+        """Remove files of dead writers, and return the sealed objects that are there."""
         self._store.sweep()
         if (cold := cold_copies(self._store)) is not None:
             cold.sweep()
-        return [stored_object(info) for info in self._store.scan() if not info.version]
+        return [stored_object(info) for info in self._store.scan()]
 
     def _found(self, objects: list[ev.StoredObject] | None) -> None:
         self._cleaning = False

@@ -14,6 +14,7 @@ import pytest
 from jupyter_nq.buffers import Store
 from jupyter_nq.cli import clean
 from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.session import Session
 from jupyter_nq.config import load_settings
 
 from .conftest import Run
@@ -235,3 +236,34 @@ def test_copies_of_files_elsewhere_go_too(run: Run, tmp_path: Path, monkeypatch:
     code, said, _ = run("clean", "--yes", "--store", tmp_path / "store")
     assert f"not held  1 copy of a file elsewhere in {place} (2.0 KiB)" in said.splitlines()
     assert (code, place.exists()) == (0, False)
+
+
+def test_copies_on_the_disk_go_and_durable_ones_stay(
+    run: Run, nq_store_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a coordinator the store is removed, and the next one at its place has the durable dataset again."""
+    monkeypatch.setenv("JUPYTER_NQ_SPILL", str(tmp_path / "disk"))
+    with Session(nq_store_dir) as session:
+        session.put("kept", np.arange(5), durable=True)
+        session.put("cold", np.arange(5))
+        session.put("warm", np.arange(5))
+        session.spill("cold")
+        session.pin("warm")
+        code, said, _ = run("clean", "--yes", "--store", nq_store_dir)
+        assert "durable   kept v1 (" in said
+        assert "not held  dataset cold (" in said
+        assert [row.name for row in session.ls()] == ["kept"]
+        session.put("cold", np.arange(5))
+        session.spill("cold")
+    code, said, _ = run("clean", "--yes", "--store", nq_store_dir)
+    assert code == 0
+    assert "not held  copy of cold v1 on the disk (" in said
+    assert "durable   kept v1 (" in said
+    assert not nq_store_dir.exists()
+    assert len(list((tmp_path / "disk").rglob("*.cold"))) == 1
+    with Session(nq_store_dir) as session:
+        assert [(row.name, row.durable) for row in session.ls()] == [("kept", True)]
+        assert session.get("kept", as_="numpy").tolist() == list(range(5))
+        session.drop("kept")
+    run("clean", "--yes", "--store", nq_store_dir)
+    assert not list((tmp_path / "disk").iterdir())

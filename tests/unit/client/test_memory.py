@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings, spill_dir_of
-from jupyter_nq.errors import StoreFull, UnknownDataset
+from jupyter_nq.errors import ConfigError, StoreFull, UnknownDataset, UnsupportedData
 from jupyter_nq.testing import wait_until
 from tests.unit.client.child import session_child
 
@@ -160,8 +161,6 @@ def test_copies_are_encrypted_with_the_key_of_the_environment(
     nq_store_dir: Path, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither rows nor columns can be read from the disk; without the key the error names it."""
-    import base64
-
     monkeypatch.setenv("JUPYTER_NQ_KEY", base64.b64encode(bytes(range(32))).decode())
     with _session(nq_store_dir) as session:
         session.put("secret", {"alpha_signal": np.arange(1000)})
@@ -271,3 +270,81 @@ def test_a_note_goes_to_the_disk_and_back(nq_store_dir: Path) -> None:
             with session.open("a") as handle:
                 assert handle.note() == note
             wait_until(lambda: not session.desk().notebooks[0].holds)
+
+
+def test_replacing_what_is_on_the_disk_does_not_bring_it_back(nq_store_dir: Path) -> None:
+    """Its metadata are read there: a put takes no memory for what it replaces, and still refuses parsed data."""
+    with _session(nq_store_dir) as session:
+        session.put("a", _array(1, mib=5))
+        session.put("bars", _array(1, mib=1))
+        session.publish("parsed", _array(1, mib=1), meta={"bars": {"path": "/data/NQ.csv"}}).close()
+        wait_until(lambda: len(session.spill()) == 0 and not _in_memory(session))
+        session.put("a", _array(2, mib=5))
+        assert _in_memory(session) == ["a"]
+        with pytest.raises(UnsupportedData, match=r"parsed holds what /data/NQ.csv holds"):
+            session.put("parsed", _array(2, mib=1))
+
+
+def test_what_leaves_memory_stays_durable(nq_store_dir: Path) -> None:
+    """Also when its copy had to be written anew, because its writer died before it did."""
+    with _session(nq_store_dir, append_reserve=4.0) as session:
+        session.put("a", {"x": np.arange(5)}, durable=True)
+        session.store.append(session.store.resolve("a"), {"x": np.arange(2)})  # and no word of it to anybody
+        assert session.spill("a")[0].version == 2
+        assert session.ls()[0].durable
+
+
+def test_nothing_plain_is_written_beside_encrypted_data(nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that lacks the key is told so, and its data stay in memory."""
+    with _session(nq_store_dir) as session:
+        session.put("a", _array(1))
+        session.put("b", _array(2))
+        monkeypatch.setenv("JUPYTER_NQ_KEY", base64.b64encode(bytes(32)).decode())
+        session.spill("a")
+        monkeypatch.delenv("JUPYTER_NQ_KEY")
+        with pytest.raises(ConfigError, match=r"encrypted with the key 67cfae28003b9e1b.*JUPYTER_NQ_KEY, or key_file"):
+            session.spill("b")
+        assert _in_memory(session) == ["b"]
+
+
+def test_with_a_key_memory_stays_out_of_core_dumps(nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's flags of each mapping of an object say so; without a key they do not."""
+    with _session(nq_store_dir) as session:
+        session.put("a", _array(1))
+        plain = session.get("a", as_="numpy")
+        assert _dump_flags(nq_store_dir) == [False]
+        del plain
+        monkeypatch.setenv("JUPYTER_NQ_KEY", base64.b64encode(bytes(32)).decode())
+        kept = [session.get("a", as_="numpy"), session.empty("b", "f8", 1000).numpy()]
+        assert _dump_flags(nq_store_dir) == [True, True]
+        del kept
+
+
+def _dump_flags(store: Path) -> list[bool]:
+    """Tell of each data file that is mapped here whether it is left out of core dumps."""
+    found, data = [], False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split(" ")[0]:
+            data = f"{store}/obj/" in line or f"{store}/tmp/" in line
+        elif line.startswith("VmFlags:") and data:
+            found.append(" dd" in line)
+    return found
+
+
+def test_a_drop_while_it_is_brought_back_leaves_nothing(nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader is told that it is gone, and its memory goes with it; the name does not come back."""
+    with _session(nq_store_dir) as session, Session(nq_store_dir) as other:
+        session.put("a", _array(1))
+        session.spill("a")
+        ask = session.channel.request
+
+        def dropping(op: str, **arguments: Any) -> Any:
+            if op == "appended":
+                other.drop("a")
+                wait_until(lambda: not other.ls())
+            return ask(op, **arguments)
+
+        monkeypatch.setattr(session.channel, "request", dropping)
+        with pytest.raises(UnknownDataset):
+            session.get("a")
+        wait_until(lambda: not session.store.scan())

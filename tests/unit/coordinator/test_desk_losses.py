@@ -27,7 +27,8 @@ def test_a_second_drop_of_a_name_replaces_the_record_of_the_first(desk: Desk) ->
     desk.handle(ev.Hold(2, add=(("a", 1),)))
     desk.handle(ev.Drop(1, "bars"))
     publish(desk, "b")
-    assert desk.handle(ev.Drop(1, "bars"))[:2] == [ev.RecordDrop("bars", 2), ev.ForgetDrop("bars", 1)]
+    actions = [action for action in desk.handle(ev.Drop(1, "bars")) if not isinstance(action, ev.RemoveCopy)]
+    assert actions[:2] == [ev.RecordDrop("bars", 2), ev.ForgetDrop("bars", 1)]
 
 
 def test_what_was_published_and_dropped_is_not_named_again_by_a_late_request() -> None:

@@ -148,12 +148,13 @@ def test_rows_make_a_copy_stale(desk: Desk) -> None:
 
 
 def test_dropping_removes_copies_before_the_name(desk: Desk) -> None:
-    """A durable copy would bring the name back; the pin goes too."""
+    """A durable copy would bring the name back, also one that nobody told of; the pin goes too."""
     desk.handle(ev.Copied(1, "a", ev.Copy(1, 10, durable=True)))
     desk.handle(ev.Pin(1, "a", pinned=True))
     actions = desk.handle(ev.Drop(1, "a"))
     assert actions[:2] == [ev.RemoveCopy("a"), ev.RecordPin("a", False)]
     assert actions.index(ev.RemoveCopy("a")) < actions.index(ev.RecordDrop("a", 1))
+    assert ev.RemoveCopy("b") in desk.handle(ev.Drop(1, "b"))
 
 
 def test_a_removed_file_with_a_copy_is_on_the_disk(desk: Desk) -> None:
@@ -190,3 +191,28 @@ def test_one_process_has_its_own_limit(desk: Desk) -> None:
     assert _victims(_reserve(desk, 150, limit=10_000, own_limit=200)) == ["m"]
     with pytest.raises(StoreFull, match=r"one process may have 200 B in the store \(notebook_bytes\) and this one has"):
         _reserve(desk, 201, limit=10_000, own_limit=200)
+
+
+def test_what_was_brought_back_after_its_drop_is_freed(desk: Desk) -> None:
+    """An object with a version that the desk does not know has no name to come; one that it knows stays."""
+    found = (stored("a", "a", first=1), stored("late", "gone", first=3), stored("fresh", "new"))
+    assert desk.handle(ev.Found(found, 0.0)) == [ev.Collect("late")]
+    assert desk.handle(ev.Found(found, 0.0)) == [], "it is being freed"
+    desk.handle(ev.Collected("late", True))
+    assert "fresh" in desk.versions.objects
+
+
+def test_memory_of_old_versions_counts_as_room(desk: Desk) -> None:
+    """Nothing leaves memory while what a new version replaced is being freed."""
+    assert ev.Collect("a") in publish(desk, "a2", "a")
+    with pytest.raises(StoreFull):
+        _reserve(desk, 100)
+    desk.handle(ev.Collected("a", True))
+    assert ticket_of(_reserve(desk, 100))
+
+
+def test_a_pin_of_a_name_that_is_gone_is_forgotten() -> None:
+    """The next dataset of that name is not pinned by it."""
+    desk = Desk()
+    desk.handle(ev.Rebuilt((stored("x", "there", first=1),), {"there": "x"}, 0.0, pins=frozenset({"there", "gone"})))
+    assert desk.eviction.pins == {"there"}
