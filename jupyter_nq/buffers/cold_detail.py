@@ -123,17 +123,7 @@ def decode_detail(packed: memoryview, head: Head) -> tuple[Frozen, list[Chunk]]:
         _check_chunks(frozen, chunks, head)
     except ChecksumError:
         raise
-    except (
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        MemoryError,
-        struct.error,
-        msgpack.UnpackException,
-    ) as exc:
+    except layout.UNREADABLE as exc:
         raise ChecksumError(f"its detail cannot be read ({exc!r})") from exc
     return frozen, chunks
 

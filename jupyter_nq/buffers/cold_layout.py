@@ -18,6 +18,7 @@ from typing import Any
 import msgpack
 import xxhash
 
+from jupyter_nq.buffers.layout import UNREADABLE
 from jupyter_nq.buffers.names import is_name
 from jupyter_nq.errors import ChecksumError
 
@@ -220,6 +221,6 @@ def _decode_summary(packed: bytes) -> Summary:
             raise ChecksumError("its summary is that of no object")
     except ChecksumError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError, msgpack.UnpackException) as exc:
+    except UNREADABLE as exc:
         raise ChecksumError(f"its summary cannot be read ({exc!r})") from exc
     return summary

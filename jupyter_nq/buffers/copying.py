@@ -7,9 +7,7 @@ wrote through before. numpy's copy and the digest leave the interpreter to other
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,10 +15,10 @@ import xxhash
 
 from jupyter_nq.buffers.lanes import Array, Lane
 from jupyter_nq.buffers.layout import DIGEST_BLOCK_BYTES
+from jupyter_nq.buffers.parallel import in_order, most_threads
 from jupyter_nq.buffers.segments import write_all
 
 _FOR_THREADS = 32 << 20  # 32 MiB: below, starting threads costs more than they save
-_MOST_THREADS = 4  # memory is not faster than that
 _SMALLEST_SPAN = 16 << 20  # 16 MiB
 _LARGEST_SPAN = 128 << 20  # 128 MiB: a cancelled copy ends after one
 _AT_ONCE = 64 << 20  # 64 MiB: a copy of so much passes the caches by, and digesting it afterwards costs less
@@ -111,20 +109,14 @@ def copy_lanes(sink: Sink, copies: Iterable[Copy], *, digest: bool, step: Step) 
     """
     copies = list(copies)
     total = sum(copy.lane.nbytes for copy in copies)
-    threads = min(_MOST_THREADS, len(os.sched_getaffinity(0))) if total >= _FOR_THREADS else 1
+    threads = most_threads() if total >= _FOR_THREADS else 1
     spans = [list(_spans(copy, sink, digest, threads)) for copy in copies]
     if threads == 1:
         return [b"".join(span.run(step) for span in lane) for lane in spans]
     for copy in copies:
         copy.lane.read(0, 0)  # what a lane makes on first use, it makes once
-    with ThreadPoolExecutor(threads, thread_name_prefix="jupyter-nq-copy") as pool:
-        futures = [[pool.submit(span.run, _nothing) for span in lane] for lane in spans]
-        try:
-            lanes = (zip(*lane, strict=True) for lane in zip(futures, spans, strict=True))
-            return [b"".join(_finish(future, span, step) for future, span in lane) for lane in lanes]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # and waits: nobody writes any more when this returns
-            raise
+    with in_order(lambda span: span.run(_nothing), [span for lane in spans for span in lane]) as results:
+        return [b"".join(_finished(results, lane, step)) for lane in spans]
 
 
 def _spans(copy: Copy, sink: Sink, digest: bool, threads: int) -> Iterator[_Span]:
@@ -141,10 +133,11 @@ def _spans(copy: Copy, sink: Sink, digest: bool, threads: int) -> Iterator[_Span
         first = last
 
 
-def _finish(future: Future[bytes], span: _Span, step: Step) -> bytes:
-    digests = future.result()
-    step(span.last - span.first)
-    return digests
+def _finished(results: Iterator[bytes], lane: Iterable[_Span], step: Step) -> Iterator[bytes]:
+    """Yield the digests of the spans of a lane, as far as they are copied."""
+    for span in lane:
+        yield next(results)
+        step(span.last - span.first)
 
 
 def _nothing(_nbytes: int) -> None:

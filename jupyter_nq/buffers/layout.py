@@ -39,6 +39,19 @@ RING_OFFSET = 512
 METADATA_OFFSET = RING_OFFSET + RING_SLOTS * SLOT_BYTES
 METADATA_LIMIT_BYTES = 64 << 20  # 64 MiB: a reader of a damaged header allocates no more
 
+UNREADABLE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    struct.error,
+    msgpack.UnpackException,
+)
+"""What reading bytes raises that are not what they should be."""
+
 KINDS = {"table": 1, "array": 2}
 _KIND_NAMES = {number: name for name, number in KINDS.items()}
 DIGEST_STATES = ("off", "pending", "done")

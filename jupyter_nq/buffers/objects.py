@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgpack
-
 from jupyter_nq.buffers import layout, platform, soundness
 from jupyter_nq.buffers.places import committed_bytes, places
 from jupyter_nq.buffers.refusals import refusal, refused
@@ -146,15 +144,7 @@ def _decode(page: bytes, metadata: bytes) -> layout.Static:
         soundness.check_static(static)
     except ChecksumError:
         raise
-    except (
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        RecursionError,
-        MemoryError,
-        msgpack.UnpackException,
-    ) as exc:
+    except layout.UNREADABLE as exc:
         raise ChecksumError(f"its header cannot be read ({exc!r})") from exc
     return static
 

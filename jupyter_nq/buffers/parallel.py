@@ -1,6 +1,7 @@
 """Work on pieces in several threads, with the results in the order of the pieces.
 
-zstd, Parquet's encoders, AES and reading a file let go of Python's lock, so threads share the work of one object.
+Copying, digests, zstd, Parquet's encoders, AES and reading a file let go of Python's lock, so threads share the work
+of one object.
 No more results are kept than twice the threads. When the block ends, however it ends, no thread works any more:
 the files that they use may be closed.
 """
@@ -16,18 +17,23 @@ from typing import TypeVar
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-_MOST_THREADS = 4  # one disk and one memory bus feed them all
+_MOST_THREADS = 4  # one disk, or one memory bus, feeds them all
+
+
+def most_threads() -> int:
+    """Return how many threads work on one object here."""
+    return min(_MOST_THREADS, len(os.sched_getaffinity(0)))
 
 
 @contextlib.contextmanager
 def in_order(call: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[Iterator[_Result]]:
     """Give the results of `call` for each item, in the order of the items."""
-    threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)), len(items))
+    threads = min(most_threads(), len(items))
     if threads < 2:
         yield map(call, items)
         return
     pending: deque[Future[_Result]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="nq-cold") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="jupyter-nq-work") as pool:
         try:
             yield _results(pool, call, items, pending, 2 * threads)
         finally:

@@ -228,8 +228,9 @@ class Objects:
 
     def _refuse_parsed(self, name: str) -> None:
         with suppress(UnknownDataset, ChecksumError):  # what is damaged may be replaced
-            meta = self.spilling.meta_of(self.store.resolve(name))
-            if meta is None:
+            known = self.store.resolve(name)
+            meta = self.store.info(known).meta if self.store.exists(known) else self.spilling.meta_of(known)
+            if meta is None:  # encrypted, or just gone
                 with self.open(name) as before:
                     meta = before.info.meta
             refuse_parsed(name, meta, "Drop it first")

@@ -204,9 +204,9 @@ class Spilling:
         """Return the keys of this process for reading, None when it has none."""
         return load_keys(file=self._told("key_file") or None, keyring=self._told("key_service") or None)
 
-    def meta_of(self, object_id: str) -> Mapping[str, Any] | None:
-        """Return the metadata of an object that is on the disk alone; None when it is not, or they are encrypted."""
-        known = None if self._store.exists(object_id) else self._known(object_id)
+    def meta_of(self, object_id: str) -> dict[str, Any] | None:
+        """Return the metadata of an object as its copy tells; None without a copy, or when they are encrypted."""
+        known = self._known(object_id)
         return None if known is None or known.key_id is not None else known.meta
 
     def _known(self, id_: str) -> ColdInfo | None:

@@ -19,15 +19,15 @@ from jupyter_nq.errors import ChecksumError, NQError, UnknownDataset
 _BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system
 
 
-def stored_object(info: ObjectInfo) -> ev.StoredObject:
-    """Return what the desk keeps of a header."""
+def stored_object(info: ObjectInfo | ColdInfo) -> ev.StoredObject:
+    """Return what the desk keeps of a header, or of the copy of an object that is on the disk alone."""
     return ev.StoredObject(
         id=info.id,
         name=info.name,
         first_version=info.first_version,
         version=info.version,
         rows=info.rows,
-        bytes=info.nbytes,
+        bytes=info.nbytes if isinstance(info, ObjectInfo) else 0,
         created_ns=info.created_ns,
         owner_pid=info.owner_pid,
         kind=info.kind,
@@ -46,7 +46,7 @@ def survey(store: Catalogue) -> ev.Rebuilt:
     cold = cold_copies(store)
     copies = {info.id: info for info in cold.scan() if info.version} if cold is not None else {}
     for id_, info in copies.items():
-        objects.setdefault(id_, on_disk(info))
+        objects.setdefault(id_, stored_object(info))
     links = store.names()
     for name, id_ in links.items():
         if id_ not in objects and (found := _behind(store, name, id_)) is not None:
@@ -83,22 +83,6 @@ def remove_copy(store: Catalogue, id_: str) -> None:
 def copy_of(info: ColdInfo) -> ev.Copy:
     """Return what the desk keeps of a copy on the disk."""
     return ev.Copy(info.version, info.nbytes, info.durable)
-
-
-def on_disk(info: ColdInfo) -> ev.StoredObject:
-    """Return an object that is on the disk alone, as its copy tells it."""
-    return ev.StoredObject(
-        id=info.id,
-        name=info.name,
-        first_version=info.first_version,
-        version=info.version,
-        rows=info.rows,
-        bytes=0,
-        created_ns=info.created_ns,
-        owner_pid=info.owner_pid,
-        kind=info.kind,
-        meta=info.meta,
-    )
 
 
 def _behind(store: Catalogue, name: str, id_: str) -> ev.StoredObject | None:

@@ -5,7 +5,7 @@ A policy is a sort key. `Kept` is plain state; the pool's lock guards it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -29,7 +29,7 @@ class Item:
     uses: int
     """How often this pool retrieved it."""
     spilled: bool = False
-    """Whether this pool had it written to disk, and nobody here asked for it since."""
+    """Whether it is on the disk alone, as the store told last."""
 
 
 _ORDERS: Mapping[str, Any] = {
@@ -82,9 +82,18 @@ class Kept:
         """Forget a dataset; one that is no item is no error."""
         self._items.pop(name, None)
 
-    def keep_only(self, ids: Mapping[str, str]) -> None:
-        """Forget what is gone from the store or was replaced there: `ids` are those of the store by name."""
-        self._items = {name: item for name, item in self._items.items() if ids.get(name) == item.id}
+    def keep_only(self, ids: Mapping[str, str], on_disk: Collection[str] = ()) -> None:
+        """Forget what is gone from the store or was replaced there.
+
+        Parameters
+        ----------
+        ids
+            Those of the store's newest objects, by name.
+        on_disk
+            Names of those that are on the disk alone.
+        """
+        same = {name: item for name, item in self._items.items() if ids.get(name) == item.id}
+        self._items = {name: replace(item, spilled=name in on_disk) for name, item in same.items()}
 
     def items(self) -> list[Item]:
         """Return all items, the first to go first."""

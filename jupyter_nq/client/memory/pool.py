@@ -205,9 +205,10 @@ class SharedMemoryPool:
 
     def _present(self) -> list[Item]:
         """Return what this pool stored and is still there, the first to go first."""
-        ids = {row["name"]: row["id"] for row in self._session.channel.request("ls")}
+        rows = self._session.channel.request("ls")
+        ids, on_disk = {row["name"]: row["id"] for row in rows}, {row["name"] for row in rows if not row["bytes"]}
         with self._lock:
-            self._kept.keep_only(ids)
+            self._kept.keep_only(ids, on_disk)
             return self._kept.items()
 
     def _make_room(self, key: str, wanted: int, force: bool) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import xxhash
 
-from jupyter_nq.buffers import Store, copying
+from jupyter_nq.buffers import Store, copying, parallel
 from jupyter_nq.buffers.copying import Copy, copy_lanes
 from jupyter_nq.buffers.lanes import of_array
 
@@ -32,7 +32,7 @@ def _by_threads(monkeypatch: pytest.MonkeyPatch, at_once: int = 64 << 20) -> Non
     monkeypatch.setattr(copying, "_FOR_THREADS", 0)
     monkeypatch.setattr(copying, "_SMALLEST_SPAN", 1 << 20)
     monkeypatch.setattr(copying, "_AT_ONCE", at_once)
-    monkeypatch.setattr(copying.os, "sched_getaffinity", lambda pid: set(range(4)))
+    monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda pid: set(range(4)))
 
 
 @pytest.mark.parametrize("at_once", [64 << 20, 1])
