@@ -176,21 +176,26 @@ def ask(n):
     except UnknownDataset as exc:
         return re.search("'(n[0-9]+)'", str(exc))[1] == f"n{n}"
     return False
-thread = threading.Thread(target=interrupt)
+asking = False
+def only_while_asking(number, frame):
+    global asking
+    if asking:
+        asking = False  # not again before the interrupt has been caught
+        raise KeyboardInterrupt
+signal.signal(signal.SIGINT, only_while_asking)
+thread = threading.Thread(target=interrupt, daemon=True)
 wrong = interrupted = n = 0
 thread.start()
 while interrupted < 50:
     n += 1
     try:
+        asking = True
         wrong += not ask(n)
+        asking = False
     except KeyboardInterrupt:
         interrupted += 1
-while thread.is_alive():
-    try:
-        stopped.set()
-        thread.join()
-    except KeyboardInterrupt:
-        pass
+stopped.set()
+thread.join()
 say(wrong, channel.request("ls"))
 """
 

@@ -39,7 +39,7 @@ _WRONG = {
     """,
     "leaked": """
     yield before
-    store.stamp(store.write(name, before.data()).id, 99)
+    (store.path / 'obj' / 'nobodys').write_bytes(b'x' * 5000)
     """,
     "failed": "yield before; raise OSError('this workload fails')",
 }
