@@ -15,18 +15,28 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from jupyter_nq.buffers import layout, platform
 from jupyter_nq.buffers.cgroups import cgroup_rest
 from jupyter_nq.buffers.directory import NOTES, POOL, open_directory
 from jupyter_nq.buffers.locks import is_current, try_flock
 from jupyter_nq.buffers.names import check_name, is_object_id
-from jupyter_nq.buffers.objects import Damaged, ObjectInfo, header_words, open_object, read_info
+from jupyter_nq.buffers.objects import (
+    Damaged,
+    ObjectInfo,
+    header_words,
+    open_object,
+    read_committed_rows,
+    read_info,
+    read_static,
+)
 from jupyter_nq.buffers.pool import SMALLEST_BYTES, Pool
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import ChecksumError, StoreError, UnknownDataset
 
 _POOL_SHARE = 0.8  # of what is free: the rest belongs to whoever else uses the file system
+_Read = TypeVar("_Read")
 _REMOVE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -62,14 +72,15 @@ class Catalogue:
         StoreError
             The system refuses to read it, which says nothing about the object.
         """
-        path = self._object_path(object_id)
-        with self._opened(object_id, os.O_RDONLY) as fd:
-            try:
-                return read_info(fd, path)
-            except ChecksumError:
-                if not is_current(fd, path):  # its pages went while it was read
-                    raise self._dropped(object_id) from None
-                raise
+        return self._read(object_id, read_info)
+
+    def static(self, object_id: str) -> layout.Static:
+        """Read the part of one header that never changes; raises as `info`."""
+        return self._read(object_id, read_static)
+
+    def committed_rows(self, object_id: str) -> int:
+        """Read how many rows one header says are committed, a fraction of the work of `info`; raises as it does."""
+        return self._read(object_id, read_committed_rows)
 
     def exists(self, object_id: str) -> bool:
         """Tell whether an object, sound or damaged, is there."""
@@ -123,22 +134,26 @@ class Catalogue:
         if version < 1:
             raise ValueError(f"version is {version}; versions count from 1")
         with self._opened(object_id, os.O_RDWR) as fd:
-            had = read_info(fd, self._object_path(object_id)).first_version
-            if had not in (0, version):
-                raise StoreError(
-                    f"The object {object_id} is version {had} already and cannot become version {version}."
-                )
+            read_static(fd, self._object_path(object_id))  # it is one, so the page that is mapped is there
             with header_words(fd) as words:
+                had = words[layout.WORD["first_version"]]
+                if had not in (0, version):
+                    raise StoreError(
+                        f"The object {object_id} is version {had} already and cannot become version {version}."
+                    )
                 words[layout.WORD["first_version"]] = version
 
     def link(self, name: str, object_id: str) -> None:
         """Let `name` mean the object, at once for every reader."""
-        draft = self._tmp / f"{check_name(name)}{_own_draft()}"
-        with refused(self._names / name):
-            draft.unlink(missing_ok=True)
-            os.symlink(f"../obj/{object_id}", draft)
+        draft, target = f"{self._tmp}/{check_name(name)}{_own_draft()}", f"../obj/{object_id}"
+        with refused(joined_path(self._names, name)):
             try:
-                os.rename(draft, self._names / name)
+                os.symlink(target, draft)
+            except FileExistsError:  # a host with this pid died between the two
+                os.unlink(draft)
+                os.symlink(target, draft)
+            try:
+                os.rename(draft, joined_path(self._names, name))
             except OSError:
                 os.unlink(draft)
                 raise
@@ -208,6 +223,16 @@ class Catalogue:
         if not is_object_id(object_id):
             raise UnknownDataset(f"{object_id!r} is not an object id.")
         return joined_path(self._obj, object_id)
+
+    def _read(self, object_id: str, read: Callable[[int, Path], _Read]) -> _Read:
+        path = self._object_path(object_id)
+        with self._opened(object_id, os.O_RDONLY) as fd:
+            try:
+                return read(fd, path)
+            except ChecksumError:
+                if not is_current(fd, path):  # its pages went while it was read
+                    raise self._dropped(object_id) from None
+                raise
 
     @contextlib.contextmanager
     def _opened(self, object_id: str, flags: int) -> Iterator[int]:

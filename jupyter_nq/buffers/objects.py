@@ -111,6 +111,13 @@ def header_words(fd: int, access: int = mmap.ACCESS_WRITE) -> Iterator[memoryvie
         yield words
 
 
+def read_committed_rows(fd: int, path: Path) -> int:
+    """Return the rows that an open object file says are committed, in bounds or not; raises as `read_static`."""
+    read_static(fd, path)
+    with refused(fd):
+        return int.from_bytes(os.pread(fd, 8, 8 * layout.WORD["committed_rows"]), "little")
+
+
 def read_static(fd: int, path: Path) -> layout.Static:
     """Return the static header of an open object file; `ChecksumError` when it was read and cannot be true."""
     with refused(path):

@@ -211,9 +211,9 @@ class Objects:
                 return self.store.open(name, private=private)
         for last in (False, False, True):
             found = self.channel.request("find", name=name, version=version)  # raises with the nearest names
-            if not found["in_memory"]:
-                self.spilling.bring_back(found)
             try:
+                if not found["in_memory"]:
+                    self.spilling.bring_back(found)
                 at = None if version is None else found["version"]
                 return self.store.open_id(found["id"], version=at, private=private)
             except UnknownDataset:
@@ -229,7 +229,7 @@ class Objects:
     def _refuse_parsed(self, name: str) -> None:
         with suppress(UnknownDataset, ChecksumError):  # what is damaged may be replaced
             known = self.store.resolve(name)
-            meta = self.store.info(known).meta if self.store.exists(known) else self.spilling.meta_of(known)
+            meta = self.store.static(known).meta if self.store.exists(known) else self.spilling.meta_of(known)
             if meta is None:  # encrypted, or just gone
                 with self.open(name) as before:
                     meta = before.info.meta

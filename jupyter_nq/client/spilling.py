@@ -151,6 +151,8 @@ class Spilling:
 
         Raises
         ------
+        UnknownDataset
+            It was dropped or replaced meanwhile.
         ChecksumError, UnknownKey
             What is on the disk is damaged, or encrypted with a key that is not here.
         StoreFull
@@ -167,9 +169,9 @@ class Spilling:
                 thaw(self._store, id_, self.copies(), keys=self.read_keys(), progress=progress)
                 try:
                     self._channel.request("appended", id=id_, ticket=promise.ticket)
-                except UnknownDataset:  # dropped meanwhile: what was brought back is nobody's
+                except (StoreError, UnknownDataset) as exc:  # what was brought back is nobody's
                     self._store.collect(id_)
-                    raise
+                    raise UnknownDataset(f"{known.name!r} was dropped or replaced while it was brought back.") from exc
 
     # -- the directory ---------------------------------------------------------------------------
     def copies(self) -> ColdCopies:

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol
 
 from jupyter_nq.buffers import Catalogue, Damaged
@@ -22,6 +23,7 @@ from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.coordinator.files import cold_copies, remove_copy, stored_object
 
 _FIRST_RETRY_SECONDS = 0.05
+_AFTER_ANSWER_SECONDS = 0.001  # whose request frees something has its answer first, and goes on
 _LONGEST_RETRY_SECONDS = 5.0
 SPARE_SECONDS = 30.0  # that the memory of freed objects waits for the next write
 _ROOM_SECONDS = 1.0  # well below the time that clients wait for an answer
@@ -90,22 +92,24 @@ class Freeing:
     # -- memory --------------------------------------------------------------------------------------
     def collect(self, id_: str, *, keep_copy: bool = False) -> None:
         """Free an object, and its copy on the disk; its memory may be kept a while for the next write."""
-        spare = self._spare_bytes()
         copy = self._desk.eviction.copies.get(id_) if keep_copy else None
         version = copy.version if copy is not None else None
 
-        def work() -> bool:
-            if not self._store.collect(id_, spare, version):
+        def work(spare_bytes: int) -> bool:
+            if not self._store.collect(id_, spare_bytes, version):
                 return False
             if keep_copy:
                 return not self._store.exists(id_)  # it may have been brought back at once
             remove_copy(self._store, id_)
             return True
 
-        if self._in_background(work, lambda gone: self._collected(id_, bool(gone))):
-            self._collections += 1
-            if spare:
+        def begin() -> None:
+            spare = self._spare_bytes()
+            if self._in_background(partial(work, spare), lambda gone: self._collected(id_, bool(gone))) and spare:
                 self._keep_spares()
+
+        self._collections += 1
+        self._loop.later(_AFTER_ANSWER_SECONDS, begin)
 
     def _keep_spares(self) -> None:
         """Free the spare segments when nothing has been freed for a while: then nobody writes."""

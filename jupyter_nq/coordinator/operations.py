@@ -243,7 +243,8 @@ class Operations:
         if id_ is None or (self._desk.eviction.is_on_disk(id_) and not self._store.exists(id_)):
             return
         try:
-            self.apply(ev.Grown(self._read(id_)))
+            if self._store.committed_rows(id_) != self._desk.versions.objects[id_].rows:  # each version has more
+                self.apply(ev.Grown(self._read(id_)))
         except UnknownDataset:
             self.apply(ev.Vanished(id_))
         except ChecksumError as exc:  # whoever opens it is told; a new version may still replace it

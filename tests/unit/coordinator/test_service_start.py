@@ -127,11 +127,14 @@ def test_a_socket_that_cannot_be_made_is_an_error(store: Store) -> None:
 
 
 def test_a_thousand_objects_are_known_again_in_a_moment(store: Store, connect: Dial) -> None:
-    """The desk is rebuilt from a thousand headers; prints the time."""
+    """The desk is rebuilt from a thousand headers, in not much more time than reading them takes; prints it."""
     for n in range(1000):
         info = store.write(f"set{n}", np.arange(4.0))
         store.stamp(info.id, 1)
         store.link(f"set{n}", info.id)
+    start = time.perf_counter()
+    store.scan()
+    once = time.perf_counter() - start
     service = Service(store)
     start = time.perf_counter()
     service.start()
@@ -140,7 +143,7 @@ def test_a_thousand_objects_are_known_again_in_a_moment(store: Store, connect: D
         wire = connect()
         assert len(wire.call("ls", {})) == 1000
         print(f"\nrebuilt from 1,000 headers in {1000 * seconds:.1f} ms")
-        assert seconds < 2
+        assert seconds < 30 * once
     finally:
         service.stop()
 
