@@ -49,7 +49,8 @@ class Settings(HasTraits):
         min=0.0,
         max=1.0,
         help="Share of pool_bytes (or of free memory, if that is less) that freed datasets may keep for half a minute, "
-        "for whoever writes next. 0 gives all memory back at once.",
+        "and that a process that writes may prepare when it pauses, for whoever writes next. 0 gives all memory back "
+        "at once.",
     ).tag(config=True)
     notebook_bytes = Int(
         0,

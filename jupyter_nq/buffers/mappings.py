@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,12 @@ from jupyter_nq.buffers.refusals import refused
 
 _MOST = 8
 """Mappings that are kept; each takes two descriptors, page tables, and no memory of its own."""
+
+_AT_ONCE = 64 << 20  # 64 MiB of pages are mapped in some 20 ms
+
+
+class Stopped(Exception):
+    """What was done ahead of time is not wanted any more."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,13 @@ class Mapping:
             start = offset // PAGE * PAGE
             platform.populate(self.view.ctypes.data + start, align(offset + len(piece)) - start)
         np.copyto(self.view[offset : offset + len(piece)], piece)
+
+    def populate(self, offset: int, nbytes: int, stopped: Callable[[], bool]) -> None:
+        """Map the pages of a range that has memory, a piece at a time; `Stopped` when it is not wanted any more."""
+        for start in range(offset, offset + nbytes, _AT_ONCE):
+            if stopped():
+                raise Stopped
+            platform.populate(self.view.ctypes.data + start, min(_AT_ONCE, offset + nbytes - start))
 
     def close(self) -> None:
         """Give the descriptor back; the memory is unmapped with the last view of it."""

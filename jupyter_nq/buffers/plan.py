@@ -27,6 +27,21 @@ _TEXT_BYTES = 16  # of a row that is to come, where none is there to tell
 
 
 @dataclass(frozen=True)
+class Need:
+    """The memory that an object takes: where in its file, and how much."""
+
+    file_bytes: int
+    """Size of the file, the reserve included."""
+    spans: tuple[tuple[int, int], ...]
+    """Offset and bytes, in whole pages, of what is allocated; the rest of the file is a hole."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return sum(nbytes for _, nbytes in self.spans)
+
+
+@dataclass(frozen=True)
 class Plan:
     """An object that could be written: what it holds and the bytes it will take."""
 
@@ -49,6 +64,10 @@ class Plan:
     def nbytes(self) -> int:
         """Bytes of memory that the object allocates, in whole pages; the reserve costs nothing yet."""
         return self.header_bytes + sum(pages for _, pages in committed_spans(self.blocks, self.content.lanes))
+
+    def need(self, name: str) -> Need:
+        """Return what memory the object takes under a name."""
+        return need_of(self.static(name, "0" * 32, "0" * 32, 0, 0), self.content.lanes)
 
     @property
     def header_bytes(self) -> int:
@@ -123,6 +142,11 @@ def block_table(lanes: tuple[Lane, ...], rows: int, capacity_rows: int) -> tuple
 def lane_offsets(blocks: tuple[Block, ...]) -> dict[int, int]:
     """Return for each lane the byte offset of its first value, in the blocks' own frame of reference."""
     return {position: b.offset + i * b.stride for b in blocks for i, position in enumerate(b.lanes)}
+
+
+def need_of(static: Static, lanes: tuple[Lane, ...]) -> Need:
+    """Return what memory an object of this header takes."""
+    return Need(static.file_bytes, ((0, static.header_bytes), *committed_spans(static.blocks, lanes)))
 
 
 def committed_spans(blocks: tuple[Block, ...], lanes: tuple[Lane, ...]) -> list[tuple[int, int]]:

@@ -42,15 +42,15 @@ class Pool:
     """The directory of spare segments; it keeps no state of its own."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def __repr__(self) -> str:
-        return f"<Pool {self._path}>"
+        return f"<Pool {self.path}>"
 
     def spares(self) -> list[Spare]:
         """Return the segments, longest there first."""
         found = []
-        with refused(self._path), os.scandir(self._path) as entries:
+        with refused(self.path), os.scandir(self.path) as entries:
             for entry in entries:
                 try:
                     seen = entry.stat(follow_symlinks=False)
@@ -67,7 +67,7 @@ class Pool:
     def keep(self, path: Path) -> None:
         """Move the file of a freed object here; the caller has `LOCK_EX` on it."""
         with refused(path):
-            os.rename(path, self._path / path.name)
+            os.rename(path, self.path / path.name)
 
     def take(self, nbytes: int, to: Path, mapped: Container[Inode]) -> int | None:
         """Move a segment to `to`, for an object of `nbytes`, and return its descriptor, locked.
@@ -75,8 +75,7 @@ class Pool:
         Those that this process has `mapped` come first, then those whose size is the nearest. None when no segment
         is of such a size, or others are taking them.
         """
-        fitting = [s for s in self.spares() if nbytes <= _LARGEST_RATIO * s.nbytes <= nbytes * _LARGEST_RATIO**2]
-        for spare in sorted(fitting, key=lambda s: (s.inode not in mapped, abs(s.nbytes - nbytes))):
+        for spare in sorted(self._fitting(nbytes), key=lambda s: (s.inode not in mapped, abs(s.nbytes - nbytes))):
             fd = _locked(spare.path)
             if fd is None:
                 continue
@@ -88,6 +87,13 @@ class Pool:
                 raise
             return fd
         return None
+
+    def has(self, nbytes: int, mapped: Container[Inode]) -> bool:
+        """Tell whether there is a segment for an object of `nbytes` that this process has `mapped`."""
+        return any(spare.inode in mapped for spare in self._fitting(nbytes))
+
+    def _fitting(self, nbytes: int) -> list[Spare]:
+        return [s for s in self.spares() if nbytes <= _LARGEST_RATIO * s.nbytes <= nbytes * _LARGEST_RATIO**2]
 
     def trim(self, keep_bytes: int) -> int:
         """Free segments, longest there first, until at most `keep_bytes` are left; returns the bytes freed."""

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import xxhash
@@ -43,7 +43,7 @@ def fresh_file(path: Path, sealed: Path, take: Callable[[Path], int | None] = la
             raise
 
 
-def allocate(fd: int, spans: list[tuple[int, int]], where: Path) -> None:
+def allocate(fd: int, spans: Sequence[tuple[int, int]], where: Path) -> None:
     """Reserve memory for each (offset, bytes); raises `StoreFull` when it is not there."""
     for offset, nbytes in spans:
         if nbytes:

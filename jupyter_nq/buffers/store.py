@@ -35,8 +35,9 @@ from jupyter_nq.buffers.objects import (
     read_info,
     read_static,
 )
-from jupyter_nq.buffers.plan import Plan, plan_content
+from jupyter_nq.buffers.plan import Need, Plan, need_of, plan_content
 from jupyter_nq.buffers.pool import SMALLEST_BYTES
+from jupyter_nq.buffers.prefaulting import prefault
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.segments import Progress, fresh_file
 from jupyter_nq.buffers.writing import clean, fill, make_room
@@ -116,12 +117,33 @@ class Store(Catalogue):
         static, draft, sealed = self._identified(name, plan)
         with fresh_file(draft, sealed, lambda path: self._spare(plan.nbytes, path)) as fd:
             written_before = os.fstat(fd).st_blocks > 0
-            self._make_room(fd, plan, static, spare_bytes)
+            self._make_room(fd, need_of(static, plan.content.lanes), spare_bytes)
             with self._mapped.over(fd, static.file_bytes) if written_before else contextlib.nullcontext() as over:
                 fill(fd, plan, static, progress, digest, over)
             with refused(sealed):
                 os.rename(draft, sealed)
             return read_info(fd, sealed)
+
+    def prefault(self, need: Need, *, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Put a spare segment into the pool, allocated and mapped here, so that the next write of this kind is a copy.
+
+        False when it would be of no use: there is one, the write is too small for one, the store is not in memory.
+
+        Parameters
+        ----------
+        need
+            Of the write that is expected: `Plan.need`.
+        stopped
+            Asked about once per 64 MiB; True gives up.
+
+        Raises
+        ------
+        StoreFull
+            No room; nothing is left behind, as with any other exception.
+        """
+        if not self._may_be_spare(need.nbytes) or self.pool.has(need.nbytes, self._mapped):
+            return False
+        return prefault(self.pool, self._tmp, self._mapped, need, stopped)
 
     def begin(self, name: str, plan: Plan, *, spare_bytes: int | None = None) -> Unsealed:
         """Make room for an object that is written in place; the plan is that of `drafts.blank` data.
@@ -137,7 +159,7 @@ class Store(Catalogue):
         with contextlib.ExitStack() as held:
             fd = held.enter_context(fresh_file(draft, sealed, lambda path: self._spare(plan.nbytes, path)))
             written_before = os.fstat(fd).st_blocks > 0
-            self._make_room(fd, plan, static, spare_bytes)
+            self._make_room(fd, need_of(static, plan.content.lanes), spare_bytes)
             unsealed = Unsealed(held, fd, draft, sealed, static, plan.rows)
         if written_before:
             clean(unsealed.mapping, plan, static)
@@ -314,20 +336,21 @@ class Store(Catalogue):
 
     def _spare(self, nbytes: int, to: Path) -> int | None:
         """Take a spare segment for an object, if there is one of such a size."""
-        if nbytes < SMALLEST_BYTES or not self._in_memory:
-            return None
-        return self.pool.take(nbytes, to, self._mapped)
+        return self.pool.take(nbytes, to, self._mapped) if self._may_be_spare(nbytes) else None
 
-    def _make_room(self, fd: int, plan: Plan, static: layout.Static, spare_bytes: int | None) -> None:
+    def _may_be_spare(self, nbytes: int) -> bool:
+        return nbytes >= SMALLEST_BYTES and self._in_memory
+
+    def _make_room(self, fd: int, need: Need, spare_bytes: int | None) -> None:
         """Allocate an object's memory; what spare segments have is given back when it is needed."""
         if spare_bytes is not None:
             self.pool.trim(spare_bytes)
         try:
-            make_room(fd, self.path, plan, static)
+            make_room(fd, self.path, need)
         except StoreFull:
             if not self.pool.trim(0):
                 raise
-            make_room(fd, self.path, plan, static)
+            make_room(fd, self.path, need)
 
     def _lock_path(self, key: str) -> Path:
         return self._tmp / f"{check_name(key)}.build"

@@ -11,29 +11,28 @@ from jupyter_nq.buffers.copying import Copy, FileSink, Sink, copy_lanes
 from jupyter_nq.buffers.layout import Static, align
 from jupyter_nq.buffers.mappings import Mapping
 from jupyter_nq.buffers.places import places
-from jupyter_nq.buffers.plan import Plan, committed_spans
+from jupyter_nq.buffers.plan import Need, Plan
 from jupyter_nq.buffers.segments import Progress, allocate, progress_steps, root_digest, store_full, write_all
 
 Span = tuple[int, int]
 """Offset and bytes, in whole pages."""
 
 
-def make_room(fd: int, where: Path, plan: Plan, static: Static) -> None:
-    """Give a file its size, and memory to exactly what will be committed; it may hold an older object.
+def make_room(fd: int, where: Path, need: Need) -> None:
+    """Give a file its size, and memory to exactly what is needed; it may hold an older object.
 
     Raises
     ------
     StoreFull
     """
-    spans = [(0, static.header_bytes), *committed_spans(static.blocks, plan.content.lanes)]
-    with store_full(where, plan.nbytes):
-        os.ftruncate(fd, static.file_bytes)
+    with store_full(where, need.nbytes):
+        os.ftruncate(fd, need.file_bytes)
     if os.fstat(fd).st_blocks:
-        for offset, nbytes in gaps(spans, static.file_bytes):
+        for offset, nbytes in gaps(need.spans, need.file_bytes):
             platform.punch_hole(fd, offset, nbytes)
-        if os.fstat(fd).st_blocks * 512 == sum(nbytes for _, nbytes in spans):
+        if os.fstat(fd).st_blocks * 512 == need.nbytes:
             return  # every page that is there lies in a span, so all of the spans have memory
-    allocate(fd, spans, where)
+    allocate(fd, need.spans, where)
 
 
 def gaps(spans: Iterable[Span], end: int) -> Iterator[Span]:

@@ -77,6 +77,7 @@ class Session(Objects):
     def close(self) -> None:
         """Leave the coordinator; frames that were handed out stay readable. Closing twice is fine."""
         self.cache.wait()
+        self._writer.sparing.close()
         self.channel.close()
 
     @property

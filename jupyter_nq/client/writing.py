@@ -19,6 +19,7 @@ from jupyter_nq.client.loading import Progress
 from jupyter_nq.client.records import Stored
 from jupyter_nq.client.request import read_from, source_of
 from jupyter_nq.client.room import Promise, Room
+from jupyter_nq.client.sparing import Sparing
 from jupyter_nq.errors import CapacityFull, UnsupportedData
 
 
@@ -40,6 +41,7 @@ class Writer:
     def __init__(
         self, store: Store, channel: Channel, room: Room, hold: Callable[[Handle], Handle], *, reserve_share: float
     ) -> None:
+        self.sparing = Sparing(store, channel)
         self._store = store
         self._channel = channel
         self._room = room
@@ -54,7 +56,9 @@ class Writer:
         plan = self._store.plan(data, meta=meta).reserving(self._reserve_share)
         with self._store.writing(name), self._room.promised(name, plan.nbytes) as promise:
             info = self._store.write(name, plan, progress=progress, spare_bytes=promise.spare_bytes)
-            return self._named(info, promise)
+            named = self._named(info, promise)
+        self.sparing.wrote(name, plan)
+        return named
 
     def begin(self, name: str, content: Content) -> Unsealed:
         """Make room for data that are written in place."""

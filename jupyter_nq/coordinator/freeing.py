@@ -78,7 +78,7 @@ class Freeing:
         self.tick()
         self.clean()
         if self._store.pool.spares():
-            self._keep_spares()
+            self.keep_spares()
         self._in_background(self._store.damaged, self._name_damaged)
 
     def close(self) -> None:
@@ -106,12 +106,12 @@ class Freeing:
         def begin() -> None:
             spare = self._spare_bytes()
             if self._in_background(partial(work, spare), lambda gone: self._collected(id_, bool(gone))) and spare:
-                self._keep_spares()
+                self.keep_spares()
 
         self._collections += 1
         self._loop.later(_AFTER_ANSWER_SECONDS, begin)
 
-    def _keep_spares(self) -> None:
+    def keep_spares(self) -> None:
         """Free the spare segments when nothing has been freed for a while: then nobody writes."""
         if self._idle is not None:
             self._idle.cancel()

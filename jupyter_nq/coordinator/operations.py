@@ -45,6 +45,9 @@ class Effects(Protocol):
     def collect(self, id_: str, *, keep_copy: bool = False) -> None:
         """Free an object in the background, and its copy on the disk unless that is to be kept."""
 
+    def keep_spares(self) -> None:
+        """Free the memory that waits for the next write when nobody has written for a while."""
+
     def clean(self) -> None:
         """Look, in the background, for what writers left."""
 
@@ -193,6 +196,12 @@ class Operations:
         self.apply(ev.Release(connection.peer, arguments.number(args, "ticket")))
         self._effects.clean()  # what it was for has failed
 
+    def _prefault(self, _connection: Connection, args: Mapping[str, Any]) -> bool:
+        granted = self.memory.may_prefault(args)
+        if granted:
+            self._effects.keep_spares()
+        return granted
+
     def _publish(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         stored = self._read(arguments.text(args, "id"))
         self._look_again(stored.name)
@@ -297,6 +306,7 @@ _OPERATIONS: dict[str, Callable[[Operations, Connection, Mapping[str, Any]], Any
     "handover": Operations._handover,
     "reserve": Operations._reserve,
     "release": Operations._release,
+    "prefault": Operations._prefault,
     "publish": Operations._publish,
     "appended": Operations._appended,
     "discard": Operations._discard,

@@ -306,6 +306,10 @@ class Service:
         """Free an object in the background."""
         self._freeing.collect(id_, keep_copy=keep_copy)
 
+    def keep_spares(self) -> None:
+        """Free spare memory when nobody has written for a while."""
+        self._freeing.keep_spares()
+
     def clean(self) -> None:
         """Look for what writers left, in the background."""
         self._freeing.clean()

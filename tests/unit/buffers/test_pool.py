@@ -244,3 +244,35 @@ def test_what_was_appended_since_is_not_freed(store: Store) -> None:
     assert not store.collect(info.id, version=1)
     assert store.info(info.id).rows == 12
     assert store.collect(info.id, version=2)
+
+
+def test_a_segment_is_made_ahead_of_the_write(store: Store) -> None:
+    """The next write of that kind lies in it, and needs neither memory nor a mapping; there is never a second one."""
+    plan = store.plan({"x": np.arange(_ROWS), "y": np.ones(_ROWS)}, reserve_rows=_ROWS)
+    need = plan.need("a")
+    assert need.nbytes == plan.nbytes
+    assert store.prefault(need)
+    (spare,) = store.pool.spares()
+    assert spare.nbytes == need.nbytes
+    assert not store.prefault(need)
+    info = store.write("a", plan)
+    assert _inode(store, info) == spare.inode[1]
+    assert info.nbytes == plan.nbytes
+    with store.open_id(info.id) as handle:
+        assert handle.verify()
+        assert (handle.numpy()["x"] == np.arange(_ROWS)).all()
+    assert store.pool.spares() == []
+
+
+def test_small_writes_have_no_segment_made(store: Store) -> None:
+    """Below 1 MiB it would gain nothing."""
+    assert not store.prefault(store.plan(np.zeros(1000)).need("a"))
+    assert store.pool.spares() == []
+
+
+def test_a_segment_that_is_not_wanted_any_more_leaves_nothing(store: Store) -> None:
+    """Neither in the pool, nor under construction, nor a mapping of it."""
+    assert not store.prefault(store.plan(np.zeros(_ROWS)).need("a"), stopped=lambda: True)
+    assert store.pool.spares() == []
+    assert os.listdir(store.path / "tmp") == []
+    assert len(store._mapped) == 0
