@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from jupyter_nq.buffers import layout
+from jupyter_nq.buffers import layout, words
 from jupyter_nq.buffers.copying import Copy, FileSink, copy_lanes
 from jupyter_nq.buffers.digests import reading, refresh_digest
 from jupyter_nq.buffers.intake import Content
@@ -29,8 +29,8 @@ def append_rows(fd: int, path: Path, content: Content, progress: Progress | None
     """Append rows to the open object file; its append lock and a shared lock are held by the caller."""
     static = read_static(fd, path)
     check_alike(content, static)
-    with header_words(fd) as words:
-        changing = read_changing(path, static, words)
+    with header_words(fd) as page:
+        changing = read_changing(path, static, page)
         rows, room = changing.committed_rows, static.capacity_rows - changing.committed_rows
         if content.rows > room:
             raise CapacityFull(f"{static.name} has room for {room:,} more rows, {content.rows:,} were to be appended.")
@@ -40,11 +40,11 @@ def append_rows(fd: int, path: Path, content: Content, progress: Progress | None
             begins = committed_bytes(places(static), rows, reading(fd))
         lanes = behind(content, static, begins)
         _write_rows(fd, path, static, lanes, begins, progress)
-        _commit(words, changing, rows + content.rows)
+        _commit(page, static, changing, rows + content.rows)
         if changing.digest_state != layout.OFF:
             complete = changing.digest_state == layout.DONE and changing.digest_rows == rows
             with refused(path):
-                refresh_digest(fd, static, words, rows if complete else 0)
+                refresh_digest(fd, static, page, rows if complete else 0)
 
 
 def _write_rows(
@@ -68,10 +68,10 @@ def _write_rows(
         raise
 
 
-def _commit(words: memoryview, changing: layout.Changing, rows: int) -> None:
+def _commit(page: memoryview, static: layout.Static, changing: layout.Changing, rows: int) -> None:
     index = layout.committed_slots(changing)[-1][0] + 1
-    layout.set_slot(words, index, rows, time.time_ns())
+    words.put_slot(page, static, index, rows, time.time_ns())
     if changing.digest_state != layout.OFF:
-        words[layout.WORD["digest_state"]] = layout.PENDING
-    words[layout.WORD["version_count"]] = index + 1
-    words[layout.WORD["committed_rows"]] = rows
+        words.put(page, static, "digest_state", layout.PENDING)
+    words.put(page, static, "version_count", index + 1)
+    words.put(page, static, "committed_rows", rows)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from jupyter_nq.buffers import layout, platform
+from jupyter_nq.buffers import layout, platform, words
 from jupyter_nq.buffers.cgroups import cgroup_rest
 from jupyter_nq.buffers.directory import NOTES, POOL, open_directory
 from jupyter_nq.buffers.locks import is_current, try_flock
@@ -36,6 +36,7 @@ from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import ChecksumError, StoreError, UnknownDataset
 
 _POOL_SHARE = 0.8  # of what is free: the rest belongs to whoever else uses the file system
+_FIRST_VERSION = layout.WORD["first_version"]
 _Read = TypeVar("_Read")
 _REMOVE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -134,14 +135,14 @@ class Catalogue:
         if version < 1:
             raise ValueError(f"version is {version}; versions count from 1")
         with self._opened(object_id, os.O_RDWR) as fd:
-            read_static(fd, self._object_path(object_id))  # it is one, so the page that is mapped is there
-            with header_words(fd) as words:
-                had = words[layout.WORD["first_version"]]
+            static = read_static(fd, self._object_path(object_id))  # it is one, so the page that is mapped is there
+            with header_words(fd) as page:
+                had = words.opened(static.object_id, _FIRST_VERSION, page[_FIRST_VERSION])
                 if had not in (0, version):
                     raise StoreError(
                         f"The object {object_id} is version {had} already and cannot become version {version}."
                     )
-                words[layout.WORD["first_version"]] = version
+                words.put(page, static, "first_version", version)
 
     def link(self, name: str, object_id: str) -> None:
         """Let `name` mean the object, at once for every reader."""

@@ -12,16 +12,17 @@ from collections.abc import Iterator
 import numpy as np
 import xxhash
 
-from jupyter_nq.buffers import layout
+from jupyter_nq.buffers import layout, words
 from jupyter_nq.buffers.layout import DIGEST_BLOCK_BYTES, DIGEST_BYTES
 from jupyter_nq.buffers.places import Read, committed_bytes, digest_pieces, places
 from jupyter_nq.buffers.segments import root_digest
 from jupyter_nq.errors import ChecksumError
 
 
-def refresh_digest(fd: int, static: layout.Static, words: memoryview, start_row: int) -> None:
+def refresh_digest(fd: int, static: layout.Static, page: memoryview, start_row: int) -> None:
     """Digest the committed rows from `start_row` on and store table, root and state `done`."""
-    rows = words[layout.WORD["committed_rows"]]
+    at = layout.WORD["committed_rows"]
+    rows = words.opened(static.object_id, at, page[at])
     table_at = static.digest_offset
     pieces = b""
     lanes, read = places(static), reading(fd)
@@ -33,9 +34,9 @@ def refresh_digest(fd: int, static: layout.Static, words: memoryview, start_row:
         table_at += lane.table_bytes
     root = np.frombuffer(root_digest(rows, pieces, static), "<u8")
     at = layout.WORD["digest_root"]
-    words[at], words[at + 1] = int(root[0]), int(root[1])
-    words[layout.WORD["digest_rows"]] = rows
-    words[layout.WORD["digest_state"]] = layout.DONE
+    page[at], page[at + 1] = int(root[0]), int(root[1])
+    words.put(page, static, "digest_rows", rows)
+    words.put(page, static, "digest_state", layout.DONE)
 
 
 def piece_digests(fd: int, offset: int, total: int, first: int = 0) -> Iterator[bytes]:

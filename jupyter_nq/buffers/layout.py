@@ -5,11 +5,7 @@ the digest table need them, then page-aligned blocks. `LAYOUT.md` is the same ta
 languages; a test compares the two.
 
 The first 256 bytes are static and, together with the metadata, covered by `header_digest`. The next 256
-bytes change during the life of the object. Each changing word is 8-byte aligned and written as one
-machine word (`memoryview.cast("Q")`), so that a reader in another process never sees half of it.
-
-Committing an append is one store: `committed_rows`. The slot of the new version and `version_count` are
-written before it, so a version exists when its slot's rows are at most the committed rows.
+bytes, and the version ring behind them, change during the life of the object, see `words`.
 """
 
 from __future__ import annotations
@@ -29,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAGIC = b"NQOBJECT"
-LAYOUT = 2
+LAYOUT = 3
 PAGE = 4096
 DIGEST_BLOCK_BYTES = 1 << 20  # 1 MiB
 DIGEST_BYTES = 16
@@ -90,7 +86,6 @@ _DIGESTED_BYTES = STATIC_FIELDS["header_digest"][0]
 _STATIC = struct.Struct("<8sQQQ16s16sQQQQQQQQQ")
 _CHANGING = struct.Struct("<QQQQQQ16s")
 WORD = {name: offset // 8 for name, (offset, _) in CHANGING_FIELDS.items()}
-_RING_WORD = RING_OFFSET // 8
 
 
 def align(nbytes: int) -> int:
@@ -201,7 +196,7 @@ def parse_schema(serialized: bytes) -> pa.Schema:
 
 @dataclass(frozen=True)
 class Changing:
-    """One reading of the words that change."""
+    """One reading of the words that change: their values, without the checks that they have in the header."""
 
     sealed: int
     first_version: int
@@ -211,7 +206,7 @@ class Changing:
     digest_rows: int
     digest_root: bytes
     ring: tuple[int, ...] = field(default=(), repr=False)
-    """The words of the version ring: rows, created_ns of each slot."""
+    """Rows and created_ns of each slot of the version ring; zeros where there is no version that may be read."""
 
 
 def encode_metadata(static: Static) -> bytes:
@@ -301,25 +296,8 @@ def decode_static(page: bytes, metadata: bytes) -> Static:
     )
 
 
-def read_changing(words: memoryview) -> Changing:
-    """Read the changing words from a mapped header, all of one moment, while another process may append.
-
-    An append changes the digest's state before the commit word and again after the digest, so a reading is of
-    one moment when neither differs before and after it. At most one slot of the ring is then in the hands of an
-    append: the one behind the newest.
-    """
-    first = STATIC_BYTES // 8
-    while True:
-        before = (words[WORD["committed_rows"]], words[WORD["digest_state"]])
-        sealed, version, count, rows, state, digested = words[first : first + 6].tolist()
-        root = words[first + 6 : first + 8].tobytes()
-        ring = tuple(words[_RING_WORD : _RING_WORD + 2 * RING_SLOTS].tolist())
-        if before == (words[WORD["committed_rows"]], words[WORD["digest_state"]]):
-            return Changing(sealed, version, count, rows, state, digested, root, ring)
-
-
 def encode_changing(changing: Changing) -> bytes:
-    """Pack the changing words of a new object, before anybody can read them."""
+    """Pack a reading for a file whose own digest covers it; the version ring is apart."""
     return _CHANGING.pack(
         changing.sealed,
         changing.first_version,
@@ -336,13 +314,6 @@ def decode_changing(packed: bytes) -> Changing:
     return Changing(*_CHANGING.unpack(packed))
 
 
-def encode_header(static: Static, metadata: bytes, changing: Changing) -> bytes:
-    """Pack the header of a new object up to the end of its metadata; the digest table lies behind."""
-    ring = struct.pack(f"<{len(changing.ring)}Q", *changing.ring)
-    words = (encode_static(static, metadata) + encode_changing(changing)).ljust(RING_OFFSET, b"\0")
-    return words + ring.ljust(RING_SLOTS * SLOT_BYTES, b"\0") + metadata
-
-
 def committed_slots(changing: Changing) -> list[tuple[int, int, int]]:
     """Return (index, rows, created_ns) of the newest committed versions, oldest first.
 
@@ -354,9 +325,3 @@ def committed_slots(changing: Changing) -> list[tuple[int, int, int]]:
         count -= 1
     places = ((i, i % RING_SLOTS * 2) for i in range(max(0, count - RING_SLOTS + 1), count))
     return [(i, ring[at], ring[at + 1]) for i, at in places]
-
-
-def set_slot(words: memoryview, index: int, rows: int, created_ns: int) -> None:
-    """Write the slot of a version that is not committed yet."""
-    at = _RING_WORD + (index % RING_SLOTS) * 2
-    words[at], words[at + 1] = rows, created_ns

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_nq.buffers import layout, platform, soundness
+from jupyter_nq.buffers import layout, platform, soundness, words
 from jupyter_nq.buffers.places import committed_bytes, places
 from jupyter_nq.buffers.refusals import refusal, refused
 from jupyter_nq.errors import ChecksumError
@@ -98,8 +98,8 @@ def open_object(path: Path, flags: int) -> int:
 def read_info(fd: int, path: Path) -> ObjectInfo:
     """Read an open object file's header; `ChecksumError` when it is damaged."""
     static = read_static(fd, path)
-    with header_words(fd, access=mmap.ACCESS_READ) as words:
-        return info_of(fd, path, static, words)
+    with header_words(fd, access=mmap.ACCESS_READ) as page:
+        return info_of(fd, path, static, page)
 
 
 @contextlib.contextmanager
@@ -107,15 +107,20 @@ def header_words(fd: int, access: int = mmap.ACCESS_WRITE) -> Iterator[memoryvie
     """Map the first page and give it as 64-bit words, each read and written as one."""
     with refused(fd):
         page = mmap.mmap(fd, layout.PAGE, access=access)
-    with page, memoryview(page) as raw, raw.cast("Q") as words:
-        yield words
+    with page, memoryview(page) as raw, raw.cast("Q") as found:
+        yield found
 
 
 def read_committed_rows(fd: int, path: Path) -> int:
-    """Return the rows that an open object file says are committed, in bounds or not; raises as `read_static`."""
-    read_static(fd, path)
+    """Return the rows that an open object file says are committed; raises as `read_static`."""
+    place = layout.WORD["committed_rows"]
+    static = read_static(fd, path)
     with refused(fd):
-        return int.from_bytes(os.pread(fd, 8, 8 * layout.WORD["committed_rows"]), "little")
+        word = int.from_bytes(os.pread(fd, 8, 8 * place), "little")
+    try:
+        return words.opened(static.object_id, place, word)
+    except ChecksumError as exc:
+        raise _damaged(path, str(exc)) from exc
 
 
 def read_static(fd: int, path: Path) -> layout.Static:
@@ -156,10 +161,10 @@ def _decode(page: bytes, metadata: bytes) -> layout.Static:
     return static
 
 
-def read_changing(path: Path, static: layout.Static, words: memoryview) -> layout.Changing:
+def read_changing(path: Path, static: layout.Static, page: memoryview) -> layout.Changing:
     """Return the changing words after checking that they can be true."""
-    changing = layout.read_changing(words)
     try:
+        changing = words.read(page, static)
         soundness.check_changing(static, changing)
     except ChecksumError as exc:
         raise _damaged(path, str(exc)) from exc
@@ -189,9 +194,9 @@ def _damaged(path: Path, reason: str) -> ChecksumError:
     return ChecksumError(f"{path} is not a sound object: {reason}. Remove it with `jupyter nq clean`.")
 
 
-def info_of(fd: int, path: Path, static: layout.Static, words: memoryview) -> ObjectInfo:
+def info_of(fd: int, path: Path, static: layout.Static, page: memoryview) -> ObjectInfo:
     """Join the static and the changing part of a header."""
-    changing = read_changing(path, static, words)
+    changing = read_changing(path, static, page)
     named, first = changing.first_version > 0, changing.first_version
     slots = layout.committed_slots(changing)
     versions = tuple((first + i if named else 0, rows, created) for i, rows, created in slots)

@@ -25,6 +25,7 @@ from jupyter_nq.buffers.layout import (
 )
 from jupyter_nq.buffers.names import is_name
 from jupyter_nq.buffers.places import DATA, OFFSETS, ROLES, VALID, VALUES, lane_item_bytes, lane_room, places
+from jupyter_nq.buffers.words import VALUE_LIMIT
 from jupyter_nq.errors import ChecksumError
 
 _COUNT_LIMIT = 1 << 62
@@ -43,7 +44,8 @@ def check_static(static: Static) -> None:
 
 def _check_identity(static: Static) -> None:
     _require(isinstance(static.name, str) and is_name(static.name), "its name is no dataset name")
-    _require(_are_counts(static.capacity_rows, static.created_ns, *static.shape), "its counts are impossible")
+    _require(_are_counts(static.capacity_rows) and static.capacity_rows < VALUE_LIMIT, "its counts are impossible")
+    _require(_are_counts(static.created_ns, *static.shape), "its counts are impossible")
     _require(isinstance(static.meta, dict), "its metadata are no map")
     names = static.columns
     _require(all(isinstance(c, str) for c in names) and len(set(names)) == len(names), "its columns are not unique")

@@ -33,6 +33,7 @@ from jupyter_nq.buffers.places import committed_bytes
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.segments import Progress, allocate, fresh_file, progress_steps, store_full, write_all
 from jupyter_nq.buffers.store import Store
+from jupyter_nq.buffers.words import whole_header
 from jupyter_nq.errors import ChecksumError, StoreFull
 
 _Take = Callable[[int, Buffer], None]
@@ -196,7 +197,7 @@ def _fill(fd: int, store: Store, copy: _Copy, progress: Progress | None) -> None
     for lane, part in zip(lanes, frozen.table, strict=False):  # an object without digests has no parts
         write_all(fd, memoryview(part), table_at)
         table_at += lane.table_bytes
-    write_all(fd, memoryview(layout.encode_header(static, frozen.metadata, frozen.changing)), 0)
+    write_all(fd, memoryview(whole_header(static, frozen.metadata, frozen.changing)), 0)
 
 
 def _make_room(fd: int, store: Store, frozen: Frozen) -> None:

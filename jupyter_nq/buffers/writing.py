@@ -13,6 +13,7 @@ from jupyter_nq.buffers.mappings import Mapping
 from jupyter_nq.buffers.places import places
 from jupyter_nq.buffers.plan import Need, Plan
 from jupyter_nq.buffers.segments import Progress, allocate, progress_steps, root_digest, store_full, write_all
+from jupyter_nq.buffers.words import whole_header
 
 Span = tuple[int, int]
 """Offset and bytes, in whole pages."""
@@ -78,4 +79,4 @@ def clean(over: Mapping, plan: Plan, static: Static) -> None:
 
 def write_header(fd: int, static: Static, changing: layout.Changing) -> None:
     """Write the header of a whole object, except for its table of digests."""
-    write_all(fd, memoryview(layout.encode_header(static, layout.encode_metadata(static), changing)), 0)
+    write_all(fd, memoryview(whole_header(static, layout.encode_metadata(static), changing)), 0)

@@ -195,12 +195,12 @@ say("whole")
         assert child.line() == "whole"
 
 
-@pytest.mark.parametrize("where", ["appending.copy_lanes", "layout.set_slot", "digests.root_digest"])
+@pytest.mark.parametrize("where", ["appending.copy_lanes", "words.put_slot", "digests.root_digest"])
 def test_a_killed_append_is_absent_or_complete(store: Store, where: str) -> None:
     """kill -9 before the commit leaves the old rows, after it the new ones with a digest to be redone."""
     info = publish(store, store.write("a", np.arange(100), reserve_rows=1000))
     code = f"""
-from jupyter_nq.buffers import appending, digests, layout
+from jupyter_nq.buffers import appending, digests, words
 {where} = lambda *a, **k: die()
 store.append(sys.argv[2], np.arange(100, 200))
 """
@@ -239,11 +239,12 @@ def test_a_half_written_version_does_not_count(store: Store) -> None:
     info = publish(store, store.write("a", np.arange(100), reserve_rows=1000))
     code = """
 import mmap
-from jupyter_nq.buffers import layout
+from jupyter_nq.buffers import words
+static = store.static(sys.argv[2])
 with open(store.path / "obj" / sys.argv[2], "r+b") as file, mmap.mmap(file.fileno(), 4096) as page:
-    words = memoryview(page).cast("Q")
-    layout.set_slot(words, 1, 150, 1)
-    words[layout.WORD["version_count"]] = 2
+    found = memoryview(page).cast("Q")
+    words.put_slot(found, static, 1, 150, 1)
+    words.put(found, static, "version_count", 2)
     die()
 """
     with Child(store.path, code, info.id) as child:

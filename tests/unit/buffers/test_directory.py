@@ -128,10 +128,10 @@ def test_a_directory_that_is_not_writable_is_refused_as_a_user(nq_store_dir: Pat
         ("", "cannot be read"),
         ("[]", "cannot be read"),
         ('{"magic": "jupyter-nq"}', "cannot be read"),
-        ('{"magic": "other", "layout": 2, "epoch": "0", "created": 1}', "not a store of jupyter-nq"),
+        ('{"magic": "other", "layout": 3, "epoch": "0", "created": 1}', "not a store of jupyter-nq"),
         (
-            '{"magic": "jupyter-nq", "layout": 3, "epoch": "0", "created": 1}',
-            "layout 3, this jupyter-nq reads layout 2",
+            '{"magic": "jupyter-nq", "layout": 4, "epoch": "0", "created": 1}',
+            "layout 4, this jupyter-nq reads layout 3",
         ),
     ],
 )

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from jupyter_nq import testing
-from jupyter_nq.buffers import ColdCopies, KeyRing, ObjectInfo, Store, freeze, layout, thaw
+from jupyter_nq.buffers import ColdCopies, KeyRing, ObjectInfo, Store, freeze, layout, thaw, words
 from jupyter_nq.buffers.platform import lock_holders
 from jupyter_nq.errors import ChecksumError, MissingLibrary, StoreError, StoreFull, UnknownDataset
 from tests.unit.buffers.child import Child
@@ -139,8 +139,8 @@ def test_an_append_that_died_is_not_in_it(store: Store, other: Store, cold: Cold
     count = layout.CHANGING_FIELDS["version_count"][0]
     with path.open("r+b") as file:
         slot = layout.RING_OFFSET + 3 * layout.SLOT_BYTES
-        os.pwrite(file.fileno(), (9999).to_bytes(8, "little"), slot)
-        os.pwrite(file.fileno(), (4).to_bytes(8, "little"), count)
+        for at, place, value in ((slot, (1 << 32) + 3, 9999), (count, count // 8, 4)):
+            os.pwrite(file.fileno(), words.seal(info.id, place, value).to_bytes(8, "little"), at)
     freeze(store, info.id, cold)
     assert thaw(other, info.id, cold) == info
     ring = (other.path / "obj" / info.id).read_bytes()[slot : slot + 8]

@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jupyter_nq.buffers import Store, appending
+from jupyter_nq.buffers import Store, appending, words
 from jupyter_nq.buffers.digests import refresh_digest
-from jupyter_nq.buffers.layout import set_slot
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.config import Settings
 from jupyter_nq.coordinator.drops import Drops
@@ -33,7 +32,14 @@ from tests.unit.buffers.conftest import publish
 _NOTES = (b"the note before" * 100, b"the note after" * 300)
 _COMMITTING = {
     function.__code__
-    for function in (appending.append_rows, appending._write_rows, appending._commit, set_slot, refresh_digest)
+    for function in (
+        appending.append_rows,
+        appending._write_rows,
+        appending._commit,
+        words.put_slot,
+        words.put,
+        refresh_digest,
+    )
 }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import xxhash
 
 import jupyter_nq.buffers.layout as layout
 from jupyter_nq.buffers import Store
@@ -43,11 +44,20 @@ def test_the_bytes_of_a_file_are_the_documented_ones(store: Store, bars: pd.Data
 
     assert header[:8] == b"NQOBJECT"
     assert header[32:48].hex() == info.id
-    assert (word("layout"), word("capacity_rows"), word("committed_rows")) == (2, 1024, 1000)
-    assert (word("first_version"), word("version_count"), word("sealed")) == (7, 1, 1)
+
+    def checked(name: str, place: int, beside: int = 0) -> int:
+        value = word(name) & ((1 << 40) - 1)
+        parts = (n.to_bytes(8, "little") for n in (place, value, beside))
+        check = xxhash.xxh3_64_intdigest(header[32:48] + b"".join(parts))
+        assert word(name) >> 40 == check >> 40
+        return value
+
+    names = ("committed_rows", "first_version", "version_count", "sealed")
+    assert [checked(name, _documented()[name][0] // 8) for name in names] == [1000, 7, 1, 1]
+    assert (word("layout"), word("capacity_rows")) == (3, 1024)
     assert word("owner_pid") == os.getpid()
     assert word("file_bytes") == (store.path / "obj" / info.id).stat().st_size
-    assert word("version_ring") == 1000
+    assert checked("version_ring", 1 << 32, info.created_ns) == 1000
 
 
 def test_fields_do_not_overlap() -> None:
@@ -59,7 +69,14 @@ def test_fields_do_not_overlap() -> None:
 
 @pytest.mark.parametrize(
     ("offset", "reason"),
-    [(0, "magic"), (72, "damaged"), (2570, "damaged"), (104, "damaged"), (256, "counts"), (287, "counts")],
+    [
+        (0, "magic"),
+        (72, "damaged"),
+        (2570, "damaged"),
+        (104, "damaged"),
+        (256, "differs from its check"),
+        (287, "differs from its check"),
+    ],
 )
 def test_a_flipped_byte_of_the_header_is_noticed(store: Store, bars: pd.DataFrame, offset: int, reason: str) -> None:
     """A damaged header is an error on open, and a quoted finding in a scan."""
@@ -78,7 +95,7 @@ def test_another_layout_is_named(store: Store, bars: pd.DataFrame) -> None:
     """An object of a later layout is refused with both numbers."""
     info = store.write("NQ.30min", bars)
     _flip(store.path / "obj" / info.id, 8)
-    with pytest.raises(ChecksumError, match=r"layout 253.*reads layout 2"):
+    with pytest.raises(ChecksumError, match=r"layout 252.*reads layout 3"):
         store.info(info.id)
 
 
