@@ -93,9 +93,9 @@ def test_whoever_interrupts_twice_waits_for_the_threads() -> None:
 
     before = signal.signal(signal.SIGINT, interrupt)
     user = threading.Thread(target=press)
+    user.start()
     try:
         with pytest.raises(KeyboardInterrupt), in_order(work, range(8)) as results:
-            user.start()
             list(results)
         assert len(seen) == 2
         assert not under_way
