@@ -121,7 +121,7 @@ class Objects:
         with self._reporting():
             unsealed = self._writer.begin(name, blank(schema, rows))
             if self.spilling.encrypts:
-                exclude_from_core_dumps(unsealed.mapping.mapped)
+                unsealed.exclude_from_core_dumps()
             return Draft(self.store, self._writer, unsealed, self._around_publish)
 
     def publish(

@@ -315,7 +315,11 @@ def test_with_a_key_memory_stays_out_of_core_dumps(nq_store_dir: Path, monkeypat
         assert _dump_flags(nq_store_dir) == [False]
         del plain
         monkeypatch.setenv("JUPYTER_NQ_KEY", base64.b64encode(bytes(32)).decode())
-        kept = [session.get("a", as_="numpy"), session.empty("b", "f8", 1000).numpy()]
+        draft = session.empty("b", "f8", 1000)
+        kept = [session.get("a", as_="numpy"), draft.numpy()]
+        assert _dump_flags(nq_store_dir) == [True, True]
+        draft.publish()
+        assert draft.wait()
         assert _dump_flags(nq_store_dir) == [True, True]
         del kept
 
