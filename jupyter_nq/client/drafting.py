@@ -22,8 +22,8 @@ from jupyter_nq.client.records import Stored
 from jupyter_nq.client.writing import Writer
 from jupyter_nq.errors import InvalidArgument, NQError, UnknownDataset, UnsupportedData
 
-Around = Callable[[str], AbstractContextManager[Callable[[str], object]]]
-"""Refuses a name that is not to be put, or gives what is to be done with the id of its next version."""
+Around = Callable[[str], AbstractContextManager[Callable[[str], object] | None]]
+"""Refuses a name that is not to be put, or gives what is to be done with the id of its next version, if anything."""
 
 _log = logging.getLogger("jupyter_nq")
 
@@ -109,7 +109,9 @@ class Draft:
         """
         with self._around(self.name) as finish:
             stored, id_ = self._name()
-            finish(id_)
+            if finish is not None:  # with its digest, and when nobody can write into it any more
+                self._settled.wait()
+                finish(id_)
         return stored
 
     def wait(self, timeout: float | None = None) -> bool:

@@ -238,11 +238,11 @@ class Objects:
         raise AssertionError("the last attempt returns or raises")
 
     @contextmanager
-    def _around_publish(self, name: str) -> Iterator[Callable[[str], object]]:
+    def _around_publish(self, name: str) -> Iterator[Callable[[str], object] | None]:
         """Refuse a name that is not to be put, or give what is to be done with the id of its next version."""
         self._refuse_parsed(name)
         if not self._is_durable(name):
-            yield lambda id_: None
+            yield None
             return
 
         def keep(id_: str) -> None:

@@ -96,6 +96,16 @@ def test_who_appends_to_what_is_being_kept_waits(nq_store_dir: Path, monkeypatch
     assert locked == [True, True]
 
 
+def test_the_copy_of_a_draft_has_its_digest(nq_store_dir: Path) -> None:
+    """After a restart of the machine it can be compared with it."""
+    with _session(nq_store_dir) as session:
+        session.put("kept", _array(1), durable=True)
+        _draft(session)
+    shutil.rmtree(nq_store_dir)
+    with _session(nq_store_dir) as session:
+        assert session.get("kept", as_="numpy", verify="always")[0] == 2
+
+
 def _damage(disk: Path) -> None:
     for path in disk.glob("*/*.cold"):
         with path.open("r+b") as file:
