@@ -8,7 +8,7 @@ append overwrites them. Between the commit and the new digest the state says `pe
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jupyter_nq.buffers import layout, words
@@ -22,11 +22,16 @@ from jupyter_nq.buffers.places import committed_bytes, places
 from jupyter_nq.buffers.platform import punch_hole
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.segments import Progress, allocate, progress_steps
-from jupyter_nq.errors import CapacityFull
+from jupyter_nq.errors import CapacityFull, StoreFull
 
 
-def append_rows(fd: int, path: Path, content: Content, progress: Progress | None) -> None:
-    """Append rows to the open object file; its append lock and a shared lock are held by the caller."""
+def append_rows(
+    fd: int, path: Path, content: Content, progress: Progress | None, free_spares: Callable[[], int]
+) -> None:
+    """Append rows to the open object file; its append lock and a shared lock are held by the caller.
+
+    Where memory lacks, `free_spares` may give some back, and tells how much.
+    """
     static = read_static(fd, path)
     check_alike(content, static)
     with header_words(fd) as page:
@@ -39,7 +44,7 @@ def append_rows(fd: int, path: Path, content: Content, progress: Progress | None
         with refused(path):
             begins = committed_bytes(places(static), rows, reading(fd))
         lanes = behind(content, static, begins)
-        _write_rows(fd, path, static, lanes, begins, progress)
+        _write_rows(fd, path, static, lanes, begins, progress, free_spares)
         _commit(page, static, changing, rows + content.rows)
         if changing.digest_state != layout.OFF:
             complete = changing.digest_state == layout.DONE and changing.digest_rows == rows
@@ -54,18 +59,28 @@ def _write_rows(
     lanes: Sequence[Lane],
     begins: Sequence[int],
     progress: Progress | None,
+    free_spares: Callable[[], int],
 ) -> None:
     """Write the lanes of new rows, each behind the bytes that are committed."""
     ahead = list(zip(places(static), begins, lanes, strict=True))
     spans = [(place.offset + begin, lane.nbytes) for place, begin, lane in ahead]
     step = progress_steps(progress, sum(n for _, n in spans))
     try:
-        allocate(fd, spans, path.parent)
+        _allocate(fd, spans, path.parent, free_spares)
         copy_lanes(FileSink(fd), [Copy(p.offset, lane, begin) for p, begin, lane in ahead], digest=False, step=step)
     except BaseException:
         for offset, nbytes in spans:  # whole pages behind the committed rows: nobody reads them
             punch_hole(fd, layout.align(offset), layout.align(offset + nbytes) - layout.align(offset))
         raise
+
+
+def _allocate(fd: int, spans: list[tuple[int, int]], where: Path, free_spares: Callable[[], int]) -> None:
+    try:
+        allocate(fd, spans, where)
+    except StoreFull:
+        if not free_spares():
+            raise
+        allocate(fd, spans, where)
 
 
 def _commit(page: memoryview, static: layout.Static, changing: layout.Changing, rows: int) -> None:

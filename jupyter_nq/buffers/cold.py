@@ -272,7 +272,8 @@ def _check(path: Path) -> None:
         found = os.stat(path)
     except OSError as exc:
         raise StoreError(
-            f"The directory of cold copies {path} cannot be opened: {exc.strerror}. Check the path."
+            f"The directory of cold copies {path} cannot be opened: {exc.strerror}. Mount its disk; or, when what "
+            f"was in it is lost, make it anew: mkdir -p -m 700 {path}"
         ) from exc
     if not stat.S_ISDIR(found.st_mode):
         raise StoreError(f"{path} is not a directory. Choose another for cold copies.")

@@ -21,6 +21,7 @@ import operator
 import os
 import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ import pyarrow as pa
 
 from jupyter_nq.buffers import layout, mappings, platform
 from jupyter_nq.buffers.columns import arrow_type, stored_as
+from jupyter_nq.buffers.encryption import exclude_from_core_dumps
 from jupyter_nq.buffers.intake import Content, check_labels
 from jupyter_nq.buffers.lanes import Array, Lane
 from jupyter_nq.buffers.locks import remove_own
@@ -226,6 +228,11 @@ class Unsealed:
         finally:
             self._forget()
 
+    def exclude_from_core_dumps(self) -> None:
+        """Keep its views out of core dumps, also when they are copy-on-write."""
+        exclude_from_core_dumps(self.mapping.mapped)
+        self.mapping = _shared[self.mapping.fd] = replace(self.mapping, dumped=False)
+
     def on_release(self, callback: Callable[[], object]) -> None:
         """Call `callback` when the last view is gone, and with it the lease."""
         weakref.finalize(self.mapping.mapped, callback).atexit = False
@@ -237,6 +244,8 @@ class Unsealed:
 def _turn_private(mapping: mappings.Mapping) -> None:
     """Make what is written from now on through a mapping this process's own; what was written stays in the file."""
     platform.map_private(mapping.view.ctypes.data, layout.align(len(mapping.view)), mapping.fd)
+    if not mapping.dumped:  # which the system forgets with the old mapping
+        exclude_from_core_dumps(mapping.mapped)
 
 
 def _forget(mapping: mappings.Mapping) -> None:

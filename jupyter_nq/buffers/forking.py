@@ -29,11 +29,21 @@ def disown(fd: int) -> None:
 def _replace_in_child() -> None:
     if not _owned:
         return
-    harmless = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    harmless = _harmless()
     for fd in _owned:
         os.dup2(harmless, fd, inheritable=False)
-    os.close(harmless)
+    if harmless not in _owned:
+        os.close(harmless)
     _owned.clear()
+
+
+def _harmless() -> int:
+    """Open /dev/null; when all descriptors are in use, in the place of one that must go anyway."""
+    try:
+        return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        os.close(next(iter(_owned)))
+        return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
 
 os.register_at_fork(after_in_child=_replace_in_child)

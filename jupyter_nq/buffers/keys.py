@@ -89,7 +89,8 @@ def load_keys(
     Parameters
     ----------
     env
-        Environment variable with one key, 32 bytes in base64; it is passed over when it is absent. None: none.
+        Environment variable with one key, 32 bytes in base64, or with what `new_key` made; it is passed over when it
+        is absent. None: none.
     file
         Key file of mode 0600 with `id:base64` on each line: the current key first, then older ones.
     keyring
@@ -105,7 +106,8 @@ def load_keys(
     """
     keys: list[bytes] = []
     if env is not None and os.environ.get(env):
-        keys.append(_key_of(os.environ[env], f"The environment variable {env}"))
+        text, where = os.environ[env], f"The environment variable {env}"
+        keys += _keys_of(text, where) if ":" in text else [_key_of(text, where)]
     if file is not None:
         keys += _keys_of(_read_private(Path(file)), str(file))
     if keyring is not None:

@@ -26,7 +26,7 @@ from typing import Any
 import msgpack
 
 from jupyter_nq.buffers.forking import disown, own
-from jupyter_nq.buffers.refusals import refused
+from jupyter_nq.buffers.refusals import refusal, refused
 from jupyter_nq.errors import (
     AmbiguousSource,
     AmbiguousStamps,
@@ -82,19 +82,32 @@ def is_current(fd: int, path: str | os.PathLike[str]) -> bool:
 
 def open_lock_file(path: Path) -> int:
     """Open or create a private lock file; a planted symbolic link is refused."""
-    with refused(path):
+    try:  # not `refused`: an interrupt while that ends would lose what was opened
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise refusal(path, exc) from exc
 
 
 @contextlib.contextmanager
-def kept_from_children(fd: int) -> Iterator[None]:
-    """Keep an exclusive lock out of the hands of children forked meanwhile; closes `fd` at the end."""
-    own(fd)
+def kept_from_children(take: Callable[[], int]) -> Iterator[int]:
+    """Give the descriptor that `take` opens, keep its lock out of the hands of children forked meanwhile, and close it.
+
+    It is opened in here, so that an interrupt finds it closed: what stays open stays locked.
+    """
+    fd = -1
     try:
-        yield
+        fd = take()
+        own(fd)
+        yield fd
     finally:
-        disown(fd)
-        os.close(fd)
+        if fd >= 0:
+            try:
+                disown(fd)
+            except BaseException:  # interrupted before it was done: the number would be taken for one of these
+                disown(fd)
+                raise
+            finally:
+                os.close(fd)
 
 
 def remove_own(fd: int, path: Path) -> None:
@@ -108,8 +121,7 @@ def remove_own(fd: int, path: Path) -> None:
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock file `path` alone, waiting for it; it is removed afterwards."""
     while True:
-        fd = open_lock_file(path)
-        with kept_from_children(fd):
+        with kept_from_children(lambda: open_lock_file(path)) as fd:
             with refused(path):
                 fcntl.flock(fd, fcntl.LOCK_EX)
             if not is_current(fd, path):
@@ -148,8 +160,7 @@ class BuildLock:
 @contextlib.contextmanager
 def build_lock(path: Path, waiting: Callable[[float | None], None] | None) -> Iterator[BuildLock]:
     """Become the builder, or wait for the one who is; see `Store.lock`."""
-    fd = _acquire(path, waiting)
-    with kept_from_children(fd):
+    with kept_from_children(lambda: _acquire(path, waiting)) as fd:
         os.ftruncate(fd, 0)  # what a builder that was killed had written
         lock = BuildLock(fd)
         try:

@@ -42,6 +42,8 @@ class Mapping:
     """An open file of its own, which the mapping shares; it has no lock."""
     new: bool = True
     """It was not written before, so its pages must be mapped first."""
+    dumped: bool = True
+    """Its pages may come into a core dump."""
 
     def write(self, offset: int, piece: Array) -> None:
         """Copy bytes to an offset of the file."""

@@ -31,10 +31,12 @@ def fresh_file(path: Path, sealed: Path, take: Callable[[Path], int | None] = la
     On any error, an interrupt included, the file is removed under either name. `take` may give a file that lies there
     already, open and locked: a spare segment.
     """
-    fd = take(path)
-    if fd is None:
-        fd = _create_locked(path)
-    with kept_from_children(fd):
+
+    def opened() -> int:
+        fd = take(path)
+        return _create_locked(path) if fd is None else fd
+
+    with kept_from_children(opened) as fd:
         try:
             yield fd
         except BaseException:
@@ -87,11 +89,18 @@ def progress_steps(progress: Progress | None, total: int) -> Callable[[int], Non
 
 def _create_locked(path: Path) -> int:
     while True:
-        with refused(path):
+        try:  # not `refused`: an interrupt while that ends would lose what was opened
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        if is_current(fd, path):
-            return fd
+        except OSError as exc:
+            raise refusal(path, exc) from exc
+        try:
+            with refused(path):
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            if is_current(fd, path):
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
         os.close(fd)  # a sweep took it for an orphan between the two calls
 
 

@@ -197,7 +197,7 @@ class Store(Catalogue):
         """
         content = take_in(data)
         with self._appending(object_id) as (fd, path):
-            append_rows(fd, path, content, progress)
+            append_rows(fd, path, content, progress, lambda: self.pool.trim(0))
             return read_info(fd, path)
 
     def grow(

@@ -24,7 +24,8 @@ class Collected:
     bytes: int
     """By how much the store shrank meanwhile: their memory, spare segments, what the dead left."""
     held: tuple[tuple[str, int, int, tuple[int, ...]], ...] = ()
-    """What stays, because somebody holds it: name, version, bytes, and the pids that said so."""
+    """What stays, because somebody holds it: name, version, bytes, and the pids that do; no pid when nobody does any
+    more, and it is kept a minute for its writer."""
 
     def __str__(self) -> str:
         return self.text()
@@ -33,8 +34,8 @@ class Collected:
         """Return it in a line, and one for each that is held."""
         lines = [f"freed {size(self.bytes)} ({self.objects} old or dropped versions)"]
         for name, version, nbytes, pids in self.held:
-            who = f"pid {', '.join(map(str, pids))}" if pids else "a process that did not announce it"
-            lines.append(f"{name} v{version}, {size(nbytes)}, is held by {who}")
+            held = f"is held by pid {', '.join(map(str, pids))}" if pids else "waits a minute for its writer"
+            lines.append(f"{name} v{version}, {size(nbytes)}, {held}")
         return "\n".join(lines)
 
 
@@ -51,6 +52,9 @@ def collect(store: Store, channel: Channel) -> Collected:
     held = [row for row in loose if row not in gone]
     store.pool.trim(0)
     freed = max(0, before - store.used_bytes())
-    return Collected(
-        len(gone), freed, tuple((row["name"], row["version"], row["bytes"], tuple(row["pids"])) for row in held)
-    )
+    return Collected(len(gone), freed, tuple(_held(store, row) for row in held))
+
+
+def _held(store: Store, row: dict[str, Any]) -> tuple[str, int, int, tuple[int, ...]]:
+    """Return who holds an object: the processes that said so, else those in the system's list of locks."""
+    return row["name"], row["version"], row["bytes"], tuple(row["pids"] or store.holders(row["id"]))

@@ -30,7 +30,7 @@ _DELETED = " (deleted)"
 def mapped(store: Store, maps: Path = Path("/proc/self/maps")) -> dict[str, Ranges]:
     """Return the object ids that are mapped here, with where; objects that were removed meanwhile included."""
     found: dict[str, Ranges] = {}
-    where = str(store.path / "obj") + os.sep
+    where = os.path.realpath(store.path / "obj") + os.sep  # the system knows no links
     try:
         lines = maps.read_text().splitlines()
     except OSError:

@@ -10,7 +10,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from jupyter_nq.buffers import ColdCopies, ColdInfo, KeyRing, ObjectInfo, Store, freeze, load_keys, thaw
@@ -22,7 +23,7 @@ from jupyter_nq.client.loading import Progress
 from jupyter_nq.client.records import Stored
 from jupyter_nq.client.room import Room
 from jupyter_nq.config import Settings, spill_dir_of
-from jupyter_nq.errors import ConfigError, StoreError, StoreFull, UnknownDataset
+from jupyter_nq.errors import ChecksumError, ConfigError, StoreError, StoreFull, UnknownDataset
 from jupyter_nq.sizes import size
 
 _WAIT_SECONDS = 2.0
@@ -114,7 +115,11 @@ class Spilling:
 
     def _is_current(self, info: ObjectInfo) -> bool:
         """Tell whether the copy on the disk has all rows of an object, and its note."""
-        known = self._known(info.id)
+        try:
+            known = self._known(info.id)
+        except ChecksumError as exc:
+            _log.warning("%s is written to the disk anew: %s", info.name, exc)
+            return False
         if known is None or known.version != info.version:
             return False
         noted = self._store.noted_ns(info.id)
@@ -126,9 +131,39 @@ class Spilling:
         return self._copied(id_, evict=False)
 
     def is_durable(self, id_: str) -> bool:
-        """Tell whether an object is kept on the disk for good."""
-        known = self._known(id_)
+        """Tell whether an object is kept on the disk for good; of a damaged copy, which may have been, it is said."""
+        try:
+            known = self._known(id_)
+        except ChecksumError as exc:
+            _log.warning("What may have been kept for good is taken for it, and written anew: %s", exc)
+            return True
         return known is not None and known.durable
+
+    @contextmanager
+    def keeping(self, name: str) -> Iterator[Callable[[], bool]]:
+        """Keep the version that a name has now, and its copy on the disk, while a new one gets there.
+
+        Else the disk would have neither for as long as the new one is written. Gives a function that has the memory
+        of the older one freed, but not its copy; it tells whether it was.
+        """
+        try:
+            found = self._channel.request("find", name=name)
+        except UnknownDataset:
+            yield lambda: False
+            return
+        held = str(found["id"]), int(found["version"])
+
+        def leave_memory() -> bool:
+            self._channel.release(*held)
+            gone = self.spill([name], None)
+            self._channel.hold(*held)
+            return bool(gone)
+
+        self._channel.hold(*held)
+        try:
+            yield leave_memory
+        finally:
+            self._channel.release(*held)
 
     def _copied(self, id_: str, *, evict: bool) -> Stored:
         told = self._channel.request("copied", id=id_, evict=evict)

@@ -325,6 +325,34 @@ say("forked"); die()
         child.tell()
 
 
+def test_a_child_without_free_descriptors_removes_nothing(store: Store) -> None:
+    """Where no descriptor is left for /dev/null, a child that ends as usual still leaves the parent's draft alone."""
+    code = """
+import resource, sys
+from jupyter_nq.buffers import drafts
+from jupyter_nq.buffers.plan import plan_content
+unsealed = store.begin("a", plan_content(drafts.blank("f8", 1 << 18), 0, None))
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+taken = []
+try:
+    while True:
+        taken.append(os.dup(0))
+except OSError:
+    pass
+pid = os.fork()
+if pid == 0:
+    sys.exit(0)
+os.waitpid(pid, 0)
+for fd in taken:
+    os.close(fd)
+unsealed.seal()
+say(unsealed.id)
+"""
+    with Child(store.path, code) as child:
+        assert store.open_id(child.line()).rows == 1 << 18
+        assert child.wait() == 0
+
+
 def test_no_room_is_an_error_and_never_a_bus_error(nq_tmpfs: Callable[[str], Path]) -> None:
     """All memory is there before a view is handed out; a refused one leaves nothing."""
     store = Store(nq_tmpfs("16m"))

@@ -101,6 +101,18 @@ def test_a_new_key_is_a_line_of_a_key_file(key_file: Path) -> None:
     assert ring.ids == (line.partition(":")[0], key_id(FIRST), key_id(SECOND))
 
 
+def test_a_new_key_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it was made; under the id of another key it is refused."""
+    line = new_key()
+    monkeypatch.setenv("JUPYTER_NQ_KEY", line)
+    ring = load_keys()
+    assert ring is not None
+    assert ring.ids == (line.partition(":")[0],)
+    monkeypatch.setenv("JUPYTER_NQ_KEY", f"{key_id(FIRST)}:{line.partition(':')[2]}")
+    with pytest.raises(ConfigError, match="The environment variable JUPYTER_NQ_KEY, line 1, has the id of another key"):
+        load_keys()
+
+
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o606])
 def test_a_key_file_that_others_may_read(key_file: Path, mode: int) -> None:
     """It is refused, and the message says how to close it."""

@@ -10,7 +10,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from jupyter_nq.buffers import Store
+from jupyter_nq.buffers import Store, locks
 from jupyter_nq.errors import InvalidName, NQError, StoreFull, UnreadableSource
 from jupyter_nq.testing import wait_until
 from tests.unit.buffers.child import Child
@@ -220,6 +220,30 @@ def test_unwinding_in_a_forked_child_leaves_the_parents_lock(store: Store) -> No
             assert store.sweep() == []
     except NQError:
         os._exit(0)
+
+
+@pytest.mark.parametrize("stage", ["own", "disown"])
+def test_an_interrupt_leaves_no_lock_open(store: Store, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one that comes just after the lock was taken, nor one while it is given back."""
+
+    def interrupt(fd: int) -> None:
+        raise KeyboardInterrupt
+
+    def use(what: contextlib.AbstractContextManager[object]) -> None:
+        with what:
+            pass
+
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patch:
+        patch.setattr(locks, stage, interrupt)
+        for what in (store.lock("k"), store.writing("n")):
+            with pytest.raises(KeyboardInterrupt):
+                use(what)
+        with pytest.raises(KeyboardInterrupt):
+            store.write("a", np.ones(3))
+    assert len(os.listdir("/proc/self/fd")) == before
+    use(store.lock("k"))
+    use(store.writing("n"))
 
 
 def test_a_write_that_is_forked_keeps_its_file(store: Store) -> None:

@@ -216,6 +216,17 @@ def test_spare_memory_is_given_back_when_it_is_needed(nq_tmpfs: Callable[[str], 
         store.write("a", b"y" * (14 << 20))
 
 
+def test_spare_memory_is_given_back_for_rows_that_are_appended(nq_tmpfs: Callable[[str], Path]) -> None:
+    """Rows that fit when the pool is empty are appended, whatever is in it."""
+    store = Store(nq_tmpfs("16m"))
+    grown = store.write("b", np.ones(1000), reserve_rows=16 * _ROWS)
+    _freed(store, np.ones(4 * _ROWS))
+    assert store.append(grown.id, np.full(5 * _ROWS, 2.0)).rows == 1000 + 5 * _ROWS
+    assert store.pool.spares() == []
+    with pytest.raises(StoreFull):
+        store.append(grown.id, np.ones(4 * _ROWS))
+
+
 def test_a_spare_segment_is_never_written_without_memory(nq_tmpfs: Callable[[str], Path]) -> None:
     """A larger object than the segment that it takes: refused when the rest does not fit, never a SIGBUS."""
     store = Store(nq_tmpfs("16m"))

@@ -243,6 +243,20 @@ def test_gc_frees_what_nobody_needs_and_says_who_holds_the_rest(nq_store_dir: Pa
         assert session.store.used_bytes() == sum(row.bytes for row in session.ls())
 
 
+def test_gc_tells_a_holder_that_said_nothing_from_nobody(nq_store_dir: Path) -> None:
+    """The first is in the system's list of locks; what nobody published waits for its writer."""
+    with _session(nq_store_dir) as session:
+        session.put("a", _array(1))
+        with session.store.open("a") as silent:
+            session.put("a", _array(2))
+            assert session.gc().held == (("a", 1, silent.info.nbytes, (os.getpid(),)),)
+        del silent
+        session.store.write("b", _array(3))
+        session.gc()
+        wait_until(lambda: bool(session.gc().held))
+        assert "b v0, 2.0 MiB, waits a minute for its writer" in session.gc().text()
+
+
 def test_a_coordinator_that_dies_knows_copies_and_pins_again(nq_store_dir: Path) -> None:
     """The next host reads them from the store and the disk."""
     code = """
@@ -315,7 +329,11 @@ def test_with_a_key_memory_stays_out_of_core_dumps(nq_store_dir: Path, monkeypat
         assert _dump_flags(nq_store_dir) == [False]
         del plain
         monkeypatch.setenv("JUPYTER_NQ_KEY", base64.b64encode(bytes(32)).decode())
-        kept = [session.get("a", as_="numpy"), session.empty("b", "f8", 1000).numpy()]
+        draft = session.empty("b", "f8", 1000)
+        kept = [session.get("a", as_="numpy"), draft.numpy()]
+        assert _dump_flags(nq_store_dir) == [True, True]
+        draft.publish()
+        assert draft.wait()
         assert _dump_flags(nq_store_dir) == [True, True]
         del kept
 

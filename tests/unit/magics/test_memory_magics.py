@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import jupyter_nq as nq
+from jupyter_nq.buffers import Store
 from jupyter_nq.client.holding import mapped_as
 from tests.unit.magics.conftest import Shell
 
@@ -74,6 +75,16 @@ def test_release_of_a_variable(shell: Shell) -> None:
     out = shell.run("%nq_release bars").out
     assert out == ("NQ.30min: let go of bars\n  still held by more: del them, or %nq_release NQ.30min --variables\n")
     assert "bars" not in shell.ip.user_ns
+
+
+def test_a_store_behind_a_link_is_found(nq_store_dir: Path, tmp_path: Path) -> None:
+    """The system tells of a mapping where its file lies, whatever path it was opened by."""
+    Store(nq_store_dir)
+    (tmp_path / "link").symlink_to(nq_store_dir)
+    store = Store(tmp_path / "link")
+    info = store.write("a", b"x")
+    with store.open_id(info.id) as handle:
+        assert [first for first, _ in mapped_as(store, "a")] == [handle.address]
 
 
 def test_what_hides_a_view_is_told(shell: Shell) -> None:
