@@ -74,7 +74,8 @@ class Handle:
     def numpy(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
         """Return views: a dict of 1-D arrays for a table, one array for an array.
 
-        Numbers with nulls are masked arrays; text, categories and decimals are copied into arrays of objects.
+        Numbers with nulls are masked arrays; text, categories, decimals and nested columns are copied into arrays of
+        objects.
 
         Parameters
         ----------
@@ -88,8 +89,9 @@ class Handle:
     def pandas(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
         """Return a frame of views, with the row numbers of the whole object; a Series for what was one.
 
-        Text, and columns with nulls that came from Arrow, have an `ArrowDtype`; a frame that was shared has its own
-        dtypes again. Copied are date32 columns, which pandas cannot hold, the masks of nulls, and columns of objects.
+        Text, nested columns, and columns with nulls that came from Arrow have an `ArrowDtype`, or are objects where
+        pandas has none; a frame that was shared has its own dtypes again. Copied are date32 columns, which pandas
+        cannot hold, the masks of nulls, columns of objects, and an index of several levels.
         """
         return pandas_views.to_pandas(self._window(start, stop), columns)
 

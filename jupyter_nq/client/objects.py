@@ -57,9 +57,9 @@ class Objects:
         name
             `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
         data
-            pandas DataFrame or Series, pyarrow Table, numpy array, torch tensor, dict of 1-D arrays, or what gives an
-            Arrow stream: columns of numbers, bools, times, dates, decimals, text, bytes and categories, with nulls or
-            without. Or bytes; or what JSON can hold, such as a dict of settings.
+            pandas DataFrame or Series with any index, pyarrow Table, numpy array, torch tensor, dict of 1-D arrays, or
+            what gives an Arrow stream: columns of any type of Arrow, with nulls or without. Or bytes; or what JSON can
+            hold, such as a dict of settings.
         durable
             True writes it to the disk too before it returns, so that it survives a restart of the machine; every append
             to it does the same, and writes all of it again. None does as the version before, False does not.
