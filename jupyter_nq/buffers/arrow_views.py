@@ -1,12 +1,14 @@
 """Arrow over a mapped object: arrays whose buffers lie in the mapping.
 
-Copied is what Arrow packs in bits and shared memory does not: bools, and which rows are there.
+Copied is what Arrow packs in bits and shared memory does not: bools, and which rows are there. Nested columns are
+looked through once before they are shown, and not copied.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.buffers import dictionaries
-from jupyter_nq.buffers.columns import stored_as
+from jupyter_nq.buffers.columns import is_coded, is_nested, storage_of, stored_as
 from jupyter_nq.buffers.lanes import Array
 from jupyter_nq.buffers.layout import Static, parse_schema
+from jupyter_nq.buffers.nested import column_of_streams
 from jupyter_nq.buffers.places import VALID
 from jupyter_nq.buffers.views import Window, array_of
 from jupyter_nq.errors import ChecksumError
@@ -34,9 +37,18 @@ def to_arrow(window: Window, columns: Sequence[str] | None) -> Any:
     return pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields, metadata=schema.metadata))
 
 
-def column_of(window: Window, name: str) -> pa.Array:
-    """Return one column; `ChecksumError` when its offsets or codes are damaged."""
+def column_of(window: Window, name: str) -> pa.ChunkedArray:
+    """Return one column; `ChecksumError` when its offsets, codes or streams are damaged."""
     kind = window.static.column_type(name)
+    if is_nested(kind):
+        offsets, data = replace(window, start=0).text(name)
+        return column_of_streams(f"{window.static.name}: column {name!r}", kind, offsets, data, window.start)
+    found = _flat_column(window, name, storage_of(kind))
+    return pa.chunked_array([kind.wrap_array(found) if isinstance(kind, pa.BaseExtensionType) else found])
+
+
+def _flat_column(window: Window, name: str, kind: pa.DataType) -> pa.Array:
+    """Return the storage of a column that has lanes of its own."""
     values, valid = window.lane(name), window.lane(name, VALID)
     bits = None if valid is None else _buffer(np.packbits(valid, bitorder="little"))
     if pa.types.is_null(kind):
@@ -79,9 +91,9 @@ def _types_agree(static: Static) -> bool:
         if role != VALID:
             stored[static.columns[column]].append((role, dtypes[lane]))
     fields = parse_schema(static.schema)
-    coded = {f.name for f in fields if pa.types.is_dictionary(f.type)}
+    coded = {f.name for f in fields if is_coded(f.type)}
     if fields.names != list(static.columns) or coded != set(static.dictionaries):
         return False
     meanings = {name: dictionaries.decode(static.dictionaries[name]).type for name in coded}
-    known = all(meanings[name] == fields.field(name).type.value_type for name in coded)
+    known = all(meanings[name] == storage_of(fields.field(name).type).value_type for name in coded)
     return known and all(stored_as(f.type) == tuple(stored[f.name]) for f in fields)

@@ -1,4 +1,4 @@
-"""One column of a table as lanes of bytes: numbers, times, text and categories, with or without nulls.
+"""One column of a table as lanes of bytes: numbers, times, text, categories and nested ones, with nulls or without.
 
 Values lie in shared memory in the form that Arrow has too, except for what Arrow packs in bits: a bool, and whether a
 row is there, take a byte each, so that rows can be appended at any place. What lies under a null is always the same
@@ -7,7 +7,7 @@ row is there, take a byte each, so that rows can be appended at any place. What 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jupyter_nq.buffers.lanes import Array, Lane, of_array
+from jupyter_nq.buffers.nested import STREAMS, stream_lanes
 from jupyter_nq.buffers.places import DATA, OFFSETS, VALID, VALUES
+from jupyter_nq.buffers.python_values import nested_of
 from jupyter_nq.errors import UnsupportedData
 
 _NAT = np.iinfo(np.int64).min
@@ -32,22 +34,49 @@ class Column:
     """What the codes of a column of categories mean."""
 
 
-def stored_as(kind: pa.DataType) -> tuple[tuple[str, str], ...] | None:
-    """Return (role, numpy dtype) of the lanes of a column without nulls; None when a type cannot be shared."""
+def stored_as(kind: pa.DataType) -> tuple[tuple[str, str], ...]:
+    """Return (role, numpy dtype) of the lanes of a column without nulls."""
+    kind = storage_of(kind)
     if pa.types.is_null(kind):
         return ()
-    if pa.types.is_dictionary(kind):
-        return ((VALUES, _dtype_of(kind.index_type)),) if _is_flat(kind.value_type) else None
+    if is_coded(kind):
+        return ((VALUES, _dtype_of(kind.index_type)),)
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return (OFFSETS, "<i4"), (DATA, "|u1")
     if pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):
         return (OFFSETS, "<i8"), (DATA, "|u1")
     dtype = numpy_dtype(kind)
-    return None if dtype is None else ((VALUES, dtype),)
+    return STREAMS if dtype is None else ((VALUES, dtype),)
+
+
+def storage_of(kind: pa.DataType) -> pa.DataType:
+    """Return the type in which Arrow stores an extension type; any other as it is."""
+    while isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    return kind
+
+
+def is_coded(kind: pa.DataType) -> bool:
+    """Return whether a column has codes in its lane, and categories in the header."""
+    kind = storage_of(kind)
+    return bool(pa.types.is_dictionary(kind)) and _is_flat(kind.value_type)
+
+
+def is_nested(kind: pa.DataType) -> bool:
+    """Return whether a column is stored as streams of Arrow: what no other lanes can hold."""
+    return not is_coded(kind) and not _is_flat(storage_of(kind))
 
 
 def _is_flat(kind: pa.DataType) -> bool:
-    return not pa.types.is_dictionary(kind) and stored_as(kind) is not None
+    """Return whether numbers, or offsets and bytes, hold a type, or nothing does because it is all nulls."""
+    if isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind):
+        return False
+    return bool(pa.types.is_null(kind)) or _is_text(kind) or numpy_dtype(kind) is not None
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    short, large = pa.types.is_string(kind) or pa.types.is_binary(kind), pa.types.is_large_string(kind)
+    return bool(short or large or pa.types.is_large_binary(kind))
 
 
 def numpy_dtype(kind: pa.DataType) -> str | None:
@@ -78,26 +107,25 @@ def _dtype_of(kind: pa.DataType) -> str:
 
 # -- from Arrow ----------------------------------------------------------------------------------
 def of_arrow(field: pa.Field, column: pa.ChunkedArray) -> Column:
-    """Describe a column of Arrow; text in several chunks is copied into one by Arrow.
+    """Describe a column of Arrow; text in several chunks is copied into one by Arrow, and nested columns are packed.
 
     Raises
     ------
     UnsupportedData
-        Its type cannot be shared, or its text is longer than its offsets can say.
+        Its text is longer than its offsets can say, or Arrow cannot pack its type.
     """
     name, kind = field.name, field.type
     if kind in (pa.string_view(), pa.binary_view()):
         kind = pa.large_string() if kind == pa.string_view() else pa.large_binary()
         column = column.cast(kind)
         field = field.with_type(kind)
+    if is_nested(kind):
+        return Column(field, stream_lanes(name, column))
+    if isinstance(kind, pa.BaseExtensionType):
+        return replace(of_arrow(field.with_type(kind.storage_type), _storage_of(column)), field=field)
     stored = stored_as(kind)
-    if stored is None:
-        raise UnsupportedData(
-            f"Column {name!r} has type {kind}, which cannot be shared. Flatten it into columns of numbers, text or "
-            "times, or leave it out."
-        )
     valid = (_valid_lane(name, column),) if column.null_count and stored else ()
-    if pa.types.is_dictionary(kind):
+    if is_coded(kind):
         column, categories = _with_one_dictionary(column)
         under_null = null_value(np.dtype(stored[0][1]), codes=True)
         return Column(field, (*valid, _fixed_lane(name, column, stored[0][1], under_null)), categories)
@@ -105,6 +133,10 @@ def of_arrow(field: pa.Field, column: pa.ChunkedArray) -> Column:
         return Column(field, (*valid, *_text_lanes(name, column, stored[0][1])))
     values = (_fixed_lane(name, column, dtype, null_value(np.dtype(dtype))) for _, dtype in stored)
     return Column(field, (*valid, *values))
+
+
+def _storage_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
 
 
 def _with_one_dictionary(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array]:
@@ -207,6 +239,8 @@ def of_values(name: str, values: Any) -> Column:
     """
     try:
         found = pa.array(values, from_pandas=True)
+        if values.dtype == object and is_nested(found.type):
+            found = nested_of(values)
     except (pa.ArrowException, TypeError, ValueError) as exc:
         reason = str(exc).splitlines()[0].rstrip(".")
         raise UnsupportedData(

@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.buffers import layout, mappings, platform
-from jupyter_nq.buffers.columns import arrow_type, stored_as
+from jupyter_nq.buffers.columns import arrow_type, is_coded, stored_as
 from jupyter_nq.buffers.encryption import exclude_from_core_dumps
 from jupyter_nq.buffers.intake import Content, check_labels
 from jupyter_nq.buffers.lanes import Array, Lane
@@ -119,9 +119,9 @@ def _dtype(what: str, kind: Any) -> np.dtype[Any]:
 
 
 def _fixed_dtype(field: pa.Field) -> np.dtype[Any]:
-    stored = stored_as(field.type) or ()
+    stored = stored_as(field.type)
     dtype = np.dtype(stored[0][1]) if len(stored) == 1 else None
-    if dtype is None or dtype.kind not in _COLUMN_KINDS or pa.types.is_dictionary(field.type):
+    if dtype is None or dtype.kind not in _COLUMN_KINDS or is_coded(field.type):
         raise UnsupportedData(
             f"Column {field.name!r} has type {field.type}; only numbers, bools, times and dates can be written in "
             "place. Leave it out, or share the whole table with nq.put."

@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_nq.buffers import arrow_views, layout, pandas_views, views
+from jupyter_nq.buffers import arrow_views, layout, pandas_views, polars_views, views
 from jupyter_nq.buffers.objects import ObjectInfo, info_of, read_static
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import UnknownDataset
 
 if TYPE_CHECKING:
     from jupyter_nq.buffers.store import Store
+
+FORMS = ("pandas", "arrow", "numpy", "torch", "polars")
+"""What a view may be: names of methods of `Handle`."""
 
 
 class MappedFile(mmap.mmap):
@@ -74,7 +77,8 @@ class Handle:
     def numpy(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
         """Return views: a dict of 1-D arrays for a table, one array for an array.
 
-        Numbers with nulls are masked arrays; text, categories and decimals are copied into arrays of objects.
+        Numbers with nulls are masked arrays; text, categories, decimals and nested columns are copied into arrays of
+        objects.
 
         Parameters
         ----------
@@ -88,8 +92,9 @@ class Handle:
     def pandas(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
         """Return a frame of views, with the row numbers of the whole object; a Series for what was one.
 
-        Text, and columns with nulls that came from Arrow, have an `ArrowDtype`; a frame that was shared has its own
-        dtypes again. Copied are date32 columns, which pandas cannot hold, the masks of nulls, and columns of objects.
+        Text, nested columns, and columns with nulls that came from Arrow have an `ArrowDtype`, or are objects where
+        pandas has none; a frame that was shared has its own dtypes again. Copied are date32 columns, which pandas
+        cannot hold, the masks of nulls, columns of objects, and an index of several levels.
         """
         return pandas_views.to_pandas(self._window(start, stop), columns)
 
@@ -111,16 +116,22 @@ class Handle:
             window = replace(window, mapping=private)
         return views.to_torch(window, columns)
 
+    def polars(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
+        """Return a frame of polars over the mapping, a Series for an array of one dimension.
+
+        Copied are bools, the places of text, and what polars lays out in its own way; see `polars_views`.
+        """
+        return polars_views.to_polars(self._window(start, stop), columns)
+
     def view(
         self, as_: str = "pandas", columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
     ) -> Any:
-        """Return the data as `pandas`, `numpy`, `arrow` or `torch`; bytes and JSON values as they are, for `pandas`."""
-        forms = {"pandas": self.pandas, "numpy": self.numpy, "arrow": self.arrow, "torch": self.torch}
-        if as_ not in forms:
-            raise ValueError(f"as_ is {as_!r}; use one of {', '.join(forms)}")
+        """Return the data in one of `FORMS`; bytes and JSON values as they are, for `pandas`."""
+        if as_ not in FORMS:
+            raise ValueError(f"as_ is {as_!r}; use one of {', '.join(FORMS)}")
         if as_ == "pandas" and columns is None and views.is_plain(self._static):
             return views.plain_value(self._window(start, stop))
-        return forms[as_](columns, start, stop)
+        return getattr(self, as_)(columns, start, stop)
 
     def verify(self) -> bool:
         """Compare the bytes with their digest.

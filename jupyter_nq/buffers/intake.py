@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from jupyter_nq.buffers.columns import Column, of_arrow, of_numpy, of_values
 from jupyter_nq.buffers.lanes import Array, Lane, Read
+from jupyter_nq.buffers.python_values import ARRAYS, form_of
 from jupyter_nq.errors import UnsupportedData
 
 INDEX_COLUMN = "__index__"
@@ -67,8 +68,8 @@ def take_in(data: Any) -> Content:
     data
         `pyarrow.Table` or `RecordBatch`, `pandas.DataFrame` or `Series`, numpy array of any shape, tensor of torch,
         dict of 1-D arrays, or what gives an Arrow stream, such as a frame of polars (copied by Arrow where it must):
-        columns of numbers, bools, times, dates, decimals, text, bytes and categories, with nulls or without. Bytes
-        come back as bytes; other dicts, lists, text and numbers as the same JSON values.
+        columns of any type that Arrow has, with nulls or without, and with any index of pandas. Bytes come back as
+        bytes; other dicts, lists, text and numbers as the same JSON values.
 
     Raises
     ------
@@ -111,15 +112,17 @@ def _from_arrow(table: pa.Table) -> Content:
 
 def _from_dict(data: Mapping[str, Any]) -> Content:
     check_labels(list(data))
-    columns = []
+    columns, forms = [], {}
     for name, values in data.items():
         if not isinstance(values, np.ndarray) or values.ndim != 1:
             raise UnsupportedData(f"Column {name!r} is not a 1-D numpy array. Convert it with numpy.asarray.")
         columns.append(of_numpy(name, values))
+        if values.dtype.kind == "O" and form_of(values) == ARRAYS:
+            forms[name] = ARRAYS
     lengths = {len(values) for values in data.values()}
     if len(lengths) > 1:
         raise UnsupportedData(f"The columns have different lengths: {sorted(lengths)}. A table needs one length.")
-    return table_of(columns, lengths.pop(), {"container": "dict"})
+    return table_of(columns, lengths.pop(), {"container": "dict"} | ({"forms": forms} if forms else {}))
 
 
 def _from_series(series: pd.Series[Any]) -> Content:
@@ -132,26 +135,50 @@ def _from_frame(frame: pd.DataFrame) -> Content:
     labels = list(frame.columns)
     check_labels(labels)
     series = {label: frame.iloc[:, i] for i, label in enumerate(labels)}
-    index = frame.index
-    name = _index_name(index)
-    if isinstance(index, pd.RangeIndex):
-        described = {"range": [index.start, index.step], "name": name}
-    else:
-        column = name if isinstance(name, str) and name not in labels else _free_label(labels)
-        series = {column: index.to_series(), **series}
-        described = {"column": column, "name": name}
+    levels, described = _from_index(frame.index, labels)
+    series = levels | series
     columns = [_from_column(label, values) for label, values in series.items()]
-    forms = {label: form for label, values in series.items() if (form := _form(values.dtype)) is not None}
+    forms = {label: form for label, values in series.items() if (form := _form(values)) is not None}
     origin = {"container": "pandas", "index": described} | ({"forms": forms} if forms else {})
     return table_of(columns, len(frame), origin)
 
 
-def _form(dtype: Any) -> str | None:
+def _from_index(index: pd.Index[Any], labels: list[str]) -> tuple[dict[str, pd.Series[Any]], dict[str, Any]]:
+    """Return the columns that an index takes, in front of those with `labels`, and how it is made of them again."""
+    names = [_index_name(name) for name in index.names]
+    if isinstance(index, pd.RangeIndex):
+        return {}, {"range": [index.start, index.step], "name": names[0]}
+    levels: dict[str, pd.Series[Any]] = {}
+    for i, name in enumerate(names):
+        taken = [*labels, *levels]
+        column = name if isinstance(name, str) and name not in taken else _free_label(taken)
+        values = _level_values(index, i) if isinstance(index, pd.MultiIndex) else index
+        levels[column] = pd.Series(values, index=pd.RangeIndex(len(index)))
+    if isinstance(index, pd.MultiIndex):
+        dtypes = [level.dtype.name if _is_whole(level.dtype) else None for level in index.levels]
+        return levels, {"columns": list(levels), "names": names, "dtypes": dtypes}
+    return levels, {"column": next(iter(levels)), "name": names[0]}
+
+
+def _level_values(index: pd.MultiIndex, i: int) -> Any:
+    """Return a level row by row; pandas itself would make floats of whole numbers of which one is missing."""
+    level, codes = index.levels[i], index.codes[i]
+    if not _is_whole(level.dtype) or codes.min(initial=0) >= 0:
+        return index.get_level_values(i)
+    return pd.array(level.to_numpy()).take(codes, allow_fill=True)
+
+
+def _is_whole(dtype: Any) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind in "iub"
+
+
+def _form(values: pd.Series[Any]) -> str | None:
     """Return what a column of pandas is to become again, None when the lanes tell."""
+    dtype: Any = values.dtype
     if isinstance(dtype, pd.DatetimeTZDtype | pd.CategoricalDtype):
         return None
     if isinstance(dtype, np.dtype):
-        return "object" if dtype.kind == "O" else None
+        return form_of(values) if dtype.kind == "O" else None
     return "arrow" if isinstance(dtype, pd.ArrowDtype) else str(dtype)
 
 
@@ -179,15 +206,14 @@ def check_labels(labels: list[Any]) -> None:
         seen.add(label)
 
 
-def _index_name(index: pd.Index[Any]) -> str | int | None:
-    name: Any = index.name
-    if isinstance(index, pd.MultiIndex):
-        raise UnsupportedData("A frame with a MultiIndex cannot be shared. Call reset_index() first.")
+def _index_name(name: Any) -> str | int | None:
     if name is None or isinstance(name, str):
         return name
     if isinstance(name, int | np.integer) and not isinstance(name, bool):
         return int(name)
-    raise UnsupportedData(f"The name of the index, {name!r}, is neither text nor a whole number. Set frame.index.name.")
+    raise UnsupportedData(
+        f"The name of the index, {name!r}, is neither text nor a whole number. Set frame.index.names."
+    )
 
 
 def _free_label(labels: list[str]) -> str:

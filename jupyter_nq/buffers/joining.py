@@ -13,8 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from jupyter_nq.buffers import dictionaries, layout
+from jupyter_nq.buffers.columns import is_nested
 from jupyter_nq.buffers.intake import Content
 from jupyter_nq.buffers.lanes import Array, Lane, Read, chain, changed, ones, without
+from jupyter_nq.buffers.nested import rejoined
 from jupyter_nq.buffers.places import DATA, OFFSETS, VALID, VALUES, committed_bytes, places
 from jupyter_nq.errors import CapacityFull, UnsupportedData
 
@@ -148,7 +150,10 @@ def joined(old: Content, new: Content) -> Content:
         if VALID in ours or VALID in theirs:
             first = ours.get(VALID) or ones(column, old.rows, VALID)
             lanes.append(chain(first, theirs.get(VALID) or ones(column, new.rows, VALID)))
-        if OFFSETS in ours:
+        if old.schema is not None and is_nested(old.schema.field(column).type):
+            kind = old.schema.field(column).type
+            lanes += rejoined(column, kind, [(c[OFFSETS], c[DATA]) for c in (ours, theirs)])
+        elif OFFSETS in ours:
             lanes.append(chain(ours[OFFSETS], _behind_text(theirs[OFFSETS], ours[DATA].nbytes)))
             lanes.append(chain(ours[DATA], theirs[DATA]))
         elif VALUES in ours:

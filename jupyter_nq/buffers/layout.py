@@ -175,6 +175,12 @@ class Static:
         """Arrow schema of a table, None for an array."""
         return None if self.schema is None else parse_schema(self.schema)
 
+    @property
+    def forms(self) -> dict[str, str]:
+        """What columns are to become again where their lanes do not tell: a dtype of pandas, `object` or `arrays`."""
+        found: dict[str, str] = self.origin.get("forms", {})
+        return found
+
     def column_type(self, name: str) -> pa.DataType:
         """Return the Arrow type of a table's column."""
         return field_type(self.arrow_schema, name)

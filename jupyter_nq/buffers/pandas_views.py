@@ -3,7 +3,7 @@
 A block is a 2-D array (columns, rows) that is strided by the object's capacity. Columns that numpy has no form for
 are extension arrays over the same bytes: text and what came from Arrow with nulls (`ArrowDtype`), categories, or what
 they were when they were shared. Copied are dates, masks of nulls, codes that are wider than pandas would have them,
-and columns of Python objects.
+columns of Python objects, among them what pandas has no type for, and an index of several levels.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import pyarrow as pa
 
 from jupyter_nq.buffers import dictionaries
 from jupyter_nq.buffers.arrow_views import column_of
+from jupyter_nq.buffers.columns import is_coded
 from jupyter_nq.buffers.lanes import Array
 from jupyter_nq.buffers.layout import Block, Static
 from jupyter_nq.buffers.places import VALID
+from jupyter_nq.buffers.python_values import ARRAYS, OBJECTS, objects_of
 from jupyter_nq.buffers.views import Window, array_of
 from jupyter_nq.errors import UnsupportedData
 
@@ -37,7 +39,7 @@ def to_pandas(window: Window, columns: Sequence[str] | None) -> Any:
     static = window.static
     if static.kind == "array":
         return _array_to_pandas(array_of(window, columns), window)
-    names = [n for n in window.chosen(columns) if n != _index_column(static)]
+    names = [n for n in window.chosen(columns) if n not in _index_columns(static)]
     frame = _join([part for run in _runs(window, names) for part in _frame_parts(window, run)], _index(window))
     if static.origin.get("container") == "series" and columns is None:
         return frame.iloc[:, 0].rename(static.origin["series_name"])
@@ -71,10 +73,12 @@ def _frame_parts(window: Window, run: _Run) -> list[tuple[list[str], Any]]:
 
 def _is_special(window: Window, name: str) -> bool:
     kind = window.static.column_type(name)
-    if name in window.static.origin.get("forms", {}) or name in window.static.dictionaries:
+    if name in window.static.forms or name in window.static.dictionaries:
         return True
     if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
         return kind.tz is not None if pa.types.is_timestamp(kind) else False
+    if isinstance(kind, pa.BaseExtensionType):
+        return True
     return bool(pa.types.is_date32(kind) or window.place(name, VALID) is not None or _is_arrows_own(kind))
 
 
@@ -86,20 +90,32 @@ def _is_arrows_own(kind: pa.DataType) -> bool:
 def _special(window: Window, name: str) -> Any:
     """Return the values of one column that is no part of a block of numbers."""
     kind = window.static.column_type(name)
-    form = window.static.origin.get("forms", {}).get(name)
+    form = window.static.forms.get(name)
     if form is None and pa.types.is_timestamp(kind):
         return _times(window, name, kind)
     if form is None and pa.types.is_date32(kind):
         return _days(window, name)
-    if form is None and pa.types.is_dictionary(kind):
+    if form is None and pa.types.is_dictionary(kind) and is_coded(kind):
         return _categorical(window, name, kind)
     found = column_of(window, name)
-    if form == "object":
-        objects = np.empty(len(found), object)
-        objects[:] = found.to_pylist()
-        return objects
+    if form in (OBJECTS, ARRAYS) or (form is None and not pandas_has(kind)):
+        return objects_of(found, form)
     dtype: Any = pd.ArrowDtype(kind) if form in (None, "arrow") else pd.api.types.pandas_dtype(form)
-    return dtype.__from_arrow__(pa.chunked_array([found]))
+    return dtype.__from_arrow__(found)
+
+
+@functools.lru_cache(maxsize=256)
+def pandas_has(kind: pa.DataType) -> bool:
+    """Return whether pandas can show an Arrow type: with others inside, it raises or even ends the process."""
+    try:
+        pd.ArrowDtype(kind).type  # noqa: B018 - the property raises
+    except NotImplementedError:
+        return False
+    if isinstance(kind, pa.BaseExtensionType):
+        return pandas_has(kind.storage_type)
+    inside = [kind.field(i).type for i in range(kind.num_fields)]
+    inside += [kind.value_type] if pa.types.is_dictionary(kind) else []
+    return all(pandas_has(inner) and not isinstance(inner, pa.BaseExtensionType) for inner in inside)
 
 
 def _times(window: Window, name: str, kind: pa.DataType) -> Any:
@@ -157,21 +173,37 @@ def _frame_of(names: list[str], values: Any, index: pd.Index[Any]) -> pd.DataFra
     return pd.DataFrame(data, index=index, columns=names, copy=False)
 
 
-def _index_column(static: Static) -> str | None:
-    column: str | None = static.origin.get("index", {}).get("column")
-    return column
+def _index_columns(static: Static) -> list[str]:
+    """Return the columns that are the levels of an index of pandas."""
+    described = static.origin.get("index", {})
+    column = described.get("column")
+    return described.get("columns", []) if column is None else [column]
 
 
 def _index(window: Window) -> pd.Index[Any]:
     described = window.static.origin.get("index", {})
     name = described.get("name")
-    column = described.get("column")
-    if column is None:
+    columns = _index_columns(window.static)
+    if not columns:
         first, step = described.get("range", (0, 1))
         return pd.RangeIndex(first + window.start * step, first + window.stop * step, step, name=name)
-    values: Any = _special(window, column) if _is_special(window, column) else window.lane(column)
-    index: pd.Index[Any] = pd.Index(values, name=name, copy=False)
+    levels = [pd.Index(_values(window, column), copy=False) for column in columns]
+    if "columns" in described:
+        return _several(levels, described)
+    index: pd.Index[Any] = levels[0].rename(name)
     return index
+
+
+def _several(levels: list[pd.Index[Any]], described: dict[str, Any]) -> pd.MultiIndex:
+    found = pd.MultiIndex.from_arrays(levels, names=described["names"])
+    for i, dtype in enumerate(described["dtypes"]):
+        if dtype is not None:  # the rows of a level with missing whole numbers have another dtype than the level
+            found = found.set_levels(found.levels[i].astype(dtype), level=i, verify_integrity=False)
+    return found
+
+
+def _values(window: Window, name: str) -> Any:
+    return _special(window, name) if _is_special(window, name) else window.lane(name)
 
 
 def _array_to_pandas(array: Array, window: Window) -> Any:

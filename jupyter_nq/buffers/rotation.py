@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 from jupyter_nq.buffers.cold import ColdCopies, ColdInfo, info_of, naming, read_head
 from jupyter_nq.buffers.encryption import key_about
 from jupyter_nq.buffers.keys import KeyRing
+from jupyter_nq.buffers.locks import is_current
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.replacing import replacing
 from jupyter_nq.buffers.segments import write_all
@@ -32,7 +34,18 @@ def rewrap(cold: ColdCopies, object_id: str, keys: KeyRing) -> ColdInfo:
     StoreFull, StoreError
         The disk has no room for it twice, or refuses; the copy is as it was.
     """
-    with cold.opened(object_id) as (source, path):
+    while (found := _rewrapped(cold, object_id, keys)) is None:
+        pass
+    return found
+
+
+class _Replaced(Exception):
+    """Another copy took the place of the one that was read, or it was removed."""
+
+
+def _rewrapped(cold: ColdCopies, object_id: str, keys: KeyRing) -> ColdInfo | None:
+    """Do what `rewrap` does; None when the copy was replaced meanwhile, by one with more rows perhaps."""
+    with cold.opened(object_id) as (source, path), contextlib.suppress(_Replaced):
         head = read_head(source, path)
         if head.key is None or head.key.key_id == keys.current_id:
             return info_of(head)
@@ -43,7 +56,12 @@ def rewrap(cold: ColdCopies, object_id: str, keys: KeyRing) -> ColdInfo:
         with replacing(cold, object_id) as out:
             write_all(out, memoryview(head.encode()), 0)
             _copy(source, path, out, head.chunks_offset, head.file_bytes)
+            with refused(path):
+                os.fsync(out)  # which takes long: whoever removes the copy meanwhile is seen
+            if not is_current(source, path):  # who writes a copy waits from here on, so a later one is never replaced
+                raise _Replaced
         return info_of(head)
+    return None
 
 
 def _copy(source: int, path: Path, out: int, start: int, stop: int) -> None:

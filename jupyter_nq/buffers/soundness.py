@@ -108,11 +108,15 @@ def _check_origin(static: Static) -> None:
         _require(static.kind == "array" and static.shape == () and static.capacity_rows == 1, "it is no scalar")
     index = origin.get("index", {})
     _require(isinstance(index, dict), "its index is no map")
-    column, span = index.get("column"), index.get("range", [0, 1])
+    column, span, levels = index.get("column"), index.get("range", [0, 1]), index.get("columns", [])
     _require(column is None or column in static.columns, "its index is none of its columns")
+    known = isinstance(levels, list) and all(level in static.columns for level in levels)
+    named = not levels or len(index["names"]) == len(index["dtypes"]) == len(levels)
+    _require(known and named and not (levels and column), "the levels of its index are none of its columns")
+    _require(isinstance(origin.get("forms", {}), dict), "the forms of its columns are no map")
     _require(isinstance(span, list) and [type(n) for n in span] == [int, int], "the range of its index is none")
     if origin.get("container") == "series":
-        _require(len(static.columns) > (column is not None), "it is no series")
+        _require(len(static.columns) > (column is not None) + len(levels), "it is no series")
 
 
 # -- the part that changes -----------------------------------------------------------------------

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from jupyter_nq.buffers.lanes import Array
 from jupyter_nq.buffers.layout import Block, Static
 from jupyter_nq.buffers.objects import array_shape
 from jupyter_nq.buffers.places import DATA, OFFSETS, VALID, VALUES, places
+from jupyter_nq.buffers.python_values import objects_of
 from jupyter_nq.errors import ChecksumError, MissingLibrary, UnsupportedData, nearest
 
 
@@ -123,7 +123,8 @@ def to_numpy(window: Window, columns: Sequence[str] | None) -> Any:
     """Return a dict with an array for each column, or the array.
 
     Views are numbers, bools and times without nulls, and times with them (NaT). Numbers with nulls are a masked array
-    whose values are a view. Text, categories and decimals are copied into arrays of objects, None where there is none.
+    whose values are a view. Text, categories, decimals and nested columns are copied into arrays of objects, None where
+    there is none.
     """
     if window.static.kind == "array":
         return array_of(window, columns)
@@ -135,12 +136,7 @@ def _column(window: Window, name: str) -> Array:
 
     values, valid = window.lane(name), window.lane(name, VALID)
     if values is None or values.dtype.kind == "S" or name in window.static.dictionaries:
-        found = column_of(window, name)
-        if isinstance(found, pa.DictionaryArray):
-            found = found.dictionary_decode()
-        objects = np.empty(len(found), object)
-        objects[:] = found.to_pylist()
-        return objects
+        return objects_of(column_of(window, name), window.static.forms.get(name))
     if valid is None or values.dtype.kind in "mM":
         return values
     return np.ma.MaskedArray(values, mask=~valid)

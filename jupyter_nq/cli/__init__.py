@@ -22,6 +22,7 @@ _HOMES = {
     "doctor": "doctor.run",
     "warmup": "warmup",
     "clean": "clean",
+    "rotate": "rotate",
 }
 
 

@@ -51,6 +51,7 @@ def build_parser() -> OneLineParser:
     _command(commands, "warmup", "compile what numba compiles, so that no later load waits for it", store=False)
     clean = _command(commands, "clean", "list and remove what was left in the store, and archives; what is held stays")
     clean.add_argument("--yes", action="store_true", help="remove without asking")
+    _command(commands, "rotate", "seal what is encrypted on the disk with the current master key")
     return parser
 
 

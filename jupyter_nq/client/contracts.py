@@ -103,7 +103,7 @@ def continuous(
     timeframe, symbol, tz, edge, day_first, profile
         What the files do not say themselves, as for `load`.
     as_
-        "pandas", "arrow", "numpy" or "torch".
+        "pandas", "arrow", "numpy", "torch" or "polars".
 
     Returns
     -------

@@ -93,6 +93,8 @@ def _addresses(value: Any) -> Iterator[int]:
         yield value.address
     elif (torch := sys.modules.get("torch")) is not None and isinstance(value, torch.Tensor):
         yield value.data_ptr()
+    elif (polars := sys.modules.get("polars")) is not None and isinstance(value, polars.DataFrame | polars.Series):
+        yield from _addresses(value.to_arrow(compat_level=polars.CompatLevel.newest()))
 
 
 def _of_extension(array: Any) -> Iterator[int]:

@@ -22,6 +22,7 @@ from jupyter_nq.client.getting import Verified, checked_verify, verify_as, wants
 from jupyter_nq.client.loading import Progress
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Stored
+from jupyter_nq.client.rotating import Rotated
 from jupyter_nq.client.selection import checked_form, visible
 from jupyter_nq.client.spilling import Spilling
 from jupyter_nq.client.writing import Writer, refuse_parsed
@@ -57,9 +58,9 @@ class Objects:
         name
             `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
         data
-            pandas DataFrame or Series, pyarrow Table, numpy array, torch tensor, dict of 1-D arrays, or what gives an
-            Arrow stream: columns of numbers, bools, times, dates, decimals, text, bytes and categories, with nulls or
-            without. Or bytes; or what JSON can hold, such as a dict of settings.
+            pandas DataFrame or Series with any index, pyarrow Table, numpy array, torch tensor, dict of 1-D arrays, or
+            what gives an Arrow stream: columns of any type of Arrow, with nulls or without. Or bytes; or what JSON can
+            hold, such as a dict of settings.
         durable
             True writes it to the disk too before it returns, so that it survives a restart of the machine; every append
             to it does the same, and writes all of it again. None does as the version before, False does not. Until it
@@ -150,7 +151,7 @@ class Objects:
         name, version
             The dataset; None is its newest version.
         as_
-            "pandas", "arrow", "numpy" or "torch" (copy-on-write). What cannot be a view is copied: see
+            "pandas", "arrow", "numpy", "torch" (copy-on-write) or "polars". What cannot be a view is copied: see
             `buffers.Handle`.
         columns, start, stop
             Columns by name and a half-open row range; None means all.
@@ -318,6 +319,26 @@ class Objects:
             The disk has no room for them.
         """
         return self.spilling.spill(names, bytes, progress)
+
+    def rotate_keys(self, progress: Progress | None = None) -> Rotated:
+        """Seal what is encrypted on the disk with the current master key, so that older keys are not needed any more.
+
+        The current key is the first one of `key_file`, or the one of `JUPYTER_NQ_KEY`; the key file has the older ones
+        behind it. Data are copied, not decrypted. Processes that know only an older key cannot read them afterwards.
+
+        Returns
+        -------
+        What was sealed, what had that key, what is not encrypted, and what was refused with the reason: a copy whose
+        key is not there, or that is damaged, stays as it was. Printed, it is a summary.
+
+        Raises
+        ------
+        ConfigError
+            This process has no key.
+        StoreFull
+            The disk has no room for the largest copy twice; doing it again does the rest.
+        """
+        return self.spilling.rotate(progress)
 
     def gc(self) -> Collected:
         """Free what nobody needs, at once: replaced and dropped versions, leftovers of dead processes, spare memory.

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from jupyter_nq.buffers import Handle
+from jupyter_nq.buffers.handle import FORMS
 from jupyter_nq.errors import InvalidArgument, nearest
 
 Stamp = str | date | datetime | pd.Timestamp
-FORMS = ("pandas", "arrow", "numpy", "torch")
 HIDDEN = frozenset({"flags"})
 """Columns that are shown only when they are named."""
 

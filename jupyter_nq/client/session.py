@@ -139,7 +139,7 @@ class Session(Objects):
             True for the usual features, or a list such as `["sma(20)", "rsi(14)"]`: more columns, float64, NaN where
             too few bars came before. Computed once, and shared as a dataset of their own beside the bars.
         as_
-            "pandas", "arrow", "numpy" (dict of 1-D arrays) or "torch" (dict of 1-D tensors).
+            "pandas", "arrow", "numpy" (dict of 1-D arrays), "torch" (dict of 1-D tensors) or "polars".
         progress
             Called with 0 to 1 while the file is parsed, here or elsewhere; may raise to give up.
 

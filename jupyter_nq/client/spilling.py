@@ -22,6 +22,7 @@ from jupyter_nq.client.disk import lead_to
 from jupyter_nq.client.loading import Progress
 from jupyter_nq.client.records import Stored
 from jupyter_nq.client.room import Room
+from jupyter_nq.client.rotating import Rotated, rotate
 from jupyter_nq.config import Settings, spill_dir_of
 from jupyter_nq.errors import ChecksumError, ConfigError, StoreError, StoreFull, UnknownDataset
 from jupyter_nq.sizes import size
@@ -29,6 +30,11 @@ from jupyter_nq.sizes import size
 _WAIT_SECONDS = 2.0
 _PAUSE_SECONDS = 0.002
 
+NO_KEY = (
+    f"This process has no master key. Set {KEY_VARIABLE}, or key_file in the settings to a file with the new key "
+    "in its first line and the older ones behind it. jupyter_nq.buffers.new_key() makes a key."
+)
+"""What to do before keys can be rotated."""
 _log = logging.getLogger("jupyter_nq")
 
 
@@ -240,6 +246,13 @@ class Spilling:
     def read_keys(self) -> KeyRing | None:
         """Return the keys of this process for reading, None when it has none."""
         return load_keys(file=self._told("key_file") or None, keyring=self._told("key_service") or None)
+
+    def rotate(self, progress: Progress | None = None) -> Rotated:
+        """Give all copies to the current master key; see `Session.rotate_keys`."""
+        keys = self.read_keys()
+        if keys is None:
+            raise ConfigError(NO_KEY)
+        return rotate(self.copies(), keys, progress)
 
     def meta_of(self, object_id: str) -> dict[str, Any] | None:
         """Return the metadata of an object as its copy tells; None without a copy, or when they are encrypted."""

@@ -24,7 +24,7 @@ from IPython.core.error import UsageError
 
 from jupyter_nq.errors import nearest
 
-FORMS = ("pandas", "arrow", "numpy", "torch")
+FORMS = ("pandas", "arrow", "numpy", "torch", "polars")
 INTO = frozenset({"into", "to", "in", "=", "->", "=>", ">"})
 """Words that are tried where `as` belongs."""
 COLUMNS = ("timestamp", "open", "high", "low", "close", "volume", "flags")

@@ -15,6 +15,7 @@ from jupyter_nq.buffers import ObjectInfo, Store
 from jupyter_nq.buffers.objects import read_static
 from jupyter_nq.buffers.places import committed_bytes, places
 from tests.unit.buffers.conftest import make_bars, publish
+from tests.unit.buffers.nested_values import others
 from tests.unit.buffers.test_columns import frames
 
 MASTER_KEY = bytes(range(32))
@@ -50,6 +51,7 @@ def kinds() -> dict[str, Any]:
         "json": {"a": [1, 2, {"b": None}]},
         "no bytes": b"",
         "nothing but nulls": pa.table({"n": pa.nulls(5)}),
+        "nested": pa.table(others()),
     }
 
 

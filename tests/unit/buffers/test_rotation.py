@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jupyter_nq.buffers import ColdCopies, KeyRing, ObjectInfo, Store, freeze, rewrap, thaw
+from jupyter_nq.buffers import ColdCopies, KeyRing, ObjectInfo, Store, freeze, rewrap, rotation, thaw
 from jupyter_nq.buffers.cold import read_head
-from jupyter_nq.errors import ChecksumError, UnknownKey
+from jupyter_nq.buffers.cold_layout import Head
+from jupyter_nq.errors import ChecksumError, UnknownDataset, UnknownKey
 from tests.unit.buffers.cold_objects import MASTER_KEY, cold_file, versions
 
 OLD, NEW = KeyRing([MASTER_KEY]), KeyRing([bytes(32), MASTER_KEY])
@@ -64,3 +66,41 @@ def test_what_cannot_be_rewrapped_stays(cold: ColdCopies, info: ObjectInfo) -> N
         os.pwrite(file.fileno(), b"x", 120)
     with pytest.raises(ChecksumError, match="its head is damaged"):
         rewrap(cold, info.id, NEW)
+
+
+def test_a_copy_that_was_written_meanwhile_is_not_replaced(
+    store: Store, cold: ColdCopies, info: ObjectInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that were appended and copied after the head was read are in what gets the new key."""
+    rows = store.open_id(info.id).arrow()
+    read, looks = rotation.read_head, []
+
+    def read_then_append(fd: int, path: Path) -> Head:
+        head = read(fd, path)
+        if not looks:
+            store.append(info.id, rows.slice(0, 2))
+            freeze(store, info.id, cold, keys=OLD, durable=True)
+        looks.append(head.summary.rows)
+        return head
+
+    monkeypatch.setattr(rotation, "read_head", read_then_append)
+    assert rewrap(cold, info.id, NEW).rows == info.rows + 2
+    assert looks == [info.rows, info.rows + 2]
+    assert cold.info(info.id).key_id == NEW.current_id
+    assert list(cold.tmp.glob("*.part")) == []
+
+
+def test_a_copy_that_was_removed_meanwhile_stays_away(
+    cold: ColdCopies, info: ObjectInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dataset that is dropped while its key is changed does not come back."""
+    copy = rotation._copy
+
+    def copy_then_drop(*arguments: Any) -> None:
+        copy(*arguments)
+        cold.remove(info.id)
+
+    monkeypatch.setattr(rotation, "_copy", copy_then_drop)
+    with pytest.raises(UnknownDataset):
+        rewrap(cold, info.id, NEW)
+    assert not cold.exists(info.id)

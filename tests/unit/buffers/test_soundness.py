@@ -131,6 +131,11 @@ _HOSTILE: dict[str, Callable[[layout.Static], layout.Static]] = {
     "no schema": lambda s: replace(s, schema=None),
     "an index that is no column": lambda s: replace(s, origin={"index": {"column": "q"}}),
     "an index that is no range": lambda s: replace(s, origin={"index": {"range": ["a", 1]}}),
+    "levels that are no columns": lambda s: replace(
+        s, origin={"index": {"columns": ["q"], "names": [None], "dtypes": [None]}}
+    ),
+    "levels of other names": lambda s: replace(s, origin={"index": {"columns": ["x"], "names": [], "dtypes": [None]}}),
+    "forms that are no map": lambda s: replace(s, origin={"forms": ["x"]}),
     "a scalar of three columns": lambda s: replace(s, origin={"scalar": True}),
     "metadata that are no map": lambda s: replace(s, meta=[1]),  # type: ignore[arg-type]
     "another object's id": lambda s: replace(s, object_id="0" * 32),

@@ -176,8 +176,8 @@ def test_the_forms_are_named(handle: Handle) -> None:
     """`view` dispatches, and lists the forms when asked for another."""
     assert isinstance(handle.view("arrow"), pa.Table)
     assert isinstance(handle.view(), pd.DataFrame)
-    with pytest.raises(ValueError, match="pandas, numpy, arrow, torch"):
-        handle.view("polars")
+    with pytest.raises(ValueError, match="pandas, arrow, numpy, torch, polars"):
+        handle.view("spreadsheet")
 
 
 def test_reading_everything_takes_no_private_memory(store: Store, nq_store_dir: Path) -> None:

@@ -13,7 +13,7 @@ from jupyter_nq import __version__
 from jupyter_nq.cli import _HOMES
 from jupyter_nq.cli.parser import build_parser
 
-COMMANDS = ["demo", "sample", "status", "ls", "doctor", "warmup", "clean"]
+COMMANDS = ["demo", "sample", "status", "ls", "doctor", "warmup", "clean", "rotate"]
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,7 +81,7 @@ def test_errors_are_one_line(line: list[str], part: str, capsys: pytest.CaptureF
     assert part in said
 
 
-@pytest.mark.parametrize("command", ["status", "ls", "clean"])
+@pytest.mark.parametrize("command", ["status", "ls", "clean", "rotate"])
 def test_light_commands_load_no_server(command: str) -> None:
     """The commands that only look at the store import neither tornado nor jupyter_server."""
     code = (

@@ -267,7 +267,7 @@ def test_data_directory_of_the_moment(session: Session, data: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"as_": "polars"}, "pandas, arrow, numpy, torch"),
+        ({"as_": "spreadsheet"}, "pandas, arrow, numpy, torch, polars"),
         ({"columns": "close"}, r"columns=\['close'\]"),
         ({"columns": ["clos"]}, "Did you mean 'close'"),
         ({"columns": 5}, "columns=5 is no list"),

@@ -49,7 +49,7 @@ CASES = {
     "timeframe without file": ("%nq_load NQ 7min as bars", "7min"),
     "unknown zone": ("%nq_load NQ 30min as bars --tz Mars/Olympus", "Mars/Olympus"),
     "bad edge": ("%nq_load NQ 30min as bars --edge middle", "middle"),
-    "bad form": ("%nq_load NQ 30min as bars --as polars", "polars"),
+    "bad form": ("%nq_load NQ 30min as bars --as excel", "excel"),
     "bad date": ("%nq_load NQ 30min as bars --start soon", "soon"),
     "bad variable": ("%nq_load NQ 30min as class", "class"),
     "unknown option": ("%nq_load NQ 30min as bars --fast", "--fast"),
@@ -83,7 +83,7 @@ CASES = {
 def prepared(shell: Shell, files: Path) -> Shell:
     """Give a shell with variables and one dataset."""
     shell.run("import numpy as np, pandas as pd\nframe = pd.DataFrame({'close': np.arange(9.0)})")
-    shell.run("words = pd.DataFrame({'words': [['a'], ['b']]})\n%nq_put signals frame")
+    shell.run("words = pd.DataFrame({'words': [('a', 1), ('b', 2)]})\n%nq_put signals frame")
     shell.ip.user_ns["files"] = str(files)
     return shell
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import jupyter_nq as nq
@@ -67,6 +68,16 @@ def test_release_of_outputs_and_variables(shell: Shell) -> None:
     assert mapped_as(nq.connect().store, "a") == ()
     assert shell.run("%nq_release a").out == "a is not held here\n"
     assert mapped_as(nq.connect().store, "other") != ()
+
+
+def test_frames_of_polars_are_seen(shell: Shell) -> None:
+    """And let go of."""
+    pytest.importorskip("polars", reason="polars is not installed: pip install 'jupyter-nq[test]'")
+    nq.put("a", {"x": np.arange(9.0)})
+    shell.run("frame = %nq_get a --as polars")
+    assert "still held by frame" in shell.run("%nq_release a").out
+    assert shell.run("%nq_release a --variables").out == "a: let go of frame\n"
+    assert mapped_as(nq.connect().store, "a") == ()
 
 
 def test_release_of_a_variable(shell: Shell) -> None:
