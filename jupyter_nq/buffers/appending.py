@@ -2,7 +2,8 @@
 
 Rows below the committed count never change, so a view of yesterday stays as it is while today's append
 goes behind it in the same pages. Whoever dies in the middle leaves bytes that nobody reads; the next
-append overwrites them. Between the commit and the new digest the state says `pending`.
+append overwrites them. Between the commit and the new digest the state says `pending`; who dies there leaves the
+digest to the next who appends or verifies.
 """
 
 from __future__ import annotations
@@ -42,9 +43,8 @@ def append_rows(fd: int, path: Path, content: Content, progress: Progress | None
         _write_rows(fd, path, static, lanes, begins, progress)
         _commit(words, changing, rows + content.rows)
         if changing.digest_state != layout.OFF:
-            complete = changing.digest_state == layout.DONE and changing.digest_rows == rows
             with refused(path):
-                refresh_digest(fd, static, words, rows if complete else 0)
+                refresh_digest(fd, static, words)
 
 
 def _write_rows(

@@ -2,6 +2,10 @@
 
 The table of piece digests locates damage; the root is the object's fingerprint. Pieces are counted from the
 start of each column, so an append recomputes only the last, partly filled piece and those behind it.
+
+Who appends may die between the word that commits its rows and their digest. Whoever comes next takes up the work where
+the last whole digest ends: the pieces that were whole then keep theirs, so damage to them is still found. Damage that
+came to the other rows before they were digested cannot be.
 """
 
 from __future__ import annotations
@@ -19,9 +23,9 @@ from jupyter_nq.buffers.segments import root_digest
 from jupyter_nq.errors import ChecksumError
 
 
-def refresh_digest(fd: int, static: layout.Static, words: memoryview, start_row: int) -> None:
-    """Digest the committed rows from `start_row` on and store table, root and state `done`."""
-    rows = words[layout.WORD["committed_rows"]]
+def refresh_digest(fd: int, static: layout.Static, words: memoryview) -> None:
+    """Digest the committed rows that are not yet, and store table, root and state `done`."""
+    start_row, rows = words[layout.WORD["digest_rows"]], words[layout.WORD["committed_rows"]]
     table_at = static.digest_offset
     pieces = b""
     lanes, read = places(static), reading(fd)

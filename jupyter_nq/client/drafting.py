@@ -2,7 +2,7 @@
 
 Publishing gives the object its name and returns. What takes longer follows in a thread: first the views that the
 notebook still has turn copy-on-write, then the object is digested, so that the digest is of what everybody else sees.
-A process that ends before leaves the digest pending, which harms nobody: `verify` says so.
+A process that ends before leaves the digest to the next one that verifies, appends, or writes it to the disk.
 """
 
 from __future__ import annotations
@@ -97,7 +97,8 @@ class Draft:
 
         Views that were taken before stay readable, and what is written there once `wait` has returned True stays in
         this process. Before that it may still reach those who read the object. The digest follows too: until then
-        `digest_state` is "pending". When the version before was durable, this one is written to the disk first.
+        `digest_state` is "pending", and who verifies waits for it. When the version before was durable, this one is
+        written to the disk first.
 
         Raises
         ------
@@ -171,6 +172,6 @@ class Draft:
         except UnknownDataset:
             pass  # dropped meanwhile
         except (NQError, OSError) as exc:
-            _log.warning("%s is published, but its digest stays pending: %s", self.name, exc)
+            _log.warning("%s is published, but has no digest: %s", self.name, exc)
         finally:
             self._settled.set()
