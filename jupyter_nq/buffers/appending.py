@@ -20,9 +20,8 @@ from jupyter_nq.buffers.joining import behind, check_alike
 from jupyter_nq.buffers.lanes import Lane
 from jupyter_nq.buffers.objects import header_words, read_changing, read_static
 from jupyter_nq.buffers.places import committed_bytes, places
-from jupyter_nq.buffers.platform import punch_hole
 from jupyter_nq.buffers.refusals import refused
-from jupyter_nq.buffers.segments import Progress, allocate, progress_steps
+from jupyter_nq.buffers.segments import Progress, allocate, give_back, progress_steps
 from jupyter_nq.errors import CapacityFull
 
 
@@ -63,8 +62,7 @@ def _write_rows(
         allocate(fd, spans, path.parent)
         copy_lanes(FileSink(fd), [Copy(p.offset, lane, begin) for p, begin, lane in ahead], digest=False, step=step)
     except BaseException:
-        for offset, nbytes in spans:  # whole pages behind the committed rows: nobody reads them
-            punch_hole(fd, layout.align(offset), layout.align(offset + nbytes) - layout.align(offset))
+        give_back(fd, spans)  # behind the committed rows: nobody reads them
         raise
 
 
