@@ -111,13 +111,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class PeerArrived:
-    """A process greeted. `ancestors` are the pids above it, nearest first."""
+    """A process greeted. `ancestors` are the pids above it, nearest first; it began at `started_ns` (0: not known)."""
 
     peer: int
     pid: int
     ancestors: tuple[int, ...]
     program: str
     role: str
+    started_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

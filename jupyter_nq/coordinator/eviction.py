@@ -12,7 +12,7 @@ from collections.abc import Iterator, Set
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.events import Copy, Reserve, StoredObject
 from jupyter_nq.coordinator.people import People
-from jupyter_nq.coordinator.quota import lacking
+from jupyter_nq.coordinator.quota import lacking, wrote
 from jupyter_nq.coordinator.versions import Versions
 from jupyter_nq.errors import StoreError, UnknownDataset
 
@@ -61,11 +61,11 @@ class Eviction:
             return []
         lack, own = lacking(self._versions, self._people, wanted)
         order = self.candidates(wanted.policy)
-        pid = self._people.peers[wanted.peer].pid
+        owner = self._people.peers[wanted.peer]
         going = [self._versions.objects[id_] for id_ in self._collecting if id_ in self._versions.objects]
         lack -= sum(stored.bytes for stored in going)
-        own -= sum(stored.bytes for stored in going if stored.owner_pid == pid)
-        mine = _enough(own, [stored for stored in order if stored.owner_pid == pid])
+        own -= sum(stored.bytes for stored in going if wrote(owner, stored))
+        mine = _enough(own, [stored for stored in order if wrote(owner, stored)])
         if mine is None:
             return []
         rest = _enough(lack - sum(stored.bytes for stored in mine), [stored for stored in order if stored not in mine])

@@ -21,8 +21,8 @@ def desk() -> Desk:
 
 
 def _reserve(desk: Desk, nbytes: int, **more: object) -> list[ev.Action]:
-    fields: dict[str, object] = {"limit": 400, "policy": "lru", **more}
-    return desk.handle(ev.Reserve(1, "new", nbytes, **fields))  # type: ignore[arg-type]
+    fields: dict[str, object] = {"peer": 1, "limit": 400, "policy": "lru", **more}
+    return desk.handle(ev.Reserve(name="new", bytes=nbytes, **fields))  # type: ignore[arg-type]
 
 
 def _victims(actions: list[ev.Action]) -> list[str]:
@@ -182,6 +182,18 @@ def test_a_rebuilt_desk_knows_copies_and_pins() -> None:
     assert actions == [ev.Link("kept", "x")]
     assert desk.eviction.is_on_disk("x")
     assert desk.eviction.pins == {"kept"}
+
+
+def test_what_a_dead_process_of_the_same_pid_wrote_is_not_charged(desk: Desk) -> None:
+    """A process is its pid and when it began: neither the quota nor what makes way for it counts older objects."""
+    for id_, name, created_ns in (("o", "old", 99), ("n", "new", 101)):
+        desk.handle(ev.Publish(1, stored(id_, name, owner_pid=55, created_ns=created_ns)))
+    desk.handle(ev.PeerArrived(9, 55, (), "again", "client", started_ns=100))
+    desk.handle(ev.PeerArrived(8, 55, (), "dead, and not heard of yet", "client", started_ns=50))
+    _reserve(desk, 1_000, limit=10_000, peer=8)
+    with pytest.raises(StoreFull, match="this one has 100 B"):
+        _reserve(desk, 201, limit=10_000, own_limit=200, peer=9)
+    assert _victims(_reserve(desk, 150, limit=10_000, own_limit=200, peer=9)) == ["n"]
 
 
 def test_one_process_has_its_own_limit(desk: Desk) -> None:
