@@ -62,7 +62,11 @@ class Objects:
             without. Or bytes; or what JSON can hold, such as a dict of settings.
         durable
             True writes it to the disk too before it returns, so that it survives a restart of the machine; every append
-            to it does the same, and writes all of it again. None does as the version before, False does not.
+            to it does the same, and writes all of it again. None does as the version before, False does not, and
+            removes the durable version before from the disk.
+
+            When the disk refuses, the new version is shared all the same, and the disk keeps the durable version
+            before: that is what a restart brings back, until a newer one is durable.
 
         Raises
         ------
@@ -71,9 +75,10 @@ class Objects:
             Also when `name` is a dataset that was loaded from a file.
         """
         self._refuse_parsed(name)
+        fleeting = durable is False
         if durable is None:
             durable = self._is_durable(name)
-        with self.publish(name, data, progress=progress) as handle:
+        with self._reporting(), self._writer.publish(name, data, None, progress, fleeting=fleeting) as handle:
             if durable:
                 self.spilling.keep(handle.info.id)
             return Stored(name, handle.version, handle.rows, handle.info.nbytes)

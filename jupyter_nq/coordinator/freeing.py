@@ -97,7 +97,8 @@ class Freeing:
     def collect(self, id_: str, *, keep_copy: bool = False) -> None:
         """Free an object, and its copy on the disk; its memory may be kept a while for the next write."""
         spare = self._spare_bytes()
-        copy = self._desk.eviction.copies.get(id_) if keep_copy else None
+        # Of what leaves memory nothing may be lost, and its copy must have all; what was replaced goes in any case.
+        copy = self._desk.eviction.copies.get(id_) if id_ in self._desk.eviction.leaving else None
         version = copy.version if copy is not None else None
 
         def work() -> bool:
@@ -108,7 +109,7 @@ class Freeing:
             remove_copy(self._store, id_)
             return True
 
-        if self._in_background(work, lambda gone: self._collected(id_, bool(gone))):
+        if self._in_background(work, lambda gone: self._collected(id_, bool(gone), copy_kept=keep_copy)):
             self._collections += 1
             if spare:
                 self._keep_spares()
@@ -155,10 +156,10 @@ class Freeing:
         self._waiting[again] = self._loop.later(_ROOM_SECONDS, too_long)
         return True
 
-    def _collected(self, id_: str, gone: bool) -> None:
+    def _collected(self, id_: str, gone: bool, *, copy_kept: bool = False) -> None:
         self._collections -= 1
         try:
-            self._loop.apply(ev.Collected(id_, gone))
+            self._loop.apply(ev.Collected(id_, gone, copy_kept))
         finally:  # whatever the store refused, those who wait are waiting for an answer
             if gone or not self._collections:
                 self._ask_again(last=not self._collections)

@@ -196,7 +196,8 @@ class Operations:
     def _publish(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         stored = self._read(arguments.text(args, "id"))
         self._look_again(stored.name)
-        return self.apply(ev.Publish(connection.peer, stored, arguments.optional_number(args, "ticket")))
+        ticket, fleeting = arguments.optional_number(args, "ticket"), args.get("fleeting") is True
+        return self.apply(ev.Publish(connection.peer, stored, ticket, fleeting))
 
     def _appended(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         stored = self._read(arguments.text(args, "id"))

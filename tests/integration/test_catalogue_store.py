@@ -1,6 +1,6 @@
 """What must happen to a store when something goes wrong, case by case, with real processes and sessions.
 
-The numbers are those of the project's catalogue of cases. 66 and 67 are about persistence, which there is not.
+The numbers are those of the project's catalogue of cases; 66 and 67, about the disk, are in `test_catalogue_disk`.
 """
 
 from __future__ import annotations
