@@ -37,6 +37,8 @@ def append_rows(fd: int, path: Path, content: Content, progress: Progress | None
         if content.rows == 0:
             return
         with refused(path):
+            if changing.digest_state == layout.PENDING:  # who appended before died over it
+                refresh_digest(fd, static, words)
             begins = committed_bytes(places(static), rows, reading(fd))
         lanes = behind(content, static, begins)
         _write_rows(fd, path, static, lanes, begins, progress)

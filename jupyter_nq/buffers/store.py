@@ -178,11 +178,20 @@ class Store(Catalogue):
     def grow(
         self, object_id: str, data: Any, *, progress: Progress | None = None, spare_bytes: int | None = None
     ) -> ObjectInfo:
-        """Write an object of twice the capacity that holds the old rows and the new ones; it has no version yet."""
+        """Write an object of twice the capacity that holds the old rows and the new ones; it has no version yet.
+
+        Raises
+        ------
+        ChecksumError
+            The old rows differ from their digest: a copy would get one that says that they are sound.
+        StoreFull, UnsupportedData
+            As `append`.
+        """
         content = take_in(data)
-        with self._appending(object_id) as (fd, path), self.open_id(object_id) as old:
-            static = read_static(fd, path)
+        with self._completed(object_id) as (fd, path, static, changing), self.open_id(object_id) as old:
             check_alike(content, static)
+            with refused(path):
+                digests.verify_object(fd, static, changing)
             whole = joined(mapped_content(old.mapping(), static, old.info.rows), content)
             reserve = max(2 * static.capacity_rows - whole.rows, 0)
             digest = old.info.digest_state != "off"
