@@ -349,6 +349,8 @@ class Desk:
         if event.peer is None:
             return []
         self.eviction.use(stored.id)
+        if stored.name not in self.versions.links:  # its memory is not free yet
+            raise UnknownDataset(f"{stored.name!r} was dropped.")
         if stored.id in self.versions.loose:
             raise StoreError(f"{stored.name!r} was replaced or dropped while rows were appended. Append them again.")
         self._peer(event.peer).reservations.pop(event.ticket or 0, None)
