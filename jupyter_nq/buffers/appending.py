@@ -2,7 +2,8 @@
 
 Rows below the committed count never change, so a view of yesterday stays as it is while today's append
 goes behind it in the same pages. Whoever dies in the middle leaves bytes that nobody reads; the next
-append overwrites them. Between the commit and the new digest the state says `pending`.
+append overwrites them. Between the commit and the new digest the state says `pending`; who dies there leaves the
+digest to the next who appends or verifies.
 """
 
 from __future__ import annotations
@@ -19,9 +20,8 @@ from jupyter_nq.buffers.joining import behind, check_alike
 from jupyter_nq.buffers.lanes import Lane
 from jupyter_nq.buffers.objects import header_words, read_changing, read_static
 from jupyter_nq.buffers.places import committed_bytes, places
-from jupyter_nq.buffers.platform import punch_hole
 from jupyter_nq.buffers.refusals import refused
-from jupyter_nq.buffers.segments import Progress, allocate, progress_steps
+from jupyter_nq.buffers.segments import Progress, allocate, give_back, progress_steps
 from jupyter_nq.errors import CapacityFull, StoreFull
 
 
@@ -42,14 +42,15 @@ def append_rows(
         if content.rows == 0:
             return
         with refused(path):
+            if changing.digest_state == layout.PENDING:  # who appended before died over it
+                refresh_digest(fd, static, page)
             begins = committed_bytes(places(static), rows, reading(fd))
         lanes = behind(content, static, begins)
         _write_rows(fd, path, static, lanes, begins, progress, free_spares)
         _commit(page, static, changing, rows + content.rows)
         if changing.digest_state != layout.OFF:
-            complete = changing.digest_state == layout.DONE and changing.digest_rows == rows
             with refused(path):
-                refresh_digest(fd, static, page, rows if complete else 0)
+                refresh_digest(fd, static, page)
 
 
 def _write_rows(
@@ -69,8 +70,7 @@ def _write_rows(
         _allocate(fd, spans, path.parent, free_spares)
         copy_lanes(FileSink(fd), [Copy(p.offset, lane, begin) for p, begin, lane in ahead], digest=False, step=step)
     except BaseException:
-        for offset, nbytes in spans:  # whole pages behind the committed rows: nobody reads them
-            punch_hole(fd, layout.align(offset), layout.align(offset + nbytes) - layout.align(offset))
+        give_back(fd, spans)  # behind the committed rows: nobody reads them
         raise
 
 

@@ -36,7 +36,6 @@ from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import ChecksumError, StoreError, UnknownDataset
 
 _POOL_SHARE = 0.8  # of what is free: the rest belongs to whoever else uses the file system
-_FIRST_VERSION = layout.WORD["first_version"]
 _Read = TypeVar("_Read")
 _REMOVE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -137,7 +136,7 @@ class Catalogue:
         with self._opened(object_id, os.O_RDWR) as fd:
             static = read_static(fd, self._object_path(object_id))  # it is one, so the page that is mapped is there
             with header_words(fd) as page:
-                had = words.opened(static.object_id, _FIRST_VERSION, page[_FIRST_VERSION])
+                had = words.value(page, static, "first_version")
                 if had not in (0, version):
                     raise StoreError(
                         f"The object {object_id} is version {had} already and cannot become version {version}."

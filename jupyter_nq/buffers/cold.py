@@ -258,9 +258,22 @@ def info_of(head: Head) -> ColdInfo:
     )
 
 
-def _make(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Return when the disk has the names in a directory."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _make(path: Path) -> None:
+    """Make a directory; the disk has its name, and those of the ones above it that were made too."""
+    try:
+        made = [directory for directory in (path, *path.parents) if not directory.exists()]
         os.makedirs(path, mode=0o700, exist_ok=True)
+        for directory in made:
+            sync_directory(directory.parent)
     except OSError as exc:
         raise StoreError(
             f"The directory of cold copies {path} cannot be made: {exc.strerror}. Make it yourself, or choose another."

@@ -2,6 +2,11 @@
 
 The table of piece digests locates damage; the root is the object's fingerprint. Pieces are counted from the
 start of each column, so an append recomputes only the last, partly filled piece and those behind it.
+
+Who appends may die between the word that commits its rows and their digest. Whoever comes next takes up the work where
+the last whole digest ends. Rows that had a digest keep what it says of them: a piece that is filled up further gets a
+new digest only if its rows still have the old one, so damage to them is found whatever was appended since. Damage that
+came to rows before they were digested cannot be.
 """
 
 from __future__ import annotations
@@ -19,17 +24,19 @@ from jupyter_nq.buffers.segments import root_digest
 from jupyter_nq.errors import ChecksumError
 
 
-def refresh_digest(fd: int, static: layout.Static, page: memoryview, start_row: int) -> None:
-    """Digest the committed rows from `start_row` on and store table, root and state `done`."""
-    at = layout.WORD["committed_rows"]
-    rows = words.opened(static.object_id, at, page[at])
+def refresh_digest(fd: int, static: layout.Static, page: memoryview) -> None:
+    """Digest the committed rows that are not yet, and store table, root and state `done`."""
+    start_row, rows = words.value(page, static, "digest_rows"), words.value(page, static, "committed_rows")
     table_at = static.digest_offset
     pieces = b""
     lanes, read = places(static), reading(fd)
     sizes = zip(committed_bytes(lanes, start_row, read), committed_bytes(lanes, rows, read), strict=True)
     for lane, (known, total) in zip(lanes, sizes, strict=True):
         first = known // DIGEST_BLOCK_BYTES if start_row else 0
-        os.pwrite(fd, b"".join(piece_digests(fd, lane.offset, total, first)), table_at + first * DIGEST_BYTES)
+        begun = known % DIGEST_BLOCK_BYTES if start_row else 0
+        new = [_continued(fd, lane.offset, known, total, table_at + first * DIGEST_BYTES)] if begun else []
+        new += piece_digests(fd, lane.offset, total, first + len(new))
+        os.pwrite(fd, b"".join(new), table_at + first * DIGEST_BYTES)
         pieces += os.pread(fd, digest_pieces(total) * DIGEST_BYTES, table_at)
         table_at += lane.table_bytes
     root = np.frombuffer(root_digest(rows, pieces, static), "<u8")
@@ -37,6 +44,22 @@ def refresh_digest(fd: int, static: layout.Static, page: memoryview, start_row: 
     page[at], page[at + 1] = int(root[0]), int(root[1])
     words.put(page, static, "digest_rows", rows)
     words.put(page, static, "digest_state", layout.DONE)
+
+
+def _continued(fd: int, offset: int, known: int, total: int, stored_at: int) -> bytes:
+    """Digest the piece in which the digested bytes of a lane end; one that was damaged before keeps its old digest.
+
+    Who died over the same work may have stored the new digest already.
+    """
+    start = known // DIGEST_BLOCK_BYTES * DIGEST_BLOCK_BYTES
+    piece = memoryview(bytearray(min(DIGEST_BLOCK_BYTES, total - start)))
+    _read_whole(fd, piece, offset + start)
+    hasher = xxhash.xxh3_128(piece[: known - start])
+    before = hasher.digest()
+    hasher.update(piece[known - start :])
+    after: bytes = hasher.digest()
+    stored = os.pread(fd, DIGEST_BYTES, stored_at)
+    return after if stored in (before, after) else stored
 
 
 def piece_digests(fd: int, offset: int, total: int, first: int = 0) -> Iterator[bytes]:

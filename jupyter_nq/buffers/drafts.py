@@ -8,6 +8,9 @@ Who was handed a view can write through it for ever, so behind the seal the rang
 copy-on-write: what is written after that stays in the process. Such a mapping is never kept for a later write
 (`mappings`), and its lease keeps the file from being one: as long as there is a view, nothing else lies under it.
 
+From the seal until then the writer also holds the lock of those who append: nobody else digests, verifies or extends
+what may still change. The lock dies with the writer, and so does its mapping.
+
 A forked child has the open file of the mapping, and with it the lease, but not the writer's lock: it can neither seal
 nor remove the object. Its views turn copy-on-write at the fork.
 """
@@ -33,7 +36,7 @@ from jupyter_nq.buffers.columns import arrow_type, is_coded, stored_as
 from jupyter_nq.buffers.encryption import exclude_from_core_dumps
 from jupyter_nq.buffers.intake import Content, check_labels
 from jupyter_nq.buffers.lanes import Array, Lane
-from jupyter_nq.buffers.locks import remove_own
+from jupyter_nq.buffers.locks import exclusive, remove_own
 from jupyter_nq.buffers.places import VALUES
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.views import Window, array_of
@@ -156,8 +159,9 @@ class Unsealed:
         self._path = path
         self._sealed = sealed
         self._held = held.pop_all()
+        self._parting = contextlib.ExitStack()  # from the seal on it has the append lock
         self._remove = weakref.finalize(self, _remove, self._held, fd, (path, sealed))
-        self._forget = weakref.finalize(self, _forget, self.mapping)
+        self._forget = weakref.finalize(self, _forget, self.mapping, self._parting)
         _shared[self.mapping.fd] = self.mapping
 
     def __repr__(self) -> str:
@@ -200,12 +204,14 @@ class Unsealed:
             ring = self.rows, self.static.created_ns
             first = layout.Changing(1, 0, 1, self.rows, layout.PENDING, 0, bytes(layout.DIGEST_BYTES), ring)
             write_header(self._fd, self.static, first)
+            self._parting.enter_context(exclusive(self._path.with_suffix(".append")))
             with refused(self._sealed):
                 os.rename(self._path, self._sealed)
                 # The object is no orphan now, so nobody takes it between one lock and the next.
                 fcntl.flock(self._fd, fcntl.LOCK_SH)
                 fcntl.flock(self.mapping.fd, fcntl.LOCK_SH)
         except BaseException:
+            self._parting.close()
             self.discard()
             raise
         self._remove.detach()
@@ -216,15 +222,19 @@ class Unsealed:
         self._remove()
 
     def part(self) -> None:
-        """Make the views of a sealed object copy-on-write.
+        """Make the views of a sealed object copy-on-write; from then on it may be digested and appended to.
 
         Raises
         ------
         OSError
-            The system refuses, and writing through a view would change the object.
+            The system refuses. Writing through a view would change the object, so it gets no digest, ever.
         """
         try:
             _turn_private(self.mapping)
+        except OSError:
+            at = layout.CHANGING_FIELDS["digest_state"][0]
+            self.mapping.view[at : at + 8].view("<u8")[0] = layout.OFF
+            raise
         finally:
             self._forget()
 
@@ -248,10 +258,11 @@ def _turn_private(mapping: mappings.Mapping) -> None:
         exclude_from_core_dumps(mapping.mapped)
 
 
-def _forget(mapping: mappings.Mapping) -> None:
-    """Give the descriptor of a mapping back; the views have one of their own."""
-    _shared.pop(mapping.fd, None)
-    mapping.close()
+def _forget(mapping: mappings.Mapping, parting: contextlib.ExitStack) -> None:
+    """Give the descriptor of a mapping back, of which the views have one of their own, and the append lock."""
+    with parting:
+        _shared.pop(mapping.fd, None)
+        mapping.close()
 
 
 def _remove(held: contextlib.ExitStack, fd: int, paths: tuple[Path, ...]) -> None:

@@ -72,6 +72,8 @@ def freeze(
     MissingLibrary
         `keys` are given and `cryptography` is not installed.
     """
+    if store.info(object_id).digest_state == "pending":
+        store.complete(object_id)  # so that what is on the disk can be compared, and its writer has parted from it
     with store.lend(object_id) as (fd, path):
         frozen = _at_rest(fd, path)
         # Read after the rows: it still tells of them, where one that was read before might not yet.

@@ -139,7 +139,8 @@ class Handle:
         Returns
         -------
         bool
-            True when they agree, False when the object has no digest (yet).
+            True when they agree, False when the object has no digest. One that is pending is waited for, or completed
+            here when who owed it is dead; then the bytes that it did not cover yet are taken as they are.
 
         Raises
         ------

@@ -45,9 +45,19 @@ def refusal(where: str | os.PathLike[str] | int, exc: OSError) -> NQError:
     """Return the error that says what `exc` means for the store."""
     path = _path_of(where) if isinstance(where, int) else os.fspath(where)
     reason = exc.strerror or str(exc)
+    if exc.errno == errno.ENOSPC and _has_no_inodes(path):
+        reason += ": its file system has room for bytes, and for no more files (inodes)"
     if exc.errno in FULL:
         return StoreFull(f"{path}: {reason}. Drop datasets that nobody needs, or give the store more room.")
     return StoreError(f"{path}: {reason}. {_ADVICE.get(exc.errno or 0, _OTHERWISE)}")
+
+
+def _has_no_inodes(path: str) -> bool:
+    try:
+        found = os.statvfs(os.path.dirname(path))
+    except OSError:
+        return False
+    return found.f_files > 0 and not found.f_favail and found.f_bavail > 0
 
 
 def _path_of(fd: int) -> str:

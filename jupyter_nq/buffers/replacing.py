@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from jupyter_nq.buffers.cold import ColdCopies, drop_orphan
+from jupyter_nq.buffers.cold import ColdCopies, drop_orphan, sync_directory
 from jupyter_nq.buffers.locks import exclusive, try_flock
 from jupyter_nq.buffers.platform import file_system_free
 from jupyter_nq.buffers.refusals import refused
@@ -48,7 +48,7 @@ def _put(draft: Path, path: Path, before: Path | None) -> None:
         os.rename(draft, path)
     try:
         with refused(path.parent):
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
     except BaseException:
         with refused(path):
             if before is None:
@@ -56,14 +56,6 @@ def _put(draft: Path, path: Path, before: Path | None) -> None:
             else:
                 os.rename(before, path)
         raise
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 @contextlib.contextmanager

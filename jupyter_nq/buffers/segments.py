@@ -16,12 +16,18 @@ from pathlib import Path
 
 import xxhash
 
-from jupyter_nq.buffers.layout import Static
+from jupyter_nq.buffers.layout import Static, align
 from jupyter_nq.buffers.locks import is_current, kept_from_children, remove_own
-from jupyter_nq.buffers.refusals import FULL, refusal, refused
+from jupyter_nq.buffers.platform import file_system_free, punch_hole
+from jupyter_nq.buffers.refusals import refusal, refused
 from jupyter_nq.errors import StoreFull
 
 Progress = Callable[[float], None]
+_OTHER_LIMITS = {
+    errno.EDQUOT: "the quota of this user is used up",
+    errno.EFBIG: "no file may be so large there, see ulimit -f",
+    errno.ENOMEM: "the machine, or the memory cgroup of this process, has no memory for them",
+}
 
 
 @contextlib.contextmanager
@@ -46,11 +52,21 @@ def fresh_file(path: Path, sealed: Path, take: Callable[[Path], int | None] = la
 
 
 def allocate(fd: int, spans: Sequence[tuple[int, int]], where: Path) -> None:
-    """Reserve memory for each (offset, bytes); raises `StoreFull` when it is not there."""
+    """Reserve memory for each (offset, bytes); raises `StoreFull` when it is not there, and then keeps none of it."""
+    with store_full(where, sum(nbytes for _, nbytes in spans)):
+        try:
+            for offset, nbytes in spans:
+                if nbytes:
+                    os.posix_fallocate(fd, offset, nbytes)
+        except OSError:
+            give_back(fd, spans)  # a disk that is full leaves in the file what it had: then nothing would be free
+            raise
+
+
+def give_back(fd: int, spans: Sequence[tuple[int, int]]) -> None:
+    """Free the whole pages that begin in each (offset, bytes)."""
     for offset, nbytes in spans:
-        if nbytes:
-            with store_full(where, sum(n for _, n in spans)):
-                os.posix_fallocate(fd, offset, nbytes)
+        punch_hole(fd, align(offset), align(offset + nbytes) - align(offset))
 
 
 @contextlib.contextmanager
@@ -59,12 +75,15 @@ def store_full(where: Path, nbytes: int) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        if exc.errno not in (*FULL, errno.ENOMEM, errno.EFBIG):
+        if exc.errno == errno.ENOSPC:
+            reason = f"{file_system_free(where):,} are free in {where}"
+        elif exc.errno in _OTHER_LIMITS:
+            reason = f"{_OTHER_LIMITS[exc.errno]} ({where})"
+        else:
             raise refusal(where, exc) from exc
-        free = os.statvfs(where)
         raise StoreFull(
-            f"{nbytes:,} bytes do not fit: {free.f_bavail * free.f_frsize:,} are free in {where}. Drop datasets that "
-            "nobody needs, or give the store more room (in a container: --shm-size)."
+            f"{nbytes:,} bytes do not fit: {reason}. Drop datasets that nobody needs, or give the store more room (in "
+            "a container: --shm-size)."
         ) from exc
 
 

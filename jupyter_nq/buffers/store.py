@@ -166,21 +166,18 @@ class Store(Catalogue):
         return unsealed
 
     def complete(self, object_id: str) -> None:
-        """Digest an object whose digest is pending.
+        """Digest what an object has no digest of yet, when who was to do it died, or is not done: that is waited for.
+
+        Its bytes are taken as they are now: what was damaged before is not found. Pieces of 1 MiB that had a digest
+        keep it.
 
         Raises
         ------
         UnknownDataset
             It is gone.
         """
-        with self._appending(object_id) as (fd, path):
-            static = read_static(fd, path)
-            with header_words(fd) as words:
-                changing = read_changing(path, static, words)
-                allocated_bytes(fd, path, static, changing.committed_rows)
-                if changing.digest_state == layout.PENDING:
-                    with refused(path):
-                        digests.refresh_digest(fd, static, words, 0)
+        with self._completed(object_id):
+            pass
 
     def append(self, object_id: str, data: Any, *, progress: Progress | None = None) -> ObjectInfo:
         """Add rows to an object in place; those who mapped it keep the rows they have.
@@ -203,11 +200,20 @@ class Store(Catalogue):
     def grow(
         self, object_id: str, data: Any, *, progress: Progress | None = None, spare_bytes: int | None = None
     ) -> ObjectInfo:
-        """Write an object of twice the capacity that holds the old rows and the new ones; it has no version yet."""
+        """Write an object of twice the capacity that holds the old rows and the new ones; it has no version yet.
+
+        Raises
+        ------
+        ChecksumError
+            The old rows differ from their digest: a copy would get one that says that they are sound.
+        StoreFull, UnsupportedData
+            As `append`.
+        """
         content = take_in(data)
-        with self._appending(object_id) as (fd, path), self.open_id(object_id) as old:
-            static = read_static(fd, path)
+        with self._completed(object_id) as (fd, path, static, changing), self.open_id(object_id) as old:
             check_alike(content, static)
+            with refused(path):
+                digests.verify_object(fd, static, changing)
             whole = joined(mapped_content(old.mapping(), static, old.info.rows), content)
             reserve = max(2 * static.capacity_rows - whole.rows, 0)
             digest = old.info.digest_state != "off"
@@ -215,14 +221,9 @@ class Store(Catalogue):
             return self.write(static.name, plan, progress=progress, digest=digest, spare_bytes=spare_bytes)
 
     def verify(self, object_id: str) -> bool:
-        """Compare an object's bytes with its digest; see `Handle.verify`."""
-        with self._appending(object_id) as (fd, path):
-            static = read_static(fd, path)
-            with header_words(fd) as words:
-                changing = read_changing(path, static, words)
-            allocated_bytes(fd, path, static, changing.committed_rows)
-            with refused(path):
-                return digests.verify_object(fd, static, changing)
+        """Compare an object's bytes with its digest, completed if it was pending; see `Handle.verify`."""
+        with self._completed(object_id) as (fd, path, static, changing), refused(path):
+            return digests.verify_object(fd, static, changing)
 
     def annotate(self, object_id: str, note: bytes) -> None:
         """Replace the note of an object: what is to be known of its newest rows, beside what its header says.
@@ -363,6 +364,23 @@ class Store(Catalogue):
             self._locked_shared_id(object_id, os.O_RDWR) as opened,
         ):
             yield opened
+
+    @contextlib.contextmanager
+    def _completed(self, object_id: str) -> Iterator[tuple[int, Path, layout.Static, layout.Changing]]:
+        """Open an object for who appends to it alone, with its digest done unless it has none.
+
+        Nobody else is at the digest then: who owes it holds the same lock, and is dead when that is free.
+        """
+        with self._appending(object_id) as (fd, path):
+            static = read_static(fd, path)
+            with header_words(fd) as words:
+                changing = read_changing(path, static, words)
+                allocated_bytes(fd, path, static, changing.committed_rows)
+                if changing.digest_state == layout.PENDING:
+                    with refused(path):
+                        digests.refresh_digest(fd, static, words)
+                    changing = read_changing(path, static, words)
+            yield fd, path, static, changing
 
     def _locked_shared_id(self, object_id: str, flags: int) -> contextlib.AbstractContextManager[tuple[int, Path]]:
         known = self._object_path(object_id).name

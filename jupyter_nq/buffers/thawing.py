@@ -197,7 +197,10 @@ def _fill(fd: int, store: Store, copy: _Copy, progress: Progress | None) -> None
     for lane, part in zip(lanes, frozen.table, strict=False):  # an object without digests has no parts
         write_all(fd, memoryview(part), table_at)
         table_at += lane.table_bytes
-    write_all(fd, memoryview(whole_header(static, frozen.metadata, frozen.changing)), 0)
+    changing = frozen.changing
+    if changing.digest_state == layout.PENDING:  # its table is not kept, so whoever completes it begins anew
+        changing = replace(changing, digest_rows=0)
+    write_all(fd, memoryview(whole_header(static, frozen.metadata, changing)), 0)
 
 
 def _make_room(fd: int, store: Store, frozen: Frozen) -> None:

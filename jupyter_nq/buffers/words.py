@@ -95,6 +95,11 @@ def whole_header(static: Static, metadata: bytes, changing: Changing) -> bytes:
 
 
 # -- reading -------------------------------------------------------------------------------------
+def value(words: memoryview, static: Static, name: str) -> int:
+    """Return one word of a mapped header, by its name; `ChecksumError` when it differs from its check."""
+    return opened(static.object_id, WORD[name], words[WORD[name]])
+
+
 def read(words: memoryview, static: Static) -> Changing:
     """Read the changing words from a mapped header, all of one moment, while another process may append.
 

@@ -2,7 +2,7 @@
 
 Publishing gives the object its name and returns. What takes longer follows in a thread: first the views that the
 notebook still has turn copy-on-write, then the object is digested, so that the digest is of what everybody else sees.
-A process that ends before leaves the digest pending, which harms nobody: `verify` says so.
+A process that ends before leaves the digest to the next one that verifies, appends, or writes it to the disk.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import _thread
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
@@ -22,8 +21,8 @@ from jupyter_nq.client.records import Stored
 from jupyter_nq.client.writing import Writer
 from jupyter_nq.errors import InvalidArgument, NQError, UnknownDataset, UnsupportedData
 
-Around = Callable[[str], AbstractContextManager[Callable[[str], object] | None]]
-"""Refuses a name that is not to be put, or gives what is to be done with the id of its next version, if anything."""
+Prepare = Callable[[str], Callable[[str], object]]
+"""Refuses a name that is not to be put, or returns what is to be done with the id of its next version."""
 
 _log = logging.getLogger("jupyter_nq")
 
@@ -37,12 +36,14 @@ class Draft:
     A forked child can neither publish nor remove a draft, and what it writes there stays its own.
     """
 
-    def __init__(self, store: Store, writer: Writer, unsealed: Unsealed, around: Around) -> None:
+    def __init__(
+        self, store: Store, writer: Writer, unsealed: Unsealed, prepare: Callable[[str], Callable[[str], object]]
+    ) -> None:
         # _unsealed is the mutable state: None once published or discarded; whoever takes it away, under the lock, ends
         # the draft.
         self._store = store
         self._writer = writer
-        self._around = around
+        self._prepare = prepare
         self._unsealed: Unsealed | None = unsealed
         self._lock = threading.Lock()
         self._settled = threading.Event()
@@ -96,7 +97,8 @@ class Draft:
 
         Views that were taken before stay readable, and what is written there once `wait` has returned True stays in
         this process. Before that it may still reach those who read the object. The digest follows too: until then
-        `digest_state` is "pending". When the version before was durable, it is written to the disk before this returns.
+        `digest_state` is "pending", and who verifies waits for it. When the version before was durable, this one is
+        written to the disk first.
 
         Raises
         ------
@@ -107,11 +109,18 @@ class Draft:
         StoreError, StoreFull, CoordinatorUnavailable
             It could not be published, and is gone; views that exist stay readable.
         """
-        with self._around(self.name) as finish:
-            stored, id_ = self._name()
-            if finish is not None:  # with its digest, and when nobody can write into it any more
-                self._settled.wait()
-                finish(id_)
+        finish = self._prepare(self.name)
+        unsealed = self._take("published")
+        named = False
+        try:
+            stored = self._writer.name(unsealed)
+            named = True
+        except BaseException:
+            self._state = "lost"
+            raise
+        finally:
+            _thread.start_new_thread(self._settle, (unsealed, named))  # `threading` would wait until it runs
+        finish(unsealed.id)
         return stored
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -152,20 +161,6 @@ class Draft:
             self._unsealed, self._state = None, state
         return unsealed
 
-    def _name(self) -> tuple[Stored, str]:
-        """Have it named, and begin in a thread what follows; returns its id too."""
-        unsealed = self._take("published")
-        named = False
-        try:
-            stored = self._writer.name(unsealed)
-            named = True
-        except BaseException:
-            self._state = "lost"
-            raise
-        finally:
-            _thread.start_new_thread(self._settle, (unsealed, named))  # `threading` would wait until it runs
-        return stored, unsealed.id
-
     def _settle(self, unsealed: Unsealed, named: bool) -> None:
         """Do what follows: part from the object, then have it digested. The last view may go here, which takes long."""
         id_ = unsealed.id
@@ -177,6 +172,6 @@ class Draft:
         except UnknownDataset:
             pass  # dropped meanwhile
         except (NQError, OSError) as exc:
-            _log.warning("%s is published, but its digest stays pending: %s", self.name, exc)
+            _log.warning("%s is published, but has no digest: %s", self.name, exc)
         finally:
             self._settled.set()

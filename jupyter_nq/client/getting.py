@@ -37,7 +37,8 @@ def verify_as(handle: Handle, verify: str, verified: Verified) -> None:
     Raises
     ------
     ChecksumError
-        Something differs, and the message says where; or there is no digest to compare with.
+        Something differs, and the message says where; or there is no digest to compare with. One that is pending
+        is waited for, or completed here: see `Handle.verify`.
     """
     seen = handle.info.id, handle.info.rows
     if verify == "never" or (verify == "first" and seen in verified):

@@ -63,8 +63,11 @@ class Objects:
             hold, such as a dict of settings.
         durable
             True writes it to the disk too before it returns, so that it survives a restart of the machine; every append
-            to it does the same, and writes all of it again. None does as the version before, False does not. Until it
-            is there, the disk keeps the version before.
+            to it does the same, and writes all of it again. None does as the version before, False does not, and
+            removes the durable version before from the disk.
+
+            When the disk refuses, the new version is shared all the same, and the disk keeps the durable version
+            before: that is what a restart brings back, until a newer one is durable.
 
         Raises
         ------
@@ -75,25 +78,13 @@ class Objects:
             Also when `name` is a dataset that was loaded from a file.
         """
         self._refuse_parsed(name)
+        fleeting = durable is False
         if durable is None:
             durable = self._is_durable(name)
-        if durable:
-            return self._put_for_good(name, data, progress)
-        with self.publish(name, data, progress=progress) as handle:
+        with self._reporting(), self._writer.publish(name, data, None, progress, fleeting=fleeting) as handle:
+            if durable:
+                self._keep(name, handle.info.id)
             return Stored(name, handle.version, handle.rows, handle.info.nbytes)
-
-    def _put_for_good(self, name: str, data: Any, progress: Progress | None) -> Stored:
-        """Share data and write them to the disk, which has the version before until then."""
-        with self.spilling.keeping(name) as leave_memory:
-            try:
-                handle = self._writer.publish(name, data, None, progress)
-            except StoreFull:
-                if not leave_memory():
-                    raise
-                handle = self.publish(name, data, progress=progress)
-            with handle, self.store.writing(name):  # who appends meanwhile waits, and finds that it is durable
-                self.spilling.keep(handle.info.id)
-                return Stored(name, handle.version, handle.rows, handle.info.nbytes)
 
     def empty(self, name: str, schema: Any, rows: Any) -> Draft:
         """Make room for a new version of `name` in shared memory, to be filled in place and published without a copy.
@@ -123,7 +114,7 @@ class Objects:
             unsealed = self._writer.begin(name, blank(schema, rows))
             if self.spilling.encrypts:
                 unsealed.exclude_from_core_dumps()
-            return Draft(self.store, self._writer, unsealed, self._around_publish)
+            return Draft(self.store, self._writer, unsealed, self._before_publish)
 
     def publish(
         self, name: str, data: Any, *, meta: dict[str, Any] | None = None, progress: Progress | None = None
@@ -238,20 +229,15 @@ class Objects:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    @contextmanager
-    def _around_publish(self, name: str) -> Iterator[Callable[[str], object] | None]:
-        """Refuse a name that is not to be put, or give what is to be done with the id of its next version."""
+    def _before_publish(self, name: str) -> Callable[[str], object]:
+        """Refuse a name that is not to be put, and return what is to be done with the id of its next version."""
         self._refuse_parsed(name)
-        if not self._is_durable(name):
-            yield None
-            return
+        return partial(self._keep, name) if self._is_durable(name) else lambda id_: None
 
-        def keep(id_: str) -> None:
-            with self.store.writing(name):
-                self.spilling.keep(id_)
-
-        with self.spilling.keeping(name):
-            yield keep
+    def _keep(self, name: str, id_: str) -> None:
+        """Write a version to the disk for good; who appends meanwhile waits, and finds that it is durable."""
+        with self.store.writing(name):
+            self.spilling.keep(id_)
 
     def _refuse_parsed(self, name: str) -> None:
         with suppress(UnknownDataset, ChecksumError):  # what is damaged may be replaced

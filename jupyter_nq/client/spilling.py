@@ -10,8 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jupyter_nq.buffers import ColdCopies, ColdInfo, KeyRing, ObjectInfo, Store, freeze, load_keys, thaw
@@ -144,32 +143,6 @@ class Spilling:
             _log.warning("What may have been kept for good is taken for it, and written anew: %s", exc)
             return True
         return known is not None and known.durable
-
-    @contextmanager
-    def keeping(self, name: str) -> Iterator[Callable[[], bool]]:
-        """Keep the version that a name has now, and its copy on the disk, while a new one gets there.
-
-        Else the disk would have neither for as long as the new one is written. Gives a function that has the memory
-        of the older one freed, but not its copy; it tells whether it was.
-        """
-        try:
-            found = self._channel.request("find", name=name)
-        except UnknownDataset:
-            yield lambda: False
-            return
-        held = str(found["id"]), int(found["version"])
-
-        def leave_memory() -> bool:
-            self._channel.release(*held)
-            gone = self.spill([name], None)
-            self._channel.hold(*held)
-            return bool(gone)
-
-        self._channel.hold(*held)
-        try:
-            yield leave_memory
-        finally:
-            self._channel.release(*held)
 
     def _copied(self, id_: str, *, evict: bool) -> Stored:
         told = self._channel.request("copied", id=id_, evict=evict)

@@ -51,12 +51,22 @@ class Writer:
     def __repr__(self) -> str:
         return f"<Writer in {self._store.path}>"
 
-    def publish(self, name: str, data: Any, meta: Mapping[str, Any] | None, progress: Progress | None) -> Handle:
-        """Share data as the next version of a name; returns it, held."""
+    def publish(
+        self,
+        name: str,
+        data: Any,
+        meta: Mapping[str, Any] | None,
+        progress: Progress | None,
+        *,
+        fleeting: bool = False,
+    ) -> Handle:
+        """Share data as the next version of a name; returns it, held. A durable copy of a version before a fleeting
+        one is removed; else it stays until a newer one is durable.
+        """
         plan = self._store.plan(data, meta=meta).reserving(self._reserve_share)
         with self._store.writing(name), self._room.promised(name, plan.nbytes) as promise:
             info = self._store.write(name, plan, progress=progress, spare_bytes=promise.spare_bytes)
-            named = self._named(info, promise)
+            named = self._named(info, promise, fleeting=fleeting)
         self.sparing.wrote(name, plan)
         return named
 
@@ -107,11 +117,12 @@ class Writer:
         with grown:
             return Stored(name, grown.version, grown.rows, grown.info.nbytes)
 
-    def _named(self, info: ObjectInfo, promise: Promise) -> Handle:
+    def _named(self, info: ObjectInfo, promise: Promise, *, fleeting: bool = False) -> Handle:
         """Have a sealed object named, or free it; returns its version, whoever overtakes it meanwhile."""
         with self._store.open_id(info.id):
             try:
-                version = self._channel.request("publish", id=info.id, ticket=promise.ticket)["version"]
+                asked: dict[str, Any] = {"id": info.id, "ticket": promise.ticket, "fleeting": fleeting}
+                version = self._channel.request("publish", **asked)["version"]
             except BaseException:
                 self._channel.note("discard", id=info.id)
                 raise

@@ -131,7 +131,7 @@ class Desk:
         chosen = [id_ for id_ in idle if id_ not in self._collecting and self._may_go(self.versions.objects[id_])]
         self._collecting.update(chosen)
         self._asked = chosen
-        return [ev.Collect(id_) for id_ in chosen]
+        return [ev.Collect(id_, keep_copy=self.eviction.outlasts(id_)) for id_ in chosen]
 
     def _may_go(self, stored: ev.StoredObject) -> bool:
         """Is an object that no name links to not needed any more?"""
@@ -144,8 +144,11 @@ class Desk:
         if event.id in self.eviction.leaving:
             self.eviction.leaving.discard(event.id)
             return self._evicted(event)
-        stored = self._forget(event.id) if event.gone else None
-        return self._forget_drop(stored.name) if stored else []
+        if not event.gone:
+            return []
+        spared = self.eviction.spared(event)
+        stored = self._forget(event.id)
+        return [*spared, *self._forget_drop(stored.name)] if stored else []
 
     def _evicted(self, event: ev.Collected) -> Actions:
         """What was put on the disk has left memory, unless somebody mapped it meanwhile."""
@@ -265,7 +268,8 @@ class Desk:
             self._collecting.add(event.id)
             self._asked = [event.id]
             self._undo = partial(self.eviction.leaving.discard, event.id)
-        return [answer, *evicted]
+        outlived = self.eviction.outlived(self.versions.objects[event.id].name) if event.copy.durable else []
+        return [answer, *evicted, *outlived]
 
     def _pin(self, event: ev.Pin) -> Actions:
         self._peer(event.peer)
@@ -292,7 +296,9 @@ class Desk:
         version = stored.version or self.versions.next_version(stored.name)
         if before not in (None, stored.id) and version <= self.versions.newest(stored.name).version:
             raise StoreError(f"Version {version} of {stored.name!r} was replaced before it was named. Put it again.")
-        self._undo = partial(self._unpublish, stored, before)
+        self._undo = partial(self._unpublish, stored, before, dict(self.eviction.kept))
+        if event.fleeting:
+            self.eviction.fleeting.add(stored.id)
         stamp: Actions = [] if stored.version else [ev.Stamp(stored.id, version)]
         named = self._name(stored, version)
         peer.reservations.pop(event.ticket or 0, None)
@@ -301,7 +307,8 @@ class Desk:
         self.eviction.use(named.id)
         self.owners[named.id] = self.people.who(peer).who
         replaced = [before] if before and before != named.id else []
-        return [*stamp, ev.Link(named.name, named.id), ev.Reply(answer), *self._collect(replaced)]
+        outlived = self.eviction.outlived(named.name) if event.fleeting else []
+        return [*stamp, ev.Link(named.name, named.id), ev.Reply(answer), *self._collect(replaced), *outlived]
 
     def _name(self, stored: ev.StoredObject, version: int) -> ev.StoredObject:
         self._grace.pop(stored.id, None)
@@ -325,10 +332,12 @@ class Desk:
             self.revision += 1
         return []
 
-    def _unpublish(self, stored: ev.StoredObject, before: str | None) -> None:
+    def _unpublish(self, stored: ev.StoredObject, before: str | None, kept: dict[str, str]) -> None:
         self.versions.add(stored)
         self.versions.link(stored.name, before)
         self._published.pop(stored.id, None)
+        self.eviction.fleeting.discard(stored.id)
+        self.eviction.kept = kept
 
     def _grown(self, event: ev.Grown) -> Actions:
         stored = event.stored
@@ -340,6 +349,8 @@ class Desk:
         if event.peer is None:
             return []
         self.eviction.use(stored.id)
+        if stored.name not in self.versions.links:  # its memory is not free yet
+            raise UnknownDataset(f"{stored.name!r} was dropped.")
         if stored.id in self.versions.loose:
             raise StoreError(f"{stored.name!r} was replaced or dropped while rows were appended. Append them again.")
         self._peer(event.peer).reservations.pop(event.ticket or 0, None)

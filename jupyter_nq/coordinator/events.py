@@ -111,13 +111,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class PeerArrived:
-    """A process greeted. `ancestors` are the pids above it, nearest first."""
+    """A process greeted. `ancestors` are the pids above it, nearest first; it began at `started_ns` (0: not known)."""
 
     peer: int
     pid: int
     ancestors: tuple[int, ...]
     program: str
     role: str
+    started_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +157,15 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """A peer sealed an object and wants its name to point to it; `stored` is the header as it is now."""
+    """A peer sealed an object and wants its name to point to it; `stored` is the header as it is now.
+
+    A `fleeting` one is meant to have no durable copy, so that of an older version is not wanted any more.
+    """
 
     peer: int
     stored: StoredObject
     ticket: int | None = None
+    fleeting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +229,11 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """A `Collect` was tried: `gone` is False when someone still holds the object's lock."""
+    """A `Collect` was tried: `gone` is False when someone still holds its lock; `copy_kept` says what was asked for."""
 
     id: str
     gone: bool
+    copy_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

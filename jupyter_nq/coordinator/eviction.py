@@ -3,6 +3,9 @@
 Only the newest version of a name is put on the disk: older ones go for good when nobody holds them. What is held,
 pinned, or not published stays. An object was used when a process mapped it, or wrote it; that is all that the desk
 sees, and it forgets it when another process becomes the host.
+
+A durable copy goes when a newer version of its name has one, or is meant to have none, or with the name. So the disk
+always has one, whoever dies, or is refused, between a publish and the copy that is to follow it.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Iterator, Set
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.events import Copy, Reserve, StoredObject
 from jupyter_nq.coordinator.people import People
-from jupyter_nq.coordinator.quota import lacking
+from jupyter_nq.coordinator.quota import lacking, wrote
 from jupyter_nq.coordinator.versions import Versions
 from jupyter_nq.errors import StoreError, UnknownDataset
 
@@ -30,6 +33,8 @@ class Eviction:
         self.copies: dict[str, Copy] = {}
         self.pins: set[str] = set()
         self.leaving: set[str] = set()  # objects whose memory is being freed and whose copy stays
+        self.fleeting: set[str] = set()  # objects that are meant to have no durable copy
+        self.kept: dict[str, str] = {}  # name -> replaced object of which only the copy is left, for a restart
         self._used: dict[str, tuple[int, int]] = {}  # object id -> (how often, when last: a count of all uses)
         self._clock = 0
         self._stayed: dict[str, int] = {}  # object id -> when it could not go, because of a lock that nobody announced
@@ -48,6 +53,7 @@ class Eviction:
         self._stayed.pop(id_, None)
         self.copies.pop(id_, None)
         self.leaving.discard(id_)
+        self.fleeting.discard(id_)
         self._used.pop(id_, None)
 
     # -- what may go -----------------------------------------------------------------------------
@@ -61,11 +67,11 @@ class Eviction:
             return []
         lack, own = lacking(self._versions, self._people, wanted)
         order = self.candidates(wanted.policy)
-        pid = self._people.peers[wanted.peer].pid
+        owner = self._people.peers[wanted.peer]
         going = [self._versions.objects[id_] for id_ in self._collecting if id_ in self._versions.objects]
         lack -= sum(stored.bytes for stored in going)
-        own -= sum(stored.bytes for stored in going if stored.owner_pid == pid)
-        mine = _enough(own, [stored for stored in order if stored.owner_pid == pid])
+        own -= sum(stored.bytes for stored in going if wrote(owner, stored))
+        mine = _enough(own, [stored for stored in order if wrote(owner, stored)])
         if mine is None:
             return []
         rest = _enough(lack - sum(stored.bytes for stored in mine), [stored for stored in order if stored not in mine])
@@ -95,6 +101,32 @@ class Eviction:
         """Return an object whose copy on the disk has all its versions; None when it has none such."""
         known, copy = self._versions.objects.get(id_), self.copies.get(id_)
         return known if known is not None and copy is not None and copy.version == known.version else None
+
+    def outlasts(self, id_: str) -> bool:
+        """Tell whether the copy of a replaced object is all that the disk has for good of its name."""
+        stored = self._versions.objects.get(id_)
+        if stored is None or not self._is_durable(id_) or not self._versions.superseded(stored):
+            return False
+        newer = [found.id for found, _ in self._versions.of(stored.name) if found.first_version > stored.first_version]
+        return not any(self._is_durable(found) or found in self.fleeting for found in newer)
+
+    def spared(self, event: ev.Collected) -> list[ev.Action]:
+        """Take in that only the copy of an object is left, if it is; one that nobody needs by now goes after it."""
+        stored = self._versions.objects.get(event.id)
+        if stored is None or not event.copy_kept:
+            return []
+        if not self.outlasts(event.id):
+            return [ev.Collect(event.id)]
+        self.kept[stored.name] = event.id
+        return []
+
+    def outlived(self, name: str) -> list[ev.Action]:
+        """Let the copy go that outlasted its object, because it is not needed any more."""
+        id_ = self.kept.pop(name, None)
+        return [] if id_ is None else [ev.Collect(id_)]
+
+    def _is_durable(self, id_: str) -> bool:
+        return id_ in self.copies and self.copies[id_].durable
 
     def copied(self, event: ev.Copied, *, going: bool) -> tuple[ev.Reply, list[ev.Action]]:
         """Take in a copy, and have the memory freed if that is wanted; `going` says that it is being freed for good."""
@@ -134,6 +166,8 @@ class Eviction:
 
         Copies go before the name does: what is kept for good would come back when the memory is gone.
         """
+        kept = self.kept.pop(name, None)
+        ids = ids if kept is None else [*ids, kept]
         for id_ in ids:
             self.copies.pop(id_, None)
         removed: list[ev.Action] = [ev.RemoveCopy(id_) for id_ in ids]  # one may be there that nobody told of

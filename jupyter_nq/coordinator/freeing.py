@@ -2,7 +2,8 @@
 
 Old versions go when nobody holds them. An attempt that finds the lock of an object still taken is repeated,
 soon at first and then every few seconds; with nothing to free there is no timer at all. A reservation that
-lacks the memory which is being freed waits for it, for less time than its client waits for the answer.
+lacks the memory which is being freed is asked again whenever some has been, for less time than its client waits for
+the answer.
 
 All state belongs to the loop's thread.
 """
@@ -29,6 +30,11 @@ SPARE_SECONDS = 30.0  # that the memory of freed objects waits for the next writ
 _ROOM_SECONDS = 1.0  # well below the time that clients wait for an answer
 
 _log = logging.getLogger("jupyter_nq")
+
+
+Again = Callable[[bool], bool]
+"""Asks once more for room; returns whether that was answered. It must be when the argument says that this is the last
+time."""
 
 
 class Loop(Protocol):
@@ -64,7 +70,7 @@ class Freeing:
         self._spare_bytes = spare_bytes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="jupyter-nq-store")
         self._collections = 0
-        self._waiting: dict[Callable[[], None], asyncio.TimerHandle] = {}  # what to call when the freeing is done
+        self._waiting: dict[Again, asyncio.TimerHandle] = {}  # in the order in which they came
         self._retry: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None  # runs while there may be spare segments
         self._retry_seconds = _FIRST_RETRY_SECONDS
@@ -92,7 +98,8 @@ class Freeing:
     # -- memory --------------------------------------------------------------------------------------
     def collect(self, id_: str, *, keep_copy: bool = False) -> None:
         """Free an object, and its copy on the disk; its memory may be kept a while for the next write."""
-        copy = self._desk.eviction.copies.get(id_) if keep_copy else None
+        # Of what leaves memory nothing may be lost, and its copy must have all; what was replaced goes in any case.
+        copy = self._desk.eviction.copies.get(id_) if id_ in self._desk.eviction.leaving else None
         version = copy.version if copy is not None else None
 
         def work(spare_bytes: int) -> bool:
@@ -103,9 +110,12 @@ class Freeing:
             remove_copy(self._store, id_)
             return True
 
+        def done(gone: bool | None) -> None:
+            self._collected(id_, bool(gone), copy_kept=keep_copy)
+
         def begin() -> None:
             spare = self._spare_bytes()
-            if self._in_background(partial(work, spare), lambda gone: self._collected(id_, bool(gone))) and spare:
+            if self._in_background(partial(work, spare), done) and spare:
                 self.keep_spares()
 
         self._collections += 1
@@ -134,8 +144,14 @@ class Freeing:
         self._loop.apply(ev.Tick(time.monotonic()))
         self.settle()
 
-    def wait_for_room(self, again: Callable[[], None], give_up: Callable[[], None]) -> bool:
-        """Call `again` when memory has been freed, or `give_up` when that takes long; False when none will be."""
+    def wait_for_room(self, again: Again, give_up: Callable[[], None]) -> bool:
+        """Call `again` whenever memory has been freed, until it has an answer, or `give_up` when that takes long.
+
+        Returns
+        -------
+        bool
+            False when none will be freed: then nothing is called.
+        """
         self._loop.apply(ev.Tick(time.monotonic()))
         if not self._collections or self._closed:
             return False
@@ -147,15 +163,24 @@ class Freeing:
         self._waiting[again] = self._loop.later(_ROOM_SECONDS, too_long)
         return True
 
-    def _collected(self, id_: str, gone: bool) -> None:
+    def _collected(self, id_: str, gone: bool, *, copy_kept: bool = False) -> None:
         self._collections -= 1
-        self._loop.apply(ev.Collected(id_, gone))
-        if self._collections:
-            return
-        waiting, self._waiting = self._waiting, {}
-        for again, timer in waiting.items():
-            timer.cancel()
-            again()
+        try:
+            self._loop.apply(ev.Collected(id_, gone, copy_kept))
+        finally:  # whatever the store refused, those who wait are waiting for an answer
+            if gone or not self._collections:
+                self._ask_again(last=not self._collections)
+
+    def _ask_again(self, *, last: bool) -> None:
+        """Let those who wait for room ask, first who came first; one that fails takes no answer from the others."""
+        for again in list(self._waiting):
+            try:
+                answered = again(last)
+            except Exception:
+                _log.exception("a request that waited for room failed")
+                answered = True
+            if answered:
+                self._waiting.pop(again).cancel()
 
     # -- leftovers -----------------------------------------------------------------------------------
     def clean(self) -> None:

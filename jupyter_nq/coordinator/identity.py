@@ -10,11 +10,13 @@ import os
 import re
 import socket
 import struct
+import time
 from pathlib import Path
 
 _CREDENTIALS = struct.Struct("3i")
 _MOST_ANCESTORS = 64
 _LONGEST_PROGRAM = 64
+_PARENT, _STARTED = 1, 19  # places in /proc/PID/stat behind the command
 _OPTIONS_WITH_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*")
 
@@ -36,6 +38,18 @@ def ancestors(pid: int) -> tuple[int, ...]:
     return tuple(found)
 
 
+def started_ns(pid: int) -> int:
+    """Return when a process began (UTC, since the epoch, to 10 ms below); 0 when it is gone, or nobody knows.
+
+    With it a process is told from an older one that had the same pid.
+    """
+    fields = _stat(pid)
+    if not fields or not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0
+    boot_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return boot_ns + int(fields[_STARTED]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
 def program(pid: int) -> str:
     """Return a short name for a process: its script, its module, or its command; `pid N` when it is gone."""
     try:
@@ -51,12 +65,18 @@ def clean_program(text: str) -> str:
 
 
 def _parent(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[_PARENT]) if fields else 0
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return what /proc says of a process, from its state on; nothing when it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
-        return 0
+        return []
     # The command stands in parentheses and may hold anything, more parentheses included.
-    return int(stat[stat.rindex(b")") + 2 :].split()[1])
+    return stat[stat.rindex(b")") + 2 :].split()
 
 
 def _name_of(words: list[str]) -> str:

@@ -19,7 +19,7 @@ from jupyter_nq.coordinator.connection import Connection
 from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.coordinator.drops import Drops
 from jupyter_nq.coordinator.files import cold_copies, measure, remove_copy, stored_object
-from jupyter_nq.coordinator.identity import ancestors, clean_program, peer_credentials, program
+from jupyter_nq.coordinator.identity import ancestors, clean_program, peer_credentials, program, started_ns
 from jupyter_nq.coordinator.memory import Memory, MemoryRules
 from jupyter_nq.coordinator.pins import Pins
 from jupyter_nq.coordinator.protocol import LAYOUT, PROTOCOL, ROLES, Request, upgrade_sentence
@@ -152,7 +152,7 @@ class Operations:
         name = clean_program(arguments.text(args, "program")) or program(pid)
         self._peers += 1
         connection.peer, connection.role = self._peers, role
-        self.apply(ev.PeerArrived(connection.peer, pid, ancestors(pid), name, role))
+        self.apply(ev.PeerArrived(connection.peer, pid, ancestors(pid), name, role, started_ns(pid)))
         return {**mine, "peer": connection.peer}
 
     def _greeting(self) -> dict[str, Any]:
@@ -205,7 +205,8 @@ class Operations:
     def _publish(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         stored = self._read(arguments.text(args, "id"))
         self._look_again(stored.name)
-        return self.apply(ev.Publish(connection.peer, stored, arguments.optional_number(args, "ticket")))
+        ticket, fleeting = arguments.optional_number(args, "ticket"), args.get("fleeting") is True
+        return self.apply(ev.Publish(connection.peer, stored, ticket, fleeting))
 
     def _appended(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         stored = self._read(arguments.text(args, "id"))

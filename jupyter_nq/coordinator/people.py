@@ -31,6 +31,8 @@ class Peer:
     ancestors: tuple[int, ...]
     program: str
     role: str
+    started_ns: int = 0
+    """When its process began; an older process may have had the same pid."""
     holds: dict[str, set[int]] = field(default_factory=dict)  # object id -> versions
     reservations: dict[int, Reservation] = field(default_factory=dict)  # ticket -> what for
 
@@ -59,7 +61,9 @@ class People:
 
     def arrive(self, event: PeerArrived) -> bool:
         """Take in a peer; True when a server should be asked whose kernel it is."""
-        self.peers[event.peer] = Peer(event.peer, event.pid, event.ancestors, event.program, event.role)
+        self.peers[event.peer] = Peer(
+            event.peer, event.pid, event.ancestors, event.program, event.role, event.started_ns
+        )
         return event.role == "client" and self.kernel_of(event.pid, event.ancestors) is None
 
     def leave(self, peer: int) -> Peer | None:

@@ -38,25 +38,31 @@ def lacking(versions: Versions, people: People, wanted: Reserve) -> tuple[int, i
     lack = used_bytes(versions, people, wanted.files) + wanted.bytes - wanted.limit
     if not wanted.own_limit:
         return lack, 0
-    return lack, own_bytes(versions, people, people.peers[wanted.peer].pid) + wanted.bytes - wanted.own_limit
+    return lack, own_bytes(versions, people, people.peers[wanted.peer]) + wanted.bytes - wanted.own_limit
 
 
-def own_bytes(versions: Versions, people: People, pid: int) -> int:
+def own_bytes(versions: Versions, people: People, owner: Peer) -> int:
     """Return the bytes of what a process wrote, and of what it was promised."""
-    written = sum(stored.bytes for stored in versions.objects.values() if stored.owner_pid == pid)
-    peers = (peer for peer in people.peers.values() if peer.pid == pid)
+    written = sum(stored.bytes for stored in versions.objects.values() if wrote(owner, stored))
+    process = owner.pid, owner.started_ns
+    peers = (peer for peer in people.peers.values() if (peer.pid, peer.started_ns) == process)
     return written + sum(r.bytes for peer in peers for r in peer.reservations.values())
+
+
+def wrote(peer: Peer, stored: StoredObject) -> bool:
+    """Tell whether an object is this process's own, and not of a dead one that had the same pid."""
+    return stored.owner_pid == peer.pid and stored.created_ns >= peer.started_ns
 
 
 def refuse_beyond(versions: Versions, people: People, wanted: Reserve) -> None:
     """Raise `StoreFull` when a reservation does not fit into the pool, or into what one process may have."""
     lack, own = lacking(versions, people, wanted)
     if own > 0:
-        pid = people.peers[wanted.peer].pid
+        owner = people.peers[wanted.peer]
         raise StoreFull(
             f"{wanted.name!r} needs {size(wanted.bytes)}, but one process may have {size(wanted.own_limit)} in the "
-            f"store (notebook_bytes) and this one has {size(own_bytes(versions, people, pid))}. Drop what it does not "
-            "need, or raise notebook_bytes."
+            f"store (notebook_bytes) and this one has {size(own_bytes(versions, people, owner))}. Drop what it does "
+            "not need, or raise notebook_bytes."
         )
     if lack > 0:
         used = used_bytes(versions, people, wanted.files)

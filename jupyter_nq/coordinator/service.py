@@ -240,17 +240,19 @@ class Service:
 
     def asked(self, connection: Connection, request: Request) -> None:
         """Answer a request; what goes wrong in one never ends the service."""
-        self._answer(connection, request, patient=True)
+        self._answer(connection, request, lambda full: self._wait_for_room(connection, request, full))
         self._settle()
 
-    def _answer(self, connection: Connection, request: Request, *, patient: bool) -> None:
+    def _answer(self, connection: Connection, request: Request, later: Callable[[StoreFull], bool]) -> bool:
+        """Answer a request, unless the store is full and `later` takes that; returns whether it is done with."""
         if request.op in LASTING and request.number is not None and connection.left:
-            return  # who asked has given up and said so: it must not come to pass any more
+            return True  # who asked has given up and said so: it must not come to pass any more
         try:
             value = self._operations.perform(connection, request)
         except StoreFull as exc:
-            if not patient or not self._wait_for_room(connection, request, exc):
-                connection.refuse(request, exc)
+            if later(exc):
+                return False
+            connection.refuse(request, exc)
         except NQError as exc:
             if request.number is None:
                 _log.info("the note %r was refused: %s", request.op, exc)
@@ -262,13 +264,13 @@ class Service:
             connection.refuse(request, NQError(f"The coordinator failed at {request.op!r}: {exc!r}"))
         else:
             connection.reply(request, value)
+        return True
 
     def _wait_for_room(self, connection: Connection, request: Request, refusal: StoreFull) -> bool:
         """Answer later, when what nobody needs was freed; False when nothing is being freed."""
 
-        def again() -> None:
-            if connection in self._connections:
-                self._answer(connection, request, patient=False)
+        def again(last: bool) -> bool:
+            return connection not in self._connections or self._answer(connection, request, lambda _: not last)
 
         def give_up() -> None:
             connection.refuse(request, StoreFull(f"{refusal} Memory is being freed: try again in a moment."))

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from jupyter_nq.buffers import Catalogue
+from jupyter_nq.buffers import Catalogue, ColdInfo
 from jupyter_nq.coordinator import Wire, dial
 from jupyter_nq.coordinator.files import cold_copies
 from jupyter_nq.coordinator.listening import SOCKET_NAME
@@ -35,11 +36,18 @@ def leftovers(store: Catalogue) -> list[str]:
     ]
     cold = cold_copies(store)
     if cold is not None:
-        found += [f"cold/{info.id}" for info in cold.scan() if info.id not in wanted["obj"]]
+        needed = _needed_copies(named, cold.scan())
+        found += [f"cold/{info.id}" for info in cold.scan() if info.id not in needed]
         found += [f"cold/tmp/{name}" for name in _listing(cold.tmp)]
     owned = sum(_taken(store.path / "obj" / object_id) for object_id in wanted["obj"])
     lost = store.used_bytes() - owned
     return found + ([f"{lost:,} bytes that no dataset owns"] if lost else [])
+
+
+def _needed_copies(named: Mapping[str, str], copies: Iterable[ColdInfo]) -> set[str]:
+    """Return the objects whose copies are needed: those with names, and the newest durable one of each name."""
+    durable = {info.name: info.id for info in sorted(copies, key=lambda info: info.version) if info.durable}
+    return {*named.values(), *(id_ for name, id_ in durable.items() if name in named)}
 
 
 def settle(store: Catalogue, seconds: float = 20.0) -> list[str]:

@@ -1,6 +1,6 @@
 """What must happen to a store when something goes wrong, case by case, with real processes and sessions.
 
-The numbers are those of the project's catalogue of cases. 66 and 67 are about persistence, which there is not.
+The numbers are those of the project's catalogue of cases; 66 and 67, about the disk, are in `test_catalogue_disk`.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def test_68_a_file_system_without_inodes_is_full(nq_tmpfs: Callable[[str], Path]
         while len(ids) < 20:
             ids.append(publish(store, store.write("a", np.ones(10))).id)
 
-    with pytest.raises(StoreFull, match="Drop datasets that nobody needs"):
+    with pytest.raises(StoreFull, match=r"no more files \(inodes\)\. Drop datasets that nobody needs"):
         fill()
     assert store.damaged() == []
     assert store.open("a").numpy().sum() == 10

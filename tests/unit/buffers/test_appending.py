@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from jupyter_nq.buffers import Store, layout
-from jupyter_nq.errors import CapacityFull, StoreFull, UnknownDataset, UnsupportedData
+from jupyter_nq.errors import CapacityFull, ChecksumError, StoreFull, UnknownDataset, UnsupportedData
 from tests.unit.buffers.child import Child
 from tests.unit.buffers.conftest import make_bars, publish
 
@@ -197,7 +197,7 @@ say("whole")
 
 @pytest.mark.parametrize("where", ["appending.copy_lanes", "words.put_slot", "digests.root_digest"])
 def test_a_killed_append_is_absent_or_complete(store: Store, where: str) -> None:
-    """kill -9 before the commit leaves the old rows, after it the new ones with a digest to be redone."""
+    """kill -9 before the commit leaves the old rows, after it the new ones, whose digest who verifies makes."""
     info = publish(store, store.write("a", np.arange(100), reserve_rows=1000))
     code = f"""
 from jupyter_nq.buffers import appending, digests, words
@@ -210,7 +210,8 @@ store.append(sys.argv[2], np.arange(100, 200))
     after = store.info(info.id)
     assert (after.rows, after.version) == ((200, 2) if committed else (100, 1))
     assert after.digest_state == ("pending" if committed else "done")
-    assert store.verify(info.id) is not committed
+    assert store.verify(info.id)
+    assert store.info(info.id).digest == store.write("b", np.arange(after.rows)).digest
     again = store.append(info.id, np.arange(after.rows, 300))
     assert (again.rows, again.version, again.digest_state) == (300, after.version + 1, "done")
     with store.open("a") as handle:
@@ -219,19 +220,38 @@ store.append(sys.argv[2], np.arange(100, 200))
     assert store.sweep() == []
 
 
-def test_an_append_after_a_pending_digest_redoes_all_of_it(store: Store) -> None:
-    """Whatever the dead appender left undone, the next append's digest covers every row."""
-    info = store.write("a", np.arange(300_000), reserve_rows=300_000)
-    code = """
+_DIES_BEFORE_THE_DIGEST = """
 from jupyter_nq.buffers import digests
 digests.root_digest = lambda *a: die()
 store.append(sys.argv[2], np.arange(300_000, 500_000))
 """
-    with Child(store.path, code, info.id) as child:
+
+
+def test_an_append_after_a_pending_digest_covers_all_of_it(store: Store) -> None:
+    """Whatever the dead appender left undone, the next append's digest covers every row."""
+    info = store.write("a", np.arange(300_000), reserve_rows=300_000)
+    with Child(store.path, _DIES_BEFORE_THE_DIGEST, info.id) as child:
         assert child.wait() == -9
     after = store.append(info.id, np.arange(500_000, 500_001))
     assert after.digest == store.write("b", np.arange(500_001)).digest
     assert store.verify(info.id)
+
+
+@pytest.mark.parametrize("again", ["verify", "append"])
+def test_damage_to_rows_that_had_a_digest_is_found_after_a_killed_append(store: Store, again: str) -> None:
+    """Who makes the digest of the new rows takes the pieces before them as they were digested, not as they are."""
+    info = store.write("a", np.arange(300_000), reserve_rows=300_000)
+    with Child(store.path, _DIES_BEFORE_THE_DIGEST, info.id) as child:
+        assert child.wait() == -9
+    with store.open_id(info.id) as handle:
+        offset = handle.numpy()[1000:].__array_interface__["data"][0] - handle.address
+    with (store.path / "obj" / info.id).open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\xff")
+    if again == "append":
+        store.append(info.id, np.arange(500_000, 500_001))
+    with pytest.raises(ChecksumError, match="the array is damaged in its 1 MiB piece 0 "):
+        store.verify(info.id)
 
 
 def test_a_half_written_version_does_not_count(store: Store) -> None:

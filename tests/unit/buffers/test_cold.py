@@ -38,6 +38,16 @@ print(info.name, info.rows, sorted(heavy))
     assert found.stdout.strip() == f"a {frozen.rows} []"
 
 
+def test_a_directory_that_is_made_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that had to be made is synced by its name; else a power cut could take all copies with it."""
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    ColdCopies(tmp_path / "a" / "b")
+    assert sorted(synced) == [str(tmp_path), str(tmp_path / "a")]
+    ColdCopies(tmp_path / "a" / "b")
+    assert len(synced) == 2
+
+
 def test_the_oldest_object_comes_first(store: Store, cold: ColdCopies) -> None:
     """Whatever the order in which they were frozen."""
     infos = [store.write(name, make_bars(5)) for name in ("a", "b", "c")]

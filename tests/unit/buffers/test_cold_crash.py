@@ -30,7 +30,7 @@ _STAGES = [
     "freezing.encode_detail",
     "replacing.os.fsync",
     "replacing.os.rename",
-    "replacing._sync_directory",
+    "replacing.sync_directory",
 ]
 
 
@@ -55,7 +55,7 @@ freeze(store, sys.argv[3], cold)
         assert child.wait() == -9
     assert cold.sweep() != []
     assert cold.sweep() == cold.damaged() == []
-    renamed = stage == "replacing._sync_directory"
+    renamed = stage == "replacing.sync_directory"
     assert [found.rows for found in cold.scan()] == ([info.rows + 1] if renamed else [info.rows] * older)
     assert len(_files(cold)) == len(cold.scan())
     assert freeze(store, info.id, cold).rows == info.rows + 1

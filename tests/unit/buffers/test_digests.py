@@ -56,6 +56,27 @@ def test_a_damaged_root_is_noticed(store: Store) -> None:
         store.verify(info.id)
 
 
+@pytest.mark.parametrize("byte", [8, (1 << 20) + 8])
+def test_appending_does_not_hide_damage(store: Store, byte: int) -> None:
+    """Also in a piece that is only begun: no digest is made of what is damaged, however often one appends."""
+    rows = byte // 8 + 100
+    info = store.write("t", np.arange(rows), reserve_rows=1000)
+    _damage(store.path / "obj" / info.id, layout.PAGE + byte)
+    for _ in range(2):
+        assert store.append(info.id, np.arange(5)).digest_state == "done"
+        with pytest.raises(ChecksumError, match=f"the array is damaged in its 1 MiB piece {byte >> 20} "):
+            store.verify(info.id)
+
+
+def test_growing_does_not_hide_damage(store: Store) -> None:
+    """The copy would have a digest of what is damaged, so there is none."""
+    info = store.write("t", np.arange(100))
+    _damage(store.path / "obj" / info.id, layout.PAGE + 8)
+    with pytest.raises(ChecksumError, match="the array is damaged in its 1 MiB piece 0 "):
+        store.grow(info.id, np.arange(5))
+    assert [found.id for found in store.scan()] == [info.id]
+
+
 def test_an_object_may_have_no_digest(store: Store) -> None:
     """Written without one, it says so, and appends do not make one."""
     info = store.write("t", np.zeros(100), reserve_rows=10, digest=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from jupyter_nq.buffers import Store, drafts
 from jupyter_nq.buffers.drafts import Unsealed, blank
 from jupyter_nq.buffers.plan import plan_content
 from jupyter_nq.errors import InvalidArgument, StoreError, StoreFull, UnsupportedData
+from jupyter_nq.testing import wait_until
 from tests.unit.buffers.child import Child
 
 _ALL = 1 << 30
@@ -55,7 +57,6 @@ def test_what_is_written_is_the_object(store: Store) -> None:
     unsealed.part()
     info = store.info(unsealed.id)
     assert (info.rows, info.capacity_rows, info.digest_state, info.version) == (1000, 1100, "pending", 0)
-    assert not store.verify(unsealed.id)
     store.complete(unsealed.id)
     assert store.info(unsealed.id).digest_state == "done"
     assert store.verify(unsealed.id)
@@ -79,6 +80,7 @@ def test_it_is_what_a_put_of_the_same_data_is(store: Store) -> None:
         unsealed.column(name)[:] = values
     assert unsealed.nbytes == put.nbytes
     unsealed.seal()
+    unsealed.part()
     store.complete(unsealed.id)
     info = store.info(unsealed.id)
     assert (info.digest, info.schema, info.nbytes) == (put.digest, put.schema, put.nbytes)
@@ -159,6 +161,52 @@ def test_writing_reaches_nobody_after_parting(store: Store) -> None:
     assert store.verify(unsealed.id)
 
 
+def test_nobody_digests_or_extends_what_its_writer_may_still_change(store: Store) -> None:
+    """Who verifies or appends waits for the parting; so what is written until then is in the digest."""
+    unsealed = begin(store, reserve_rows=10)
+    view = unsealed.array()
+    unsealed.seal()
+    found: list[object] = []
+    works = [lambda: store.verify(unsealed.id), lambda: store.append(unsealed.id, np.ones(1)).digest_state]
+    threads = [threading.Thread(target=lambda work=work: found.append(work())) for work in works]  # type: ignore[misc]
+    for thread in threads:
+        thread.start()
+    lock = store.path / "tmp" / f"{unsealed.id}.append"
+    wait_until(lambda: _waiters(lock) == 2, message="both to wait for the lock")
+    view[:] = 2
+    assert found == []
+    unsealed.part()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, found)) == ["True", "done"]
+    assert store.verify(unsealed.id)
+
+
+def _waiters(lock: Path) -> int:
+    """Return how many wait for a lock, from the kernel's table."""
+    inode = f":{lock.stat().st_ino} "
+    return sum("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+def test_a_writer_that_died_before_it_parted_leaves_a_digest_to_be_made(store: Store) -> None:
+    """Its lock died with it: who verifies makes the digest, and it is that of the bytes."""
+    code = """
+from jupyter_nq.buffers import drafts
+from jupyter_nq.buffers.plan import plan_content
+unsealed = store.begin("a", plan_content(drafts.blank("f8", 1 << 18), 10, None))
+unsealed.array()[:] = 1
+unsealed.seal()
+say(unsealed.id); input(); die()
+"""
+    with Child(store.path, code) as child:
+        id_ = child.line()
+        assert store.info(id_).digest_state == "pending"
+        child.tell()
+        assert child.wait() == -9
+    assert store.verify(id_)
+    assert store.info(id_).digest == store.write("b", np.ones(_ROWS)).digest
+
+
 def test_an_old_view_keeps_the_memory_from_being_written_anew(store: Store) -> None:
     """It is a lease: the next object lies elsewhere, and nothing that is written through the view reaches it."""
     unsealed, view = sealed_with(store, 1)
@@ -210,6 +258,8 @@ def test_a_refused_parting_is_told(store: Store, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(OSError, match="no memory"):
         unsealed.part()
     id_ = unsealed.id
+    assert not store.verify(id_), "it may change, so no digest of it is ever made"
+    assert store.info(id_).digest_state == "off"
     del unsealed, view
     assert store.collect(id_)
 
@@ -281,7 +331,8 @@ unsealed.seal()
         assert store.sweep() == []
         child.tell()
         assert child.wait() == -9
-    assert len(store.sweep()) == 1
+    swept = sorted(path.suffix for path in store.sweep())
+    assert swept == [".append", ".part"] if stage == "os.rename" else [".part"]
     assert store.used_bytes() == 0
 
 
@@ -364,5 +415,5 @@ def test_no_room_is_an_error_and_never_a_bus_error(nq_tmpfs: Callable[[str], Pat
         store.write("b", b"x" * (12 << 20))
     unsealed.array()[:] = 1
     unsealed.seal()
-    store.complete(unsealed.id)
+    unsealed.part()
     assert store.verify(unsealed.id)

@@ -17,7 +17,7 @@ from jupyter_nq.buffers import drafts
 from jupyter_nq.client.records import Stored
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
-from jupyter_nq.errors import InvalidArgument, InvalidName, StoreError, StoreFull, UnsupportedData
+from jupyter_nq.errors import ChecksumError, InvalidArgument, InvalidName, StoreError, StoreFull, UnsupportedData
 from jupyter_nq.testing import wait_until
 from tests.unit.client.child import Child
 
@@ -180,7 +180,7 @@ def test_a_refused_name_leaves_nothing(session: Session, monkeypatch: pytest.Mon
 def test_views_that_stay_shared_are_told(
     session: Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where the system refuses a copy-on-write mapping, the digest stays pending, and the log says so."""
+    """Where the system refuses a copy-on-write mapping, there is never a digest, and the log says so."""
 
     def fail(*_: object) -> None:
         raise OSError(errno.ENOMEM, "no memory")
@@ -190,13 +190,13 @@ def test_views_that_stay_shared_are_told(
     with caplog.at_level(logging.WARNING, "jupyter_nq"):
         draft.publish()
         assert draft.wait(30)
-    assert "digest stays pending" in caplog.text
-    with session.open("a") as handle:
-        assert handle.info.digest_state == "pending"
+    assert "a is published, but has no digest" in caplog.text
+    with pytest.raises(ChecksumError, match=r"has no digest to compare with \(it is off\)"):
+        session.get("a", verify="always")
 
 
 def test_a_killed_drafter_leaves_nothing(session: Session) -> None:
-    """kill -9 before the publish leaves an orphan that is swept; after it, the object and at most no digest."""
+    """kill -9 before the publish leaves an orphan that is swept; after it the object, which gets its digest."""
     code = """
 from jupyter_nq.client.session import Session
 s = Session(settings=Settings(store_dir=sys.argv[1]))
@@ -211,7 +211,7 @@ die()
         assert child.wait() == -9
     session.store.sweep()
     assert [row.name for row in session.ls()] == ["done"]
-    assert (session.get("done", as_="numpy") == 4).all()
+    assert (session.get("done", as_="numpy", verify="always") == 4).all()
     assert session.store.used_bytes() == session.ls()[0].bytes
 
 

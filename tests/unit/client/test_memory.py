@@ -133,7 +133,7 @@ def test_dropping_and_replacing_remove_the_copy(nq_store_dir: Path, disk: Path) 
         assert len(list(disk.glob("*/*.cold"))) == 2
         session.drop("a")
         session.put("b", _array(2), durable=False)
-        wait_until(lambda: not list(disk.glob("*/*.cold")))
+        wait_until(lambda: not list(disk.glob("*/*.cold")), message="the copies to go")
         assert [(row.name, row.version) for row in session.ls()] == [("b", 2)]
 
 

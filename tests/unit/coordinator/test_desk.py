@@ -122,6 +122,14 @@ def test_appending_adds_versions_to_the_same_object(desk: Desk) -> None:
     assert publish(desk, "b")[0] == ev.Stamp("b", 4)
 
 
+def test_growing_what_was_dropped_is_refused_as_unknown(desk: Desk) -> None:
+    """Also while its memory is not free yet: who brought it back frees it then."""
+    publish(desk, "x")
+    desk.handle(ev.Drop(1, "bars"))
+    with pytest.raises(UnknownDataset, match="'bars' was dropped"):
+        desk.handle(ev.Grown(stored("x", first=1), 1))
+
+
 def test_appending_to_what_was_replaced_is_refused(desk: Desk) -> None:
     """The rows would be lost to everybody, so their writer must know."""
     publish(desk, "a")

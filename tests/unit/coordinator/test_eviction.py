@@ -21,8 +21,8 @@ def desk() -> Desk:
 
 
 def _reserve(desk: Desk, nbytes: int, **more: object) -> list[ev.Action]:
-    fields: dict[str, object] = {"limit": 400, "policy": "lru", **more}
-    return desk.handle(ev.Reserve(1, "new", nbytes, **fields))  # type: ignore[arg-type]
+    fields: dict[str, object] = {"peer": 1, "limit": 400, "policy": "lru", **more}
+    return desk.handle(ev.Reserve(name="new", bytes=nbytes, **fields))  # type: ignore[arg-type]
 
 
 def _victims(actions: list[ev.Action]) -> list[str]:
@@ -182,6 +182,92 @@ def test_a_rebuilt_desk_knows_copies_and_pins() -> None:
     assert actions == [ev.Link("kept", "x")]
     assert desk.eviction.is_on_disk("x")
     assert desk.eviction.pins == {"kept"}
+
+
+def _durable(desk: Desk, id_: str) -> list[ev.Action]:
+    return desk.handle(ev.Copied(1, id_, ev.Copy(desk.versions.objects[id_].version, 10, durable=True)))
+
+
+def _replace(desk: Desk, id_: str, *, fleeting: bool = False) -> list[ev.Action]:
+    return desk.handle(ev.Publish(1, stored(id_, "a"), fleeting=fleeting))[3:]
+
+
+def test_a_durable_copy_stays_until_a_newer_one_is_there(desk: Desk) -> None:
+    """The memory of what was replaced goes; the copy is what a restart brings back if the new one never comes."""
+    _durable(desk, "a")
+    assert _replace(desk, "a2") == [ev.Collect("a", keep_copy=True)]
+    assert desk.handle(ev.Collected("a", gone=True, copy_kept=True)) == []
+    assert "a" not in desk.versions.objects
+    assert _replace(desk, "a3") == [ev.Collect("a2")]
+    assert _durable(desk, "a3")[1:] == [ev.Collect("a")]
+
+
+def test_a_durable_copy_that_is_held_in_memory_goes_like_any_other_behind_a_newer_one(desk: Desk) -> None:
+    """Its memory could not be freed before; then both go."""
+    _durable(desk, "a")
+    _replace(desk, "a2")
+    assert desk.handle(ev.Collected("a", gone=False, copy_kept=True)) == []
+    assert _durable(desk, "a2")[1:] == []
+    assert desk.handle(ev.Tick(1.0)) == [ev.Collect("a")]
+
+
+def test_a_durable_copy_that_was_outlived_while_its_memory_was_freed_goes_too(desk: Desk) -> None:
+    """What was asked for was to keep it."""
+    _durable(desk, "a")
+    _replace(desk, "a2")
+    _durable(desk, "a2")
+    assert desk.handle(ev.Collected("a", gone=True, copy_kept=True)) == [ev.Collect("a")]
+
+
+@pytest.mark.parametrize("freed", [True, False])
+def test_a_version_that_is_meant_not_to_be_durable_takes_the_copy_with_it(desk: Desk, freed: bool) -> None:
+    """Somebody said so, before or after the copy was all that is left."""
+    _durable(desk, "a")
+    if freed:
+        _replace(desk, "a2")
+        desk.handle(ev.Collected("a", gone=True, copy_kept=True))
+    assert ev.Collect("a") in _replace(desk, "a3", fleeting=True)
+
+
+def test_a_publish_that_failed_leaves_the_copy_that_is_kept(desk: Desk) -> None:
+    """As if it had not been."""
+    _durable(desk, "a")
+    _replace(desk, "a2")
+    desk.handle(ev.Collected("a", gone=True, copy_kept=True))
+    _replace(desk, "a3", fleeting=True)
+    desk.handle(ev.Failed())
+    assert desk.eviction.kept == {"a": "a"}
+
+
+def test_a_drop_removes_the_copy_that_was_kept(desk: Desk) -> None:
+    """It would bring the name back."""
+    _durable(desk, "a")
+    _replace(desk, "a2")
+    desk.handle(ev.Collected("a", gone=True, copy_kept=True))
+    assert [action for action in desk.handle(ev.Drop(1, "a")) if isinstance(action, ev.RemoveCopy)] == [
+        ev.RemoveCopy("a2"),
+        ev.RemoveCopy("a"),
+    ]
+
+
+def test_the_next_coordinator_keeps_the_copy_too() -> None:
+    """It finds the name at a newer object, and nothing else that is durable."""
+    desk = Desk()
+    objects = stored("x", first=1, bytes=0), stored("y", first=2)
+    desk.handle(ev.Rebuilt(objects, {"bars": "y"}, 0.0, {}, {"x": ev.Copy(1, 10, durable=True)}))
+    assert desk.handle(ev.Tick(1.0)) == [ev.Collect("x", keep_copy=True)]
+
+
+def test_what_a_dead_process_of_the_same_pid_wrote_is_not_charged(desk: Desk) -> None:
+    """A process is its pid and when it began: neither the quota nor what makes way for it counts older objects."""
+    for id_, name, created_ns in (("o", "old", 99), ("n", "new", 101)):
+        desk.handle(ev.Publish(1, stored(id_, name, owner_pid=55, created_ns=created_ns)))
+    desk.handle(ev.PeerArrived(9, 55, (), "again", "client", started_ns=100))
+    desk.handle(ev.PeerArrived(8, 55, (), "dead, and not heard of yet", "client", started_ns=50))
+    _reserve(desk, 1_000, limit=10_000, peer=8)
+    with pytest.raises(StoreFull, match="this one has 100 B"):
+        _reserve(desk, 201, limit=10_000, own_limit=200, peer=9)
+    assert _victims(_reserve(desk, 150, limit=10_000, own_limit=200, peer=9)) == ["n"]
 
 
 def test_one_process_has_its_own_limit(desk: Desk) -> None:

@@ -6,11 +6,19 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from jupyter_nq.coordinator.identity import _name_of, ancestors, clean_program, peer_credentials, program
+from jupyter_nq.coordinator.identity import (
+    _name_of,
+    ancestors,
+    clean_program,
+    peer_credentials,
+    program,
+    started_ns,
+)
 
 
 def test_the_kernel_names_the_peer() -> None:
@@ -25,6 +33,18 @@ def test_the_ancestors_begin_with_the_parent_and_end_before_the_first_process() 
     found = ancestors(os.getpid())
     assert found[:1] == ((os.getppid(),) if os.getppid() > 1 else ())
     assert 1 not in found
+
+
+def test_a_process_began_when_it_was_started() -> None:
+    """To the tick of the system's clock, and by the wall clock that stamps objects."""
+    before = time.time_ns()
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        assert before - 20_000_000 <= started_ns(child.pid) <= time.time_ns()
+        assert started_ns(os.getpid()) < before
+    finally:
+        child.communicate()
+    assert started_ns(child.pid) == 0
 
 
 def test_a_process_that_is_gone_has_no_ancestors_and_is_named_by_its_pid() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jupyter_nq.buffers import Store
+from jupyter_nq.buffers import Store, freeze
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
 from jupyter_nq.testing.leftovers import kept_open, leftovers, open_files, settle
@@ -55,3 +55,21 @@ def test_what_somebody_holds_stays_and_is_named(nq_store_dir: Path) -> None:
     del view
     assert settle(store) == []
     assert open_files(os.getpid(), store) == []
+
+
+def test_the_newest_durable_copy_of_a_name_is_needed_and_others_are_not(nq_store_dir: Path, tmp_path: Path) -> None:
+    """Of a dataset whose newest version is not durable the disk keeps the one before; what has no name is left over."""
+    with Session(settings=Settings(store_dir=str(nq_store_dir), spill_dir=str(tmp_path))) as session:
+        session.put("a", np.ones(10), durable=True)
+        kept = session.store.resolve("a")
+        session.publish("a", np.ones(5)).close()
+        assert settle(session.store) == []
+        assert session.spilling.copies().exists(kept)
+        other = session.store.write("b", np.ones(3))
+        freeze(session.store, other.id, session.spilling.copies(), durable=True)
+        assert session.store.collect(other.id)
+        assert leftovers(session.store) == [f"cold/{other.id}"]
+        session.spilling.copies().remove(other.id)
+        session.put("a", np.ones(4), durable=True)
+        assert settle(session.store) == []
+        assert not session.spilling.copies().exists(kept)
