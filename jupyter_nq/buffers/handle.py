@@ -24,7 +24,7 @@ from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import UnknownDataset
 
 if TYPE_CHECKING:
-    from jupyter_nq.buffers.store import Store
+    from jupyter_nq.buffers.opening import Opening
 
 FORMS = ("pandas", "arrow", "numpy", "torch", "polars")
 """What a view may be: names of methods of `Handle`."""
@@ -39,7 +39,7 @@ class MappedFile(mmap.mmap):
 class Handle:
     """One version of an object, mapped into this process; made by `Store.open`."""
 
-    def __init__(self, store: Store, mapping: MappedFile, static: layout.Static, info: ObjectInfo, rows: int) -> None:
+    def __init__(self, store: Opening, mapping: MappedFile, static: layout.Static, info: ObjectInfo, rows: int) -> None:
         # _mapping is the only mutable state: close() forgets it, and nobody else writes it.
         self._mapping: MappedFile | None = mapping
         self._store = store
@@ -180,7 +180,7 @@ def _is_readonly(mapping: mmap.mmap) -> bool:
         return view.readonly
 
 
-def map_locked(store: Store, fd: int, path: Path, version: int | None, *, private: bool) -> Handle:
+def map_locked(store: Opening, fd: int, path: Path, version: int | None, *, private: bool) -> Handle:
     """Map an open object file whose shared lock is held."""
     static = read_static(fd, path)
     arrow_views.check_types(path, static)
