@@ -23,7 +23,7 @@ from jupyter_nq.buffers.lanes import Array
 from jupyter_nq.buffers.layout import Block, Static
 from jupyter_nq.buffers.places import VALID
 from jupyter_nq.buffers.python_values import ARRAYS, OBJECTS, objects_of
-from jupyter_nq.buffers.views import Window, array_of
+from jupyter_nq.buffers.views import Window, array_of, place_of
 from jupyter_nq.errors import UnsupportedData
 
 # pandas 3 builds a frame from blocks; before, it is put together from one frame per block, which pandas 2
@@ -40,7 +40,8 @@ def to_pandas(window: Window, columns: Sequence[str] | None) -> Any:
     if static.kind == "array":
         return _array_to_pandas(array_of(window, columns), window)
     names = [n for n in window.chosen(columns) if n not in _index_columns(static)]
-    frame = _join([part for run in _runs(window, names) for part in _frame_parts(window, run)], _index(window))
+    parts = [_frame_part(window, run) for run in _runs(static, tuple(names))]
+    frame = _join(parts, _index(window))
     if static.origin.get("container") == "series" and columns is None:
         return frame.iloc[:, 0].rename(static.origin["series_name"])
     return frame
@@ -49,12 +50,13 @@ def to_pandas(window: Window, columns: Sequence[str] | None) -> Any:
 _Run = tuple[Block | None, int, list[str]]
 
 
-def _runs(window: Window, names: list[str]) -> list[_Run]:
+@functools.lru_cache(maxsize=256)  # of the same few objects: finding it out takes longer than all else
+def _runs(static: Static, names: tuple[str, ...]) -> list[_Run]:
     """Cut the names into runs of plain neighbours in one block, and special columns by themselves, without a block."""
     runs: list[_Run] = []
     for name in names:
-        place = window.place(name)
-        if place is None or _is_special(window, name):
+        place = place_of(static, name)
+        if place is None or _is_special(static, name):
             runs.append((None, 0, [name]))
         elif runs and runs[-1][0] is place[0] and runs[-1][1] + len(runs[-1][2]) == place[1]:
             runs[-1][2].append(name)
@@ -63,23 +65,23 @@ def _runs(window: Window, names: list[str]) -> list[_Run]:
     return runs
 
 
-def _frame_parts(window: Window, run: _Run) -> list[tuple[list[str], Any]]:
-    """Return (names, values) per pandas block: a 2-D array, or one special column."""
+def _frame_part(window: Window, run: _Run) -> tuple[list[str], Any]:
+    """Return the names and values of a block of pandas: a 2-D array, or one special column."""
     block, first, names = run
     if block is None:
-        return [(names, _special(window, names[0]))]
-    return [(names, window.block(block, first, len(names)).T)]
+        return names, _special(window, names[0])
+    return names, window.block(block, first, len(names)).T
 
 
-def _is_special(window: Window, name: str) -> bool:
-    kind = window.static.column_type(name)
-    if name in window.static.forms or name in window.static.dictionaries:
+def _is_special(static: Static, name: str) -> bool:
+    kind = static.column_type(name)
+    if name in static.forms or name in static.dictionaries:
         return True
     if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
         return kind.tz is not None if pa.types.is_timestamp(kind) else False
     if isinstance(kind, pa.BaseExtensionType):
         return True
-    return bool(pa.types.is_date32(kind) or window.place(name, VALID) is not None or _is_arrows_own(kind))
+    return bool(pa.types.is_date32(kind) or place_of(static, name, VALID) is not None or _is_arrows_own(kind))
 
 
 def _is_arrows_own(kind: pa.DataType) -> bool:
@@ -159,8 +161,14 @@ def _join(parts: list[tuple[list[str], Any]], index: pd.Index[Any]) -> pd.DataFr
         block = values.T if values.ndim == 2 else values.reshape(1, -1) if _is_2d(values) else values
         blocks.append((block, np.arange(len(labels), len(labels) + len(names))))
         labels += names
-    frame: pd.DataFrame = _from_blocks(blocks, index=index, columns=pd.Index(labels))
+    frame: pd.DataFrame = _from_blocks(blocks, index=index, columns=_labels(tuple(labels)).view())
     return frame
+
+
+@functools.lru_cache(maxsize=256)
+def _labels(names: tuple[str, ...]) -> pd.Index[Any]:
+    """Return an index of pandas over names of columns; each frame has a view of it, with a name of its own."""
+    return pd.Index(names)
 
 
 def _is_2d(values: Any) -> bool:
@@ -203,7 +211,7 @@ def _several(levels: list[pd.Index[Any]], described: dict[str, Any]) -> pd.Multi
 
 
 def _values(window: Window, name: str) -> Any:
-    return _special(window, name) if _is_special(window, name) else window.lane(name)
+    return _special(window, name) if _is_special(window.static, name) else window.lane(name)
 
 
 def _array_to_pandas(array: Array, window: Window) -> Any:

@@ -53,7 +53,7 @@ class Window:
 
     def place(self, name: str, role: str = VALUES) -> tuple[Block, int] | None:
         """Return the block of a lane and its position there; None when the column has no such lane."""
-        return _blocks(self.static).get((name, role))
+        return place_of(self.static, name, role)
 
     def block(self, block: Block, first: int, count: int) -> Array:
         """Return some lanes of a block, a row for each lane."""
@@ -106,6 +106,11 @@ class Window:
         if not low >= 0 or high >= categories:
             raise ChecksumError(f"{self.static.name}: column {name!r} is damaged: a code is of no category.")
         return found
+
+
+def place_of(static: Static, name: str, role: str = VALUES) -> tuple[Block, int] | None:
+    """Return the block of a lane and its position there; None when the column has no such lane."""
+    return _blocks(static).get((name, role))
 
 
 @functools.lru_cache(maxsize=1024)

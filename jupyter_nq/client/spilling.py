@@ -6,6 +6,7 @@ and found again by the next store at the same path, as after a restart of the ma
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -243,6 +244,12 @@ class Spilling:
     def _told(self, name: str) -> Any:
         """Return a setting: this process's own where it has one, else the host's."""
         own = getattr(self._settings, name)
-        if own != self._settings.trait_defaults(name):
+        if own != _default(name):
             return own
         return self._channel.peer_info.get("settings", {}).get(name, own)
+
+
+@functools.cache  # asked for with each object that is mapped
+def _default(name: str) -> Any:
+    """Return the default of a setting."""
+    return Settings().trait_defaults(name)
