@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_nq.testing import syscalls
+
 _SHARED_MEMORY = "/dev/shm"
 
 
@@ -41,3 +43,10 @@ def nq_tmpfs() -> Iterator[Callable[[str], Path]]:
     for where in mounted:
         subprocess.run(["umount", str(where)], check=True)
         where.rmdir()
+
+
+@pytest.fixture(scope="module")
+def light_children() -> Iterator[None]:
+    """Keep children that a module forks from collecting the garbage of all tests before it; see `syscalls`."""
+    with syscalls.light_children():
+        yield

@@ -22,6 +22,8 @@ from jupyter_nq.testing import syscalls
 from jupyter_nq.testing.leftovers import settle
 from tests.unit.buffers.conftest import publish
 
+pytestmark = pytest.mark.usefixtures("light_children")
+
 _MOST_POINTS = 60
 _NOTE = b"what is to be known" * 100
 

@@ -23,6 +23,8 @@ from jupyter_nq.testing.forked import Forked, Say
 from jupyter_nq.testing.leftovers import leftovers, settle
 from tests.unit.buffers.conftest import publish
 
+pytestmark = pytest.mark.usefixtures("light_children")
+
 _PAGE = 4096
 _MOST_PAGES = 60
 _CGROUP = Path("/sys/fs/cgroup/memory")

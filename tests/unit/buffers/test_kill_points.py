@@ -29,6 +29,8 @@ from jupyter_nq.testing.forked import Forked
 from jupyter_nq.testing.leftovers import settle
 from tests.unit.buffers.conftest import publish
 
+pytestmark = pytest.mark.usefixtures("light_children")
+
 _NOTES = (b"the note before" * 100, b"the note after" * 300)
 _COMMITTING = {
     function.__code__

@@ -18,6 +18,8 @@ from jupyter_nq.config import Settings
 from jupyter_nq.testing import syscalls
 from jupyter_nq.testing.leftovers import settle
 
+pytestmark = pytest.mark.usefixtures("light_children")
+
 _MOST_POINTS = 80
 
 

@@ -29,6 +29,8 @@ from jupyter_nq.testing.forked import Forked
 from jupyter_nq.testing.leftovers import settle
 from tests.unit.buffers.conftest import publish
 
+pytestmark = pytest.mark.usefixtures("light_children")
+
 _OLD, _NEW = np.arange(1000), np.arange(500)
 
 
