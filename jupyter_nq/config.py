@@ -66,7 +66,7 @@ class Settings(HasTraits):
     spill_dir = Unicode(
         "",
         help="Directory, on a disk, of datasets that left memory and of durable ones, each store in a directory of its "
-        "own there. $JUPYTER_NQ_SPILL wins; empty means jupyter-nq/cold in the user's cache directory.",
+        "own there. $JUPYTER_NQ_SPILL wins; empty means jupyter-nq/cold in the user's data directory.",
     ).tag(config=True)
     spill_bytes = Int(
         20 << 30,  # 20 GiB
@@ -144,8 +144,8 @@ def default_cache_dir() -> Path:
 def spill_dir_of(setting: str, store_path: Path) -> Path:
     """Return the directory on a disk that is one store's alone, in the one that the setting names."""
     own = hashlib.blake2b(os.fsencode(os.path.realpath(store_path)), digest_size=8).hexdigest()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (Path(setting) if setting else cache / "jupyter-nq" / "cold") / own
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")  # durable: no cache
+    return (Path(setting) if setting else data / "jupyter-nq" / "cold") / own
 
 
 @functools.cache

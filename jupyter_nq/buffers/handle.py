@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_nq.buffers import arrow_views, layout, pandas_views, polars_views, views
+from jupyter_nq.buffers.encryption import exclude_from_core_dumps
 from jupyter_nq.buffers.objects import ObjectInfo, info_of, read_static
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import UnknownDataset
@@ -34,6 +35,8 @@ class MappedFile(mmap.mmap):
     """A mapping that may keep another one alive."""
 
     origin: mmap.mmap | None = None
+    is_dumped = True
+    """Whether its pages may be in a core dump."""
 
 
 class Handle:
@@ -113,6 +116,8 @@ class Handle:
         if _is_readonly(window.mapping):
             private = self._store.map_private(self.info.id)
             private.origin = window.mapping  # so that on_release waits for the tensors too
+            if not self.mapping().is_dumped:
+                _exclude(private)
             window = replace(window, mapping=private)
         return views.to_torch(window, columns)
 
@@ -153,6 +158,10 @@ class Handle:
         """Return the note of the object as it is now, None when it has none: see `Store.annotate`."""
         return self._store.annotation(self.info.id)
 
+    def exclude_from_core_dumps(self) -> None:
+        """Keep its pages out of core dumps, and those of tensors that come from it."""
+        _exclude(self.mapping())
+
     def on_release(self, callback: Callable[[], object]) -> weakref.finalize[Any, Any]:
         """Call `callback` when the handle and the last view are gone, and with them the lease."""
         finalizer = weakref.finalize(self.mapping(), callback)
@@ -172,6 +181,11 @@ class Handle:
     def _window(self, start: int, stop: int | None) -> views.Window:
         first, last, _ = slice(start, stop).indices(self.rows)
         return views.Window(self.mapping(), self._static, first, max(first, last))
+
+
+def _exclude(mapping: MappedFile) -> None:
+    exclude_from_core_dumps(mapping)
+    mapping.is_dumped = False
 
 
 def _is_readonly(mapping: mmap.mmap) -> bool:

@@ -14,7 +14,6 @@ from typing import Any
 
 from jupyter_nq.buffers import Handle, Store
 from jupyter_nq.buffers.drafts import blank
-from jupyter_nq.buffers.encryption import exclude_from_core_dumps
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.collecting import Collected, collect
 from jupyter_nq.client.drafting import Draft
@@ -345,7 +344,7 @@ class Objects:
     def _hold(self, handle: Handle) -> Handle:
         """Announce what is held here, until the last view is gone."""
         if self.spilling.encrypts:
-            exclude_from_core_dumps(handle.mapping())
+            handle.exclude_from_core_dumps()
         held = handle.info.id, handle.version
         self.channel.hold(*held)
         handle.on_release(partial(self.channel.release, *held))

@@ -99,6 +99,8 @@ class Writer:
             with self._room.promised(name, self._store.plan(rows).nbytes) as promise:
                 if note is not None:
                     self._store.annotate(current, note)
+                if promise.spare_bytes is not None:
+                    self._store.pool.trim(promise.spare_bytes)
                 info = self._store.append(current, rows)
                 # Committed: from here on it is a fact, which the coordinator is told and would find itself.
                 self._channel.note("appended", id=info.id, ticket=promise.ticket)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_nq.config import FILE_NAME, Settings, load_settings, setting_names
+from jupyter_nq.config import FILE_NAME, Settings, load_settings, setting_names, spill_dir_of
 from jupyter_nq.errors import ConfigError
 from jupyter_nq.yaml_file import read_yaml
 
@@ -97,3 +97,12 @@ def test_every_setting_says_in_a_sentence_what_it_is() -> None:
     """Each trait has help that ends like a sentence."""
     for name in setting_names():
         assert Settings.class_traits()[name].help.strip().endswith("."), name
+
+
+def test_durable_data_are_no_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each store has a directory of its own in the user's data directory, unless a setting names another."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    first, second = spill_dir_of("", tmp_path / "a"), spill_dir_of("", tmp_path / "b")
+    assert first.parent == second.parent == tmp_path / "jupyter-nq" / "cold"
+    assert first != second
+    assert spill_dir_of("/disk", tmp_path / "a") == Path("/disk") / first.name

@@ -226,6 +226,19 @@ def test_a_mapping_is_left_out_of_core_dumps(store: Store, info: ObjectInfo) -> 
         assert "dd" in _flags(handle.address)
 
 
+def test_tensors_are_left_out_of_core_dumps_too(store: Store) -> None:
+    """They have a mapping of their own."""
+    pytest.importorskip("torch")
+    written = store.write("t", np.zeros(1 << 16))
+    with store.open_id(written.id) as handle:
+        before = handle.torch()
+        assert "dd" not in _flags(_mapped_at(before.data_ptr()))
+        handle.exclude_from_core_dumps()
+        after = handle.torch()
+        assert "dd" in _flags(handle.address)
+        assert "dd" in _flags(_mapped_at(after.data_ptr()))
+
+
 def test_where_nothing_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says so."""
     monkeypatch.delattr(mmap, "MADV_DONTDUMP")
@@ -238,3 +251,12 @@ def _flags(address: int) -> list[str]:
     found = re.search(rf"^{address:08x}-.*?^VmFlags: ([^\n]*)", text, re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1].split()
+
+
+def _mapped_at(address: int) -> int:
+    """Return where the mapping of an address starts."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        start, stop = (int(part, 16) for part in line.split()[0].split("-"))
+        if start <= address < stop:
+            return start
+    raise AssertionError(f"{address:x} is not mapped")
