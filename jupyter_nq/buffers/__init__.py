@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 _HOMES = {
     "BuildLock": "locks",
     "Catalogue": "catalogue",
-    "ColdCopies": "cold",
-    "ColdInfo": "cold",
+    "ColdCopies": "cold.copies",
+    "ColdInfo": "cold.copies",
     "Damaged": "objects",
     "Handle": "handle",
-    "KeyRing": "keys",
+    "KeyRing": "cold.keys",
     "ObjectInfo": "objects",
     "Plan": "plan",
     "Store": "store",
-    "check_cold": "thawing",
+    "check_cold": "cold.thawing",
     "check_name": "names",
-    "freeze": "freezing",
-    "load_keys": "keys",
-    "new_key": "keys",
-    "rewrap": "rotation",
-    "thaw": "thawing",
+    "freeze": "cold.freezing",
+    "load_keys": "cold.keys",
+    "new_key": "cold.keys",
+    "rewrap": "cold.rotation",
+    "thaw": "cold.thawing",
 }
 
 __all__ = [
@@ -51,17 +51,17 @@ __all__ = [
 
 if TYPE_CHECKING:
     from jupyter_nq.buffers.catalogue import Catalogue
-    from jupyter_nq.buffers.cold import ColdCopies, ColdInfo
-    from jupyter_nq.buffers.freezing import freeze
+    from jupyter_nq.buffers.cold.copies import ColdCopies, ColdInfo
+    from jupyter_nq.buffers.cold.freezing import freeze
+    from jupyter_nq.buffers.cold.keys import KeyRing, load_keys, new_key
+    from jupyter_nq.buffers.cold.rotation import rewrap
+    from jupyter_nq.buffers.cold.thawing import check_cold, thaw
     from jupyter_nq.buffers.handle import Handle
-    from jupyter_nq.buffers.keys import KeyRing, load_keys, new_key
     from jupyter_nq.buffers.locks import BuildLock
     from jupyter_nq.buffers.names import check_name
     from jupyter_nq.buffers.objects import Damaged, ObjectInfo
     from jupyter_nq.buffers.plan import Plan
-    from jupyter_nq.buffers.rotation import rewrap
     from jupyter_nq.buffers.store import Store
-    from jupyter_nq.buffers.thawing import check_cold, thaw
 
 
 def __getattr__(name: str) -> Any:

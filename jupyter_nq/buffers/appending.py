@@ -15,13 +15,13 @@ from pathlib import Path
 from jupyter_nq.buffers import layout, words
 from jupyter_nq.buffers.copying import Copy, FileSink, copy_lanes
 from jupyter_nq.buffers.digests import reading, refresh_digest
-from jupyter_nq.buffers.intake import Content
-from jupyter_nq.buffers.joining import behind, check_alike
-from jupyter_nq.buffers.lanes import Lane
 from jupyter_nq.buffers.objects import header_words, read_changing, read_static
 from jupyter_nq.buffers.places import committed_bytes, places
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.segments import Progress, allocate, give_back, progress_steps
+from jupyter_nq.buffers.values.intake import Content
+from jupyter_nq.buffers.values.joining import behind, check_alike
+from jupyter_nq.buffers.values.lanes import Lane
 from jupyter_nq.errors import CapacityFull, StoreFull
 
 

@@ -13,10 +13,10 @@ from typing import Protocol
 
 import xxhash
 
-from jupyter_nq.buffers.lanes import Array, Lane
 from jupyter_nq.buffers.layout import DIGEST_BLOCK_BYTES
 from jupyter_nq.buffers.parallel import in_order, most_threads
 from jupyter_nq.buffers.segments import write_all
+from jupyter_nq.buffers.values.lanes import Array, Lane
 
 _FOR_THREADS = 32 << 20  # 32 MiB: below, starting threads costs more than they save
 _SMALLEST_SPAN = 16 << 20  # 16 MiB

@@ -31,15 +31,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jupyter_nq.buffers import layout, mappings, platform
-from jupyter_nq.buffers.columns import arrow_type, is_coded, stored_as
-from jupyter_nq.buffers.encryption import exclude_from_core_dumps
-from jupyter_nq.buffers.intake import Content, check_labels
-from jupyter_nq.buffers.lanes import Array, Lane
+from jupyter_nq.buffers import layout, mappings, platform, words
+from jupyter_nq.buffers.cold.encryption import exclude_from_core_dumps
 from jupyter_nq.buffers.locks import exclusive, remove_own
 from jupyter_nq.buffers.places import VALUES
 from jupyter_nq.buffers.refusals import refused
-from jupyter_nq.buffers.views import Window, array_of
+from jupyter_nq.buffers.values.columns import arrow_type, is_coded, stored_as
+from jupyter_nq.buffers.values.intake import Content, check_labels
+from jupyter_nq.buffers.values.lanes import Array, Lane
+from jupyter_nq.buffers.values.views import Window, array_of
 from jupyter_nq.buffers.writing import write_header
 from jupyter_nq.errors import InvalidArgument, StoreError, UnsupportedData
 
@@ -232,8 +232,8 @@ class Unsealed:
         try:
             _turn_private(self.mapping)
         except OSError:
-            at = layout.CHANGING_FIELDS["digest_state"][0]
-            self.mapping.view[at : at + 8].view("<u8")[0] = layout.OFF
+            with memoryview(self.mapping.mapped) as raw, raw[: layout.PAGE].cast("Q") as page:
+                words.put(page, self.static, "digest_state", layout.OFF)
             raise
         finally:
             self._forget()

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_nq.buffers import arrow_views, layout, pandas_views, polars_views, views
-from jupyter_nq.buffers.encryption import exclude_from_core_dumps
+from jupyter_nq.buffers import layout
+from jupyter_nq.buffers.cold.encryption import exclude_from_core_dumps
 from jupyter_nq.buffers.objects import ObjectInfo, info_of, read_static
 from jupyter_nq.buffers.refusals import refused
+from jupyter_nq.buffers.values import arrow_views, pandas_views, polars_views, views
 from jupyter_nq.errors import UnknownDataset
 
 if TYPE_CHECKING:

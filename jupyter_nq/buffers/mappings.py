@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jupyter_nq.buffers import platform
-from jupyter_nq.buffers.lanes import Array
 from jupyter_nq.buffers.layout import PAGE, align
 from jupyter_nq.buffers.pool import Inode
 from jupyter_nq.buffers.refusals import refused
+from jupyter_nq.buffers.values.lanes import Array
 
 _MOST = 8
 """Mappings that are kept; each takes two descriptors, page tables, and no memory of its own."""

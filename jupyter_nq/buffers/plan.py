@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jupyter_nq.buffers.dictionaries import encode
-from jupyter_nq.buffers.intake import Content
-from jupyter_nq.buffers.lanes import Lane
 from jupyter_nq.buffers.layout import (
     DIGEST_BYTES,
     METADATA_LIMIT_BYTES,
@@ -21,6 +18,9 @@ from jupyter_nq.buffers.layout import (
     encode_metadata,
 )
 from jupyter_nq.buffers.places import DATA, OFFSETS, digest_pieces
+from jupyter_nq.buffers.values.dictionaries import encode
+from jupyter_nq.buffers.values.intake import Content
+from jupyter_nq.buffers.values.lanes import Lane
 from jupyter_nq.errors import UnsupportedData
 
 _TEXT_BYTES = 16  # of a row that is to come, where none is there to tell

@@ -16,8 +16,6 @@ from typing import Any
 from jupyter_nq.buffers import digests, layout, locks, notes, soundness
 from jupyter_nq.buffers.appending import append_rows
 from jupyter_nq.buffers.drafts import Unsealed
-from jupyter_nq.buffers.intake import take_in
-from jupyter_nq.buffers.joining import check_alike, joined, mapped_content
 from jupyter_nq.buffers.mappings import Mappings
 from jupyter_nq.buffers.names import check_name, new_object_id
 from jupyter_nq.buffers.objects import ObjectInfo, read_info
@@ -27,6 +25,8 @@ from jupyter_nq.buffers.pool import SMALLEST_BYTES
 from jupyter_nq.buffers.prefaulting import prefault
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.segments import Progress, fresh_file
+from jupyter_nq.buffers.values.intake import take_in
+from jupyter_nq.buffers.values.joining import check_alike, joined, mapped_content
 from jupyter_nq.buffers.writing import clean, fill, make_room
 from jupyter_nq.errors import ChecksumError, StoreFull, UnsupportedData
 

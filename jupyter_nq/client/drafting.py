@@ -16,7 +16,7 @@ from typing import Any
 
 from jupyter_nq.buffers import Store
 from jupyter_nq.buffers.drafts import Unsealed
-from jupyter_nq.buffers.lanes import Array
+from jupyter_nq.buffers.values.lanes import Array
 from jupyter_nq.client.records import Stored
 from jupyter_nq.client.writing import Writer
 from jupyter_nq.errors import InvalidArgument, NQError, UnknownDataset, UnsupportedData

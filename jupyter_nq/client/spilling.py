@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jupyter_nq.buffers import ColdCopies, ColdInfo, KeyRing, ObjectInfo, Store, freeze, load_keys, thaw
+from jupyter_nq.buffers.cold.keys import KEY_VARIABLE
 from jupyter_nq.buffers.directory import COLD
-from jupyter_nq.buffers.keys import KEY_VARIABLE
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.disk import lead_to
 from jupyter_nq.client.loading import Progress

@@ -12,8 +12,8 @@ from typing import Any
 
 from jupyter_nq.buffers import Handle, ObjectInfo, Store
 from jupyter_nq.buffers.drafts import Unsealed
-from jupyter_nq.buffers.intake import Content
 from jupyter_nq.buffers.plan import plan_content
+from jupyter_nq.buffers.values.intake import Content
 from jupyter_nq.client.channel import Channel
 from jupyter_nq.client.loading import Progress
 from jupyter_nq.client.records import Stored

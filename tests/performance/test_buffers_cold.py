@@ -13,7 +13,7 @@ import pytest
 from jupyter_nq.bars.sample import sample_bars
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.buffers import ColdCopies, KeyRing, Store, freeze, thaw
-from jupyter_nq.buffers.encryption import TAG_BYTES, Cipher
+from jupyter_nq.buffers.cold.encryption import TAG_BYTES, Cipher
 from tests.performance.measuring import medians
 
 pytestmark = pytest.mark.performance

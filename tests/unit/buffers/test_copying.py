@@ -12,7 +12,7 @@ import xxhash
 
 from jupyter_nq.buffers import Store, copying, parallel
 from jupyter_nq.buffers.copying import Copy, copy_lanes
-from jupyter_nq.buffers.lanes import of_array
+from jupyter_nq.buffers.values.lanes import of_array
 
 
 class _Memory:

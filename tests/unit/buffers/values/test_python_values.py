@@ -1,0 +1,72 @@
+"""Columns of Python objects: what Arrow would change is not taken."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from jupyter_nq.buffers.values.python_values import ARRAYS, OBJECTS, form_of, nested_of, objects_of
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[1, 2], None, []],
+        [[1.5, NAN], [NAN], None],
+        [{"a": [1, None], "b": {"c": "x"}}, None],
+        [[datetime.date(2024, 1, 2)], [None]],
+        [[datetime.datetime(2024, 1, 2, 3)]],
+        [[b"x", b""], [None]],
+    ],
+    ids=range(6),
+)
+def test_values_come_back(values: list[Any]) -> None:
+    """Lists and dicts as they are, NaN inside of them too."""
+    found = pa.chunked_array([nested_of(values)])
+    assert form_of(values) == OBJECTS
+    assert repr(objects_of(found).tolist()) == repr(values)
+
+
+def test_arrays_come_back_as_arrays() -> None:
+    """With their dtype, also when all have one length; what is missing is None."""
+    values = [np.array([1, 2], "i2"), None, np.array([3, 4], "i2")]
+    found = objects_of(pa.chunked_array([nested_of(values)]), form_of(values))
+    assert form_of(values) == ARRAYS
+    assert (found.shape, found[1]) == ((3,), None)
+    assert [a.dtype for a in found[[0, 2]]] == [np.dtype("i2")] * 2
+    np.testing.assert_array_equal(found[2], [3, 4])
+
+
+def test_missing_is_none() -> None:
+    """NaN, NaT and NA in the place of a list."""
+    assert objects_of(pa.chunked_array([nested_of([[1], NAN, pd.NaT, pd.NA])])).tolist() == [[1], None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ([{"a": 1}, {"b": 2}], "row 0 would come back as {'a': 1, 'b': None}"),
+        ([{"b": 1, "a": 2}, {"a": 1, "b": 2}], "row 1 would"),
+        ([[1], (2, 3)], r"row 1 would come back as \[2, 3\]"),
+        ([[1, 2.5]], r"row 0 would come back as \[1.0, 2.5\]"),
+        ([[pd.Timestamp("2024-01-02")]], "row 0 would come back as"),
+        ([[1], np.array([2])], "row 0 would come back as"),
+    ],
+    ids=range(6),
+)
+def test_what_would_change_is_refused(values: list[Any], says: str) -> None:
+    """The error names the first row."""
+    with pytest.raises(ValueError, match=says):
+        nested_of(values)
+
+
+def test_a_number_of_numpy_is_a_number() -> None:
+    """A list of them comes back as one of Python's."""
+    assert objects_of(pa.chunked_array([nested_of([[np.float64(1.5), np.float64(2)]])])).tolist() == [[1.5, 2.0]]
