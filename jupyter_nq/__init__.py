@@ -19,7 +19,7 @@ _HOMES = {
     "NQError": "jupyter_nq.errors",
     "Session": "jupyter_nq.client.session",
     "SharedMemoryPool": "jupyter_nq.client.memory.pool",
-    "UnifiedDataLoader": "jupyter_nq.client.loader",
+    "UnifiedDataLoader": "jupyter_nq.client.bars.loader",
     **dict.fromkeys(
         [
             "append",
@@ -55,7 +55,7 @@ _HOMES = {
             "sniff",
             "validate",
         ],
-        "jupyter_nq.client.bars_api",
+        "jupyter_nq.client.bars.api",
     ),
 }
 
@@ -130,7 +130,7 @@ if TYPE_CHECKING:
         status,
         unpin,
     )
-    from jupyter_nq.client.bars_api import (
+    from jupyter_nq.client.bars.api import (
         asof,
         completeness,
         continuous,
@@ -142,7 +142,7 @@ if TYPE_CHECKING:
         sniff,
         validate,
     )
-    from jupyter_nq.client.loader import UnifiedDataLoader
+    from jupyter_nq.client.bars.loader import UnifiedDataLoader
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
     from jupyter_nq.client.session import Session

@@ -29,11 +29,11 @@ from jupyter_nq.buffers.platform import process_is_alive
 from jupyter_nq.cli.doctor.checks import read_marker
 from jupyter_nq.cli.doctor.findings import Failed
 from jupyter_nq.cli.view import holders, reach, store_path
-from jupyter_nq.client import fetch
-from jupyter_nq.client.cache import Cache
-from jupyter_nq.client.hosting import LOCK_NAME, give_back, take_lock
+from jupyter_nq.client.bars import fetch
+from jupyter_nq.client.bars.cache import Cache
+from jupyter_nq.client.line.hosting import LOCK_NAME, give_back, take_lock
+from jupyter_nq.client.line.policy import POLICY_NAME
 from jupyter_nq.client.listing import who
-from jupyter_nq.client.policy import POLICY_NAME
 from jupyter_nq.client.records import Dataset, Holder, Status
 from jupyter_nq.config import Settings, load_settings
 from jupyter_nq.coordinator.drops import DROPS_NAME, Drops

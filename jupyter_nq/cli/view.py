@@ -17,7 +17,7 @@ from pathlib import Path
 from jupyter_nq.buffers import ObjectInfo, Store
 from jupyter_nq.buffers.directory import SOCKET
 from jupyter_nq.buffers.platform import lock_holders
-from jupyter_nq.client.hosting import LOCK_NAME
+from jupyter_nq.client.line.hosting import LOCK_NAME
 from jupyter_nq.client.records import Dataset, Holder, Status
 from jupyter_nq.config import Settings, default_store_dir
 from jupyter_nq.coordinator import Wire, dial

@@ -14,11 +14,11 @@ from typing import Any
 
 from jupyter_nq.buffers import Handle, Store
 from jupyter_nq.buffers.drafts import blank
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.bars.loading import Progress
 from jupyter_nq.client.collecting import Collected, collect
 from jupyter_nq.client.drafting import Draft
 from jupyter_nq.client.getting import Verified, checked_verify, verify_as, wants_private
-from jupyter_nq.client.loading import Progress
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Stored
 from jupyter_nq.client.rotating import Rotated

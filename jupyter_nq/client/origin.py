@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from jupyter_nq.buffers import Handle
-from jupyter_nq.client.request import source_of
+from jupyter_nq.client.bars.request import source_of
 from jupyter_nq.errors import InvalidArgument
 
 _KEY = "nq"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.line.channel import Channel
 
 _MOST_ROUNDS = 50
 

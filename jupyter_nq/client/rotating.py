@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jupyter_nq.buffers import ColdCopies, ColdInfo, KeyRing, rewrap
-from jupyter_nq.client.loading import Progress
+from jupyter_nq.client.bars.loading import Progress
 from jupyter_nq.errors import ChecksumError, UnknownDataset, UnknownKey
 from jupyter_nq.sizes import size
 

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.bars.profile import Profile
 from jupyter_nq.buffers import Handle, Store
-from jupyter_nq.client.cache import Cache
-from jupyter_nq.client.channel import Channel
-from jupyter_nq.client.featured import Wanted, featured
-from jupyter_nq.client.loading import Mapped, Progress
+from jupyter_nq.client.bars.cache import Cache
+from jupyter_nq.client.bars.featured import Wanted, featured
+from jupyter_nq.client.bars.loading import Mapped, Progress
+from jupyter_nq.client.bars.remembered import load_as_said
+from jupyter_nq.client.bars.request import Reading
+from jupyter_nq.client.bars.sources import Given, source_for
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.objects import Objects
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Desk, Notebook, Status
-from jupyter_nq.client.remembered import load_as_said
-from jupyter_nq.client.request import Reading
 from jupyter_nq.client.selection import Stamp, checked_form, row_range, visible
-from jupyter_nq.client.sources import Given, source_for
 from jupyter_nq.config import Settings, default_store_dir, environment, load_settings
 from jupyter_nq.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from jupyter_nq.client.refresh import Refreshed
+    from jupyter_nq.client.bars.refresh import Refreshed
 
 
 class Session(Objects):
@@ -233,7 +233,7 @@ class Session(Objects):
         SourceNotFound, UnreadableSource, AmbiguousStamps, StoreFull
             As `load`; the version that was there stays.
         """
-        from jupyter_nq.client.refresh import refresh  # it is built on this module
+        from jupyter_nq.client.bars.refresh import refresh  # it is built on this module
 
         with self._reporting():
             return refresh(self, name, progress)

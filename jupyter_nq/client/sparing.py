@@ -15,7 +15,7 @@ import time
 from jupyter_nq.buffers import Store
 from jupyter_nq.buffers.plan import Need, Plan
 from jupyter_nq.buffers.pool import SMALLEST_BYTES
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.errors import NQError
 
 IDLE_SECONDS = 0.2

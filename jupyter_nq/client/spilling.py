@@ -17,9 +17,9 @@ from typing import Any
 from jupyter_nq.buffers import ColdCopies, ColdInfo, KeyRing, ObjectInfo, Store, freeze, load_keys, thaw
 from jupyter_nq.buffers.cold.keys import KEY_VARIABLE
 from jupyter_nq.buffers.directory import COLD
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.bars.loading import Progress
 from jupyter_nq.client.disk import lead_to
-from jupyter_nq.client.loading import Progress
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.records import Stored
 from jupyter_nq.client.room import Room
 from jupyter_nq.client.rotating import Rotated, rotate

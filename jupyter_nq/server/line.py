@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jupyter_nq.client.channel import Channel
-from jupyter_nq.client.watch import Watch
+from jupyter_nq.client.line.channel import Channel
+from jupyter_nq.client.line.watch import Watch
 from jupyter_nq.config import Settings, default_store_dir
 
 

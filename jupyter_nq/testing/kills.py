@@ -34,7 +34,7 @@ from random import Random
 from typing import Any
 
 from jupyter_nq.buffers import Store
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
 from jupyter_nq.coordinator.files import cold_copies

@@ -24,7 +24,7 @@ from nq_magics.wording import as_typed
 
 if TYPE_CHECKING:
     from jupyter_nq.bars.validation.report import Finding, Report
-    from jupyter_nq.client.checks import Evidence
+    from jupyter_nq.client.bars.checks import Evidence
     from jupyter_nq.client.session import Session
 
 
@@ -64,7 +64,7 @@ class BarMagics(InSession):
         A bar is known when it has closed. Joined on the stamps of their starts, a long bar would tell
         the short ones their future.
         """
-        from jupyter_nq.client.timeframes import asof
+        from jupyter_nq.client.bars.timeframes import asof
 
         args = parse(self.nq_join, line, assigns=True)
         session = self._session()
@@ -115,7 +115,7 @@ class BarMagics(InSession):
 
         The last one's clean.table has the bars that remain, as an Arrow table that %nq_put can share.
         """
-        from jupyter_nq.client.checks import validate
+        from jupyter_nq.client.bars.checks import validate
 
         args = parse(self.nq_validate, line, assigns=True)
         session = self._session()
@@ -154,7 +154,7 @@ class BarMagics(InSession):
         %nq_sniff export.txt                 the last lines say what its name does not tell
         %nq_sniff export.txt NQ 5min
         """
-        from jupyter_nq.client.checks import sniff
+        from jupyter_nq.client.bars.checks import sniff
 
         args = parse(self.nq_sniff, line)
         wanted = wanted_bars(args.words, args.symbol)
@@ -188,8 +188,8 @@ class BarMagics(InSession):
         A series without jumps is adjusted already, or spliced where both contracts had one price. Of the files of
         contracts it is the volume that decides, and the prices of both are there to compare.
         """
-        from jupyter_nq.client.checks import rolls
-        from jupyter_nq.client.contracts import roll_table
+        from jupyter_nq.client.bars.checks import rolls
+        from jupyter_nq.client.bars.contracts import roll_table
 
         args = parse(self.nq_roll, line)
         session, reading = self._session(), reading_of(args)

@@ -18,7 +18,7 @@ from nq_magics.formats import duration, stamp
 
 if TYPE_CHECKING:
     from jupyter_nq.buffers import Handle
-    from jupyter_nq.client.loading import Mapped
+    from jupyter_nq.client.bars.loading import Mapped
     from jupyter_nq.client.records import Dataset, Desk, Status, Stored
 
 _DATASETS_SHOWN = 30

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import argument
 
-from jupyter_nq.client.request import Reading
+from jupyter_nq.client.bars.request import Reading
 from nq_magics.arguments import FORMS, edge, form
 
 _F = TypeVar("_F", bound=Callable[..., Any])

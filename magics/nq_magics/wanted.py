@@ -144,7 +144,7 @@ def _source(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
 def _symbol(words: Sequence[str]) -> str:
     """Return the symbol that stands behind a path."""
     from jupyter_nq.bars.timeframe import parse_timeframe
-    from jupyter_nq.client.request import root_symbol
+    from jupyter_nq.client.bars.request import root_symbol
 
     if len(words) > 1 and _timeframe_words(words[1:]):
         return words[0]  # the session says so when there is no such symbol

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jupyter_nq.client import chunked
-from jupyter_nq.client.request import asked
+from jupyter_nq.client.bars import chunked
+from jupyter_nq.client.bars.request import asked
 from jupyter_nq.client.selection import Stamp
 from jupyter_nq.errors import InvalidArgument
 

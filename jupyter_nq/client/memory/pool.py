@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from jupyter_nq.buffers import check_name
+from jupyter_nq.client.bars.request import source_of
 from jupyter_nq.client.memory.forking import renew_in_child
 from jupyter_nq.client.memory.kept import Item, Kept
-from jupyter_nq.client.request import source_of
 from jupyter_nq.errors import ConfigError, StoreError, StoreFull, UnknownDataset
 from jupyter_nq.sizes import size, together
 

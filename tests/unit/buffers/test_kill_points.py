@@ -21,7 +21,7 @@ import pytest
 
 from jupyter_nq.buffers import Store, appending, words
 from jupyter_nq.buffers.digests import refresh_digest
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.config import Settings
 from jupyter_nq.coordinator.drops import Drops
 from jupyter_nq.testing import syscalls

@@ -13,7 +13,7 @@ import pytest
 
 from jupyter_nq.buffers import Store
 from jupyter_nq.cli import clean
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import load_settings
 

@@ -11,7 +11,7 @@ import pytest
 
 from jupyter_nq.buffers import Store
 from jupyter_nq.cli.view import NO_COORDINATOR
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.config import load_settings
 
 from .conftest import Run

@@ -11,7 +11,7 @@ import pytest
 
 from jupyter_nq.buffers import Store
 from jupyter_nq.cli import view
-from jupyter_nq.client.hosting import LOCK_NAME
+from jupyter_nq.client.line.hosting import LOCK_NAME
 from jupyter_nq.config import load_settings
 from jupyter_nq.errors import CoordinatorUnavailable
 

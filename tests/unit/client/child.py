@@ -9,7 +9,7 @@ from jupyter_nq import testing
 _PRELUDE = """
 import numpy as np
 from jupyter_nq.buffers import Store
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.config import Settings
 settings = Settings(connect_seconds=10)
 def put(name, rows=10):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jupyter_nq.bars.sample import write_sample
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
 

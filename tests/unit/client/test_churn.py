@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_nq import testing
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.config import Settings
 from jupyter_nq.testing import wait_until
 from tests.unit.client.child import Child

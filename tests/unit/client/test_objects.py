@@ -15,8 +15,8 @@ import pytest
 
 from jupyter_nq.bars import BAR_SCHEMA
 from jupyter_nq.bars.sample import sample_bars
-from jupyter_nq.client.checks import validate
-from jupyter_nq.client.request import Reading
+from jupyter_nq.client.bars.checks import validate
+from jupyter_nq.client.bars.request import Reading
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import AmbiguousStamps, UnknownInstrument, UnknownTimeframe, UnreadableSource
 

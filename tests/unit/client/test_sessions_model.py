@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from jupyter_nq.buffers import Store
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import NQError

@@ -17,7 +17,7 @@ import pytest
 
 from jupyter_nq.buffers import ColdCopies, Store, freeze, thaw
 from jupyter_nq.buffers.directory import COLD
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.config import Settings
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.desk import Desk

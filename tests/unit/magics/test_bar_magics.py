@@ -14,7 +14,7 @@ from jupyter_nq.bars.vendor_samples import write_vendor
 from nq_magics.options import profile_of
 from nq_magics.wording import as_typed
 from tests.unit.bars.sessions.test_contracts import THREE
-from tests.unit.client.test_contracts import iso
+from tests.unit.client.bars.test_contracts import iso
 from tests.unit.magics.conftest import Shell
 
 

@@ -10,7 +10,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from jupyter_nq import bars
-from jupyter_nq.client import request
+from jupyter_nq.client.bars import request
 from jupyter_nq.errors import AmbiguousStamps
 from nq_magics.arguments import HelpAsked
 from nq_magics.usage import interruptible, usage_errors

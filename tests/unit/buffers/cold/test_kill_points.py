@@ -16,7 +16,7 @@ import pytest
 
 from jupyter_nq.buffers import ColdCopies, Store, freeze, thaw
 from jupyter_nq.buffers.directory import COLD
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.config import Settings
 from jupyter_nq.testing import syscalls
 from jupyter_nq.testing.leftovers import settle

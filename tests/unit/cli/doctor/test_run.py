@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jupyter_nq.buffers import Store
 from jupyter_nq.cli.doctor import run as doctor
-from jupyter_nq.client.channel import Channel
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.config import load_settings
 from tests.unit.cli.conftest import Run
 
