@@ -56,7 +56,7 @@ def become_host(
         from jupyter_nq.coordinator.service import Service  # most processes never host, and save importing it
 
         policy = settle_policy(store.path, settings, role, succeeds=succeeds)
-        find_again(store.path, settings)
+        find_again(store, settings)
         service = Service(
             store,
             pool_bytes=policy.pool_bytes,

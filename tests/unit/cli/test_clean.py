@@ -257,7 +257,8 @@ def test_copies_on_the_disk_go_and_durable_ones_stay(
         session.spill("cold")
     code, said, _ = run("clean", "--yes", "--store", nq_store_dir)
     assert code == 0
-    assert "not held  copy of cold v1 on the disk (" in said
+    assert "not held  copy of cold v" in said
+    assert "on the disk (" in said
     assert "durable   kept v1 (" in said
     assert not nq_store_dir.exists()
     assert len(list((tmp_path / "disk").rglob("*.cold"))) == 1

@@ -138,9 +138,9 @@ def test_unknown_dataset_names_the_nearest(session: Session) -> None:
 
 
 def test_unsupported_data_leaves_nothing(session: Session) -> None:
-    """Lists in a column are refused with its name, and nothing is left behind."""
+    """Objects of Python in a column are refused with its name, and nothing is left behind."""
     with pytest.raises(UnsupportedData, match="'who'"):
-        session.put("a", pd.DataFrame({"who": [["me"], ["you"]]}))
+        session.put("a", pd.DataFrame({"who": [object(), object()]}))
     assert list((session.store.path / "obj").iterdir()) == list((session.store.path / "tmp").iterdir()) == []
 
 

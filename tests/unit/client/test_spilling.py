@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.client import spilling
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
-from jupyter_nq.errors import StoreFull
+from jupyter_nq.errors import StoreFull, UnknownDataset
 
 _MIB = 1 << 20
 
@@ -137,3 +138,27 @@ def test_what_is_damaged_on_the_disk_may_be_replaced(nq_store_dir: Path, disk: P
     shutil.rmtree(nq_store_dir)
     with _session(nq_store_dir) as session:
         assert session.get("kept", as_="numpy")[0] == 2
+
+
+def test_what_only_left_memory_does_not_outlive_its_store(nq_store_dir: Path) -> None:
+    """Its copy may be older than the rows that were lost with the memory, so the next store has durable data alone."""
+    with _session(nq_store_dir) as session:
+        session.put("kept", _array(1), durable=True)
+        session.put("left", _array(2))
+        assert len(session.spill()) == 2
+    shutil.rmtree(nq_store_dir)
+    with _session(nq_store_dir) as session:
+        assert [row.name for row in session.ls()] == ["kept"]
+        assert [info.name for info in session.spilling.copies().scan()] == ["kept"]
+        with pytest.raises(UnknownDataset, match="left"):
+            session.get("left")
+
+
+def test_a_link_that_was_taken_away_is_made_again(nq_store_dir: Path) -> None:
+    """The store is the same, and so are the datasets of which only the copies are left."""
+    with _session(nq_store_dir) as session:
+        session.put("left", _array(2))
+        session.spill()
+    (nq_store_dir / COLD).unlink()
+    with _session(nq_store_dir) as session:
+        assert session.get("left", as_="numpy")[0] == 2
