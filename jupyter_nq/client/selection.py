@@ -37,9 +37,11 @@ def checked_form(as_: str) -> str:
 
 
 def visible(handle: Handle, columns: Sequence[str] | None) -> list[str] | None:
-    """Return the columns to show, in the order asked for; None when the object is an array."""
+    """Return the columns to show, in the order asked for; None for all of an array, or of what somebody put."""
     schema = handle.info.schema
-    return None if schema is None else shown(handle.info.name, schema.names, columns)
+    if schema is None or (columns is None and "bars" not in handle.info.meta):
+        return None
+    return shown(handle.info.name, schema.names, columns)
 
 
 def shown(dataset: str, names: Sequence[str], columns: Sequence[str] | None) -> list[str]:

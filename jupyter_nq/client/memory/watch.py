@@ -91,7 +91,7 @@ class MemoryWatch:
         Parameters
         ----------
         metric
-            "system", "cgroup", "pool" or "gpu" (the fullest one).
+            "system", "cgroup", "pool" (what all processes share, against its limit) or "gpu" (the fullest one).
         fraction
             Above 0 and at most 1.
         callback

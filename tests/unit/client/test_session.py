@@ -210,3 +210,12 @@ def test_closing_twice_and_frames_after_closing(nq_store_dir: Path) -> None:
     session.close()
     session.close()
     assert len(frame) == 100
+
+
+def test_what_was_put_is_got_whole(session: Session) -> None:
+    """A column is hidden of bars alone, whatever its name, and a Series is one again."""
+    session.put("mine", pd.DataFrame({"flags": [1, 2], "x": [3, 4]}))
+    assert list(session.get("mine").columns) == ["flags", "x"]
+    series = pd.Series([1.5, 2.5], name="x", index=pd.Index(["a", "b"], name="who"))
+    session.put("series", series)
+    pd.testing.assert_series_equal(session.get("series"), series)

@@ -32,7 +32,7 @@ def test_options_and_their_values(shell: Shell) -> None:
     assert shell.complete("%nq_load NQ --st") == ["--start"]
     assert shell.complete("%nq_get x --v") == ["--version", "--verify"]
     assert shell.complete("%nq_get x --verify ") == ["first", "always"]
-    assert shell.complete("%nq_load NQ --as ") == ["pandas", "arrow", "numpy", "torch"]
+    assert shell.complete("%nq_load NQ --as ") == ["pandas", "arrow", "numpy", "torch", "polars"]
     assert shell.complete("%nq_load NQ --as=ar") == ["arrow"]
     assert shell.complete("%nq_load NQ --edge e") == ["end"]
     assert shell.complete("%nq_load NQ --tz Asia/Jerus") == ["Asia/Jerusalem"]
