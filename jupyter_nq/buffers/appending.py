@@ -84,7 +84,7 @@ def _allocate(fd: int, spans: list[tuple[int, int]], where: Path, free_spares: C
 
 
 def _commit(page: memoryview, static: layout.Static, changing: layout.Changing, rows: int) -> None:
-    index = layout.committed_slots(changing)[-1][0] + 1
+    index = layout.newest_slot(changing)[0] + 1
     words.put_slot(page, static, index, rows, time.time_ns())
     if changing.digest_state != layout.OFF:
         words.put(page, static, "digest_state", layout.PENDING)

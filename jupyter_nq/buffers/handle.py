@@ -65,6 +65,8 @@ class Handle:
     @property
     def version(self) -> int:
         """Version that was opened; 0 when the object is not published."""
+        if self.rows == self.info.rows:
+            return self.info.version
         return next((v for v, rows, _ in reversed(self.info.versions) if rows == self.rows), self.info.version)
 
     @property

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -211,7 +212,7 @@ class Changing:
     digest_state: int
     digest_rows: int
     digest_root: bytes
-    ring: tuple[int, ...] = field(default=(), repr=False)
+    ring: Sequence[int] = field(default=(), repr=False)
     """Rows and created_ns of each slot of the version ring; zeros where there is no version that may be read."""
 
 
@@ -326,8 +327,17 @@ def committed_slots(changing: Changing) -> list[tuple[int, int, int]]:
     An append that died before its commit left one slot with more rows than are committed: it does not count. The
     oldest slot of the ring may be in the hands of an append and is left out.
     """
-    ring, count = changing.ring, changing.version_count
-    if count > 1 and ring[(count - 1) % RING_SLOTS * 2] > changing.committed_rows:
-        count -= 1
-    places = ((i, i % RING_SLOTS * 2) for i in range(max(0, count - RING_SLOTS + 1), count))
-    return [(i, ring[at], ring[at + 1]) for i, at in places]
+    newest = newest_slot(changing)[0]
+    return [_slot(changing, i) for i in range(max(0, newest - RING_SLOTS + 2), newest + 1)]
+
+
+def newest_slot(changing: Changing) -> tuple[int, int, int]:
+    """Return (index, rows, created_ns) of the newest committed version, without a look at the others."""
+    last = changing.version_count - 1
+    found = _slot(changing, last)
+    return found if last == 0 or found[1] <= changing.committed_rows else _slot(changing, last - 1)
+
+
+def _slot(changing: Changing, index: int) -> tuple[int, int, int]:
+    at = index % RING_SLOTS * 2
+    return index, changing.ring[at], changing.ring[at + 1]

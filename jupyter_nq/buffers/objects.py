@@ -56,8 +56,21 @@ class ObjectInfo:
     """xxh3_128 over the rows and the piece digests, in hexadecimal."""
     digest_state: str
     """`off`, `pending` or `done`."""
-    versions: tuple[tuple[int, int, int], ...] = field(repr=False, default=())
-    """(version, rows, created_ns) of the versions that can still be opened, oldest first."""
+    _path: Path = field(repr=False, compare=False)
+    _changing: layout.Changing = field(repr=False, compare=False)
+
+    @functools.cached_property
+    def versions(self) -> tuple[tuple[int, int, int], ...]:
+        """(version, rows, created_ns) of the versions that can still be opened, oldest first.
+
+        Raises
+        ------
+        ChecksumError
+            An older one is damaged.
+        """
+        first = self.first_version
+        slots = sound_slots(self._path, self._changing)
+        return tuple((first + i if first else 0, rows, created_ns) for i, rows, created_ns in slots)
 
     @property
     def schema(self) -> pa.Schema | None:
@@ -171,6 +184,15 @@ def read_changing(path: Path, static: layout.Static, page: memoryview) -> layout
     return changing
 
 
+def sound_slots(path: Path, changing: layout.Changing) -> list[tuple[int, int, int]]:
+    """Return (index, rows, created_ns) of the versions that can be opened, after checking that all can be true."""
+    try:
+        soundness.check_slots(changing)
+    except ChecksumError as exc:
+        raise _damaged(path, str(exc)) from exc
+    return layout.committed_slots(changing)
+
+
 def allocated_bytes(fd: int, path: Path, static: layout.Static, rows: int) -> int:
     """Return the bytes that an object takes; `ChecksumError` when they cannot hold its committed rows or their text.
 
@@ -197,15 +219,13 @@ def _damaged(path: Path, reason: str) -> ChecksumError:
 def info_of(fd: int, path: Path, static: layout.Static, page: memoryview) -> ObjectInfo:
     """Join the static and the changing part of a header."""
     changing = read_changing(path, static, page)
-    named, first = changing.first_version > 0, changing.first_version
-    slots = layout.committed_slots(changing)
-    versions = tuple((first + i if named else 0, rows, created) for i, rows, created in slots)
+    first = changing.first_version
     array = static.kind == "array"
     rows = changing.committed_rows
     return ObjectInfo(
         id=static.object_id,
         name=static.name,
-        version=versions[-1][0],
+        version=first + layout.newest_slot(changing)[0] if first else 0,
         first_version=first,
         rows=rows,
         capacity_rows=static.capacity_rows,
@@ -219,7 +239,8 @@ def info_of(fd: int, path: Path, static: layout.Static, page: memoryview) -> Obj
         meta=static.meta,
         digest=changing.digest_root.hex() if changing.digest_state == layout.DONE else None,
         digest_state=layout.DIGEST_STATES[changing.digest_state],
-        versions=versions,
+        _path=path,
+        _changing=changing,
     )
 
 

@@ -19,7 +19,14 @@ from jupyter_nq.buffers import digests, layout, locks, notes
 from jupyter_nq.buffers.catalogue import Catalogue, joined_path
 from jupyter_nq.buffers.handle import Handle, MappedFile, map_locked
 from jupyter_nq.buffers.names import check_name
-from jupyter_nq.buffers.objects import allocated_bytes, header_words, open_object, read_changing, read_static
+from jupyter_nq.buffers.objects import (
+    allocated_bytes,
+    header_words,
+    open_object,
+    read_changing,
+    read_static,
+    sound_slots,
+)
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import UnknownDataset, nearest
 
@@ -95,6 +102,7 @@ class Opening(Catalogue):
     def verify(self, object_id: str) -> bool:
         """Compare an object's bytes with its digest, completed if it was pending; see `Handle.verify`."""
         with self._completed(object_id) as (fd, path, static, changing), refused(path):
+            sound_slots(path, changing)
             return digests.verify_object(fd, static, changing)
 
     def complete(self, object_id: str) -> None:

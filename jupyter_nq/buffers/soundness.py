@@ -22,6 +22,7 @@ from jupyter_nq.buffers.layout import (
     Static,
     align,
     committed_slots,
+    newest_slot,
 )
 from jupyter_nq.buffers.names import is_name
 from jupyter_nq.buffers.places import DATA, OFFSETS, ROLES, VALID, VALUES, lane_item_bytes, lane_room, places
@@ -132,13 +133,16 @@ def check_changing(static: Static, changing: Changing) -> None:
     )
     sound = changing.digest_state < len(DIGEST_STATES) and changing.digest_rows <= rows
     _require(sound and (changing.digest_state != DONE or changing.digest_rows == rows), "its digest counts differ")
+    _, newest_rows, created_ns = newest_slot(changing)
+    _require(newest_rows == rows and created_ns < _COUNT_LIMIT, "its counts are impossible (the version ring)")
+
+
+def check_slots(changing: Changing) -> None:
+    """Raise `ChecksumError` with the reason when the versions cannot be true, the older ones too."""
     slots = committed_slots(changing)
-    counts = [slot_rows for _, slot_rows, _ in slots]
+    sound = all(before[1] < after[1] for before, after in itertools.pairwise(slots))
     _require(
-        counts[-1] == rows
-        and all(a < b for a, b in itertools.pairwise(counts))
-        and all(created < _COUNT_LIMIT for _, _, created in slots),
-        "its counts are impossible (the version ring)",
+        sound and all(created < _COUNT_LIMIT for _, _, created in slots), "its counts are impossible (the version ring)"
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Sequence
 
 import xxhash
 
@@ -84,7 +85,7 @@ def packed(static: Static, changing: Changing) -> bytes:
         raw[at : at + len(changing.digest_root)] = changing.digest_root
         for index in _kept(changing.version_count):
             slot, at = index % RING_SLOTS * 2, _RING_WORD - STATIC_BYTES // 8 + index % RING_SLOTS * 2
-            rows, created_ns = changing.ring[slot : slot + 2]
+            rows, created_ns = changing.ring[slot], changing.ring[slot + 1]
             words[at], words[at + 1] = seal(static.object_id, _FIRST_SLOT + index, rows, created_ns), created_ns
     return bytes(content)
 
@@ -117,26 +118,46 @@ def read(words: memoryview, static: Static) -> Changing:
         before = (words[WORD["committed_rows"]], words[WORD["digest_state"]])
         found = words[first : first + len(_CHECKED)].tolist()
         root = words[first + len(_CHECKED) : first + len(_CHECKED) + 2].tobytes()
-        ring = words[_RING_WORD : _RING_WORD + 2 * RING_SLOTS].tolist()
+        ring = tuple(words[_RING_WORD : _RING_WORD + 2 * RING_SLOTS].tolist())
         if before == (words[WORD["committed_rows"]], words[WORD["digest_state"]]):
             break
     values = {name: opened(static.object_id, WORD[name], word) for name, word in zip(_CHECKED, found, strict=True)}
-    return Changing(digest_root=root, ring=_read_ring(ring, static, values["version_count"]), **values)
+    return Changing(digest_root=root, ring=SealedRing(static.object_id, values["version_count"], ring), **values)
 
 
-def _read_ring(words: list[int], static: Static, count: int) -> tuple[int, ...]:
-    """Return (rows, created_ns) of the slots that may be read, one after the other, and zeros of the others."""
-    ring = [0] * (2 * RING_SLOTS)
-    for index in _kept(count):
-        at = index % RING_SLOTS * 2
+class SealedRing(Sequence[int]):
+    """The version ring of a header: rows and created_ns of each slot, whose check is compared when they are asked for.
+
+    Zeros where there is no version that may be read. What an append may be writing once more, after one that died, has
+    rows beyond all: it is not committed, or damaged.
+    """
+
+    def __init__(self, object_id: str, count: int, words: tuple[int, ...]) -> None:
+        self._object_id = object_id
+        self._count = count
+        self._words = words
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SealedRing) and (self._count, self._words) == (other._count, other._words)
+
+    def __hash__(self) -> int:
+        return hash(self._words)
+
+    def __getitem__(self, position: int) -> int:  # type: ignore[override]  # nobody cuts a ring
+        index = self._count - 1 - (self._count - 1 - position // 2) % RING_SLOTS
+        if index not in _kept(self._count):
+            return 0
+        if position % 2:
+            return self._words[position]
         try:
-            ring[at] = opened(static.object_id, _FIRST_SLOT + index, words[at], words[at + 1])
+            return opened(self._object_id, _FIRST_SLOT + index, *self._words[position : position + 2])
         except ChecksumError:
-            if index < count - 1 or index == 0:
+            if index < self._count - 1 or index == 0:
                 raise
-            ring[at] = VALUE_LIMIT  # an append writes it once more, after one that died: not committed, or damaged
-        ring[at + 1] = words[at + 1]
-    return tuple(ring)
+            return VALUE_LIMIT
 
 
 def _kept(count: int) -> range:

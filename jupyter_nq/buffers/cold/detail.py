@@ -148,6 +148,7 @@ def _check(frozen: Frozen, head: Head) -> None:
     _require(static.file_bytes % layout.PAGE == 0 and static.file_bytes < 1 << 62, "its size is impossible")
     _require(len(changing.ring) == 2 * layout.RING_SLOTS, "its version ring has another length")
     soundness.check_changing(static, changing)
+    soundness.check_slots(changing)
     rows = changing.committed_rows
     _require(rows == head.summary.rows and static.name == head.summary.name, "its summary is of another object")
     _require(len(frozen.committed) == len(frozen.lanes), "its lanes are of another number")
