@@ -80,8 +80,12 @@ class Sparing:
 
     def _prepare(self, need: Need) -> None:
         try:
-            if self._channel.request("prefault", bytes=need.nbytes):
-                self._store.prefault(need, stopped=self._is_unwanted)
+            promise = self._channel.request("prefault", bytes=need.nbytes)
+            if promise is not None:
+                try:
+                    self._store.prefault(need, stopped=self._is_unwanted)
+                finally:
+                    self._channel.note("release", ticket=promise["ticket"])
         except NQError as exc:
             _log.debug("no memory is prepared for the next write: %s", exc)
 

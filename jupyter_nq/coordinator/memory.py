@@ -66,9 +66,9 @@ class Memory:
         allowed = self.rules.spare_share * min(self._limit(), available_bytes())
         return max(0, min(int(allowed), self._limit() - self._desk.used_bytes()))
 
-    def may_prefault(self, args: Mapping[str, Any]) -> bool:
+    def may_prefault(self, wanted: int) -> bool:
         """Return whether so much memory may be prepared for the next write, beside what waits for it already."""
-        return arguments.number(args, "bytes") <= self.spare_bytes() - self._store.pool.nbytes()
+        return wanted <= self.spare_bytes() - self._store.pool.nbytes()
 
     def policy(self, args: Mapping[str, Any]) -> str | None:
         """Return by which rule objects make way for a reservation, None when they shall not."""

@@ -34,6 +34,7 @@ from jupyter_nq.errors import (
 )
 
 _LIMIT_SECONDS = 1.0
+_SPARE = ""  # what a reservation for memory without a dataset is for; no dataset has such a name
 
 LASTING = frozenset({"reserve", "publish", "drop", "handover", "copied", "pin"})
 """Operations that must not come to pass for somebody who has given up waiting for them."""
@@ -196,11 +197,15 @@ class Operations:
         self.apply(ev.Release(connection.peer, arguments.number(args, "ticket")))
         self._effects.clean()  # what it was for has failed
 
-    def _prefault(self, _connection: Connection, args: Mapping[str, Any]) -> bool:
-        granted = self.memory.may_prefault(args)
-        if granted:
-            self._effects.keep_spares()
-        return granted
+    def _prefault(self, connection: Connection, args: Mapping[str, Any]) -> Any:
+        """Promise room for a spare segment: within their share, and where the write that it is for has room too."""
+        wanted, files = arguments.number(args, "bytes"), self._measured()
+        limit = self._store.pool_limit(self._pool_bytes)
+        taken = self._desk.used_bytes(files) + self._store.pool.nbytes()
+        if not self.memory.may_prefault(wanted) or taken + 2 * wanted > limit:
+            return None
+        self._effects.keep_spares()
+        return self.apply(ev.Reserve(connection.peer, _SPARE, wanted, limit, files, time.time_ns(), False, 0, None))
 
     def _publish(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         stored = self._read(arguments.text(args, "id"))

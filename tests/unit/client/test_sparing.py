@@ -28,6 +28,7 @@ def test_who_writes_finds_memory_for_the_next_write(nq_store_dir: Path) -> None:
         wait_until(lambda: len(session.store.pool.spares()) == 1)
         (spare,) = session.store.pool.spares()
         assert session.status().pool_spare_bytes == spare.nbytes
+        wait_until(lambda: sum(row.reserved_bytes for row in session.notebooks()) == 0)
         session.put("b", _DATA)
         assert os.stat(session.store.path / "obj" / session.store.resolve("b")).st_ino == spare.inode[1]
         assert (session.get("b", as_="numpy") == 1).all()
@@ -42,7 +43,14 @@ def test_small_data_and_readers_prepare_nothing(nq_store_dir: Path) -> None:
         assert reader._writer.sparing._thread is None
 
 
-@pytest.mark.parametrize("settings", [{"spare_share": 0.0}, {"pool_bytes": 9 << 20, "spare_share": 0.1}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"spare_share": 0.0},
+        {"pool_bytes": 9 << 20, "spare_share": 0.1},
+        {"pool_bytes": 5 << 20, "spare_share": 1.0},  # no room for a segment and the write that it would be for
+    ],
+)
 def test_beyond_its_share_nothing_is_prepared(nq_store_dir: Path, settings: dict[str, float]) -> None:
     """The coordinator refuses; the put itself is as always."""
     with Session(settings=Settings(store_dir=str(nq_store_dir), **settings)) as session:

@@ -58,6 +58,7 @@ async def test_datasets_show_what_was_put(session: Session, jp_fetch: Any) -> No
     assert await _get(jp_fetch, "datasets") == []
     session.put("NQ.30min", {"close": np.arange(10.0)})
     kept = session.get("NQ.30min", as_="numpy")
+    session.ls()  # any request announces what is held
     (row,) = await _get(jp_fetch, "datasets")
     assert (row["name"], row["version"], row["rows"]) == ("NQ.30min", 1, 10)
     assert row["load"] == "import jupyter_nq as nq\nNQ_30min = nq.get('NQ.30min')"
