@@ -28,7 +28,7 @@ def test_who_writes_finds_memory_for_the_next_write(nq_store_dir: Path) -> None:
         wait_until(lambda: len(session.store.pool.spares()) == 1)
         (spare,) = session.store.pool.spares()
         assert session.status().pool_spare_bytes == spare.nbytes
-        wait_until(lambda: sum(row.reserved_bytes for row in session.notebooks()) == 0)
+        wait_until(lambda: not any(row["reserved_bytes"] for row in session.channel.request("notebooks")))
         session.put("b", _DATA)
         assert os.stat(session.store.path / "obj" / session.store.resolve("b")).st_ino == spare.inode[1]
         assert (session.get("b", as_="numpy") == 1).all()
