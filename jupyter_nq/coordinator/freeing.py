@@ -22,6 +22,7 @@ from jupyter_nq.buffers import Catalogue, Damaged
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.coordinator.files import cold_copies, remove_copy, stored_object
+from jupyter_nq.errors import NQError
 
 _FIRST_RETRY_SECONDS = 0.05
 _AFTER_ANSWER_SECONDS = 0.001  # whose request frees something has its answer first, and goes on
@@ -114,7 +115,11 @@ class Freeing:
             self._collected(id_, bool(gone), copy_kept=keep_copy)
 
         def begin() -> None:
-            spare = self._spare_bytes()
+            try:
+                spare = self._spare_bytes()
+            except (OSError, NQError) as exc:  # the store is in a bad way; freeing is tried all the same
+                self._report(f"{self._store.path}: {exc}")
+                spare = 0
             if self._in_background(partial(work, spare), done) and spare:
                 self.keep_spares()
 
