@@ -17,15 +17,16 @@ def check_name(name: str) -> str:
     Raises
     ------
     InvalidName
-        It has other characters than ASCII letters, digits, `.`, `_`, `-`, does not start with a letter or
-        digit, or is longer than 128 characters.
+        It is no text, has other characters than ASCII letters, digits, `.`, `_`, `-`, does not start with a
+        letter or digit, or is longer than 128 characters.
 
     >>> check_name("NQ.30min")
     'NQ.30min'
     """
     if not isinstance(name, str) or not is_name(name):
+        given = _shorten(name) if isinstance(name, str) else f"{_shorten(name)}, of type {type(name).__name__},"
         raise InvalidName(
-            f"{_shorten(name)} is not a dataset name. Use 1 to 128 letters, digits, '.', '_' or '-', "
+            f"{given} is not a dataset name. Use 1 to 128 letters, digits, '.', '_' or '-', "
             "the first one a letter or digit."
         )
     return name
@@ -47,5 +48,5 @@ def new_object_id() -> str:
 
 
 def _shorten(name: object) -> str:
-    text = repr(name)
+    text = " ".join(repr(name).split())  # of a frame it has lines
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -11,8 +11,8 @@ import functools
 import inspect
 import os
 import threading
-from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -21,6 +21,7 @@ from jupyter_nq.bars.discovery import parse_name
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import load_settings
 from jupyter_nq.errors import ConfigError, nearest
+from jupyter_nq.sizes import counted
 
 _lock = threading.Lock()
 _session: Session | None = None
@@ -92,17 +93,28 @@ def through_session(method: Callable[Concatenate[Session, _P], _R]) -> Callable[
     """Return the function of this process's session that a session's method, or a function over one, is."""
 
     whole = inspect.signature(method)
+    own = whole.replace(parameters=list(whole.parameters.values())[1:])  # without the session
 
     @functools.wraps(method)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        unknown = next((name for name in kwargs if name not in whole.parameters), None)
-        if unknown is not None:
-            raise TypeError(f"{method.__name__}() has no argument {unknown!r}.{nearest(unknown, whole.parameters)}")
+        _refuse_others(method.__name__, own, args, kwargs)
         return method(connect(), *args, **kwargs)
 
-    call.__signature__ = whole.replace(parameters=list(whole.parameters.values())[1:])  # type: ignore[attr-defined]
+    call.__signature__ = own  # type: ignore[attr-defined]
     call.__qualname__, call.__module__ = method.__name__, __name__
     return call
+
+
+def _refuse_others(called: str, own: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Refuse arguments that a function does not have, in its own words: Python's count the session too."""
+    unknown = next((name for name in kwargs if name not in own.parameters), None)
+    if unknown is not None:
+        raise TypeError(f"{called}() has no argument {unknown!r}.{nearest(unknown, own.parameters)}")
+    places = [p for p in own.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    if len(args) > len(places) and not any(p.kind is p.VAR_POSITIONAL for p in places):
+        listed = f" ({', '.join(p.name for p in places)})" if places else ""
+        takes = f"takes {counted(len(places), 'argument')} by position{listed}"
+        raise TypeError(f"{called}() {takes}, not {len(args):,}.")
 
 
 load = through_session(Session.load)

@@ -6,9 +6,10 @@ its values lie in there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,26 +58,51 @@ def mapped_as(store: Store, name: str) -> Ranges:
     return ranges
 
 
-def shows(value: Any, ranges: Ranges, depth: int = 0) -> bool:
+def datasets_shown(store: Store, value: Any) -> list[str]:
+    """Return the names of the datasets of which a value is, or contains, a view; by name, dropped ones included."""
+    seen = list(_addresses(value))
+    found = set()
+    for object_id, ranges in mapped(store).items():
+        if _any_inside(seen, ranges):
+            with contextlib.suppress(NQError):  # gone from the store, as the versions of no name are
+                found.add(store.info(object_id).name)
+    return sorted(found)
+
+
+def shows(value: Any, ranges: Ranges) -> bool:
     """Tell whether a value is, or contains, a view of memory in these ranges."""
-    if isinstance(value, Mapping | list | tuple) and depth < _DEEPEST:
-        parts = value.values() if isinstance(value, Mapping) else value
-        return any(shows(part, ranges, depth + 1) for part in parts)
-    return any(first <= address < last for address in _addresses(value) for first, last in ranges)
+    return _any_inside(_addresses(value), ranges)
 
 
-def _addresses(value: Any) -> Iterator[int]:
+def _any_inside(addresses: Iterable[int], ranges: Ranges) -> bool:
+    return any(first <= address < last for address in addresses for first, last in ranges)
+
+
+def _addresses(value: Any, depth: int = 0) -> Iterator[int]:
+    """Yield the addresses of what a value is made of; what raises while it is looked into has no more of them."""
+    try:
+        if isinstance(value, Mapping | list | tuple):
+            parts = value.values() if isinstance(value, Mapping) else value
+            for part in parts if depth < _DEEPEST else ():
+                yield from _addresses(part, depth + 1)
+        else:
+            yield from _of_data(value)
+    except Exception:  # any object of the user's comes here, and says what it is in code of its own
+        return
+
+
+def _of_data(value: Any) -> Iterator[int]:
     if isinstance(value, np.ndarray):
         yield value.ctypes.data
     elif isinstance(value, pd.DataFrame):
         for at in range(value.shape[1]):
             yield from _addresses(value.iloc[:, at].array)
-        yield from _addresses(value.index.array)
+        yield from _addresses(value.index)
     elif isinstance(value, pd.Series):
         yield from _addresses(value.array)
-        yield from _addresses(value.index.array)
+        yield from _addresses(value.index)
     elif isinstance(value, pd.Index):
-        yield from _addresses(value.array)
+        yield from _of_index(value)
     elif isinstance(value, pd.api.extensions.ExtensionArray):
         yield from _of_extension(value)
     elif isinstance(value, pa.Table | pa.RecordBatch):
@@ -95,6 +121,15 @@ def _addresses(value: Any) -> Iterator[int]:
         yield value.data_ptr()
     elif (polars := sys.modules.get("polars")) is not None and isinstance(value, polars.DataFrame | polars.Series):
         yield from _addresses(value.to_arrow(compat_level=polars.CompatLevel.newest()))
+
+
+def _of_index(index: Any) -> Iterator[int]:
+    """Yield the addresses of an index; of one of several levels those of its labels and of its codes."""
+    if isinstance(index, pd.MultiIndex):
+        for part in (*index.levels, *index.codes):
+            yield from _addresses(part)
+    elif not isinstance(index, pd.RangeIndex):  # it has no memory, until its array is asked for
+        yield from _addresses(index.array)
 
 
 def _of_extension(array: Any) -> Iterator[int]:

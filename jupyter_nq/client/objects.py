@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-from jupyter_nq.buffers import Handle, Store
+from jupyter_nq.buffers import Handle, Store, check_name
 from jupyter_nq.buffers.drafts import blank
 from jupyter_nq.client.bars.loading import Progress
 from jupyter_nq.client.collecting import Collected, collect
@@ -153,6 +153,7 @@ class Objects:
 
         Raises
         ------
+        InvalidName
         UnknownDataset
             With the nearest names.
         ChecksumError
@@ -171,7 +172,7 @@ class Objects:
 
         Raises
         ------
-        UnknownDataset, UnsupportedData, StoreFull
+        InvalidName, UnknownDataset, UnsupportedData, StoreFull
         """
         with self.store.writing(name), self.open(name) as before:
             refuse_parsed(name, before.info.meta, "Add the rows to the file and refresh it")
@@ -204,11 +205,15 @@ class Objects:
 
         Raises
         ------
-        UnknownDataset, ChecksumError, InvalidArgument
+        InvalidName, UnknownDataset, ChecksumError, InvalidArgument
         """
         private, verify = wants_private(writable), checked_verify(verify)
-        handle = self._mapped(name, version, private)
-        verify_as(handle, verify, self._verified)
+        handle = self._mapped(check_name(name), version, private)
+        try:
+            verify_as(handle, verify, self._verified)
+        except BaseException:
+            handle.close()  # the error's traceback would keep it mapped
+            raise
         return self._hold(handle)
 
     def _mapped(self, name: str, version: int | None, private: bool) -> Handle:
@@ -256,15 +261,18 @@ class Objects:
         """Return all datasets with their holders, by name."""
         return [Dataset.from_wire(row) for row in self.channel.request("ls")]
 
-    def drop(self, name: str) -> None:
-        """Remove a name and all its versions; who holds a view keeps it.
+    def drop(self, name: str, *more: str) -> None:
+        """Remove a name, or several, and all their versions; who holds a view keeps it.
 
         Raises
         ------
-        UnknownDataset
+        InvalidName, UnknownDataset
+            Of any of them, before one is dropped.
         """
+        names = dict.fromkeys(check_name(wanted) for wanted in (name, *more))
         # With the object, so that a drop that is sent again never takes what was put meanwhile.
-        self.channel.request("drop", name=name, id=self._find(name, None))
+        for wanted, id_ in {wanted: self._find(wanted, None) for wanted in names}.items():
+            self.channel.request("drop", name=wanted, id=id_)
 
     # -- memory ----------------------------------------------------------------------------------
     def pin(self, name: str) -> Stored:
@@ -272,15 +280,15 @@ class Objects:
 
         Raises
         ------
-        UnknownDataset, StoreFull
+        InvalidName, UnknownDataset, StoreFull
         """
-        told = self.channel.request("pin", name=name, pinned=True)
+        told = self.channel.request("pin", name=check_name(name), pinned=True)
         with self.open(name):
             return Stored(told["name"], told["version"], told["rows"], told["bytes"])
 
     def unpin(self, name: str) -> Stored:
         """Let a dataset leave memory again when room is needed; `UnknownDataset` when there is none."""
-        told = self.channel.request("pin", name=name, pinned=False)
+        told = self.channel.request("pin", name=check_name(name), pinned=False)
         return Stored(told["name"], told["version"], told["rows"], told["bytes"])
 
     def spill(self, *names: str, bytes: int | None = None, progress: Progress | None = None) -> list[Stored]:
@@ -299,11 +307,11 @@ class Objects:
 
         Raises
         ------
-        UnknownDataset
+        InvalidName, UnknownDataset
         StoreFull
             The disk has no room for them.
         """
-        return self.spilling.spill(names, bytes, progress)
+        return self.spilling.spill([check_name(name) for name in names], bytes, progress)
 
     def rotate_keys(self, progress: Progress | None = None) -> Rotated:
         """Seal what is encrypted on the disk with the current master key, so that older keys are not needed any more.

@@ -3,8 +3,8 @@
 One matcher is added to IPython's completer. It answers when the line's first word, or what is
 assigned, is one of the magics, and then stands alone: Python's own names would only be noise there.
 (The older `complete_command` hook cannot do that, nor does it see `bars = %nq_load`.) Options and
-their choices come from the magics' own parsers. Dataset names come from the store's directory:
-pressing Tab opens no store, and starts no coordinator.
+their choices come from the magics' own parsers. Dataset names come from the store's directory, their
+columns and versions from the objects' headers: pressing Tab makes no store, and starts no coordinator.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.error import UsageError
 
+from jupyter_nq.buffers import ObjectInfo, Store
 from jupyter_nq.client.api import opened
 from jupyter_nq.config import default_store_dir, load_settings
 from jupyter_nq.errors import NQError
-from nq_magics.arguments import COLUMNS, raw_words, unquote
+from nq_magics.arguments import COLUMNS, quoted, raw_words, unquote
 from nq_magics.wanted import is_path
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _IDENTIFIER = "nq_magics"
 _COMMAND = re.compile(r"\s*(?:[\w.,\s\[\]'\"]+=\s*)?%?(nq_\w+)\s")
+_ABSENT = object()
 _USUAL_TIMEFRAMES = ("1min", "5min", "15min", "30min", "1h", "1D")
 
 
@@ -86,16 +88,17 @@ def _candidates(
 ) -> Iterable[str]:
     if before and before[-1] == "as":
         return ()
+    bare = _bare(parser, before)
     option, equals, _ = current.partition("=")
     if equals and option.startswith("--"):
-        return _values(parser, option)
+        return _values(name, parser, option, bare)
     if before and _takes_value(parser, before[-1]):
-        return _values(parser, before[-1])
+        return _values(name, parser, before[-1], bare)
     if current.startswith("-"):
         return [option for action in parser._actions for option in action.option_strings]
     if current.startswith((".", "~", "/")) or "/" in current:
         return ()
-    return _positional(shell, name, _bare(parser, before), assigned="as" in before)
+    return _positional(shell, name, bare, assigned="as" in before)
 
 
 def _positional(shell: InteractiveShell, name: str, words: list[str], *, assigned: bool) -> Iterable[str]:
@@ -108,10 +111,12 @@ def _positional(shell: InteractiveShell, name: str, words: list[str], *, assigne
         return [*_symbols(), *_timeframes(None), *then_as] if is_path(words[0]) else [*_timeframes(words[0]), *then_as]
     if name in ("nq_drop", "nq_pin", "nq_unpin", "nq_spill"):
         return [known for known in _dataset_names() if known not in words]
-    if name in ("nq_get", "nq_put", "nq_refresh", "nq_release") and not words:
+    if name == "nq_release" and not words:
+        return [*_dataset_names(), *_variables(shell)]
+    if name in ("nq_get", "nq_put", "nq_refresh") and not words:
         return _dataset_names()
     if name == "nq_put" and len(words) == 1:
-        return [variable for variable in shell.user_ns if not variable.startswith("_")]
+        return _variables(shell)
     return then_as if name in ("nq_get", "nq_refresh") else ()
 
 
@@ -124,7 +129,7 @@ def _takes_value(parser: ArgumentParser, word: str) -> bool:
     return action is not None and action.nargs != 0
 
 
-def _values(parser: ArgumentParser, option: str) -> Iterable[str]:
+def _values(name: str, parser: ArgumentParser, option: str, words: list[str]) -> Iterable[str]:
     action = _option(parser, option)
     if action is not None and action.choices:
         return [str(choice) for choice in action.choices]
@@ -134,7 +139,24 @@ def _values(parser: ArgumentParser, option: str) -> Iterable[str]:
         return sorted(available_timezones())
     if option == "--symbol":
         return _symbols()
+    if name == "nq_get":
+        return _of_dataset(option, words[0]) if words else ()
     return COLUMNS if option == "--columns" else ()
+
+
+def _of_dataset(option: str, name: str) -> Iterable[str]:
+    """Return the columns of a dataset, or its versions, the newest first."""
+    known = _header(name)
+    if known is None:
+        return ()
+    if option == "--columns" and known.schema is not None:
+        return [column for column in known.schema.names if _is_typed(column)]
+    return [str(version) for version, _, _ in reversed(known.versions)] if option == "--version" else ()
+
+
+def _is_typed(column: str) -> bool:
+    """Tell whether a column's name can be typed as it is, and is not that of an index without a name."""
+    return quoted(column) == column and "," not in column and not column.startswith("__")
 
 
 def _bare(parser: ArgumentParser, before: list[str]) -> list[str]:
@@ -172,9 +194,27 @@ def _data_dir() -> Path:
 
 
 def _dataset_names() -> list[str]:
-    session = opened()
     try:
-        store = session.store.path if session else Path(load_settings().store_dir or default_store_dir())
-        return sorted(os.listdir(store / "names"))
+        return sorted(os.listdir(_store_path() / "names"))
     except (NQError, OSError):
         return []
+
+
+def _header(name: str) -> ObjectInfo | None:
+    """Return what the header of a dataset says, None when it is not in memory."""
+    try:
+        store = Store(_store_path(), create=False)
+        return store.info(store.resolve(name))
+    except (NQError, OSError):
+        return None
+
+
+def _store_path() -> Path:
+    session = opened()
+    return session.store.path if session else Path(load_settings().store_dir or default_store_dir())
+
+
+def _variables(shell: InteractiveShell) -> list[str]:
+    """Return the names that the user assigned."""
+    own, hidden = shell.user_ns, shell.user_ns_hidden
+    return [name for name in own if not name.startswith("_") and own[name] is not hidden.get(name, _ABSENT)]

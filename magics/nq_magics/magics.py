@@ -189,8 +189,7 @@ class NQMagics(InSession):
         session = self._session()
         known = sorted(row.name for row in session.ls())
         names = list(dict.fromkeys(name for word in words for name in matching(word, known)))
-        for name in sorted(names, key=lambda name: name in known):  # one that is not there fails before any is dropped
-            session.drop(name)
+        session.drop(*names)
         print(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} dropped; frames that are held stay readable.")
 
     @line_magic

@@ -7,11 +7,13 @@ from __future__ import annotations
 import gc
 import re
 
+from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
-from jupyter_nq.client.holding import Ranges, mapped_as, shows
+from jupyter_nq.client.holding import Ranges, datasets_shown, mapped_as, shows
 from jupyter_nq.client.origin import dataset_of
+from jupyter_nq.client.session import Session
 from jupyter_nq.errors import UnknownDataset
 from jupyter_nq.sizes import size
 from nq_magics.arguments import parse
@@ -109,7 +111,7 @@ class MemoryMagics(InSession):
         session = self._session()
         names = self.shell.user_ns  # type: ignore[union-attr]
         is_variable = args.source in names and args.source not in session.store.names()
-        name = dataset_of(self._bars(session, args.source, {}), args.source)
+        name = self._meant(session, args.source)
         ranges = mapped_as(session.store, name)
         if not ranges:
             if name not in session.store.names():
@@ -127,6 +129,14 @@ class MemoryMagics(InSession):
             print(line_)
         if len(chosen) == len(held) and mapped_as(session.store, name):
             print(f"  something else in this kernel still holds {name}: an object that keeps a view of it")
+
+    def _meant(self, session: Session, word: str) -> str:
+        """Return the dataset that a word means: its name, or a variable, by its memory, else by what it says."""
+        value = self._bars(session, word, {})
+        shown = datasets_shown(session.store, value)
+        if len(shown) > 1:
+            raise UsageError(f"{word} shows several datasets: {', '.join(shown)}. Write one: %nq_release {shown[0]}")
+        return shown[0] if shown else dataset_of(value, word)
 
     def _drop_outputs(self, ranges: Ranges) -> list[str]:
         """Forget the outputs that show memory in these ranges; returns their names."""

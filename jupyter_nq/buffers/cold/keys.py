@@ -200,7 +200,10 @@ def _read_keyring(service: str) -> str:
         library = importlib.import_module("keyring")
     except ImportError as exc:
         raise MissingLibrary("keyring is not installed here. Run: pip install keyring") from exc
-    found = library.get_password(service, _KEYRING_USER)
+    try:
+        found = library.get_password(service, _KEYRING_USER)
+    except library.errors.KeyringError as exc:
+        raise ConfigError(f"The keyring cannot be read: {exc}. Unlock it, or use a key file.") from exc
     if not found:
         raise ConfigError(f"The keyring has no entry {_KEYRING_USER!r} of the service {service!r}. Add one.")
     return str(found)

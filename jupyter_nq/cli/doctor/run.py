@@ -6,16 +6,17 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from jupyter_nq.buffers import Store
 from jupyter_nq.buffers.directory import MARKER, SOCKET
-from jupyter_nq.cli.doctor import checks, two_processes
+from jupyter_nq.cli.doctor import checks, disk, two_processes
 from jupyter_nq.cli.doctor.findings import Failed, Finding, attempt
 from jupyter_nq.cli.text import seconds
 from jupyter_nq.cli.view import reach, store_path
 from jupyter_nq.client.records import Status
 from jupyter_nq.config import Settings, load_settings
-from jupyter_nq.errors import ChecksumError, UnknownDataset
+from jupyter_nq.errors import ChecksumError, NQError, UnknownDataset
 from jupyter_nq.sizes import size
 
 _TOGETHER = (
@@ -53,9 +54,22 @@ def examine(path: Path, settings: Settings) -> Iterator[Finding]:
         for check in _TOGETHER:
             with two_processes.Peer() as peer:
                 yield check(scratch, peer)
-    if (path / MARKER).exists():
+    is_store = (path / MARKER).exists()
+    host = _host_settings(path, settings) if is_store else {}
+    yield disk.spill_directory(path, settings, host)
+    yield disk.keys(settings, host)
+    if is_store:
         yield digests(path)
         yield coordinator(path, settings)
+
+
+def _host_settings(path: Path, settings: Settings) -> dict[str, Any]:
+    """Return the settings of the coordinator's host; none when nobody answers, and then `coordinator` says why."""
+    try:
+        with reach(path, settings) as wire:
+            return {} if wire is None else dict(wire.info.get("settings", {}))
+    except NQError:
+        return {}
 
 
 def digests(path: Path) -> Finding:

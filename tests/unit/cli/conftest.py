@@ -27,7 +27,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("JUPYTER_NQ_STORE", "JUPYTER_NQ_DATA", "JUPYTER_NQ_CONFIG"):
+    for name in ("JUPYTER_NQ_STORE", "JUPYTER_NQ_DATA", "JUPYTER_NQ_CONFIG", "JUPYTER_NQ_SPILL", "JUPYTER_NQ_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "config"))
 

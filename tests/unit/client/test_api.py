@@ -73,6 +73,16 @@ def test_signature_and_documentation_are_the_sessions(name: str) -> None:
     assert inspect.getdoc(function) == inspect.getdoc(getattr(nq.Session, name))
 
 
+def test_arguments_that_a_function_does_not_have_are_told_in_its_own_words() -> None:
+    """The session in front of them is not counted, nor offered."""
+    with pytest.raises(TypeError, match=r"pin\(\) takes 1 argument by position \(name\), not 2"):
+        nq.pin("a", "b")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"ls\(\) takes 0 arguments by position, not 1"):
+        nq.ls("a")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"get\(\) has no argument 'colums'. Did you mean 'columns'"):
+        nq.get("a", colums=["x"])  # type: ignore[call-arg]
+
+
 def test_everything_public_exists() -> None:
     """Each name of `__all__` resolves; an unknown one is an AttributeError."""
     assert all(getattr(nq, name) is not None for name in nq.__all__)

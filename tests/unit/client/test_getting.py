@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jupyter_nq.client.holding import mapped_as
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import ChecksumError, InvalidArgument
 
@@ -60,6 +61,15 @@ def test_damage_is_found_when_it_is_looked_for(session: Session, frame: pd.DataF
         session.get("t", verify="always")
     with Session(session.store.path) as another, pytest.raises(ChecksumError, match="column 'price'"):
         another.get("t", verify="first")
+
+
+def test_what_is_damaged_does_not_stay_mapped(session: Session, frame: pd.DataFrame) -> None:
+    """An error that is kept, as the last one of a notebook is, keeps no memory."""
+    damage(session)
+    with pytest.raises(ChecksumError) as caught:
+        session.get("t", verify="always")
+    assert caught.value.__traceback__ is not None
+    assert mapped_as(session.store, "t") == ()
 
 
 def test_appended_rows_are_looked_at_too(session: Session, frame: pd.DataFrame) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,6 +101,50 @@ def test_drop_removes_the_name_and_holders_keep_their_view(session: Session) -> 
         session.drop("a")
     del view
     wait_until(lambda: not list((session.store.path / "obj").iterdir()), message="the object to go")
+
+
+def test_drop_of_several_names(session: Session) -> None:
+    """All go; one that is not there, or is no name, is told before any is dropped."""
+    for name in "abc":
+        session.put(name, _frame(5))
+    with pytest.raises(UnknownDataset, match="There is no dataset 'd'"):
+        session.drop("a", "d")
+    with pytest.raises(InvalidName, match="'d/' is not a dataset name"):
+        session.drop("a", "d/")
+    assert [row.name for row in session.ls()] == ["a", "b", "c"]
+    session.drop("a", "b", "a")
+    assert [row.name for row in session.ls()] == ["c"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda session, name: session.get(name),
+        lambda session, name: session.get(name, version=1),
+        lambda session, name: session.open(name),
+        lambda session, name: session.put(name, b"x"),
+        lambda session, name: session.empty(name, "f8", 1),
+        lambda session, name: session.append(name, _frame(1)),
+        lambda session, name: session.drop(name),
+        lambda session, name: session.pin(name),
+        lambda session, name: session.unpin(name),
+        lambda session, name: session.spill(name),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (["a", "b"], r"\['a', 'b'\], of type list, is not a dataset name. Use 1 to 128 letters"),
+        (3, "3, of type int, is not a dataset name"),
+        (None, "None, of type NoneType, is not"),
+        (pd.DataFrame({"close": [1.0]}), "close 0 1.0, of type DataFrame, is not"),
+        ("a b", "'a b' is not a dataset name"),
+    ],
+)
+def test_what_is_no_name_is_told(session: Session, call: Callable[..., Any], name: Any, says: str) -> None:
+    """Every call that takes a name says at once what it was given instead, and what a name is."""
+    with pytest.raises(InvalidName, match=says):
+        call(session, name)
 
 
 def test_a_second_session_shares(session: Session) -> None:

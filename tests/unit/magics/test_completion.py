@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import jupyter_nq as nq
+from jupyter_nq.client import api
+
 if TYPE_CHECKING:
     from tests.unit.magics.conftest import Shell
 
@@ -53,9 +56,34 @@ def test_dataset_names(shell: Shell) -> None:
     assert "signals" not in shell.complete("%nq_get signals as sig")
 
 
+def test_columns_and_versions_of_a_dataset(shell: Shell) -> None:
+    """Columns are the dataset's own, whatever it is; versions are those that can be got."""
+    shell.run("import pandas as pd\nframe = pd.DataFrame({'entry': 1.0, 'exit': 2, 'my size': 3}, index=[*'abcdefgh'])")
+    shell.run("import jupyter_nq as nq\n%nq_put signals frame\nrows = nq.append('signals', frame[:1])")
+    shell.run("import numpy as np\narray = np.ones(3)\n%nq_put numbers array\n%nq_load NQ 30min as bars")
+    assert shell.complete("%nq_get signals --columns ") == ["entry", "exit"]
+    assert shell.complete("%nq_get signals as s --columns=entry,ex") == ["exit"]
+    assert "close" not in shell.complete("%nq_get numbers --columns ")
+    assert "close" not in shell.complete("%nq_get unknown --columns ")
+    assert "close" in shell.complete("%nq_get NQ.30min --columns ")
+    assert shell.complete("%nq_get signals --version ") == ["2", "1"]
+    nq.disconnect()
+    assert shell.complete("%nq_get signals --version=2") == ["2"]
+    assert api.opened() is None
+
+
+def test_variables_are_the_users_own(shell: Shell) -> None:
+    """Where a variable may stand, what IPython keeps for itself is not offered."""
+    shell.run("import numpy as np\nmy_array = np.ones(3)\n%nq_put signals my_array")
+    assert shell.complete("%nq_release ") == ["signals", "np", "my_array"]
+    assert shell.complete("%nq_release my") == ["my_array"]
+    assert shell.complete("%nq_put signals ") == ["np", "my_array"]
+
+
 def test_tab_opens_no_store(shell: Shell) -> None:
     """Before the first magic Tab reads directories and nothing else; an absent one is no error."""
     shell.complete("%nq_get ")
+    shell.complete("%nq_get signals --columns ")
     assert list(shell.store.iterdir()) == []
 
 

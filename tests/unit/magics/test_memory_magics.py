@@ -5,12 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import jupyter_nq as nq
 from jupyter_nq.buffers import Store
 from jupyter_nq.client.holding import mapped_as
 from tests.unit.magics.conftest import Shell
+
+_FOREIGN = """
+import jupyter_nq as nq, numpy as np, pandas as pd
+from collections.abc import Mapping
+
+class Proxy:
+    @property
+    def __class__(self):
+        raise RuntimeError("not bound")
+
+class Lost(Mapping):
+    __len__ = __iter__ = __getitem__ = None
+    def values(self):
+        raise KeyError("gone")
+
+mine = pd.DataFrame({'v': [1]}, index=pd.MultiIndex.from_tuples([(1, 2)]))
+proxy, lost = Proxy(), Lost()
+values = pd.DataFrame({"v": np.arange(3), "w": [5, 6, 7]})
+%nq_put one values
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +107,45 @@ def test_release_of_a_variable(shell: Shell) -> None:
     out = shell.run("%nq_release bars").out
     assert out == ("NQ.30min: let go of bars\n  still held by more: del them, or %nq_release NQ.30min --variables\n")
     assert "bars" not in shell.ip.user_ns
+
+
+@pytest.mark.parametrize("as_", ["pandas", "arrow", "numpy", "torch", "polars"])
+def test_release_of_a_variable_that_is_no_bars(shell: Shell, as_: str) -> None:
+    """A view says by its memory which dataset it shows, whatever it was got as."""
+    pytest.importorskip(as_ if as_ in ("torch", "polars") else "numpy")
+    nq.put("one", pd.DataFrame({"x": np.arange(9.0)}))
+    shell.run(f"first = %nq_get one --as {as_}\nimport jupyter_nq as nq\nother = nq.get('one')['x']")
+    assert shell.run("%nq_release first").out == (
+        "one: let go of first\n  still held by other: del them, or %nq_release one --variables\n"
+    )
+    assert shell.run("%nq_release other").out == "one: let go of other\n"
+    assert mapped_as(nq.connect().store, "one") == ()
+
+
+def test_release_of_a_variable_that_shows_several_or_none(shell: Shell) -> None:
+    """The names of several are told; what lies in this kernel's own memory shows none."""
+    _put(shell, "a", "b")
+    shell.run("import jupyter_nq as nq\nboth = [nq.get('a'), nq.get('b')]\nmine = both[0].copy()")
+    assert "both shows several datasets: a, b. Write one: %nq_release a" in shell.run("%nq_release both").err
+    assert "mine does not say which dataset it shows" in shell.run("%nq_release mine").err
+
+
+def test_release_of_a_dropped_dataset(shell: Shell) -> None:
+    """A frame of one is let go of too: that is what frees its memory."""
+    _put(shell, "a")
+    shell.run("frame = %nq_get a\n%nq_drop a")
+    assert shell.run("%nq_release frame").out == "a: let go of frame\n"
+
+
+def test_release_among_foreign_variables(shell: Shell) -> None:
+    """An index of several levels is looked into, and what raises while it is looked into is passed over."""
+    shell.run(_FOREIGN)
+    shell.run("x = nq.get('one')\nlevels = pd.DataFrame({'n': 0}, index=pd.MultiIndex.from_arrays([x.v, x.w]))")
+    shell.run("level = pd.MultiIndex([pd.Index(x.v, copy=False)], [[0, 1]], verify_integrity=False)")
+    told = "one: no output held it\n  still held by level, x: del them, or %nq_release one --variables\n"
+    assert shell.run("%nq_release one").out == told
+    assert shell.run("%nq_release one --variables").out == "one: let go of x, level\n"
+    assert {"mine", "proxy", "lost", "levels"} <= set(shell.ip.user_ns)
 
 
 def test_a_store_behind_a_link_is_found(nq_store_dir: Path, tmp_path: Path) -> None:

@@ -150,20 +150,28 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
         load_keys(file=tmp_path)
 
 
+def _no_backend(service: str, user: str) -> str:
+    raise RuntimeError("no backend")
+
+
 def test_the_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An entry of the user's keyring holds the same lines; a missing library or entry is said."""
+    """An entry of the user's keyring holds the same lines; a missing library, backend or entry is said."""
     monkeypatch.setitem(sys.modules, "keyring", None)
     with pytest.raises(MissingLibrary, match="pip install keyring"):
         load_keys(keyring="nq")
     entries = {("nq", "master key"): _line(SECOND)}
     library = types.ModuleType("keyring")
     library.get_password = lambda service, user: entries.get((service, user))  # type: ignore[attr-defined]
+    library.errors = types.SimpleNamespace(KeyringError=RuntimeError)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "keyring", library)
     ring = load_keys(keyring="nq")
     assert ring is not None
     assert ring.current_id == key_id(SECOND)
     with pytest.raises(ConfigError, match="no entry 'master key' of the service 'other'"):
         load_keys(keyring="other")
+    monkeypatch.setattr(library, "get_password", _no_backend)
+    with pytest.raises(ConfigError, match="The keyring cannot be read: no backend"):
+        load_keys(keyring="nq")
 
 
 def test_a_library_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:

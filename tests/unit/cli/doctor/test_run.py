@@ -7,13 +7,15 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from jupyter_nq.buffers import Store
 from jupyter_nq.cli.doctor import run as doctor
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.config import load_settings
 from tests.unit.cli.conftest import Run
 
-ALWAYS = 11  # the checks that need no store
+ALWAYS = 13  # the checks that need no store
 
 
 def test_a_sound_place(run: Run, nq_store_dir: Path) -> None:
@@ -75,3 +77,26 @@ def test_a_foreign_directory(run: Run, tmp_path: Path) -> None:
 def test_a_small_store(run: Run, nq_tmpfs: Callable[[str], Path]) -> None:
     """64 MB are enough."""
     assert run("doctor", "--store", nq_tmpfs("64m"))[0] == 0
+
+
+def test_settings_of_the_host_are_tried(run: Run, store: Store, tmp_path: Path) -> None:
+    """What the coordinator's host tells its clients is what they would use."""
+    hosted = load_settings(store_dir=str(store.path), spill_dir=str(tmp_path / "disk"), key_file=str(tmp_path / "none"))
+    with Channel(store, hosted):
+        code, said, _ = run("doctor", "--store", store.path)
+    assert code == 1
+    assert f"failed  keys              The key file {tmp_path / 'none'} cannot be read" in said
+    assert str(tmp_path / "disk") in said
+
+
+def test_settings_that_nothing_can_be_written_with(
+    run: Run, nq_store_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk and keys that are not as they are named are said before the first dataset needs them."""
+    (tmp_path / "jupyter_nq.yaml").write_text(f"key_file: {tmp_path / 'absent'}\n")
+    monkeypatch.setenv("JUPYTER_NQ_CONFIG", str(tmp_path / "jupyter_nq.yaml"))
+    monkeypatch.setenv("JUPYTER_NQ_SPILL", "/proc/disk")
+    code, said, _ = run("doctor", "--store", nq_store_dir)
+    assert code == 1
+    assert [line.split()[1] for line in said.splitlines() if line.startswith("failed")] == ["disk", "keys"]
+    assert said.splitlines()[-1] == "2 of the checks failed."
