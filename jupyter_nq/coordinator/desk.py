@@ -26,6 +26,7 @@ from jupyter_nq.coordinator.people import Peer, People, Reservation
 from jupyter_nq.coordinator.quota import refuse_beyond, used_bytes
 from jupyter_nq.coordinator.versions import Versions
 from jupyter_nq.errors import ProtocolError, StoreError, StoreFull, UnknownDataset
+from jupyter_nq.sizes import shortened
 
 # A sealed object that nobody published: its writer may be reconnecting.
 GRACE_SECONDS = 60.0
@@ -236,7 +237,7 @@ class Desk:
     def _problem(self, event: ev.ProblemReported) -> Actions:
         peer = self.people.peers.get(event.peer) if event.peer is not None else None
         who = self.people.who(peer).who if peer else "coordinator"
-        self.problem = {"text": event.text[:_LONGEST_PROBLEM], "who": who, "at_ns": event.at_ns}
+        self.problem = {"text": shortened(event.text, _LONGEST_PROBLEM), "who": who, "at_ns": event.at_ns}
         self.revision += 1
         return []
 

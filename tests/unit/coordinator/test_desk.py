@@ -263,9 +263,9 @@ def test_only_who_greeted_has_a_place(desk: Desk) -> None:
 
 
 def test_the_newest_problem_is_shown_with_its_origin(desk: Desk) -> None:
-    """A problem is cut to a length that a panel can show."""
-    desk.handle(ev.ProblemReported(1, "x" * 900, at_ns=5))
-    assert desk.problem == {"text": "x" * 500, "who": "program1", "at_ns": 5}
+    """A problem is cut, behind a word, to a length that a panel can show."""
+    desk.handle(ev.ProblemReported(1, "word " * 200, at_ns=5))
+    assert desk.problem == {"text": "word " * 99 + "…", "who": "program1", "at_ns": 5}
     desk.handle(ev.ProblemReported(None, "disk", at_ns=6))
     assert desk.problem == {"text": "disk", "who": "coordinator", "at_ns": 6}
 
