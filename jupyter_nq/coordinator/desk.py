@@ -252,13 +252,13 @@ class Desk:
         for ticket in [t for t, r in peer.reservations.items() if r.name == event.name]:
             del peer.reservations[ticket]
         try:
-            refuse_beyond(self.versions, self.people, event)
+            refuse_beyond(self.versions, self.people, self.eviction.pins, event)
         except StoreFull:
             if not (ids := self.eviction.in_the_way(event)):
                 raise
             return [ev.Reply({"evict": ids})]
         ticket = self._new_ticket()
-        peer.reservations[ticket] = Reservation(event.name, event.bytes, event.at_ns)
+        peer.reservations[ticket] = Reservation(event.name, event.bytes, event.at_ns, event.back)
         return [ev.Reply({"ticket": ticket})]
 
     def _copied(self, event: ev.Copied) -> Actions:
