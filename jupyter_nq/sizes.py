@@ -35,3 +35,16 @@ def together(names: Sequence[str]) -> str:
     ('open', 'open, high and low')
     """
     return " and ".join([", ".join(names[:-1]), *names[-1:]] if len(names) > 1 else names)
+
+
+def shortened(text: str, characters: int) -> str:
+    """Return a text of at most so many characters: a longer one ends behind a word, with an ellipsis.
+
+    >>> shortened("no room for bars", 16), shortened("no room for bars", 12), shortened("nowhere", 4)
+    ('no room for bars', 'no room …', 'now…')
+    """
+    if len(text) <= characters:
+        return text
+    start = text[: characters - 1]
+    words = start.rpartition(" ")[0].rstrip()
+    return f"{words} …" if words else f"{start}…"

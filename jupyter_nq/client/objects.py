@@ -27,6 +27,7 @@ from jupyter_nq.client.spilling import Spilling
 from jupyter_nq.client.writing import Writer, refuse_parsed
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import AmbiguousStamps, ChecksumError, StoreFull, UnknownDataset, UnreadableSource
+from jupyter_nq.sizes import shortened
 
 _FOR_THE_DESK = (AmbiguousStamps, ChecksumError, StoreFull, UnreadableSource)
 _DESK_CHARACTERS = 300
@@ -364,5 +365,5 @@ class Objects:
         try:
             yield
         except _FOR_THE_DESK as exc:
-            self.report(str(exc).partition("\n")[0][:_DESK_CHARACTERS])
+            self.report(shortened(str(exc).partition("\n")[0], _DESK_CHARACTERS))
             raise

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from jupyter_nq.client.line.channel import Channel
+from jupyter_nq.errors import StoreFull
+from jupyter_nq.sizes import size
 
 _MOST_ROUNDS = 50
 
@@ -43,26 +45,41 @@ class Room:
         return f"<Room over {self._channel!r}>"
 
     @contextmanager
-    def promised(self, name: str, nbytes: int) -> Iterator[Promise]:
+    def promised(self, name: str, nbytes: int, *, back: bool = False) -> Iterator[Promise]:
         """Have the quota keep room; given back when what it was for fails.
+
+        Parameters
+        ----------
+        name, nbytes
+            What needs room, and how much.
+        back
+            It left memory before and comes back: the quota of one process (`notebook_bytes`) is for what it writes.
+            A host that does not know this counts it all the same.
 
         Raises
         ------
         StoreFull
-            Also when nothing more may leave memory; the message names what takes the room, and who holds it.
+            Nothing more may leave memory, and the message names what takes the room, and why it stays; or the disk
+            does not take what may.
         """
-        promise = self._ask(name, nbytes)
+        promise = self._ask(name, nbytes, back)
         try:
             yield promise
         except BaseException:
             self._channel.note("release", ticket=promise.ticket)
             raise
 
-    def _ask(self, name: str, nbytes: int) -> Promise:
+    def _ask(self, name: str, nbytes: int, back: bool) -> Promise:
+        wanted = {"name": name, "bytes": nbytes, "back": back}
         for _ in range(_MOST_ROUNDS):
-            granted = self._channel.request("reserve", name=name, bytes=nbytes, evict=True)
+            granted = self._channel.request("reserve", **wanted, evict=True)
             if "evict" not in granted:
                 return Promise(granted["ticket"], granted.get("spare"))
-            self._make_way(granted["evict"])
-        granted = self._channel.request("reserve", name=name, bytes=nbytes)  # raises, with who holds what
+            try:
+                self._make_way(granted["evict"])
+            except StoreFull as exc:
+                raise StoreFull(
+                    f"{name!r} needs {size(nbytes)} of memory, and what could have left it for the disk has not: {exc}"
+                ) from exc
+        granted = self._channel.request("reserve", **wanted)  # raises, with who holds what
         return Promise(granted["ticket"], granted.get("spare"))

@@ -77,12 +77,17 @@ class Spilling:
         ------
         StoreError
             It is held, pinned, or was changed meanwhile.
+        StoreFull
+            The disk, or its share for this, has no room.
         """
         info = self._store.info(id_)
         if not self._is_current(info):
             self._refuse_beyond(info.nbytes, info.name)
             durable = self.is_durable(id_)
-            freeze(self._store, id_, self.copies(), durable=durable, keys=self.keys(), progress=progress)
+            try:
+                freeze(self._store, id_, self.copies(), durable=durable, keys=self.keys(), progress=progress)
+            except StoreFull as exc:
+                raise StoreFull(f"There is no room for {info.name} on the disk. {exc}") from exc
         return self._copied(id_, evict=True)
 
     def spill(self, names: Sequence[str], wanted: int | None, progress: Progress | None = None) -> list[Stored]:
@@ -179,7 +184,7 @@ class Spilling:
             known = self._known(id_)
             if known is None:
                 raise UnknownDataset(f"{found['name']!r} is gone: it was dropped, or its copy on the disk was removed.")
-            with self.room.promised(known.name, known.raw_bytes) as promise:
+            with self.room.promised(known.name, known.raw_bytes, back=True) as promise:
                 self._store.pool.trim(promise.spare_bytes or 0)
                 thaw(self._store, id_, self.copies(), keys=self.read_keys(), progress=progress)
                 try:

@@ -26,6 +26,7 @@ from jupyter_nq.coordinator.people import Peer, People, Reservation
 from jupyter_nq.coordinator.quota import refuse_beyond, used_bytes
 from jupyter_nq.coordinator.versions import Versions
 from jupyter_nq.errors import ProtocolError, StoreError, StoreFull, UnknownDataset
+from jupyter_nq.sizes import shortened
 
 # A sealed object that nobody published: its writer may be reconnecting.
 GRACE_SECONDS = 60.0
@@ -236,7 +237,7 @@ class Desk:
     def _problem(self, event: ev.ProblemReported) -> Actions:
         peer = self.people.peers.get(event.peer) if event.peer is not None else None
         who = self.people.who(peer).who if peer else "coordinator"
-        self.problem = {"text": event.text[:_LONGEST_PROBLEM], "who": who, "at_ns": event.at_ns}
+        self.problem = {"text": shortened(event.text, _LONGEST_PROBLEM), "who": who, "at_ns": event.at_ns}
         self.revision += 1
         return []
 
@@ -251,13 +252,13 @@ class Desk:
         for ticket in [t for t, r in peer.reservations.items() if r.name == event.name]:
             del peer.reservations[ticket]
         try:
-            refuse_beyond(self.versions, self.people, event)
+            refuse_beyond(self.versions, self.people, self.eviction.pins, event)
         except StoreFull:
             if not (ids := self.eviction.in_the_way(event)):
                 raise
             return [ev.Reply({"evict": ids})]
         ticket = self._new_ticket()
-        peer.reservations[ticket] = Reservation(event.name, event.bytes, event.at_ns)
+        peer.reservations[ticket] = Reservation(event.name, event.bytes, event.at_ns, event.back)
         return [ev.Reply({"ticket": ticket})]
 
     def _copied(self, event: ev.Copied) -> Actions:

@@ -133,7 +133,8 @@ class Reserve:
     """A peer wants to write `bytes` for `name`.
 
     `limit` is the pool's, `configured` whether a setting gives it, `own_limit` that of one process (0 means none),
-    `at_ns` is now (UTC, since the epoch). With a `policy` the peer would put others' objects on the disk for it.
+    `at_ns` is now (UTC, since the epoch). With a `policy` the peer would put others' objects on the disk for it. With
+    `back` it is for what left memory before: no writing, so the process's own limit is not asked.
     """
 
     peer: int
@@ -145,6 +146,7 @@ class Reserve:
     configured: bool = True
     own_limit: int = 0
     policy: str | None = None
+    back: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,8 +186,8 @@ class Operations:
         if self._desk.used_bytes(files) + wanted > limit // 2:  # near the limit, look at it anew
             limit = self._store.pool_limit(self._pool_bytes)
         configured = limit == self._pool_bytes
-        own, policy = self.memory.rules.own_bytes, self.memory.policy(args)
-        reserve = ev.Reserve(connection.peer, name, wanted, limit, files, time.time_ns(), configured, own, policy)
+        own, policy, back = self.memory.rules.own_bytes, self.memory.policy(args), args.get("back") is True
+        reserve = ev.Reserve(connection.peer, name, wanted, limit, files, time.time_ns(), configured, own, policy, back)
         return {"spare": max(0, limit - self._desk.used_bytes(files) - wanted), **self.apply(reserve)}
 
     def _measured(self) -> ev.Measured:

@@ -15,11 +15,15 @@ from jupyter_nq.coordinator.events import Kernel, KernelsReported, PeerArrived
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Bytes promised to a peer that is about to write `name`, since `at_ns` (UTC, since the epoch)."""
+    """Bytes promised to a peer that is about to write `name`, since `at_ns` (UTC, since the epoch).
+
+    With `back` it brings a dataset back from the disk, which is no writing of its own.
+    """
 
     name: str
     bytes: int
     at_ns: int
+    back: bool = False
 
 
 @dataclass(slots=True)

@@ -93,10 +93,7 @@ class Versions:
         for stored, last in self.of(name):
             if stored.first_version <= version <= last:
                 return stored, version
-        raise UnknownDataset(
-            f"{name!r} has no version {version} any more: {self._ranges(name)}. "
-            "Leave the version out to get the newest one."
-        )
+        raise UnknownDataset(self._without(name, version))
 
     def of(self, name: str) -> list[tuple[StoredObject, int]]:
         """Return the objects of a name, newest first, each with the last version that counts as its own."""
@@ -123,12 +120,24 @@ class Versions:
         """Return the bytes of all versions of a name that are still there."""
         return sum(self.objects[id_].bytes for id_ in self._runs.get(name, ()))
 
+    def _without(self, name: str, version: int) -> str:
+        """Say that a name has no such version: there was none so far, or it is gone."""
+        if version < 1:
+            why = f"{name!r} has no version {version}, they count from 1"
+        elif version > self.newest(name).version:
+            why = f"{name!r} has no version {version} yet"
+        else:
+            why = f"{name!r} has no version {version} any more"
+        return f"{why}: kept is {self._ranges(name)}. Leave the version out to get the newest one."
+
     def _ranges(self, name: str) -> str:
-        kept = [
-            f"{stored.first_version}" if stored.first_version == last else f"{stored.first_version} to {last}"
-            for stored, last in reversed(self.of(name))
-        ]
-        return f"kept is {', '.join(kept)}"
+        """Return the versions that are kept, as ranges without regard to which object has them."""
+        ranges: list[tuple[int, int]] = []
+        for stored, last in reversed(self.of(name)):
+            joins = ranges and ranges[-1][1] + 1 == stored.first_version
+            first = ranges.pop()[0] if joins else stored.first_version
+            ranges.append((first, last))
+        return ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in ranges)
 
     def _unknown(self, name: str) -> str:
         known = list(self)

@@ -16,7 +16,7 @@ import os
 import struct
 from dataclasses import dataclass
 
-from jupyter_nq.buffers.cold.keys import KEY_BYTES, KeyRing, aead
+from jupyter_nq.buffers.cold.keys import KEY_BYTES, KEY_VARIABLE, KeyRing, aead
 from jupyter_nq.buffers.cold.layout import FORMAT, Head, SealedKey
 from jupyter_nq.errors import ChecksumError, UnknownKey
 
@@ -119,8 +119,9 @@ def cipher_of(head: Head, keys: KeyRing | None) -> Cipher | None:
         return None
     if keys is None:
         raise UnknownKey(
-            f"The cold copy of {head.summary.name} ({head.object_id}) is encrypted with the master key "
-            f"{head.key.key_id}, and no key was given. Load it with load_keys."
+            f"{head.summary.name} is encrypted on the disk (object {head.object_id}) with the master key "
+            f"{head.key.key_id}, and this process has none. Set {KEY_VARIABLE} to that key, or key_file in the "
+            "settings to a file that has it."
         )
     data_key = keys.unwrap(head.key, key_about(head.object_id))
     return Cipher(data_key, head.nonce_salt, head.object_id, head.summary.version, head.chunk_count)

@@ -2,15 +2,18 @@
 
 Offsets of new text count from the end of the text that is there, and codes of categories become those of the
 object. What its lanes cannot take are the first null of a column, which has no lane `valid` then, and a category
-that it does not know; the larger object has both.
+that it does not know; the larger object has both. To pandas such a column is then what the new rows were: `Int64`
+behind int64.
 """
 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from jupyter_nq.buffers import layout
 from jupyter_nq.buffers.places import DATA, OFFSETS, VALID, VALUES, committed_bytes, places
@@ -162,4 +165,21 @@ def joined(old: Content, new: Content) -> Content:
             if column in categories:
                 more = dictionaries.recoded(column, more, new.categories[column], categories[column])
             lanes.append(chain(ours[VALUES], more))
-    return Content(old.kind, old.rows + new.rows, tuple(lanes), old.schema, old.shape, old.origin, categories)
+    first_nulls = [column for column in old.columns if VALID in after[column] and VALID not in before[column]]
+    origin = _origin_of(old, new, first_nulls)
+    return Content(old.kind, old.rows + new.rows, tuple(lanes), old.schema, old.shape, origin, categories)
+
+
+def _origin_of(old: Content, new: Content, first_nulls: Sequence[str]) -> Mapping[str, Any]:
+    """Return what the rows of an object were, given the columns that have their first nulls in the new rows.
+
+    Numbers and bools of numpy cannot be null: the type of pandas that such a column has now is that of the new rows.
+    """
+    had, come = old.origin.get("forms", {}), new.origin.get("forms", {})
+    plain = (column for column in first_nulls if column in come and column not in had)
+    given = {column: come[column] for column in plain if _is_number(layout.field_type(old.schema, column))}
+    return {**old.origin, "forms": had | given} if given else old.origin
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))

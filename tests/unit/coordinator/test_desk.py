@@ -53,6 +53,18 @@ def test_what_is_still_locked_is_tried_again_at_a_tick(desk: Desk) -> None:
         views.found(desk, "bars", 1)
 
 
+@pytest.mark.parametrize(
+    ("version", "told"), [(0, ", they count from 1"), (3, " any more"), (9, " yet"), (99, " yet")], ids=str
+)
+def test_a_version_that_is_not_there_never_was_or_is_gone(desk: Desk, version: int, told: str) -> None:
+    """Versions of several objects that follow each other are one range."""
+    for id_, first, last in (("a", 1, 2), ("c", 4, 6), ("d", 7, 7), ("e", 8, 8)):
+        desk.versions.add(stored(id_, first=first, last=last))
+    desk.versions.link("bars", "e")
+    with pytest.raises(UnknownDataset, match=f"has no version {version}{told}: kept is 1 to 2, 4 to 8[.] Leave"):
+        views.found(desk, "bars", version)
+
+
 def test_a_failed_publish_leaves_everything_as_it_was(desk: Desk) -> None:
     """When the store refuses the stamp or the link, the old version stays the newest."""
     publish(desk, "a")
@@ -263,9 +275,9 @@ def test_only_who_greeted_has_a_place(desk: Desk) -> None:
 
 
 def test_the_newest_problem_is_shown_with_its_origin(desk: Desk) -> None:
-    """A problem is cut to a length that a panel can show."""
-    desk.handle(ev.ProblemReported(1, "x" * 900, at_ns=5))
-    assert desk.problem == {"text": "x" * 500, "who": "program1", "at_ns": 5}
+    """A problem is cut, behind a word, to a length that a panel can show."""
+    desk.handle(ev.ProblemReported(1, "word " * 200, at_ns=5))
+    assert desk.problem == {"text": "word " * 99 + "…", "who": "program1", "at_ns": 5}
     desk.handle(ev.ProblemReported(None, "disk", at_ns=6))
     assert desk.problem == {"text": "disk", "who": "coordinator", "at_ns": 6}
 

@@ -279,6 +279,45 @@ def test_one_process_has_its_own_limit(desk: Desk) -> None:
         _reserve(desk, 201, limit=10_000, own_limit=200)
 
 
+def test_bringing_back_is_no_writing(desk: Desk) -> None:
+    """What left memory comes back beyond the limit of one process, and is not charged to it while it does."""
+    desk.handle(ev.Publish(1, stored("m", "mine", owner_pid=1001)))
+    desk.handle(ev.Hold(1, add=(("m", 1),)))
+    assert ticket_of(_reserve(desk, 150, limit=10_000, own_limit=200, back=True))
+    assert ticket_of(desk.handle(ev.Reserve(1, "written", 100, 10_000, own_limit=200)))
+    with pytest.raises(StoreFull, match="this one has 200 B"):
+        desk.handle(ev.Reserve(1, "more", 1, 10_000, own_limit=200))
+    with pytest.raises(StoreFull, match="the store may hold"):
+        _reserve(desk, 801, limit=1_000, own_limit=200, back=True)
+
+
+def test_the_refusal_says_why_each_dataset_stays(desk: Desk) -> None:
+    """Pinned, held, both or neither; an old version is not pinned, and what is on the disk alone is not listed."""
+    desk.handle(ev.Pin(1, "a", True))
+    desk.handle(ev.Pin(1, "b", True))
+    desk.handle(ev.Hold(2, add=(("b", 1),)))
+    publish(desk, "b2", "b")
+    _evict(desk, "c")
+    desk.handle(ev.Collected("c", True))
+    with pytest.raises(StoreFull) as refused:
+        _reserve(desk, 350)
+    told = str(refused.value)
+    assert "(a version 1, 100 B, pinned; b version 1, 100 B, held by program2, pid 1002; b version 2, 100 B, " in told
+    assert "b version 2, 100 B, pinned). Unpin what may leave memory (nq.unpin, %nq_unpin), drop what is not" in told
+    desk.handle(ev.Hold(1, add=(("a", 1),)))
+    with pytest.raises(StoreFull, match=r"a version 1, 100 B, pinned and held by program1, pid 1001; .*\. Drop what"):
+        _reserve(desk, 350, policy=None)
+
+
+def test_a_store_without_data_in_memory_names_none(desk: Desk) -> None:
+    """Then the limit is all that can be changed."""
+    for id_ in "abc":
+        _evict(desk, id_)
+        desk.handle(ev.Collected(id_, True))
+    with pytest.raises(StoreFull, match=r"0 B are in use\. Raise pool_bytes\."):
+        _reserve(desk, 500)
+
+
 def test_what_was_brought_back_after_its_drop_is_freed(desk: Desk) -> None:
     """An object with a version that the desk does not know has no name to come; one that it knows stays."""
     found = (stored("a", "a", first=1), stored("late", "gone", first=3), stored("fresh", "new"))

@@ -94,10 +94,12 @@ def test_files_of_one_object_have_nothing_in_common(store: Store, cold: ColdCopi
 
 
 def test_a_missing_key_is_named(other: Store, cold: ColdCopies, info: ObjectInfo) -> None:
-    """None at all, or another one: the message says which is needed."""
+    """None at all, or another one: the message says which is needed, and where a user gives one."""
     for keys in (None, KeyRing([bytes(32)])):
         with pytest.raises(UnknownKey, match=RING.current_id):
             thaw(other, info.id, cold, keys=keys)
+    with pytest.raises(UnknownKey, match=rf"{info.name} is encrypted .*Set JUPYTER_NQ_KEY to that key, or key_file in"):
+        thaw(other, info.id, cold)
     assert other.used_bytes() == 0
 
 
