@@ -21,6 +21,8 @@ from jupyter_nq.errors import ConfigError, nearest
 FILE_NAME = "jupyter_nq.yaml"
 FILE_ONLY = frozenset({"instruments"})
 """Settings that the YAML file alone gives: every process reads it, whether it knows a server or not."""
+HOST_APPLIES = ("pool_bytes", "spare_share", "notebook_bytes", "eviction_policy")
+"""Settings that count as the host of the coordinator has them, for all processes of its store."""
 
 
 class Settings(HasTraits):

@@ -20,6 +20,7 @@ from jupyter_nq.client.bars.remembered import load_as_said
 from jupyter_nq.client.bars.request import Reading
 from jupyter_nq.client.bars.sources import Given, source_for
 from jupyter_nq.client.line.channel import Channel
+from jupyter_nq.client.line.overruled import overruled
 from jupyter_nq.client.objects import Objects
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Desk, Notebook, Status
@@ -49,6 +50,11 @@ class Session(Objects):
     Raises
     ------
     StoreError, CoordinatorUnavailable, VersionMismatch, ConfigError
+
+    Warns
+    -----
+    UserWarning
+        The store has another quota, or another rule of what leaves memory, than these settings say.
     """
 
     def __init__(
@@ -64,6 +70,8 @@ class Session(Objects):
         store = Store(self.settings.store_dir or default_store_dir())
         super().__init__(store, Channel(store, self.settings, role=role, require=require), self.settings)
         self.cache = Cache(self.settings, lambda: self.channel.peer_info.get("settings", {}))
+        if role == "client" and (told := overruled(self.settings, self.channel)) is not None:
+            warnings.warn(told, stacklevel=2)
 
     def __repr__(self) -> str:
         return f"<Session {self.store.path} {'hosting' if self.channel.is_host else 'connected'}>"
