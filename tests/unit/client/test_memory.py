@@ -265,7 +265,7 @@ session.spill("a"); say("done"); input()
 """
     with session_child(nq_store_dir, code) as child:
         assert child.line() == "done"
-        session = _session(nq_store_dir)
+        session = _session(nq_store_dir, pool_bytes=0)
         child.kill()
     with session:
         rows = {row.name: row for row in session.ls()}
