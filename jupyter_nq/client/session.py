@@ -71,7 +71,11 @@ class Session(Objects):
         super().__init__(store, Channel(store, self.settings, role=role, require=require), self.settings)
         self.cache = Cache(self.settings, lambda: self.channel.peer_info.get("settings", {}))
         if role == "client" and (told := overruled(self.settings, self.channel)) is not None:
-            warnings.warn(told, stacklevel=2)
+            try:
+                warnings.warn(told, stacklevel=2)
+            except UserWarning:  # who wants warnings to be errors has no session, and no line either
+                self.close()
+                raise
 
     def __repr__(self) -> str:
         return f"<Session {self.store.path} {'hosting' if self.channel.is_host else 'connected'}>"

@@ -14,6 +14,7 @@ from jupyter_nq.client.line.overruled import overruled
 from jupyter_nq.client.line.policy import settle_policy
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import HOST_APPLIES, Settings
+from jupyter_nq.testing import wait_until
 
 _OTHER = {"pool_bytes": 9 << 20, "spare_share": 0.5, "notebook_bytes": 5_000_000, "eviction_policy": "fifo"}
 
@@ -63,3 +64,12 @@ def test_a_host_is_told_what_the_last_server_left(nq_store_dir: Path) -> None:
         Session(settings=_settings(nq_store_dir, pool_bytes=9 << 20)),
     ):
         pass
+
+
+def test_who_wants_warnings_to_be_errors_has_no_line_left(nq_store_dir: Path) -> None:
+    """The session that was not made is gone from the desk, too."""
+    with Session(nq_store_dir) as host, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match="pool_bytes"):
+            Session(settings=_settings(nq_store_dir, pool_bytes=9 << 20))
+        wait_until(lambda: host.status().peers == 1)
