@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from jupyter_nq.buffers import check_name
@@ -35,19 +36,26 @@ class Drops:
             os.rename(self._names / check_name(name), self._path(name, version))
 
     def forget(self, name: str, version: int) -> None:
-        """Remove the record of a drop, if it is there."""
+        """Remove the record of a drop, and older ones of the name: a host may have died between two of them."""
         with contextlib.suppress(OSError):  # a record too many does no harm, and the next coordinator tries again
-            os.unlink(self._path(name, version))
+            for found, older in self._entries():
+                if found == name and older <= version:
+                    os.unlink(self._path(name, older))
 
     def read(self) -> dict[str, int]:
         """Return each name that was dropped, with the last version that the drop was about."""
         found: dict[str, int] = {}
+        for name, version in self._entries():
+            found[name] = max(found.get(name, 0), version)
+        return found
+
+    def _entries(self) -> Iterator[tuple[str, int]]:
+        """Yield the name and version of each record."""
         for entry in os.listdir(self._records) if self._records.is_dir() else ():
             name, _, version = entry.rpartition(".")
             if version.isascii() and version.isdigit():
                 with contextlib.suppress(InvalidName):  # not ours
-                    found[check_name(name)] = max(found.get(name, 0), int(version))
-        return found
+                    yield check_name(name), int(version)
 
     def _path(self, name: str, version: int) -> Path:
         return self._records / f"{check_name(name)}.{version}"

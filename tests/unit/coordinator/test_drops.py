@@ -11,7 +11,7 @@ from jupyter_nq.coordinator.drops import Drops
 
 
 def test_a_drop_is_recorded_and_forgotten(store: Store) -> None:
-    """Names may have dots and digits; the newest of two records counts; what is no record is left alone."""
+    """Names may have dots and digits; the newest of two counts, and takes older ones along; others are left alone."""
     drops = Drops(store.path)
     assert drops.read() == {}
     info = store.write("NQ.30", np.zeros(3))
@@ -22,9 +22,14 @@ def test_a_drop_is_recorded_and_forgotten(store: Store) -> None:
     (store.path / "drops" / ".5").touch()
     assert store.names() == {}
     assert drops.read() == {"NQ.30": 10}
+    drops.forget("NQ.30", 9)
+    assert drops.read() == {"NQ.30": 10}
+    store.link("NQ.30", info.id)
+    drops.record("NQ.30", 9)
     drops.forget("NQ.30", 10)
     drops.forget("NQ.30", 10)
-    assert drops.read() == {"NQ.30": 9}
+    assert drops.read() == {}
+    assert sorted(os.listdir(store.path / "drops")) == [".5", "x"]
     assert "Drops" in repr(drops)
 
 
