@@ -22,10 +22,8 @@ from jupyter_nq.buffers import Catalogue, Damaged
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.coordinator.files import cold_copies, remove_copy, stored_object
-from jupyter_nq.errors import NQError
 
 _FIRST_RETRY_SECONDS = 0.05
-_AFTER_ANSWER_SECONDS = 0.001  # whose request frees something has its answer first, and goes on
 _LONGEST_RETRY_SECONDS = 5.0
 SPARE_SECONDS = 30.0  # that the memory of freed objects waits for the next write
 _ROOM_SECONDS = 1.0  # well below the time that clients wait for an answer
@@ -114,17 +112,11 @@ class Freeing:
         def done(gone: bool | None) -> None:
             self._collected(id_, bool(gone), copy_kept=keep_copy)
 
-        def begin() -> None:
-            try:
-                spare = self._spare_bytes()
-            except (OSError, NQError) as exc:  # the store is in a bad way; freeing is tried all the same
-                self._report(f"{self._store.path}: {exc}")
-                spare = 0
-            if self._in_background(partial(work, spare), done) and spare:
+        spare = self._spare_bytes()
+        if self._in_background(partial(work, spare), done):
+            self._collections += 1
+            if spare:
                 self.keep_spares()
-
-        self._collections += 1
-        self._loop.later(_AFTER_ANSWER_SECONDS, begin)
 
     def keep_spares(self) -> None:
         """Free the spare segments when nothing has been freed for a while: then nobody writes."""
