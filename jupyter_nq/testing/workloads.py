@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jupyter_nq.buffers import Store, thaw
+from jupyter_nq.buffers import Handle, Store, thaw
 from jupyter_nq.client.session import Session
 from jupyter_nq.coordinator.files import cold_copies
 from jupyter_nq.errors import ChecksumError, UnknownDataset
@@ -38,6 +38,7 @@ _FEW_ROWS = 300
 _MANY_ROWS = 60_000  # some megabytes, so that a kill may fall into the copying
 _MANY_SHARE = 0.08
 _MOST_ROWS = 120_000
+_LOOKS = 5
 _TEXTS = pa.array(["", "RTH", "ETH", "a longer text, beyond one word"])
 
 
@@ -151,10 +152,8 @@ def read_dataset(store: Store, name: str, candidates: list[Content]) -> State | 
     ChecksumError
         It is none of the candidates, or differs from its digest.
     """
-    try:
-        bring_back(store, name)
-        handle = store.open(name)
-    except UnknownDataset:
+    handle = _mapped(store, name)
+    if handle is None:
         return None
     with handle:
         found = handle.numpy() if handle.info.kind == "array" else handle.arrow()
@@ -162,6 +161,18 @@ def read_dataset(store: Store, name: str, candidates: list[Content]) -> State | 
         if content is None:
             raise ChecksumError(f"{name} v{handle.version} has {handle.rows} rows and is none of {candidates}")
         return State(handle.version, content, handle.verify())
+
+
+def _mapped(store: Store, name: str) -> Handle | None:
+    """Map a dataset, None when there is none; one that leaves memory meanwhile is looked for again, as sessions do."""
+    for _ in range(_LOOKS):
+        try:
+            bring_back(store, name)
+            return store.open(name)
+        except UnknownDataset:
+            if name not in store.names():
+                return None
+    return None
 
 
 @workload("dataset")
