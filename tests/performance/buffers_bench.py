@@ -2,8 +2,9 @@
 
     python -m tests.performance.buffers_bench
 
-in an environment that has this package, and Ray if it is to be compared. Each table is one run: what stands in it was
-measured in turns, and medians are shown. It takes some 9 GB of memory, and refuses to start without them.
+in an environment that has this package with its test extra, and Ray if it is to be compared. Each table is one run:
+what stands in it was measured in turns, and medians are shown. It takes some 9 GB of memory, and refuses to start
+without them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
 from jupyter_nq.testing import Child
 from tests.performance.measuring import medians
+from tests.performance.test_buffers import READER
 
 MIB, GIB = 1 << 20, 1 << 30
 COLUMNS = 8
@@ -149,26 +151,12 @@ def publishes(path: Path) -> None:
     show("publish in place, until the caller goes on", took, "publish of 1MB")
 
 
-_READER = """
-from jupyter_nq.buffers import Store
-def private():
-    lines = open("/proc/self/status").read().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
-store = Store(sys.argv[1])
-store.open("small").pandas()
-before = private()
-frame = store.open("large").pandas()
-total = sum(float(frame[name].to_numpy().sum()) for name in frame)
-say(private() - before)
-"""
-
-
 def private_memory(path: Path) -> None:
     """Let a second process read all of a frame of 1 GB."""
     with Session(settings=Settings(store_dir=str(path))) as session:
         session.put("small", columns(MIB))
         session.put("large", columns(GIB))
-        with Child(_READER, os.fspath(path)) as child:
+        with Child(READER, os.fspath(path)) as child:
             print(f"\nprivate memory of a further process that reads a frame of 1 GB: {child.line()} KiB")
 
 

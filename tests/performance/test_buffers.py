@@ -115,7 +115,7 @@ def test_publish_in_place(session: Session) -> None:
     assert large < 10e-3, "ten times the budget of 1 ms"
 
 
-_READER = """
+READER = """
 import numpy as np
 from jupyter_nq.buffers import Store
 def private():
@@ -134,7 +134,7 @@ def test_private_memory_of_a_further_reader(session: Session) -> None:
     """A second process that reads all 256 MB of a frame takes less than 2 MB of its own."""
     session.put("small", columns(10))
     session.put("large", columns(ROWS))
-    with Child(_READER, os.fspath(session.store.path)) as child:
+    with Child(READER, os.fspath(session.store.path)) as child:
         kib = int(child.line())
     print(f"\nprivate memory of a reader of 256 MB: {kib} KiB")
     assert kib < 20 << 10, "ten times the budget of 2 MB"
