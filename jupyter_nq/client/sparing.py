@@ -85,7 +85,7 @@ class Sparing:
                 try:
                     self._store.prefault(need, stopped=self._is_unwanted)
                 finally:
-                    self._channel.note("release", ticket=promise["ticket"])
+                    self._channel.note("release", ticket=promise["ticket"], tidy=True)
         except NQError as exc:
             _log.debug("no memory is prepared for the next write: %s", exc)
 

@@ -75,7 +75,8 @@ class Writer:
         plan = plan_content(content, 0, None).reserving(self._reserve_share)
         with self._room.promised(name, plan.nbytes) as promise:
             unsealed = self._store.begin(name, plan, spare_bytes=promise.spare_bytes)
-        self._channel.note("release", ticket=promise.ticket)  # no promise any more: its file has all of its memory
+        # No promise any more: its file has all of its memory.
+        self._channel.note("release", ticket=promise.ticket, tidy=True)
         return unsealed
 
     def name(self, unsealed: Unsealed) -> Stored:

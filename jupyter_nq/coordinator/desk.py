@@ -53,7 +53,6 @@ class Desk:
         self.owners: dict[str, str] = {}  # object id -> who published it, as shown then
         self.problem: dict[str, Any] | None = None
         self.revision = 0
-        self.dropped: dict[str, int] = {}  # name -> last version that was dropped, while anything of it is left
         self._new_ticket = new_ticket
         self._grace: dict[str, float] = {}  # object id -> monotonic second until which it is kept for its writer
         self._published: OrderedDict[str, dict[str, Any]] = OrderedDict()  # object id -> the answer it got
@@ -76,7 +75,7 @@ class Desk:
     def _rebuilt(self, event: ev.Rebuilt) -> Actions:
         for stored in event.objects:
             self.versions.add(stored)
-        self.dropped = dict(event.drops)
+        self.versions.dropped = dict(event.drops)
         self.eviction.copies, self.eviction.pins = dict(event.copies), set(event.pins)
         known = self.versions.objects
         actions: Actions = []
@@ -85,7 +84,7 @@ class Desk:
                 self.versions.link(name, id_)
             else:
                 actions.append(ev.Unlink(name))
-        actions += self._find_names()
+        actions += [ev.Link(name, id_) for name, id_ in self.versions.find_names()]
         self.eviction.pins &= set(self.versions.links)
         for name in event.drops:
             actions += self._forget_drop(name)
@@ -93,23 +92,12 @@ class Desk:
         self.revision += 1
         return actions
 
-    def _find_names(self) -> Actions:
-        """Link the newest version of each name: what was stamped and not linked in time, and lost names."""
-        best: dict[str, ev.StoredObject] = {}
-        for stored in self.versions.objects.values():
-            rival = best.get(stored.name)
-            if stored.first_version > (rival.first_version if rival else self.dropped.get(stored.name, 0)):
-                best[stored.name] = stored
-        actions: Actions = []
-        for name, stored in best.items():
-            linked = self.versions.objects.get(self.versions.links.get(name, ""))
-            if linked is None or (linked.kind != ev.DAMAGED and stored.first_version > linked.version):
-                self.versions.link(name, stored.id)
-                actions.append(ev.Link(name, stored.id))
-        return actions
-
     def _found(self, event: ev.Found) -> Actions:
-        """Keep what is not published for its writer a while; free what was brought back after its name was dropped."""
+        """Take in what the store has and nobody told of.
+
+        What is not published is kept for its writer a while; what was brought back after its name was dropped goes. A
+        durable copy, whose writer died before it said so, replaces an older one; a needless record of a drop goes.
+        """
         actions: Actions = []
         for stored in event.objects:
             if stored.id in self.versions.objects or stored.id in self._published or stored.id in self._collecting:
@@ -120,7 +108,10 @@ class Desk:
             else:
                 self.versions.add(stored)
                 self._grace[stored.id] = event.now + GRACE_SECONDS
-        return actions
+        for name in self.eviction.found(event.copies):
+            actions += self.eviction.outlived(name)
+        needless = (drop for drop in event.drops.items() if drop[0] not in self.versions.dropped)
+        return [*actions, *(ev.ForgetDrop(name, version) for name, version in needless)]
 
     def _tick(self, event: ev.Tick) -> Actions:
         self._grace = {id_: until for id_, until in self._grace.items() if until > event.now}
@@ -138,7 +129,7 @@ class Desk:
         """Is an object that no name links to not needed any more?"""
         if not stored.version:
             return stored.id not in self._grace
-        return stored.first_version <= self.dropped.get(stored.name, 0) or self.versions.superseded(stored)
+        return self.versions.was_dropped(stored) or self.versions.superseded(stored)
 
     def _collected(self, event: ev.Collected) -> Actions:
         self._collecting.discard(event.id)
@@ -178,17 +169,17 @@ class Desk:
 
     def _record_drop(self, name: str, version: int) -> Actions:
         """Remember a drop, instead of an older one of this name."""
-        before = self.dropped.get(name)
-        self.dropped[name] = version
+        before = self.versions.dropped.get(name)
+        self.versions.dropped[name] = version
         older = [ev.ForgetDrop(name, before)] if before not in (None, version) else []
         return [ev.RecordDrop(name, version), *older, *self._forget_drop(name)]
 
     def _forget_drop(self, name: str) -> Actions:
         """Forget the drop of a name when nothing is left of what it was about."""
-        last = self.dropped.get(name)
+        last = self.versions.dropped.get(name)
         if last is None or self.versions.lost(name, last):
             return []
-        del self.dropped[name]
+        del self.versions.dropped[name]
         return [ev.ForgetDrop(name, last)]
 
     def _forget(self, id_: str) -> ev.StoredObject | None:
@@ -291,7 +282,7 @@ class Desk:
             return [ev.Reply(self._published[stored.id])]
         if stored.id in self._collecting:
             raise UnknownDataset(f"{stored.name!r} was published too late: its memory is being freed. Put it again.")
-        if stored.version and stored.first_version <= self.dropped.get(stored.name, 0):
+        if stored.version and self.versions.was_dropped(stored):
             raise UnknownDataset(f"{stored.name!r} was dropped after it had been published. Put it again.")
         before = self.versions.links.get(stored.name)
         version = stored.version or self.versions.next_version(stored.name)
@@ -377,7 +368,7 @@ class Desk:
             raise StoreError(f"{event.name!r} got a newer version while it was being dropped. Drop it again.")
         ids = [newest.id, *(stored.id for stored, _ in self.versions.of(event.name) if stored is not newest)]
         answer = {"name": event.name, "versions": newest.version, "bytes": self.versions.bytes_of(event.name)}
-        self._undo = partial(self._undrop, event.name, newest.id, dict(self.dropped))
+        self._undo = partial(self._undrop, event.name, newest.id, dict(self.versions.dropped))
         self.versions.link(event.name, None)
         self.revision += 1
         forgotten = self.eviction.dropped(event.name, ids)
@@ -389,11 +380,11 @@ class Desk:
         stored = self.versions.objects.get(id_)
         if stored is None:
             return True
-        return self.versions.links.get(name) != id_ and stored.first_version <= self.dropped.get(name, 0)
+        return self.versions.links.get(name) != id_ and self.versions.was_dropped(stored)
 
     def _undrop(self, name: str, id_: str, dropped: dict[str, int]) -> None:
         self.versions.link(name, id_)
-        self.dropped = dropped
+        self.versions.dropped = dropped
 
     def _peer(self, id_: int) -> Peer:
         try:

@@ -103,10 +103,15 @@ class Rebuilt:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """These sealed objects are in the store; some have no version yet, and of some the desk may not know."""
+    """What is in the store and on the disk; of some the desk may not know.
+
+    `objects` are sealed, some have no version yet; `copies` and `drops` are as in `Rebuilt`.
+    """
 
     objects: tuple[StoredObject, ...]
     now: float
+    copies: Mapping[str, Copy] = field(default_factory=dict)
+    drops: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ always has one, whoever dies, or is refused, between a publish and the copy that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.events import Copy, Reserve, StoredObject
@@ -105,7 +105,9 @@ class Eviction:
     def outlasts(self, id_: str) -> bool:
         """Tell whether the copy of a replaced object is all that the disk has for good of its name."""
         stored = self._versions.objects.get(id_)
-        if stored is None or not self._is_durable(id_) or not self._versions.superseded(stored):
+        if stored is None or not self._is_durable(id_) or self._versions.was_dropped(stored):
+            return False
+        if not self._versions.superseded(stored):
             return False
         newer = [found.id for found, _ in self._versions.of(stored.name) if found.first_version > stored.first_version]
         return not any(self._is_durable(found) or found in self.fleeting for found in newer)
@@ -127,6 +129,13 @@ class Eviction:
 
     def _is_durable(self, id_: str) -> bool:
         return id_ in self.copies and self.copies[id_].durable
+
+    def found(self, copies: Mapping[str, Copy]) -> list[str]:
+        """Take in durable copies of named objects that nobody told of; returns those names."""
+        links = self._versions.links.items()
+        names = [name for name, id_ in links if id_ in copies and copies[id_].durable and not self._is_durable(id_)]
+        self.copies.update((id_, copies[id_]) for id_ in map(self._versions.links.__getitem__, names))
+        return names
 
     def copied(self, event: ev.Copied, *, going: bool) -> tuple[ev.Reply, list[ev.Action]]:
         """Take in a copy, and have the memory freed if that is wanted; `going` says that it is being freed for good."""

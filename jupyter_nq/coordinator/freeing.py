@@ -21,7 +21,8 @@ from typing import Any, Protocol
 from jupyter_nq.buffers import Catalogue, Damaged
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.desk import Desk
-from jupyter_nq.coordinator.files import cold_copies, remove_copy, stored_object
+from jupyter_nq.coordinator.drops import Drops
+from jupyter_nq.coordinator.files import cold_copies, copy_of, remove_copy, stored_object
 
 _FIRST_RETRY_SECONDS = 0.05
 _LONGEST_RETRY_SECONDS = 5.0
@@ -186,16 +187,20 @@ class Freeing:
         if not self._cleaning:
             self._cleaning = self._in_background(self._leftovers, self._found)
 
-    def _leftovers(self) -> list[ev.StoredObject]:
-        """Remove files of dead writers, and return the sealed objects that are there."""
+    def _leftovers(self) -> ev.Found:
+        """Remove files of dead writers, and return what is there beside them."""
         self._store.sweep()
+        copies = {}
         if (cold := cold_copies(self._store)) is not None:
             cold.sweep()
-        return [stored_object(info) for info in self._store.scan()]
+            copies = {info.id: copy_of(info) for info in cold.scan()}
+        objects = tuple(stored_object(info) for info in self._store.scan())
+        return ev.Found(objects, time.monotonic(), copies, Drops(self._store.path).read())
 
-    def _found(self, objects: list[ev.StoredObject] | None) -> None:
+    def _found(self, found: ev.Found | None) -> None:
         self._cleaning = False
-        self._loop.apply(ev.Found(tuple(objects or ()), time.monotonic()))
+        if found is not None:
+            self._loop.apply(found)
         if self._clean_again:
             self.clean()
 

@@ -195,7 +195,8 @@ class Operations:
 
     def _release(self, connection: Connection, args: Mapping[str, Any]) -> None:
         self.apply(ev.Release(connection.peer, arguments.number(args, "ticket")))
-        self._effects.clean()  # what it was for has failed
+        if args.get("tidy") is not True:  # what it was for has failed, and may have left something
+            self._effects.clean()
 
     def _prefault(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         """Promise room for a spare segment: within their share, and where the write that it is for has room too."""

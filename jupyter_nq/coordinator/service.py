@@ -240,6 +240,8 @@ class Service:
 
     def asked(self, connection: Connection, request: Request) -> None:
         """Answer a request; what goes wrong in one never ends the service."""
+        if self._given_back:  # another process may be the host by now, and is asked when this connection ends
+            return
         self._answer(connection, request, lambda full: self._wait_for_room(connection, request, full))
         self._settle()
 
@@ -287,8 +289,9 @@ class Service:
         assert self._loop is not None
 
         def on_the_loop() -> None:
-            function()
-            self._settle()
+            if not self._given_back:  # else the store is another host's
+                function()
+                self._settle()
 
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody needs the result
             self._loop.call_soon_threadsafe(on_the_loop)

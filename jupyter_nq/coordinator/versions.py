@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from jupyter_nq.coordinator.events import StoredObject
+from jupyter_nq.coordinator.events import DAMAGED, StoredObject
 from jupyter_nq.errors import UnknownDataset, nearest
 
 _MOST_LISTED = 10
@@ -23,6 +23,7 @@ class Versions:
         self.objects: dict[str, StoredObject] = {}
         self.links: dict[str, str] = {}
         self.loose: set[str] = set()  # objects that no name links to
+        self.dropped: dict[str, int] = {}  # name -> last version that was dropped, while anything of it is left
         self.bytes = 0  # of all objects together, the loose ones included
         self._runs: dict[str, list[str]] = {}  # name -> ids of its versioned objects, first version ascending
 
@@ -78,6 +79,24 @@ class Versions:
             self.links[name] = id_
             self.loose.discard(id_)
 
+    def find_names(self) -> list[tuple[str, str]]:
+        """Link the newest version of each name: what was stamped and not linked in time, and lost names.
+
+        Returns the names that were linked, each with its object.
+        """
+        best: dict[str, StoredObject] = {}
+        for stored in self.objects.values():
+            rival = best.get(stored.name)
+            if not self.was_dropped(stored) and (rival is None or stored.first_version > rival.first_version):
+                best[stored.name] = stored
+        found = []
+        for name, stored in best.items():
+            linked = self.objects.get(self.links.get(name, ""))
+            if linked is None or (linked.kind != DAMAGED and stored.first_version > linked.version):
+                self.link(name, stored.id)
+                found.append((name, stored.id))
+        return found
+
     def newest(self, name: str) -> StoredObject:
         """Return the object a name links to, or raise `UnknownDataset` with the nearest names."""
         try:
@@ -110,6 +129,10 @@ class Versions:
         """Tell whether the name of an object links to a newer one."""
         newest = self.links.get(stored.name)
         return newest is not None and self.objects[newest].first_version > stored.first_version
+
+    def was_dropped(self, stored: StoredObject) -> bool:
+        """Tell whether the name of an object was dropped after the object had been published."""
+        return stored.first_version <= self.dropped.get(stored.name, 0)
 
     def lost(self, name: str, last: int) -> list[str]:
         """Return the objects that begin with a version of this name up to `last` and that it does not link to."""

@@ -49,6 +49,7 @@ def test_a_durable_put_killed_at_system_calls(nq_store_dir: Path) -> None:
             assert settle(session.store) == []
             killed = syscalls.killed_at(lambda after=after: work(after), point)  # type: ignore[misc]
             assert killed, point
+            assert settle(session.store) == [], point
             shown = _number(session.get("a", verify="always"))
             kept = _number(_on_disk(session.store, where / f"other{i}"))
             assert {shown, kept} <= {before, after}

@@ -31,6 +31,15 @@ def test_a_second_drop_of_a_name_replaces_the_record_of_the_first(desk: Desk) ->
     assert actions[:2] == [ev.RecordDrop("bars", 2), ev.ForgetDrop("bars", 1)]
 
 
+def test_a_record_of_a_drop_that_nothing_is_left_of_is_removed_when_it_is_found(desk: Desk) -> None:
+    """One that is about something stays."""
+    publish(desk, "a")
+    desk.handle(ev.Hold(2, add=(("a", 1),)))
+    desk.handle(ev.Drop(1, "bars"))
+    found = ev.Found((), 0.0, drops={"bars": 1, "gone": 4})
+    assert desk.handle(found) == [ev.ForgetDrop("gone", 4)]
+
+
 def test_what_was_published_and_dropped_is_not_named_again_by_a_late_request() -> None:
     """The coordinator that answered the first request is gone, the record of the drop is not."""
     desk = Desk()

@@ -219,6 +219,28 @@ def test_a_durable_copy_that_was_outlived_while_its_memory_was_freed_goes_too(de
     assert desk.handle(ev.Collected("a", gone=True, copy_kept=True)) == [ev.Collect("a")]
 
 
+def test_a_durable_copy_that_nobody_told_of_replaces_the_older_one(desk: Desk) -> None:
+    """Its writer was killed in between; a copy that is not durable, or of an object without a name, is no such."""
+    _durable(desk, "a")
+    _replace(desk, "a2")
+    desk.handle(ev.Collected("a", gone=True, copy_kept=True))
+    spilled, kept = {"a2": ev.Copy(2, 10)}, {"other": ev.Copy(2, 10, durable=True)}
+    assert desk.handle(ev.Found((), 0.0, {**spilled, **kept})) == []
+    durable = {"a2": ev.Copy(2, 10, durable=True)}
+    assert desk.handle(ev.Found((), 0.0, durable)) == [ev.Collect("a")]
+    assert desk.handle(ev.Found((), 0.0, durable)) == []
+    assert _replace(desk, "a3") == [ev.Collect("a2", keep_copy=True)]
+
+
+def test_a_copy_of_a_dropped_dataset_is_never_kept_for_its_successor(desk: Desk) -> None:
+    """Somebody holds it, and its copy is told of after the drop; the name is used again."""
+    desk.handle(ev.Hold(2, add=(("a", 1),)))
+    desk.handle(ev.Drop(1, "a"))
+    publish(desk, "a2", "a")
+    desk.handle(ev.Copied(1, "a", ev.Copy(1, 10, durable=True)))
+    assert desk.handle(ev.PeerLeft(2)) == [ev.Collect("a")]
+
+
 @pytest.mark.parametrize("freed", [True, False])
 def test_a_version_that_is_meant_not_to_be_durable_takes_the_copy_with_it(desk: Desk, freed: bool) -> None:
     """Somebody said so, before or after the copy was all that is left."""

@@ -14,12 +14,29 @@ import pytest
 
 from jupyter_nq.buffers import ObjectInfo, Store
 from jupyter_nq.coordinator.listening import SOCKET_NAME
+from jupyter_nq.coordinator.protocol import Request
 from jupyter_nq.coordinator.service import Service
 from jupyter_nq.errors import CoordinatorUnavailable, NQError, UnknownDataset
 from jupyter_nq.testing import wait_until
 from tests.unit.coordinator.conftest import Dial
 
 Put = Callable[..., ObjectInfo]
+
+
+def test_a_service_that_has_given_the_lock_back_does_nothing_more(store: Store, connect: Dial, put: Put) -> None:
+    """A request that comes then is for the next host, which may have read the store by now."""
+
+    def given_back() -> None:
+        (connection,) = service._connections
+        service.asked(connection, Request(7, "drop", {"name": "bars"}))
+        service.call(lambda: late.append("called"))
+
+    late: list[str] = []
+    service = Service(store, release=given_back)
+    service.start()
+    put(connect(), "bars")
+    service.stop()
+    assert (list(store.names()), late) == (["bars"], [])
 
 
 def test_the_next_service_knows_what_the_last_one_knew(store: Store, connect: Dial, put: Put) -> None:
