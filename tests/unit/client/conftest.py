@@ -32,6 +32,13 @@ def session(nq_store_dir: Path, data: Path) -> Iterator[Session]:
 
 
 @pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test a disk of its own for what leaves memory."""
+    monkeypatch.setenv("JUPYTER_NQ_SPILL", str(tmp_path / "disk"))
+    return tmp_path / "disk"
+
+
+@pytest.fixture
 def open_channel(nq_store_dir: Path) -> Iterator[Open]:
     """Give a function that opens a channel to the test's store; all are closed afterwards."""
     channels: list[Channel] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,40 +13,24 @@ import pytest
 from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.client import spilling
 from jupyter_nq.client.session import Session
-from jupyter_nq.config import Settings
 from jupyter_nq.errors import StoreFull, UnknownDataset
+from tests.unit.client.small import MIB, array, small_session
 
-_MIB = 1 << 20
-
-
-@pytest.fixture(autouse=True)
-def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give each test a disk of its own."""
-    monkeypatch.setenv("JUPYTER_NQ_SPILL", str(tmp_path / "disk"))
-    return tmp_path / "disk"
-
-
-def _session(path: Path, **settings: Any) -> Session:
-    told = {"pool_bytes": 8 * _MIB, "append_reserve": 0.0, "spill_dir": os.environ["JUPYTER_NQ_SPILL"], **settings}
-    return Session(settings=Settings(store_dir=str(path), **told))
-
-
-def _array(value: int, mib: int = 2) -> Any:
-    return np.full(mib * _MIB // 8, value, float)
+pytestmark = pytest.mark.usefixtures("disk")
 
 
 def _put(session: Session) -> None:
-    session.put("kept", _array(2))
+    session.put("kept", array(2))
 
 
 def _draft(session: Session) -> None:
-    with session.empty("kept", "f8", 2 * _MIB // 8) as draft:
+    with session.empty("kept", "f8", 2 * MIB // 8) as draft:
         draft.numpy()[:] = 2
         draft.publish()
 
 
 def _grow(session: Session) -> None:
-    session.append("kept", _array(2))
+    session.append("kept", array(2))
 
 
 @pytest.mark.parametrize("on_disk_alone", [False, True])
@@ -56,8 +39,8 @@ def test_the_disk_has_the_old_version_until_it_has_the_new_one(
     nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch, replace: Callable[[Session], None], on_disk_alone: bool
 ) -> None:
     """When the machine stops while the new one is written, the next store finds the old one."""
-    with _session(nq_store_dir) as session:
-        session.put("kept", _array(1), durable=True)
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
         if on_disk_alone:
             assert session.spill("kept")
 
@@ -74,9 +57,9 @@ def test_the_disk_has_the_old_version_until_it_has_the_new_one(
 
 def test_a_durable_version_makes_way_in_memory_for_the_next(nq_store_dir: Path, disk: Path) -> None:
     """Room for one of them is enough, and one copy is left."""
-    with _session(nq_store_dir) as session:
-        session.put("kept", _array(1, mib=5), durable=True)
-        assert session.put("kept", _array(2, mib=5)).version == 2
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1, mib=5), durable=True)
+        assert session.put("kept", array(2, mib=5)).version == 2
         assert [(row.version, row.durable) for row in session.ls()] == [(2, True)]
         assert session.status().problem is None
 
@@ -91,19 +74,19 @@ def test_who_appends_to_what_is_being_kept_waits(nq_store_dir: Path, monkeypatch
 
     real = spilling.freeze
     monkeypatch.setattr(spilling, "freeze", freezing)
-    with _session(nq_store_dir) as session:
-        session.put("kept", _array(1), durable=True)
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
         _draft(session)
     assert locked == [True, True]
 
 
 def test_the_copy_of_a_draft_has_its_digest(nq_store_dir: Path) -> None:
     """After a restart of the machine it can be compared with it."""
-    with _session(nq_store_dir) as session:
-        session.put("kept", _array(1), durable=True)
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
         _draft(session)
     shutil.rmtree(nq_store_dir)
-    with _session(nq_store_dir) as session:
+    with small_session(nq_store_dir) as session:
         assert session.get("kept", as_="numpy", verify="always")[0] == 2
 
 
@@ -116,38 +99,38 @@ def _damage(disk: Path) -> None:
 
 def test_a_damaged_copy_is_written_anew_from_memory(nq_store_dir: Path, disk: Path) -> None:
     """Appending repairs it; leaving memory does; and it keeps nobody else from having room."""
-    with _session(nq_store_dir) as session:
-        session.put("kept", _array(1), durable=True)
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
         _damage(disk)
         session.append("kept", np.ones(3))
         assert [(info.name, info.version) for info in session.spilling.copies().scan()] == [("kept", 2)]
         _damage(disk)
         for i in range(4):
-            session.put(f"other{i}", _array(i))
+            session.put(f"other{i}", array(i))
         assert not session.store.exists(session.store.resolve("kept"))
-        assert len(session.get("kept", as_="numpy", verify="always")) == len(_array(1)) + 3
+        assert len(session.get("kept", as_="numpy", verify="always")) == len(array(1)) + 3
 
 
 def test_what_is_damaged_on_the_disk_may_be_replaced(nq_store_dir: Path, disk: Path) -> None:
     """The new version is kept for good, as the one before may have been."""
-    with _session(nq_store_dir) as session:
-        session.put("kept", _array(1), durable=True)
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
         session.spill("kept")
         _damage(disk)
-        assert session.put("kept", _array(2)).version == 2
+        assert session.put("kept", array(2)).version == 2
     shutil.rmtree(nq_store_dir)
-    with _session(nq_store_dir) as session:
+    with small_session(nq_store_dir) as session:
         assert session.get("kept", as_="numpy")[0] == 2
 
 
 def test_what_only_left_memory_does_not_outlive_its_store(nq_store_dir: Path) -> None:
     """Its copy may be older than the rows that were lost with the memory, so the next store has durable data alone."""
-    with _session(nq_store_dir) as session:
-        session.put("kept", _array(1), durable=True)
-        session.put("left", _array(2))
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
+        session.put("left", array(2))
         assert len(session.spill()) == 2
     shutil.rmtree(nq_store_dir)
-    with _session(nq_store_dir) as session:
+    with small_session(nq_store_dir) as session:
         assert [row.name for row in session.ls()] == ["kept"]
         assert [info.name for info in session.spilling.copies().scan()] == ["kept"]
         with pytest.raises(UnknownDataset, match="left"):
@@ -156,9 +139,9 @@ def test_what_only_left_memory_does_not_outlive_its_store(nq_store_dir: Path) ->
 
 def test_a_link_that_was_taken_away_is_made_again(nq_store_dir: Path) -> None:
     """The store is the same, and so are the datasets of which only the copies are left."""
-    with _session(nq_store_dir) as session:
-        session.put("left", _array(2))
+    with small_session(nq_store_dir) as session:
+        session.put("left", array(2))
         session.spill()
     (nq_store_dir / COLD).unlink()
-    with _session(nq_store_dir) as session:
+    with small_session(nq_store_dir) as session:
         assert session.get("left", as_="numpy")[0] == 2
