@@ -100,6 +100,34 @@ class UnknownKey(NQError, LookupError):
     """A cold copy is encrypted with a master key that is not there; the message names the id of the key."""
 
 
+# -- streams -------------------------------------------------------------------------------------
+class UnknownStream(NQError, KeyError):
+    """No stream has this name."""
+
+    __str__ = Exception.__str__
+
+
+class SchemaMismatch(NQError, TypeError):
+    """Data have another schema than the stream; the message shows both."""
+
+
+class StreamBusy(NQError, RuntimeError):
+    """A stream takes no more publishers: it is exclusive and has one, or all its lanes are taken."""
+
+
+class StreamFull(NQError, BufferError):
+    """A message found no room: the stream keeps what a consumer has not read, or the message exceeds its retention."""
+
+
+class Lagged(NQError, LookupError):
+    """A consumer fell behind what the stream keeps; it goes on with the oldest message that is there."""
+
+    lost = 0
+    """Messages that it missed since the last one it got, exactly."""
+
+    __str__ = Exception.__str__
+
+
 # -- coordinator ---------------------------------------------------------------------------------
 class CoordinatorUnavailable(NQError, ConnectionError):
     """No coordinator answers, and this process may not or cannot host one."""

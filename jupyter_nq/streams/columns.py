@@ -1,0 +1,99 @@
+"""The columns of a tape: Arrow types of a fixed width, each an array of its own in a segment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jupyter_nq.errors import SchemaMismatch, UnsupportedData
+
+_ALIGNED = 64  # a cache line, and what Arrow recommends
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a tape."""
+
+    name: str
+    type: pa.DataType
+    bytes: int
+    """Of one value."""
+    format: str
+    """Of the values as `memoryview.cast` and numpy take it."""
+
+
+def columns_of(schema: pa.Schema) -> list[Column]:
+    """Return the columns of a tape with this schema.
+
+    Raises
+    ------
+    UnsupportedData
+        One has no fixed width, which only a log takes.
+    """
+    return [_column(field) for field in schema]
+
+
+def is_fixed(schema: pa.Schema) -> bool:
+    """Tell whether a tape can have this schema."""
+    try:
+        return bool(columns_of(schema))
+    except UnsupportedData:
+        return False
+
+
+def _column(field: pa.Field) -> Column:
+    kind = field.type
+    try:
+        plain = kind if pa.types.is_integer(kind) or pa.types.is_floating(kind) else _integer(kind)
+        code = np.dtype(plain.to_pandas_dtype()).char
+    except (NotImplementedError, TypeError):
+        raise UnsupportedData(
+            f"Column {field.name!r} is {kind}, which has no fixed width of whole bytes: a tape keeps numbers, dates and "
+            "times. Make the stream without a schema, or with form='log'."
+        ) from None
+    return Column(field.name, kind, kind.bit_width // 8, code)
+
+
+def _integer(kind: pa.DataType) -> pa.DataType:
+    """Return the integers in which Arrow keeps a date or time; `TypeError` for any other type."""
+    if not pa.types.is_temporal(kind) or pa.types.is_interval(kind):
+        raise TypeError
+    return pa.int32() if kind.bit_width == 32 else pa.int64()
+
+
+def offsets(columns: list[Column], rows: int, start: int) -> tuple[list[int], int]:
+    """Return where each column begins when `rows` of each follow each other from `start`, and where the last ends."""
+    found = []
+    for column in columns:
+        start = -(-start // _ALIGNED) * _ALIGNED
+        found.append(start)
+        start += rows * column.bytes
+    return found, start
+
+
+def check_same(wanted: pa.Schema, found: pa.Schema, name: str) -> None:
+    """Refuse data of another schema; metadata of the schema do not count."""
+    if wanted.names != found.names or wanted.types != found.types:
+        raise SchemaMismatch(
+            f"The stream {name!r} has {_shown(wanted)}; the data have {_shown(found)}. Convert the data, or make "
+            "another stream."
+        )
+
+
+def _shown(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema) or "no columns"
+
+
+def values_of(batch: pa.RecordBatch, column: Column, position: int) -> Any:
+    """Return the values of a batch's column as numpy, without a copy; `UnsupportedData` for nulls."""
+    array = batch.column(position)
+    if array.null_count:
+        raise UnsupportedData(
+            f"Column {column.name!r} has {array.null_count:,} nulls, and a tape has no room for them. Make the stream "
+            "with form='log'."
+        )
+    _, data = array.buffers()
+    return np.frombuffer(data, column.format, len(array), array.offset * column.bytes)

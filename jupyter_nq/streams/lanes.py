@@ -1,0 +1,62 @@
+"""Who writes to a stream: each publisher has a lane of its own, so that nobody waits for anybody.
+
+A lane belongs to who holds the lock on its file; a process that dies lets go of it. The next publisher takes the first
+lane that is free and goes on where the last one stopped, behind its committed head: what was not committed is gone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from jupyter_nq.buffers.forking import disown, own
+from jupyter_nq.buffers.locks import open_lock_file, try_flock
+from jupyter_nq.errors import StreamBusy
+from jupyter_nq.streams import layout
+from jupyter_nq.streams.control import Lane, MappedControl
+
+
+class Claim:
+    """A lane that this process owns until it closes the claim.
+
+    Raises
+    ------
+    StreamBusy
+        Every lane has its publisher: of an exclusive stream the only one.
+    """
+
+    def __init__(self, control: MappedControl, started_ns: int) -> None:
+        self.fd, number = _take(control)
+        self.lane: Lane = control.lane(number)
+        self.lane.set(layout.OWNER_PID, os.getpid())
+        self.lane.set(layout.OWNER_STARTED, started_ns)
+
+    def __repr__(self) -> str:
+        return f"<Claim of {self.lane!r}>"
+
+    def close(self) -> None:
+        """Give the lane back; closing twice is fine."""
+        if self.fd >= 0:
+            self.lane.set(layout.OWNER_PID, 0)
+            disown(self.fd)
+            os.close(self.fd)
+            self.fd = -1
+
+
+def _take(control: MappedControl) -> tuple[int, int]:
+    for number in range(control.static.lanes):
+        fd = own(open_lock_file(lock_path(control.path, number)))
+        if try_flock(fd, fcntl.LOCK_EX):
+            return fd, number
+        disown(fd)
+        os.close(fd)
+    name, pid = control.static.name, control.lane(0).get(layout.OWNER_PID)
+    if control.static.lanes == 1:
+        raise StreamBusy(f"The stream {name!r} is exclusive, and process {pid} publishes to it. Stop that one first.")
+    raise StreamBusy(f"All {control.static.lanes} lanes of the stream {name!r} are taken. Stop a publisher first.")
+
+
+def lock_path(stream: Path, lane: int) -> Path:
+    """Return the lock file of a lane."""
+    return stream / f"{lane}.lock"

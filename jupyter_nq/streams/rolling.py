@@ -1,0 +1,182 @@
+"""The segments of one lane as its publisher keeps them: the newest is written, the oldest is written anew.
+
+A consumer holds `flock` shared on each segment that it maps. A segment is written anew only by who gets it exclusive;
+one that somebody still reads is unlinked instead, and its memory is free when the last view is gone. So what a
+consumer has in its hands never changes, and what the lane keeps never exceeds its retention.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import mmap
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jupyter_nq.buffers import platform
+from jupyter_nq.buffers.forking import disown, own
+from jupyter_nq.buffers.layout import PAGE
+from jupyter_nq.buffers.locks import try_flock
+from jupyter_nq.buffers.refusals import refused
+from jupyter_nq.buffers.segments import allocate
+from jupyter_nq.streams import layout
+from jupyter_nq.streams.control import Lane
+from jupyter_nq.streams.layout import Segment, encode_segment
+
+
+def segment_path(stream: Path, lane: int, number: int) -> Path:
+    """Return where a segment lies.
+
+    >>> segment_path(Path("nq"), 0, 7).name
+    '0-7'
+    """
+    return stream / f"{lane}-{number}"
+
+
+@dataclass
+class Kept:
+    """One segment, mapped."""
+
+    number: int
+    first_seq: int
+    path: Path
+    fd: int
+    mapped: mmap.mmap
+    file_bytes: int
+    stamp_ns: int = 0
+    """When it was full, monotonic."""
+
+
+class Rolling:
+    """The segments of a lane, oldest first. Its publisher's lock guards it.
+
+    Parameters
+    ----------
+    stream
+        Directory of the stream.
+    lane
+        The words of the lane, which this process owns.
+    retention_bytes
+        What the segments may take together.
+    may_go
+        Tells whether a segment whose messages end before a sequence may go.
+    """
+
+    def __init__(self, stream: Path, lane: Lane, retention_bytes: int, may_go: Callable[[int], bool]) -> None:
+        self._stream = stream
+        self._lane = lane
+        self._retention_bytes = retention_bytes
+        self._may_go = may_go
+        self._kept: deque[Kept] = deque()
+
+    def __repr__(self) -> str:
+        return f"<Rolling {self._stream.name} lane {self._lane.number}, {len(self._kept)} segments>"
+
+    def begin(self, segment: Segment) -> mmap.mmap | None:
+        """Return the memory of the lane's next segment, with its header; None when the oldest may not go.
+
+        Raises
+        ------
+        StoreFull
+            There is no memory for another segment. The lane is as it was.
+        """
+        if not self._has_room(segment.file_bytes):
+            return None
+        spare = self._retire(segment.file_bytes)
+        kept = self._fresh(segment) if spare is None else self._anew(spare, segment)
+        with memoryview(kept.mapped) as raw:
+            raw[: layout.STATIC_BYTES] = encode_segment(segment)
+            with raw[:PAGE].cast("Q") as words:
+                words[layout.END_SEQ] = 0
+        with refused(kept.path):
+            os.rename(kept.path, segment_path(self._stream, self._lane.number, segment.number))
+            fcntl.flock(kept.fd, fcntl.LOCK_SH)
+        kept.path = segment_path(self._stream, self._lane.number, segment.number)
+        self._seal_newest(segment)
+        self._kept.append(kept)
+        return kept.mapped
+
+    def _seal_newest(self, following: Segment) -> None:
+        """Say where the newest segment ends, and that another follows; readers find it by its number."""
+        if self._kept:
+            newest = self._kept[-1]
+            newest.stamp_ns = time.monotonic_ns()
+            with memoryview(newest.mapped) as raw, raw[:PAGE].cast("Q") as words:
+                words[layout.END_SEQ] = following.first_seq
+        if not self._lane.get(layout.TAIL_SEGMENT):
+            self._lane.set(layout.TAIL_SEGMENT, following.number)
+        self._lane.set(layout.HEAD_SEGMENT, following.number)
+
+    def _has_room(self, wanted: int) -> bool:
+        """Tell whether another segment fits when those go that may."""
+        total = wanted + sum(kept.file_bytes for kept in self._kept)
+        ends = [*(kept.first_seq for kept in self._kept), self._lane.head][1:]
+        for kept, end in zip(self._kept, ends, strict=False):
+            if total <= self._retention_bytes:
+                return True
+            if not self._may_go(end):
+                return False
+            total -= kept.file_bytes
+        return True
+
+    def _retire(self, wanted: int) -> Kept | None:
+        """Let the oldest segments go until another fits; returns one of that size that nobody reads, locked."""
+        total = wanted + sum(kept.file_bytes for kept in self._kept)
+        spare = None
+        while self._kept and total > self._retention_bytes:
+            oldest = self._kept.popleft()
+            total -= oldest.file_bytes
+            first = self._kept[0] if self._kept else None
+            self._lane.set(layout.TAIL, first.first_seq if first else self._lane.head)
+            self._lane.set(layout.TAIL_SEGMENT, first.number if first else 0)
+            if spare is None and oldest.file_bytes == wanted and try_flock(oldest.fd, fcntl.LOCK_EX):
+                spare = oldest
+            else:
+                _let_go(oldest)
+        return spare
+
+    def _anew(self, spare: Kept, segment: Segment) -> Kept:
+        return Kept(segment.number, segment.first_seq, spare.path, spare.fd, spare.mapped, spare.file_bytes)
+
+    def _fresh(self, segment: Segment) -> Kept:
+        """Make a segment, with all of its memory, under a name that no reader looks for."""
+        path = segment_path(self._stream, self._lane.number, segment.number).with_suffix(".part")
+        with refused(path):
+            fd = own(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        try:
+            with refused(path):
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                os.ftruncate(fd, segment.file_bytes)
+            allocate(fd, [(0, segment.file_bytes)], self._stream)
+            with refused(path):
+                mapped = mmap.mmap(fd, segment.file_bytes)
+        except BaseException:
+            os.unlink(path)
+            disown(fd)
+            os.close(fd)
+            raise
+        platform.populate(np.frombuffer(mapped, np.uint8).ctypes.data, segment.file_bytes)
+        return Kept(segment.number, segment.first_seq, path, fd, mapped, segment.file_bytes)
+
+    def close(self) -> None:
+        """Let go of all segments; they stay for readers, and for the next publisher of the lane."""
+        while self._kept:
+            kept = self._kept.pop()
+            disown(kept.fd)
+            os.close(kept.fd)
+
+
+def _let_go(kept: Kept) -> None:
+    """Remove a segment; its memory is free at once when nobody reads it, else with the last view."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(kept.path)
+    if try_flock(kept.fd, fcntl.LOCK_EX):
+        platform.punch_hole(kept.fd, 0, kept.file_bytes)
+    disown(kept.fd)
+    os.close(kept.fd)

@@ -1,0 +1,93 @@
+"""Waiting for a word in shared memory to change: a futex on Linux, looking every millisecond elsewhere.
+
+A waiter says that it waits before it looks a last time, and a writer looks for waiters after it has written; between
+the two each passes a full memory fence, so that one of them sees the other. Taking and releasing a lock is one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import sys
+import threading
+import time
+
+_FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine()) if sys.platform == "linux" else None
+_WAIT, _WAKE = 0, 1
+_EVERYBODY = 2**31 - 1
+_POLL_SECONDS = 0.001
+_LONGEST_SECONDS = 1.0  # a wake-up that was lost costs no more
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]  # noqa: RUF012 - ctypes asks for a list
+
+
+def _syscall() -> ctypes._NamedFuncPointer:
+    found = ctypes.CDLL(None, use_errno=True).syscall
+    found.restype = ctypes.c_long
+    return found
+
+
+class Bell:
+    """A word on which processes wait, and the flag beside it that says that somebody does.
+
+    Parameters
+    ----------
+    words
+        The mapped file, as 64-bit words; writable.
+    address
+        Of its first byte in this process.
+    word, flag
+        Places of the two.
+    """
+
+    def __init__(self, words: memoryview, address: int, word: int, flag: int) -> None:
+        self._words = words
+        self._word, self._flag = word, flag
+        self._address = ctypes.c_void_p(address + 8 * word)
+        self._call = _syscall() if _FUTEX else None
+        self._fence = threading.Lock()
+
+    def ring(self) -> None:
+        """Wake everybody who waits; who has just looked and is about to wait does not."""
+        words = self._words
+        words[self._word] = time.monotonic_ns() & 0xFFFFFFFF
+        with self._fence:
+            pass
+        if words[self._flag]:
+            self.wake()
+
+    def wake(self) -> None:
+        """Wake everybody, after the word was changed."""
+        self._words[self._flag] = 0
+        if self._call is not None:
+            self._call(_FUTEX, self._address, _WAKE, _EVERYBODY, None, None, 0)
+
+    def seen(self) -> int:
+        """Say that this process waits, and return the word; look at what it is about after that, then `wait`."""
+        self._words[self._flag] = 1
+        with self._fence:
+            pass
+        return self._words[self._word]
+
+    def wait(self, seen: int, seconds: float) -> None:
+        """Wait until the word is another than the one that was seen, or for a time, or for no reason.
+
+        An interrupt is raised at once.
+        """
+        seconds = min(seconds, _LONGEST_SECONDS)
+        if seconds <= 0:
+            return
+        if self._call is None:
+            deadline = time.monotonic() + seconds
+            while self._words[self._word] == seen and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+            return
+        limit = _Timespec(int(seconds), int(seconds % 1 * 1e9))
+        if self._call(_FUTEX, self._address, _WAIT, ctypes.c_uint32(seen), ctypes.byref(limit), None, 0):
+            number = ctypes.get_errno()
+            if number not in (errno.EAGAIN, errno.ETIMEDOUT, errno.EINTR):
+                raise OSError(number, os.strerror(number))
