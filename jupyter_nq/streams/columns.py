@@ -51,8 +51,8 @@ def _column(field: pa.Field) -> Column:
         code = np.dtype(plain.to_pandas_dtype()).char
     except (NotImplementedError, TypeError):
         raise UnsupportedData(
-            f"Column {field.name!r} is {kind}, which has no fixed width of whole bytes: a tape keeps numbers, dates and "
-            "times. Make the stream without a schema, or with form='log'."
+            f"Column {field.name!r} is {kind}, which has no fixed width of whole bytes: a tape keeps numbers, dates "
+            "and times. Make the stream without a schema, or with form='log'."
         ) from None
     return Column(field.name, kind, kind.bit_width // 8, code)
 
@@ -87,13 +87,6 @@ def _shown(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name} {field.type}" for field in schema) or "no columns"
 
 
-def values_of(batch: pa.RecordBatch, column: Column, position: int) -> Any:
-    """Return the values of a batch's column as numpy, without a copy; `UnsupportedData` for nulls."""
-    array = batch.column(position)
-    if array.null_count:
-        raise UnsupportedData(
-            f"Column {column.name!r} has {array.null_count:,} nulls, and a tape has no room for them. Make the stream "
-            "with form='log'."
-        )
-    _, data = array.buffers()
-    return np.frombuffer(data, column.format, len(array), array.offset * column.bytes)
+def numbers(array: pa.Array, column: Column) -> Any:
+    """Return an array without nulls as numpy of the column's format, without a copy."""
+    return np.frombuffer(array.buffers()[1], column.format, len(array), array.offset * column.bytes)

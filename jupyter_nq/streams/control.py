@@ -87,11 +87,16 @@ class MappedControl:
         """Return the words of a lane."""
         return Lane(self.words, number)
 
-    def lanes(self) -> Iterator[Lane]:
-        """Yield the lanes that something was published in."""
-        for number in range(self.static.lanes):
-            if self.words[layout.lane_word(number) + layout.HEAD_SEGMENT]:
-                yield Lane(self.words, number)
+    def has_lane(self, number: int) -> bool:
+        """Tell whether a lane is in use, or was; they come into use in their order."""
+        return number < self.static.lanes and self.words[layout.lane_word(number) + layout.OWNER_PID] != 0
+
+    def lanes(self, first: int = 0) -> Iterator[Lane]:
+        """Yield the lanes that are in use, or were, from a number on."""
+        number = first
+        while self.has_lane(number):
+            yield Lane(self.words, number)
+            number += 1
 
     @property
     def closed(self) -> bool:

@@ -29,8 +29,9 @@ class Claim:
     def __init__(self, control: MappedControl, started_ns: int) -> None:
         self.fd, number = _take(control)
         self.lane: Lane = control.lane(number)
-        self.lane.set(layout.OWNER_PID, os.getpid())
         self.lane.set(layout.OWNER_STARTED, started_ns)
+        self.lane.set(layout.OWNER_PID, os.getpid())  # from here on consumers look at it
+        control.news.ring()
 
     def __repr__(self) -> str:
         return f"<Claim of {self.lane!r}>"
@@ -38,7 +39,6 @@ class Claim:
     def close(self) -> None:
         """Give the lane back; closing twice is fine."""
         if self.fd >= 0:
-            self.lane.set(layout.OWNER_PID, 0)
             disown(self.fd)
             os.close(self.fd)
             self.fd = -1

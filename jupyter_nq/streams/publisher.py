@@ -1,24 +1,32 @@
-"""Publishing: write behind the head, then move the head. No other process takes part, and none is waited for."""
+"""Publishing: write behind the head, then move the head. No other process takes part.
+
+What the stream keeps is bounded. When it is full the oldest segment goes (`drop_oldest`); or the publisher waits until
+every consumer that gates has read it (`block`), gives the message up (`drop_new`) or refuses it (`error`).
+"""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
-
-from jupyter_nq.errors import StreamFull
+from jupyter_nq.errors import InvalidArgument, StreamFull
 from jupyter_nq.streams import layout
-from jupyter_nq.streams.columns import check_same
+from jupyter_nq.streams.consumers import Seen, consumers
 from jupyter_nq.streams.control import MappedControl
-from jupyter_nq.streams.kinds import BATCH, ROW
+from jupyter_nq.streams.forms import Form, Writer, form_of
 from jupyter_nq.streams.lanes import Claim
 from jupyter_nq.streams.layout import Segment
 from jupyter_nq.streams.rolling import Rolling
-from jupyter_nq.streams.tape import TapeForm, TapeWriter
+from jupyter_nq.streams.tape import TapeWriter
+
+POLICIES = ("drop_oldest", "block", "drop_new", "error")
+
+
+_live: weakref.WeakSet[Publisher] = weakref.WeakSet()
 
 
 class Publisher:
@@ -30,88 +38,178 @@ class Publisher:
         The stream's control file.
     started_ns
         When this process began.
+
+    Raises
+    ------
+    StreamBusy
+        The stream takes no further publisher.
     """
 
     def __init__(self, control: MappedControl, started_ns: int = 0) -> None:
         # _lock guards all that follows: the lane, its segments, and the head that this process alone moves.
         self._control = control
-        self._form = TapeForm(pa.ipc.read_schema(pa.py_buffer(control.static.schema)))
+        self._form: Form = form_of(control)
         self._lock = threading.Lock()
-        self._claim = Claim(control, started_ns)
+        self._claim: Claim | None = Claim(control, started_ns)
         self._started_ns = started_ns
-        self._segment_bytes: int = control.static.options["segment_bytes"]
-        self._retention_bytes: int = control.static.options["retention_bytes"]
-        self._rolling = Rolling(control.path, self._claim.lane, self._retention_bytes, lambda _end: True)
-        self._words = control.words
-        self._place = layout.lane_word(self._claim.lane.number)
-        self._ring = control.news.ring
-        self._head = self._claim.lane.head
-        self._stamp_ns = 0
-        self._writer: TapeWriter | None = None
-
-    def publish_row(self, values: Sequence[Any]) -> int:
-        """Publish one row, its values in the order of the columns; returns the sequence of the message."""
-        with self._lock:
-            writer = self._writer
-            if writer is None or not writer.has_room(1):
-                writer = self._next(1)
-            stamp_ns = time.time_ns()
-            if stamp_ns < self._stamp_ns:  # the clock was set back: order and times of a lane never are
-                stamp_ns = self._stamp_ns
-            writer.write_row(values, stamp_ns, ROW)
-            self._stamp_ns = stamp_ns
-            seq = self._head
-            self._head = self._words[self._place] = seq + 1
-        self._ring()
-        return seq
-
-    def publish_batch(self, batch: pa.RecordBatch, kind: int = BATCH) -> int:
-        """Publish a batch as one message; returns its sequence."""
-        check_same(self._form.schema, batch.schema, self._control.static.name)
-        rows = batch.num_rows
-        with self._lock:
-            writer = self._writer
-            if writer is None or not writer.has_room(rows):
-                writer = self._next(rows)
-            stamp_ns = max(time.time_ns(), self._stamp_ns)
-            writer.write_batch(batch, stamp_ns, kind)
-            self._stamp_ns = stamp_ns
-            seq = self._head
-            self._head = self._words[self._place] = seq + 1
-        self._ring()
-        return seq
-
-    def _next(self, rows: int) -> TapeWriter:
-        """Begin another segment with room for a message of so many rows."""
-        nbytes = max(self._segment_bytes, self._form.file_bytes(rows))
-        if nbytes > self._retention_bytes // 2:
-            raise StreamFull(
-                f"A message of {rows:,} rows takes {nbytes:,} bytes; the stream {self._control.static.name!r} keeps "
-                f"{self._retention_bytes:,}. Publish smaller batches, or make it with a larger retention."
-            )
-        room = max(rows, self._form.rows_in(nbytes))
+        options = control.static.options
+        self._segment_bytes: int = options["segment_bytes"]
+        self._retention_bytes: int = options["retention_bytes"]
+        self._overflow: str = options["overflow"]
+        self._block_seconds: float = options["block_seconds"]
         lane = self._claim.lane
-        segment = Segment(
-            self._control.static.stream_id,
-            lane.number,
-            lane.get(layout.HEAD_SEGMENT) + 1,
-            self._head,
-            "tape",
-            room,
-            room,
-            nbytes,
-            os.getpid(),
-            self._started_ns,
-            time.time_ns(),
-        )
-        mapped = self._rolling.begin(segment)
-        assert mapped is not None
-        self._writer = TapeWriter(self._form, mapped, segment)
-        return self._writer
+        self._rolling = Rolling(control.path, control.static.stream_id, lane, self._retention_bytes, self._may_go)
+        self._words = control.words
+        self._place = layout.lane_word(lane.number)
+        self._ring = control.news.ring
+        self._head = lane.head
+        self._stamp_ns = self._rolling.newest_stamp_ns(self._form)
+        self._writer: Writer | None = None
+        _live.add(self)
+        self.dropped = 0
+        """Messages that found no room, of a stream that drops new ones."""
+
+    def __repr__(self) -> str:
+        state = f"lane {self.lane}, {self._head} messages" if self.usable else "closed"
+        return f"<Publisher of {self._control.static.name}, {state}>"
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether it can publish: not closed, and not a forked child's copy of its parent's."""
+        return self._claim is not None
+
+    @property
+    def lane(self) -> int:
+        """Number of its lane."""
+        return self._open().lane.number
+
+    def publish_row(self, values: Sequence[Any]) -> int | None:
+        """Publish one row of a tape, its values in the order of the columns; returns the message's sequence.
+
+        Plain numbers are fastest: a time as an integer in the unit of its column.
+        """
+        with self._lock:
+            writer, stamp_ns = self._writer, self._now()
+            try:
+                done = type(writer) is TapeWriter and writer.write_row(values, stamp_ns)
+            except (TypeError, ValueError):
+                done = False  # perhaps Arrow can convert it
+            if done:
+                self._stamp_ns = stamp_ns
+                seq = self._head
+                self._head = self._words[self._place] = seq + 1
+        if not done:
+            return self.publish(tuple(values))
+        self._ring()
+        return seq
+
+    def publish(self, data: Any, metadata: Any = None) -> int | None:
+        """Publish one message; returns its sequence, None when it was dropped.
+
+        Raises
+        ------
+        SchemaMismatch, UnsupportedData
+            It is not what the stream takes. Nothing was published.
+        StreamFull
+            It found no room.
+        """
+        item = self._form.item(data, metadata)
+        with self._lock:
+            stamp_ns = self._now()
+            if (self._writer is None or not self._writer.write(item, stamp_ns)) and not self._begin(item, stamp_ns):
+                return None
+            self._stamp_ns = stamp_ns
+            seq = self._head
+            self._head = self._words[self._place] = seq + 1
+        self._ring()
+        return seq
 
     def close(self) -> None:
-        """Give the lane back; what was published stays."""
+        """Give the lane back; what was published stays. Closing twice is fine."""
         with self._lock:
-            self._writer = None
-            self._rolling.close()
-            self._claim.close()
+            if self._claim is not None:
+                self._writer = None
+                self._rolling.close()
+                self._claim.close()
+                self._claim = None
+
+    def part(self) -> None:
+        """Leave the lane to the parent, in a forked child; its segments are the parent's too."""
+        self._lock = threading.Lock()
+        self._claim = self._writer = None
+
+    def _now(self) -> int:
+        """Return the time of a message: of one lane it never goes back, whatever the clock does."""
+        now_ns = time.time_ns()
+        return now_ns if now_ns > self._stamp_ns else self._stamp_ns
+
+    def _open(self) -> Claim:
+        if self._claim is None:
+            raise InvalidArgument(f"The publisher of {self._control.static.name!r} is closed. Make another.")
+        return self._claim
+
+    # -- the next segment ------------------------------------------------------------------------
+    def _begin(self, item: Any, stamp_ns: int) -> bool:
+        """Begin another segment, and write the message there; False when it is dropped."""
+        lane = self._open().lane
+        segment = self._segment(lane.number, lane.get(layout.HEAD_SEGMENT) + 1, item)
+        mapped = self._rolling.begin(segment)
+        deadline = time.monotonic() + self._block_seconds
+        while mapped is None:
+            if self._overflow == "drop_new":
+                self.dropped += 1
+                return False
+            seen = self._control.space.seen()
+            if (mapped := self._rolling.begin(segment)) is None:
+                self._wait_for_room(seen, deadline)
+        self._writer = self._form.writer(mapped, segment)
+        written = self._writer.write(item, stamp_ns)
+        assert written, "a segment has room for the message that it was made for"
+        return True
+
+    def _segment(self, lane: int, number: int, item: Any) -> Segment:
+        name, needed = self._control.static.name, self._form.segment_bytes(item)
+        if 2 * needed > self._retention_bytes:
+            raise StreamFull(
+                f"A message takes {needed:,} bytes; the stream {name!r} keeps {self._retention_bytes:,} of each "
+                "publisher, and at least two messages. Publish smaller ones, or make it with a larger retention."
+            )
+        nbytes = max(self._segment_bytes, needed)
+        identity = os.getpid(), self._started_ns, time.time_ns()
+        slots, rows = self._form.sizes(nbytes)
+        static = self._control.static
+        return Segment(static.stream_id, lane, number, self._head, static.form, slots, rows, nbytes, *identity)
+
+    def _wait_for_room(self, seen: int, deadline: float) -> None:
+        left = deadline - time.monotonic()
+        if self._overflow == "error" or left <= 0:
+            slow = ", ".join(_called(found) for found in self._in_the_way(self._rolling.oldest_end()))
+            waited = "" if self._overflow == "error" else f" after {self._block_seconds:g} s"
+            raise StreamFull(
+                f"The stream {self._control.static.name!r} is full{waited}: {slow or 'a consumer'} has not read its "
+                "oldest messages. Let it read, close it, or make the stream with a larger retention."
+            )
+        self._control.space.wait(seen, left)
+
+    def _may_go(self, end: int) -> bool:
+        """Tell whether nobody needs the messages before a sequence."""
+        return self._overflow == "drop_oldest" or not self._in_the_way(end)
+
+    def _in_the_way(self, end: int) -> list[Seen]:
+        lane = self._open().lane.number
+        found = consumers(self._control.path)
+        return [seen for seen in found if seen.gating and seen.positions.get(lane, 0) < end]
+
+
+def _called(seen: Seen) -> str:
+    who = f"the consumer {seen.name!r}" if seen.name else "a consumer"
+    return f"{who} (pid {seen.pid})" if seen.pid else who
+
+
+def _part_in_child() -> None:
+    for publisher in list(_live):
+        publisher.part()
+    _live.clear()
+
+
+os.register_at_fork(after_in_child=_part_in_child)

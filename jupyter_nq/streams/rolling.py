@@ -27,7 +27,8 @@ from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.segments import allocate
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import Lane
-from jupyter_nq.streams.layout import Segment, encode_segment
+from jupyter_nq.streams.forms import Form
+from jupyter_nq.streams.layout import Segment, decode_segment, encode_segment
 
 
 def segment_path(stream: Path, lane: int, number: int) -> Path:
@@ -60,6 +61,8 @@ class Rolling:
     ----------
     stream
         Directory of the stream.
+    stream_id
+        32 hexadecimal digits.
     lane
         The words of the lane, which this process owns.
     retention_bytes
@@ -68,12 +71,14 @@ class Rolling:
         Tells whether a segment whose messages end before a sequence may go.
     """
 
-    def __init__(self, stream: Path, lane: Lane, retention_bytes: int, may_go: Callable[[int], bool]) -> None:
+    def __init__(
+        self, stream: Path, stream_id: str, lane: Lane, retention_bytes: int, may_go: Callable[[int], bool]
+    ) -> None:
         self._stream = stream
         self._lane = lane
         self._retention_bytes = retention_bytes
         self._may_go = may_go
-        self._kept: deque[Kept] = deque()
+        self._kept: deque[Kept] = deque(adopted(stream, stream_id, lane))
 
     def __repr__(self) -> str:
         return f"<Rolling {self._stream.name} lane {self._lane.number}, {len(self._kept)} segments>"
@@ -112,6 +117,19 @@ class Rolling:
         if not self._lane.get(layout.TAIL_SEGMENT):
             self._lane.set(layout.TAIL_SEGMENT, following.number)
         self._lane.set(layout.HEAD_SEGMENT, following.number)
+
+    def oldest_end(self) -> int:
+        """Return the sequence behind the last message of the oldest segment."""
+        return self._kept[1].first_seq if len(self._kept) > 1 else self._lane.head
+
+    def newest_stamp_ns(self, form: Form) -> int:
+        """Return when the last message was published, as far as it is there; 0 else."""
+        head = self._lane.head
+        for kept in reversed(self._kept):
+            if kept.first_seq < head:
+                with memoryview(kept.mapped) as raw:
+                    return form.reader(kept.mapped, decode_segment(raw[: layout.STATIC_BYTES])).stamp(head - 1)
+        return 0
 
     def _has_room(self, wanted: int) -> bool:
         """Tell whether another segment fits when those go that may."""
@@ -170,6 +188,40 @@ class Rolling:
             kept = self._kept.pop()
             disown(kept.fd)
             os.close(kept.fd)
+
+
+def adopted(stream: Path, stream_id: str, lane: Lane) -> list[Kept]:
+    """Return the segments that the lane's last publisher left, oldest first; what it did not finish is removed."""
+    oldest, newest = lane.get(layout.TAIL_SEGMENT), lane.get(layout.HEAD_SEGMENT)
+    found = []
+    for path in stream.glob(f"{lane.number}-*"):
+        number = int(path.name.partition("-")[2]) if path.suffix != ".part" else 0
+        kept = _adopt(path, stream_id, lane.number, number) if oldest <= number <= newest and number else None
+        if kept is None:
+            path.unlink(missing_ok=True)
+        else:
+            found.append(kept)
+    return sorted(found, key=lambda kept: kept.number)
+
+
+def _adopt(path: Path, stream_id: str, lane: int, number: int) -> Kept | None:
+    with refused(path):
+        fd = own(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC))
+    try:
+        with refused(path):
+            fcntl.flock(fd, fcntl.LOCK_SH)
+            mapped = mmap.mmap(fd, 0)
+        with memoryview(mapped) as raw:
+            segment = decode_segment(raw[: layout.STATIC_BYTES])
+    except BaseException:
+        disown(fd)
+        os.close(fd)
+        raise
+    if (segment.stream_id, segment.lane, segment.number) != (stream_id, lane, number):
+        disown(fd)
+        os.close(fd)
+        return None
+    return Kept(number, segment.first_seq, path, fd, mapped, segment.file_bytes)
 
 
 def _let_go(kept: Kept) -> None:

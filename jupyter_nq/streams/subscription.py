@@ -2,68 +2,239 @@
 
 from __future__ import annotations
 
+import os
 import time
-from dataclasses import dataclass
-from typing import Any
+import weakref
 
 import pyarrow as pa
 
+from jupyter_nq.errors import InvalidArgument, Lagged
+from jupyter_nq.streams.consumers import Register
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.cursor import Cursor
-from jupyter_nq.streams.tape import TapeForm
+from jupyter_nq.streams.forms import Reader, form_of
+from jupyter_nq.streams.messages import Message
+from jupyter_nq.streams.starting import Start, first_of
 
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message, as it was published."""
-
-    data: Any
-    timestamp_ns: int
-    sequence_number: int
-    lane: int
+EVERYTHING = 1 << 62
+_live: weakref.WeakSet[Subscription] = weakref.WeakSet()
 
 
 class Subscription:
-    """A consumer of one stream."""
+    """A consumer of one stream, used by one thread at a time.
 
-    def __init__(self, control: MappedControl, start: str = "latest") -> None:
+    Parameters
+    ----------
+    control
+        The stream's control file.
+    start
+        `latest` (what is published from now on), `earliest` (all that is kept), a sequence, a negative number (so many
+        of the newest messages), a time with a zone, or a mapping of lanes to sequences.
+    name
+        Keeps what was acknowledged under this name: the next consumer of that name goes on there, and `start` is for
+        the first.
+    gating
+        Whether publishers of a stream that does not drop the oldest wait for this consumer.
+    conflate
+        Skips to the newest message of each lane; what is skipped is not lost.
+    started_ns
+        When this process began.
+
+    Raises
+    ------
+    StreamBusy
+        Another consumer uses the name.
+    """
+
+    def __init__(
+        self,
+        control: MappedControl,
+        start: Start = "latest",
+        *,
+        name: str | None = None,
+        gating: bool = False,
+        conflate: bool = False,
+        started_ns: int = 0,
+    ) -> None:
         self._control = control
-        self._form = TapeForm(pa.ipc.read_schema(pa.py_buffer(control.static.schema)))
-        self._start = start
+        self._form = form_of(control)
+        self._conflate = conflate
+        self._named = name is not None
+        self._register = Register(control.path, name, gating=gating, started_ns=started_ns)
         self._cursors: list[Cursor] = []
-        self._known: set[int] = set()
         self.lost = 0
-        self._look_for_lanes(start)
+        """Messages that were gone before they could be read."""
+        self._usable = True
+        _live.add(self)
+        self._join(start)
 
-    def _look_for_lanes(self, start: str) -> None:
-        for number in range(self._control.static.lanes):
-            if number in self._known:
-                continue
-            lane = self._control.lane(number)
-            seq = lane.head if start == "latest" else lane.tail
+    def __repr__(self) -> str:
+        return f"<Subscription to {self._control.static.name}, lag {self.lag}, lost {self.lost}>"
+
+    # -- where it is -----------------------------------------------------------------------------
+    @property
+    def lag(self) -> int:
+        """Messages that are there and were not read."""
+        return sum(cursor.lag for cursor in self._cursors)
+
+    @property
+    def position(self) -> dict[int, int]:
+        """Lane -> sequence of its next message; `seek` takes it."""
+        return {cursor.lane.number: cursor.seq for cursor in self._cursors}
+
+    def seek(self, start: Start) -> None:
+        """Move to another position, as `start` says; what lies between is neither read nor lost."""
+        for cursor in self._cursors:
+            cursor.seek(first_of(self._control, self._form, cursor.lane, start))
+            self._moved(cursor)
+
+    def ack(self) -> None:
+        """Keep the position under the consumer's name: all that was returned so far has been dealt with.
+
+        Raises
+        ------
+        InvalidArgument
+            It has no name.
+        """
+        if not self._named:
+            raise InvalidArgument("A consumer without a name keeps no position. Subscribe with name=.")
+        for cursor in self._cursors:
+            self._register.move(cursor.lane.number, cursor.seq)
+        self._control.space.ring()
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether it can read: not closed, and not a forked child's copy of its parent's."""
+        return self._usable
+
+    def close(self) -> None:
+        """End it. Batches that were returned stay. Closing twice is fine."""
+        if self._usable:
+            self._usable = False
+            self._register.close()
+
+    def part(self) -> None:
+        """Leave the position to the parent, in a forked child."""
+        self._usable = False
+
+    def _check_usable(self) -> None:
+        if not self._usable:
+            raise InvalidArgument(
+                f"This subscription to {self._control.static.name!r} is closed, or its process was forked. "
+                "Subscribe again."
+            )
+
+    def _join(self, start: Start) -> None:
+        """Begin in the lanes that have come into use; those that come after this consumer are read from the first."""
+        for lane in self._control.lanes(len(self._cursors)):
+            kept = self._register.position(lane.number)
+            seq = first_of(self._control, self._form, lane, start) if kept is None else kept
             self._cursors.append(Cursor(self._control, self._form, lane, seq))
-            self._known.add(number)
+            self._register.move(lane.number, seq)
 
-    def read_batch(self, timeout: float = 0.0, limit: int = 1 << 62) -> pa.RecordBatch | None:
-        """Return what was published since the last call, of one lane and segment, as one batch; None for nothing."""
+    # -- reading ---------------------------------------------------------------------------------
+    def get_messages(self, max_messages: int = 10, timeout: float = 0.0) -> list[Message]:
+        """Return the next messages, as they were published; an empty list when there are none in time.
+
+        Of several lanes those come first that were published first, as far as they are there.
+
+        Raises
+        ------
+        Lagged
+            Messages were gone before they could be read; the next call goes on behind them.
+        """
+        found: list[Message] = []
+        while len(found) < max_messages and (ready := self._ready(0.0 if found else timeout)):
+            cursor, reader, _ = self._first(ready)
+            found.append(reader.message(cursor.seq, cursor.lane.number))
+            self._advance(cursor, cursor.seq + 1)
+        return found
+
+    def read_batches(self, timeout: float = 0.0, max_messages: int = EVERYTHING) -> list[pa.RecordBatch]:
+        """Return what is there as batches: of each lane its messages in order, on a tape joined without a copy.
+
+        Raises
+        ------
+        Lagged
+            As for `get_messages`.
+        UnsupportedData
+            A message is no batch.
+        """
+        found: list[pa.RecordBatch] = []
+        for cursor, reader, stop in self._ready(timeout):
+            stop = min(stop, cursor.seq + max_messages)
+            max_messages -= stop - cursor.seq
+            if stop > cursor.seq:
+                found += reader.batches(cursor.seq, stop)
+                self._advance(cursor, stop)
+        return found
+
+    def _ready(self, timeout: float) -> list[tuple[Cursor, Reader, int]]:
+        """Wait until a lane has messages; returns each that has, with its reader and the sequence behind them."""
+        self._check_usable()
         deadline = time.monotonic() + timeout if timeout else 0.0
-        while True:
-            for cursor in self._cursors:
-                before = cursor.seq
-                found = cursor.take(limit)
-                if found is not None:
-                    reader, start, stop = found
-                    self._count_lost(start - before)
-                    return reader.batch(start, stop)
-            if not timeout:
-                return None
+        found = self._look()
+        while not found and timeout:
             seen = self._control.news.seen()
-            if any(cursor.lag for cursor in self._cursors):
-                continue
+            found = self._look()
             left = deadline - time.monotonic()
-            if left <= 0:
-                return None
+            if found or left <= 0:
+                break
             self._control.news.wait(seen, left)
+        return found
 
-    def _count_lost(self, lost: int) -> None:
-        self.lost += lost
+    def _look(self) -> list[tuple[Cursor, Reader, int]]:
+        found = []
+        missed = 0
+        if self._control.has_lane(len(self._cursors)):
+            self._join({})
+        for cursor in self._cursors:
+            if cursor.lane.head <= cursor.seq:
+                continue
+            if self._conflate:
+                cursor.seek(cursor.lane.head - 1)
+            before = cursor.seq
+            ready = cursor.available()
+            missed += cursor.seq - before
+            if ready is not None:
+                found.append((cursor, *ready))
+        if missed:
+            self._tell_lost(missed)
+        return found
+
+    def _tell_lost(self, missed: int) -> None:
+        self.lost += missed
+        self._register.count_lost(missed)
+        for cursor in self._cursors:
+            self._moved(cursor)
+        error = Lagged(
+            f"The stream {self._control.static.name!r} let go of {missed:,} messages before this consumer read them. "
+            "It goes on with the oldest that is there; read faster, or make the stream with a larger retention."
+        )
+        error.lost = missed
+        raise error
+
+    def _first(self, ready: list[tuple[Cursor, Reader, int]]) -> tuple[Cursor, Reader, int]:
+        if len(ready) == 1:
+            return ready[0]
+        return min(ready, key=lambda one: (one[1].stamp(one[0].seq), one[0].lane.number))
+
+    def _advance(self, cursor: Cursor, seq: int) -> None:
+        last = cursor.advance(seq)
+        if not self._named:
+            self._register.move(cursor.lane.number, seq)
+            if last:
+                self._control.space.ring()
+
+    def _moved(self, cursor: Cursor) -> None:
+        if not self._named:
+            self._register.move(cursor.lane.number, cursor.seq)
+
+
+def _part_in_child() -> None:
+    for subscription in list(_live):
+        subscription.part()
+    _live.clear()
+
+
+os.register_at_fork(after_in_child=_part_in_child)

@@ -7,94 +7,156 @@ what it was published as above them), and the columns. Nothing of it changes onc
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.buffers.layout import PAGE, align
-from jupyter_nq.errors import ChecksumError, SchemaMismatch
-from jupyter_nq.streams.columns import Column, columns_of, offsets, values_of
+from jupyter_nq.errors import ChecksumError, SchemaMismatch, UnsupportedData
+from jupyter_nq.streams.columns import check_same, columns_of, numbers, offsets
+from jupyter_nq.streams.kinds import ROW, as_batch, from_batch
 from jupyter_nq.streams.layout import Segment
+from jupyter_nq.streams.messages import Message
 
 ROW_BITS = 40
 _ROW = (1 << ROW_BITS) - 1
 _SLOT_BYTES = 16  # time and end of a message
+_ROW_KIND = ROW << ROW_BITS
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A message on its way onto a tape."""
+
+    kind: int
+    batch: pa.RecordBatch
 
 
 class TapeForm:
     """What all segments of one tape have in common."""
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(self, name: str, schema: pa.Schema) -> None:
+        self.name = name
         self.schema = schema
         self.columns = columns_of(schema)
-        self._row_bytes = sum(column.bytes for column in self.columns)
+        self._row_bytes = _SLOT_BYTES + sum(column.bytes for column in self.columns)
 
-    def rows_in(self, file_bytes: int) -> int:
-        """Return how many rows, each a message of its own, a segment of this size has room for."""
-        slack = PAGE + 64 * len(self.columns)
-        return (file_bytes - slack) // (_SLOT_BYTES + self._row_bytes)
+    def known(self) -> pa.Schema:
+        """Return the schema."""
+        return self.schema
 
-    def file_bytes(self, rows: int) -> int:
-        """Return the size of a segment for so many rows, each a message of its own."""
-        return align(self.places(rows)[1])
+    def item(self, data: Any, metadata: Any) -> Item:
+        """Check a message and return it as it is written: rows of the tape's schema, or one as a tuple or dict.
+
+        Raises
+        ------
+        SchemaMismatch, UnsupportedData
+        """
+        if metadata:
+            raise UnsupportedData(f"The stream {self.name!r} is a tape, which keeps rows and no metadata: make a log.")
+        if isinstance(data, (tuple, list)):
+            data = dict(zip(self.schema.names, data, strict=True))
+        found = as_batch(data, self.schema)
+        batch, kind = found if found is not None else (self._row(data), ROW)
+        check_same(self.schema, batch.schema, self.name)
+        for column, array in zip(self.columns, batch.columns, strict=True):
+            if array.null_count:
+                raise UnsupportedData(
+                    f"Column {column.name!r} has {array.null_count:,} nulls, and a tape has no room for them. Make the "
+                    "stream with form='log'."
+                )
+        return Item(kind, batch)
+
+    def _row(self, data: Any) -> pa.RecordBatch:
+        """Return one row, whose values may be of any type that Arrow converts."""
+        if not isinstance(data, Mapping):
+            raise UnsupportedData(f"A tape takes rows: frames, tables, dicts, tuples; not {type(data).__name__}.")
+        if data.keys() != set(self.schema.names):
+            raise SchemaMismatch(
+                f"The row has {', '.join(map(str, data))}; the stream {self.name!r} has {', '.join(self.schema.names)}."
+            )
+        try:
+            return pa.RecordBatch.from_pylist([dict(data)], schema=self.schema)
+        except (pa.ArrowException, TypeError, ValueError) as exc:
+            raise SchemaMismatch(f"A row does not fit the stream {self.name!r}: {exc}") from exc
+
+    def segment_bytes(self, item: Item) -> int:
+        """Return the size of a segment that this message needs."""
+        return align(self.places(max(1, item.batch.num_rows))[1])
+
+    def sizes(self, file_bytes: int) -> tuple[int, int]:
+        """Return for how many messages and rows a segment has room, as many of the one as of the other."""
+        rows = (file_bytes - PAGE) // self._row_bytes
+        while self.places(rows)[1] > file_bytes:  # columns begin at cache lines
+            rows -= 1
+        return rows, rows
 
     def places(self, rows: int) -> tuple[list[int], int]:
         """Return where the columns of a segment for so many rows begin, and where the last ends."""
         return offsets(self.columns, rows, PAGE + rows * _SLOT_BYTES)
 
+    def writer(self, mapped: mmap.mmap, segment: Segment) -> TapeWriter:
+        """Return what writes into a segment."""
+        return TapeWriter(self, mapped, segment)
+
+    def reader(self, mapped: mmap.mmap, segment: Segment) -> TapeReader:
+        """Return what reads a segment."""
+        return TapeReader(self, mapped, segment)
+
 
 class TapeWriter:
     """A segment that is being written, by one thread at a time."""
 
-    __slots__ = ("_arrays", "_ends", "_form", "_row", "_slot", "_stamps", "_views", "rows")
+    __slots__ = ("_arrays", "_ends", "_form", "_row", "_rows", "_slot", "_stamps", "_views")
 
     def __init__(self, form: TapeForm, mapped: mmap.mmap, segment: Segment) -> None:
         self._form = form
-        self.rows = segment.rows
+        self._rows = segment.rows
         raw = memoryview(mapped)
         stop = PAGE + 8 * segment.slots
         self._stamps = raw[PAGE:stop].cast("q")
         self._ends = raw[stop : stop + 8 * segment.slots].cast("Q")
         starts, _ = form.places(segment.rows)
-        pieces = [raw[at : at + self.rows * column.bytes] for at, column in zip(starts, form.columns, strict=True)]
-        self._views = tuple(piece.cast(_castable(c)) for piece, c in zip(pieces, form.columns, strict=True))
+        pieces = [raw[at : at + segment.rows * column.bytes] for at, column in zip(starts, form.columns, strict=True)]
+        plain = all(column.format != "e" for column in form.columns)  # no memoryview has half floats
+        self._views = tuple(p.cast(c.format) for p, c in zip(pieces, form.columns, strict=True)) if plain else ()
         self._arrays = [np.frombuffer(piece, c.format) for piece, c in zip(pieces, form.columns, strict=True)]
         self._row = self._slot = 0
 
-    def has_room(self, rows: int) -> bool:
-        """Tell whether a message of so many rows fits."""
-        return self._row + rows <= self.rows and self._slot < self.rows
-
-    def write_row(self, values: Sequence[Any], stamp_ns: int, kind: int) -> None:
-        """Write one row as the next message; it exists when the lane's head has passed it.
+    def write_row(self, values: Sequence[Any], stamp_ns: int) -> bool:
+        """Write one row of plain numbers as the next message; False when there is no room.
 
         Raises
         ------
         TypeError, ValueError
             A value is not what its column takes. Nothing was written.
         """
-        row = self._row
+        row, slot = self._row, self._slot
+        if row == self._rows or slot == self._rows:
+            return False
         for view, value in zip(self._views, values, strict=True):
             view[row] = value
-        self._end(row + 1, stamp_ns, kind)
-
-    def write_batch(self, batch: pa.RecordBatch, stamp_ns: int, kind: int) -> None:
-        """Write a batch of the tape's schema as the next message; it exists when the lane's head has passed it."""
-        row, stop = self._row, self._row + batch.num_rows
-        columns = self._form.columns
-        found = [values_of(batch, column, position) for position, column in enumerate(columns)]
-        for array, values in zip(self._arrays, found, strict=True):
-            array[row:stop] = values
-        self._end(stop, stamp_ns, kind)
-
-    def _end(self, row: int, stamp_ns: int, kind: int) -> None:
-        slot = self._slot
         self._stamps[slot] = stamp_ns
-        self._ends[slot] = kind << ROW_BITS | row
+        self._row = row = row + 1
+        self._ends[slot] = _ROW_KIND | row
         self._slot = slot + 1
-        self._row = row
+        return True
+
+    def write(self, item: Item, stamp_ns: int) -> bool:
+        """Write the next message, which exists when the lane's head has passed it; False when there is no room."""
+        row, slot, batch = self._row, self._slot, item.batch
+        stop = row + batch.num_rows
+        if stop > self._rows or slot == self._rows:
+            return False
+        for array, column, values in zip(self._arrays, self._form.columns, batch.columns, strict=True):
+            array[row:stop] = numbers(values, column)
+        self._stamps[slot] = stamp_ns
+        self._ends[slot] = item.kind << ROW_BITS | stop
+        self._row, self._slot = stop, slot + 1
+        return True
 
 
 class TapeReader:
@@ -102,10 +164,13 @@ class TapeReader:
 
     def __init__(self, form: TapeForm, mapped: mmap.mmap, segment: Segment) -> None:
         if form.places(segment.rows)[1] > segment.file_bytes or segment.slots != segment.rows:
-            raise ChecksumError(f"segment {segment.number} has room for fewer rows than it says")
+            raise ChecksumError(
+                f"segment {segment.number} of the stream {form.name!r} has room for fewer rows than it says"
+            )
         raw = memoryview(mapped)
         stop = PAGE + 8 * segment.slots
         self.first = segment.first_seq
+        self._name = form.name
         self._stamps = raw[PAGE:stop].cast("q")
         self._ends = raw[stop : stop + 8 * segment.slots].cast("Q")
         buffer = pa.py_buffer(mapped)
@@ -118,38 +183,23 @@ class TapeReader:
             schema=form.schema,
         )
 
-    def rows_before(self, seq: int) -> int:
-        """Return the row at which a message begins."""
-        return self._ends[seq - self.first - 1] & _ROW if seq > self.first else 0
-
     def batch(self, start: int, stop: int) -> pa.RecordBatch:
         """Return the rows of the messages from `start` to before `stop` as one batch; nothing is copied."""
-        first, last = self.rows_before(start), self.rows_before(stop)
+        first = self._ends[start - self.first - 1] & _ROW if start > self.first else 0
+        last = self._ends[stop - self.first - 1] & _ROW
         if not first <= last <= self._whole.num_rows:
-            raise ChecksumError(f"messages {start} to {stop} have rows {first} to {last}")
+            raise ChecksumError(f"messages {start} to {stop} of the stream {self._name!r} have rows {first} to {last}")
         return self._whole.slice(first, last - first)
+
+    def batches(self, start: int, stop: int) -> list[pa.RecordBatch]:
+        """Return the messages from `start` to before `stop` as one batch."""
+        return [self.batch(start, stop)]
 
     def stamp(self, seq: int) -> int:
         """Return when a message was published, nanoseconds since 1970, UTC."""
         return self._stamps[seq - self.first]
 
-    def kind(self, seq: int) -> int:
-        """Return what a message was published as."""
-        return self._ends[seq - self.first] >> ROW_BITS
-
-    def stamps(self, start: int, stop: int) -> memoryview:
-        """Return the times of the messages from `start` to before `stop`."""
-        return self._stamps[start - self.first : stop - self.first]
-
-
-def _castable(column: Column) -> str:
-    """Return the format for `memoryview.cast`, which has no half floats: their bits are written then."""
-    return "H" if column.format == "e" else column.format
-
-
-def row_of(values: Any, form: TapeForm) -> Sequence[Any]:
-    """Return the values of a mapping in the order of the columns; `SchemaMismatch` when it has others."""
-    names = form.schema.names
-    if values.keys() != set(names):
-        raise SchemaMismatch(f"The row has {', '.join(map(str, values))}; the stream has {', '.join(names)}.")
-    return [values[name] for name in names]
+    def message(self, seq: int, lane: int) -> Message:
+        """Return a message; the memory of its rows is the segment's."""
+        batch, kind = self.batch(seq, seq + 1), self._ends[seq - self.first] >> ROW_BITS
+        return Message(from_batch(batch, kind), {}, self.stamp(seq), seq, lane, self._name)

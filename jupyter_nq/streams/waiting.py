@@ -22,7 +22,7 @@ _LONGEST_SECONDS = 1.0  # a wake-up that was lost costs no more
 
 
 class _Timespec(ctypes.Structure):
-    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]  # noqa: RUF012 - ctypes asks for a list
+    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
 
 
 def _syscall() -> ctypes._NamedFuncPointer:

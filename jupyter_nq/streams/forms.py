@@ -1,0 +1,66 @@
+"""The two forms of a stream, tape and log, as publisher and consumer see them."""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from jupyter_nq.streams.control import MappedControl
+from jupyter_nq.streams.layout import Segment
+from jupyter_nq.streams.log import LogForm
+from jupyter_nq.streams.messages import Message
+from jupyter_nq.streams.tape import TapeForm
+
+
+class Writer(Protocol):
+    """A segment that is being written, by one thread at a time."""
+
+    def write(self, item: Any, stamp_ns: int) -> bool:
+        """Write the next message, which exists when the lane's head has passed it; False when there is no room."""
+
+
+class Reader(Protocol):
+    """A segment as a consumer maps it."""
+
+    def stamp(self, seq: int) -> int:
+        """Return when a message was published, nanoseconds since 1970, UTC."""
+
+    def message(self, seq: int, lane: int) -> Message:
+        """Return a message."""
+
+    def batches(self, start: int, stop: int) -> list[pa.RecordBatch]:
+        """Return the messages from `start` to before `stop` as batches; a tape has one."""
+
+
+class Form(Protocol):
+    """What all segments of a stream have in common."""
+
+    def known(self) -> pa.Schema | None:
+        """Return the schema; None for a log that had no batch yet."""
+
+    def item(self, data: Any, metadata: Any) -> Any:
+        """Check a message and return it as it is written."""
+
+    def segment_bytes(self, item: Any) -> int:
+        """Return the size of a segment that this message needs."""
+
+    def sizes(self, file_bytes: int) -> tuple[int, int]:
+        """Return for how many messages and rows a segment has room; zeros where that depends on them."""
+
+    def writer(self, mapped: mmap.mmap, segment: Segment) -> Writer:
+        """Return what writes into a segment."""
+
+    def reader(self, mapped: mmap.mmap, segment: Segment) -> Reader:
+        """Return what reads a segment."""
+
+
+def form_of(control: MappedControl) -> Form:
+    """Return the form of a stream."""
+    static = control.static
+    schema = None if static.schema is None else pa.ipc.read_schema(pa.py_buffer(static.schema))
+    if static.form == "tape":
+        assert schema is not None
+        return TapeForm(static.name, schema)
+    return LogForm(static.name, schema, control.path)

@@ -1,0 +1,68 @@
+"""Where a consumer begins in a lane."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from jupyter_nq.errors import InvalidArgument
+from jupyter_nq.streams.control import Lane, MappedControl
+from jupyter_nq.streams.cursor import Cursor
+from jupyter_nq.streams.forms import Form
+
+Start = str | int | datetime | Mapping[int, int]
+
+
+def first_of(control: MappedControl, form: Form, lane: Lane, start: Start) -> int:
+    """Return the sequence of the first message of a lane that a consumer with this start reads.
+
+    Raises
+    ------
+    InvalidArgument
+        The start is none; or a sequence, and the stream has several publishers, who count each for itself.
+    """
+    if start == "latest":
+        return lane.head
+    if start == "earliest":
+        return lane.tail
+    if isinstance(start, Mapping):
+        return int(start.get(lane.number, 0))
+    if isinstance(start, datetime):
+        return _since(control, form, lane, start)
+    if isinstance(start, int) and not isinstance(start, bool):
+        return _counted(control, form, lane, start)
+    raise InvalidArgument(f"start={start!r} is none of 'latest', 'earliest', a sequence, -N, a time, or a position.")
+
+
+def _counted(control: MappedControl, form: Form, lane: Lane, start: int) -> int:
+    lanes = list(control.lanes())
+    if len(lanes) > 1:
+        raise InvalidArgument(
+            f"The stream {control.static.name!r} has {len(lanes)} publishers, each with sequences of its own. Start at "
+            "a time, or at a position: {lane: sequence}."
+        )
+    return start if start >= 0 else max(lane.tail, lane.head + start)
+
+
+def _since(control: MappedControl, form: Form, lane: Lane, start: datetime) -> int:
+    """Return the first message that was published at a time or later; the times of a lane never go back."""
+    if start.tzinfo is None:
+        raise InvalidArgument(f"The time {start} has no zone. Give one, such as UTC.")
+    elapsed = start.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    since_ns = 1000 * ((elapsed.days * 86_400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds)
+    low, high = lane.tail, lane.head
+    while low < high:
+        middle = (low + high) // 2
+        found = _stamp(control, form, lane, middle)
+        if found is not None and found >= since_ns:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _stamp(control: MappedControl, form: Form, lane: Lane, seq: int) -> int | None:
+    """Return the time of a message; None when it is gone by now."""
+    cursor = Cursor(control, form, lane, seq)
+    ready = cursor.available()
+    return ready[0].stamp(seq) if ready is not None and cursor.seq == seq else None

@@ -1,0 +1,160 @@
+"""One stream as a notebook holds it: publishing, reading what came since the handle was made, and its figures."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from jupyter_nq.errors import InvalidArgument
+from jupyter_nq.streams import layout
+from jupyter_nq.streams.consumers import Seen, consumers
+from jupyter_nq.streams.control import MappedControl
+from jupyter_nq.streams.forms import form_of
+from jupyter_nq.streams.messages import Message
+from jupyter_nq.streams.publisher import Publisher
+from jupyter_nq.streams.starting import Start
+from jupyter_nq.streams.subscription import Subscription
+
+
+class Stream:
+    """A stream, open for publishing and reading; threads may share it.
+
+    Parameters
+    ----------
+    path
+        Its directory.
+    started_ns
+        When this process began.
+
+    Raises
+    ------
+    UnknownStream, ChecksumError
+    """
+
+    def __init__(self, path: Path, started_ns: int = 0) -> None:
+        # _lock guards _publisher and _own, which are made when they are first needed, and _closed.
+        self._control = MappedControl(path)
+        self._started_ns = started_ns
+        self._since = {lane.number: lane.head for lane in self._control.lanes()}
+        self._lock = threading.Lock()
+        self._publisher: Publisher | None = None
+        self._own: Subscription | None = None
+        self._closed = False
+        self.name = self._control.static.name
+        self.form = self._control.static.form
+        """`tape` or `log`."""
+
+    def __repr__(self) -> str:
+        return f"<Stream {self.name}, a {self.form}, {self.messages:,} messages>"
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """Arrow schema of its batches; None for a log that has none yet."""
+        return form_of(self._control).known()
+
+    @property
+    def messages(self) -> int:
+        """How many were ever published."""
+        return sum(lane.head for lane in self._control.lanes())
+
+    # -- publishing ------------------------------------------------------------------------------
+    def publish(self, data: Any, metadata: Any = None) -> int | None:
+        """Publish one message for every consumer; returns its sequence, None when it was dropped.
+
+        Parameters
+        ----------
+        data
+            Of a tape: a frame, an Arrow batch or table, a dict of columns, or one row as a tuple or dict. Of a log any
+            of these, bytes, or what JSON can express.
+        metadata
+            Of a log: a dict that goes with it.
+
+        Raises
+        ------
+        SchemaMismatch, UnsupportedData
+            It is not what the stream takes; nothing was published.
+        StreamFull
+            There is no room for it.
+        StreamBusy
+            The stream takes no further publisher.
+        """
+        return self._writer().publish(data, metadata)
+
+    def publish_rows(self, rows: Iterable[Sequence[Any]]) -> int:
+        """Publish rows of a tape, each a message of its own; returns how many."""
+        publish, count = self._writer().publish_row, 0
+        for row in rows:
+            count += publish(row) is not None
+        return count
+
+    def _writer(self) -> Publisher:
+        publisher = self._publisher
+        if publisher is not None and publisher.usable:
+            return publisher
+        with self._lock:
+            if self._closed:
+                raise InvalidArgument(f"The stream {self.name!r} is closed here. Open it again with nq.stream.")
+            if self._publisher is None or not self._publisher.usable:
+                self._publisher = Publisher(self._control, self._started_ns)
+            return self._publisher
+
+    # -- reading ---------------------------------------------------------------------------------
+    def subscribe(
+        self, start: Start = "latest", *, name: str | None = None, gating: bool = False, conflate: bool = False
+    ) -> Subscription:
+        """Return a consumer of its own; see `Subscription`."""
+        return Subscription(
+            self._control, start, name=name, gating=gating, conflate=conflate, started_ns=self._started_ns
+        )
+
+    def get_messages(self, max_messages: int = 10, timeout: float = 0.0) -> list[Message]:
+        """Return the next messages since this handle was made, those that it published itself included."""
+        with self._lock:
+            if self._own is None or not self._own.usable:
+                self._own = self.subscribe(self._since)
+            return self._own.get_messages(max_messages, timeout)
+
+    # -- figures ---------------------------------------------------------------------------------
+    def consumers(self) -> list[Seen]:
+        """Return who reads it, each with its positions."""
+        return list(consumers(self._control.path))
+
+    def stats(self) -> dict[str, Any]:
+        """Return its figures: messages ever and kept, publishers, and consumers with their lag and what they lost."""
+        lanes = list(self._control.lanes())
+        heads = {lane.number: lane.head for lane in lanes}
+        return {
+            "name": self.name,
+            "form": self.form,
+            "messages": sum(heads.values()),
+            "kept": sum(lane.head - lane.tail for lane in lanes),
+            "publishers": [{"lane": lane.number, "pid": lane.get(layout.OWNER_PID)} for lane in lanes],
+            "consumers": [
+                {
+                    "name": seen.name,
+                    "pid": seen.pid,
+                    "lag": sum(head - seen.positions.get(lane, 0) for lane, head in heads.items()),
+                    "lost": seen.lost,
+                }
+                for seen in self.consumers()
+            ],
+        }
+
+    def close(self) -> None:
+        """Stop publishing and reading here; the stream and its messages stay. Closing twice is fine."""
+        with self._lock:
+            self._closed = True
+            if self._publisher is not None:
+                self._publisher.close()
+            if self._own is not None:
+                self._own.close()
