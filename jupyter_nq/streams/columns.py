@@ -90,3 +90,9 @@ def _shown(schema: pa.Schema) -> str:
 def numbers(array: pa.Array, column: Column) -> Any:
     """Return an array without nulls as numpy of the column's format, without a copy."""
     return np.frombuffer(array.buffers()[1], column.format, len(array), array.offset * column.bytes)
+
+
+def cast(raw: memoryview, code: str) -> memoryview[Any]:
+    """Return bytes as values of a numpy format that memoryviews have too."""
+    found: memoryview[Any] = raw.cast(code)  # type: ignore[call-overload]  # it wants a literal
+    return found

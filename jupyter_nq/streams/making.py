@@ -2,38 +2,111 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import shutil
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from jupyter_nq.buffers.names import check_name
 from jupyter_nq.buffers.refusals import refused
+from jupyter_nq.errors import InvalidArgument, nearest
+from jupyter_nq.streams.columns import columns_of, is_fixed
 from jupyter_nq.streams.control import CONTROL, MappedControl
-from jupyter_nq.streams.layout import LANES, Control, encode_control
+from jupyter_nq.streams.layout import FORMS, LANES, Control, encode_control
+from jupyter_nq.streams.publisher import POLICIES
+
+_LEAST_BYTES = 1 << 16  # 64 KiB
 
 
-def make_stream(parent: Path, name: str, schema: pa.Schema | None, form: str, options: dict[str, Any]) -> MappedControl:
-    """Make a stream in a directory, unless it is there already; returns it either way."""
+@dataclass(frozen=True)
+class Options:
+    """How a stream behaves; fixed when it is made."""
+
+    retention_bytes: int = 64 << 20  # 64 MiB
+    """Memory for the messages of each publisher; the oldest go when it is full."""
+    segment_bytes: int = 8 << 20  # 8 MiB
+    """Memory comes and goes in pieces of this size; a larger message gets a larger one."""
+    overflow: str = "drop_oldest"
+    """What happens when the retention is full of what a gating consumer has not read; one of `POLICIES`."""
+    block_seconds: float = 10.0
+    """How long `block` waits for the slowest consumer."""
+    exclusive: bool = False
+    """Whether one publisher at a time may write to it."""
+
+    def check(self) -> None:
+        """Refuse values that make no stream; raises `InvalidArgument`."""
+        if self.overflow not in POLICIES:
+            hint = nearest(str(self.overflow), POLICIES)
+            raise InvalidArgument(f"overflow={self.overflow!r} is none of {', '.join(POLICIES)}.{hint}")
+        if not _LEAST_BYTES <= self.segment_bytes <= self.retention_bytes // 2:
+            raise InvalidArgument(
+                f"segment_bytes={self.segment_bytes:,} and retention_bytes={self.retention_bytes:,}: a segment has at "
+                f"least {_LEAST_BYTES:,} bytes, and the retention room for two."
+            )
+        if not self.block_seconds >= 0:
+            raise InvalidArgument(f"block_seconds={self.block_seconds!r} is no number of seconds.")
+
+
+def make_stream(
+    parent: Path, name: str, schema: pa.Schema | None = None, form: str | None = None, options: Options | None = None
+) -> MappedControl:
+    """Make a stream in a directory, unless it is there already; returns it either way.
+
+    Parameters
+    ----------
+    parent
+        Directory of the streams.
+    name
+        Of the stream; its directory has it.
+    schema
+        Of its batches; without one it is a log, and its first batch decides.
+    form
+        `tape` or `log`; None makes a tape of a schema whose columns all have a fixed width.
+    options
+        How it behaves; None takes the defaults.
+
+    Raises
+    ------
+    InvalidName, InvalidArgument, UnsupportedData
+        It cannot be made so.
+    """
     check_name(name)
-    lanes = 1 if options.get("exclusive") else LANES
+    options = options or Options()
+    options.check()
+    form = _form(form, schema)
     serialized = None if schema is None else schema.serialize().to_pybytes()
-    control = Control(secrets.token_hex(16), time.time_ns(), lanes, name, form, serialized, options)
+    lanes = 1 if options.exclusive else LANES
+    control = Control(secrets.token_hex(16), time.time_ns(), lanes, name, form, serialized, asdict(options))
     draft = parent / f".{control.stream_id}"
     with refused(parent):
         draft.mkdir(mode=0o700)
-        (draft / CONTROL).write_bytes(encode_control(control))
-        os.chmod(draft / CONTROL, 0o600)
         try:
+            _write(draft / CONTROL, encode_control(control))
             os.rename(draft, parent / name)
-        except OSError:
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(draft)
+        except BaseException:
+            shutil.rmtree(draft)
             if not (parent / name / CONTROL).exists():
                 raise
     return MappedControl(parent / name)
+
+
+def _form(form: str | None, schema: pa.Schema | None) -> str:
+    if form is None:
+        return "log" if schema is None or not is_fixed(schema) else "tape"
+    if form not in FORMS:
+        raise InvalidArgument(f"form={form!r} is none of {', '.join(FORMS)}.{nearest(form, FORMS)}")
+    if form == "tape":
+        if schema is None:
+            raise InvalidArgument("A tape needs a schema: the names and types of its columns.")
+        columns_of(schema)
+    return form
+
+
+def _write(path: Path, content: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)

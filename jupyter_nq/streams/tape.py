@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from jupyter_nq.buffers.layout import PAGE, align
 from jupyter_nq.errors import ChecksumError, SchemaMismatch, UnsupportedData
-from jupyter_nq.streams.columns import check_same, columns_of, numbers, offsets
+from jupyter_nq.streams.columns import cast, check_same, columns_of, numbers, offsets
 from jupyter_nq.streams.kinds import ROW, as_batch, from_batch
 from jupyter_nq.streams.layout import Segment
 from jupyter_nq.streams.messages import Message
@@ -122,7 +122,7 @@ class TapeWriter:
         starts, _ = form.places(segment.rows)
         pieces = [raw[at : at + segment.rows * column.bytes] for at, column in zip(starts, form.columns, strict=True)]
         plain = all(column.format != "e" for column in form.columns)  # no memoryview has half floats
-        self._views = tuple(p.cast(c.format) for p, c in zip(pieces, form.columns, strict=True)) if plain else ()
+        self._views = tuple(cast(p, c.format) for p, c in zip(pieces, form.columns, strict=True)) if plain else ()
         self._arrays = [np.frombuffer(piece, c.format) for piece, c in zip(pieces, form.columns, strict=True)]
         self._row = self._slot = 0
 
