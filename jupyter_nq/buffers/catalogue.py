@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from jupyter_nq.buffers import layout, platform, words
 from jupyter_nq.buffers.cgroups import cgroup_rest
-from jupyter_nq.buffers.directory import NOTES, POOL, open_directory
+from jupyter_nq.buffers.directory import NOTES, POOL, STREAMS, open_directory
 from jupyter_nq.buffers.locks import is_current, try_flock
 from jupyter_nq.buffers.names import check_name, is_object_id
 from jupyter_nq.buffers.objects import (
@@ -47,6 +47,7 @@ class Catalogue:
         self.path = Path(os.path.abspath(path))
         self.epoch = open_directory(self.path, create=create).epoch
         self._obj, self._tmp, self._names = (self.path / part for part in ("obj", "tmp", "names"))
+        self._streams = self.path / STREAMS
         self._notes = self.path / NOTES
         self.pool = Pool(self.path / POOL)
         self._in_memory = platform.is_in_memory(os.stat(self.path).st_dev)
@@ -112,13 +113,18 @@ class Catalogue:
         """Return the allocated bytes of all objects, those under construction and spare segments included."""
         return sum(_allocated(self._obj)) + sum(_allocated(self._tmp)) + self.pool.nbytes()
 
+    def stream_bytes(self) -> int:
+        """Return the allocated bytes of all streams."""
+        with refused(self._streams):
+            return sum(sum(_allocated(Path(entry.path))) for entry in os.scandir(self._streams) if entry.is_dir())
+
     def pool_limit(self, configured: int = 0) -> int:
         """Return the bytes that all objects together may take.
 
         The least of: `configured` (0 means no limit of its own), 80 % of what is free in the file system or
         used by the store already, and, on tmpfs, 80 % of what the memory cgroup allows, whose processes need the rest.
         """
-        used = self.used_bytes()
+        used = self.used_bytes() + self.stream_bytes()
         with refused(self.path):
             limits = [int(_POOL_SHARE * (platform.file_system_free(self.path) + used))]
         if configured:

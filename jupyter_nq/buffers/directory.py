@@ -20,10 +20,11 @@ MARKER = "store.json"
 SOCKET = "ctl.sock"
 NOTES = "notes"
 POOL = "pool"
+STREAMS = "streams"
 COLD = "cold"
 """A symbolic link to the directory of cold copies, on a disk; whoever opens the store follows it."""
 MAGIC = "jupyter-nq"
-_PARTS = ("tmp", "obj", "names", POOL)
+_PARTS = ("tmp", "obj", "names", POOL, STREAMS)
 _SOCKET_PATH_BYTES = 107  # AF_UNIX keeps the path in 108 bytes, the last one zero
 
 

@@ -22,6 +22,7 @@ import fcntl
 import math
 import operator
 import os
+import re
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -46,6 +47,7 @@ from jupyter_nq.errors import InvalidArgument, StoreError, UnsupportedData
 _COLUMN_KINDS = "biufmM"
 _ARRAY_KINDS = "biufcmMSU"
 _MOST_BYTES = 1 << 62
+_ZONED = re.compile(r"(?:datetime64|timestamp)\[(s|ms|us|ns), (?:tz=)?([A-Za-z0-9_+/:-]+)\]")
 
 # Mappings that others may write through and that are not copy-on-write yet, by their descriptors. Each change is one
 # atomic operation of the dictionary.
@@ -74,8 +76,7 @@ def blank(schema: Any, rows: Any) -> Content:
         return _blank_array(schema, rows)
     container = "arrow" if isinstance(schema, pa.Schema) else "dict"
     if isinstance(schema, Mapping):
-        check_labels(list(schema))
-        schema = pa.schema([pa.field(name, _kind(name, kind), nullable=False) for name, kind in schema.items()])
+        schema = schema_of(schema)
     check_labels(schema.names)
     count = _count(rows)
     lanes = tuple(_blank_lane(field.name, _fixed_dtype(field), count) for field in schema)
@@ -104,9 +105,22 @@ def _count(rows: Any) -> int:
     return count
 
 
+def schema_of(kinds: Mapping[str, Any]) -> pa.Schema:
+    """Return the Arrow schema of columns without nulls, from names and what people write for types.
+
+    That is a numpy dtype, an Arrow type, or how pandas and Arrow print a time with a zone, `datetime64[ns, UTC]` or
+    `timestamp[ns, tz=UTC]`. Raises `UnsupportedData` for anything else.
+    """
+    check_labels(list(kinds))
+    return pa.schema([pa.field(name, _kind(name, kind), nullable=False) for name, kind in kinds.items()])
+
+
 def _kind(name: str, kind: Any) -> pa.DataType:
     if isinstance(kind, pa.DataType):
         return kind
+    zoned = _ZONED.fullmatch(kind) if isinstance(kind, str) else None
+    if zoned is not None:
+        return pa.timestamp(zoned[1], zoned[2])
     return arrow_type(name, _dtype(f"column {name!r}", kind))
 
 

@@ -24,6 +24,7 @@ from jupyter_nq.client.records import Dataset, Stored
 from jupyter_nq.client.rotating import Rotated
 from jupyter_nq.client.selection import checked_form, visible
 from jupyter_nq.client.spilling import Spilling
+from jupyter_nq.client.streaming import Streaming
 from jupyter_nq.client.writing import Writer, refuse_parsed
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import AmbiguousStamps, ChecksumError, StoreFull, UnknownDataset, UnreadableSource
@@ -46,6 +47,7 @@ class Objects:
         self.store = store
         self.channel = channel
         self.spilling = Spilling(store, channel, settings)
+        self.streaming = Streaming(store, channel, self.spilling.room)
         self._writer = Writer(store, channel, self.spilling.room, self._hold, reserve_share=settings.append_reserve)
         self._verified: Verified = set()  # only added to, by whatever thread; one entry too few costs a reading
 

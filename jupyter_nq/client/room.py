@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.errors import StoreFull
 from jupyter_nq.sizes import size
 
 _MOST_ROUNDS = 50
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -62,24 +64,35 @@ class Room:
             Nothing more may leave memory, and the message names what takes the room, and why it stays; or the disk
             does not take what may.
         """
-        promise = self._ask(name, nbytes, back)
+        what = f"{name!r} needs {size(nbytes)} of memory"
+        promise = self._ask("reserve", {"name": name, "bytes": nbytes, "back": back}, what)
         try:
             yield promise
         except BaseException:
             self._channel.note("release", ticket=promise.ticket)
             raise
 
-    def _ask(self, name: str, nbytes: int, back: bool) -> Promise:
-        wanted = {"name": name, "bytes": nbytes, "back": back}
+    def for_lane(self, stream: str, claim: Callable[[], _T]) -> _T:
+        """Have room kept for what a publisher of a stream may write, until `claim` has made it count by itself.
+
+        Raises
+        ------
+        StoreFull, UnknownStream
+        """
+        promise = self._ask("lane", {"name": stream}, f"The stream {stream!r} needs memory for another publisher")
+        try:
+            return claim()
+        finally:
+            self._channel.note("release", ticket=promise.ticket, tidy=True)
+
+    def _ask(self, op: str, wanted: dict[str, Any], what: str) -> Promise:
         for _ in range(_MOST_ROUNDS):
-            granted = self._channel.request("reserve", **wanted, evict=True)
+            granted = self._channel.request(op, **wanted, evict=True)
             if "evict" not in granted:
                 return Promise(granted["ticket"], granted.get("spare"))
             try:
                 self._make_way(granted["evict"])
             except StoreFull as exc:
-                raise StoreFull(
-                    f"{name!r} needs {size(nbytes)} of memory, and what could have left it for the disk has not: {exc}"
-                ) from exc
-        granted = self._channel.request("reserve", **wanted)  # raises, with who holds what
+                raise StoreFull(f"{what}, and what could have left it for the disk has not: {exc}") from exc
+        granted = self._channel.request(op, **wanted)  # raises, with who holds what
         return Promise(granted["ticket"], granted.get("spare"))

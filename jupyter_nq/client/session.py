@@ -25,10 +25,14 @@ from jupyter_nq.client.objects import Objects
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Desk, Notebook, Status
 from jupyter_nq.client.selection import Stamp, checked_form, row_range, visible
+from jupyter_nq.client.streaming import Listed
 from jupyter_nq.config import Settings, default_store_dir, environment, load_settings
 from jupyter_nq.errors import InvalidArgument
+from jupyter_nq.streams import Stream
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from jupyter_nq.client.bars.refresh import Refreshed
 
 
@@ -90,6 +94,7 @@ class Session(Objects):
         """Leave the coordinator; frames that were handed out stay readable. Closing twice is fine."""
         self.cache.wait()
         self._writer.sparing.close()
+        self.streaming.close()
         self.channel.close()
 
     @property
@@ -98,6 +103,58 @@ class Session(Objects):
         shared = self.channel.peer_info.get("settings", {})
         now = environment().get("data_dir")
         return Path(now or self.settings.data_dir or shared.get("data_dir") or os.curdir)
+
+    # -- streams ---------------------------------------------------------------------------------
+    def stream(
+        self,
+        /,
+        name: str,
+        schema: pa.Schema | Mapping[str, Any] | None = None,
+        *,
+        form: str | None = None,
+        **options: Any,
+    ) -> Stream:
+        """Open a stream by its name, made unless it is there: what is published there, every notebook can read.
+
+        Parameters
+        ----------
+        name
+            `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
+        schema
+            Names and types of its columns: an Arrow schema, or a dict such as `{"at": "datetime64[ns, UTC]", "price":
+            "float64"}`. Columns of a fixed width make it a tape: rows without nulls, read as one batch however many
+            messages they came in, and fastest by far for single rows. Without a schema it is a log: each message is
+            kept as it was published, with its metadata; the first frame decides on the columns of all others.
+        form
+            "log" for a schema that could be a tape, too.
+        **options
+            `retention_bytes` (memory for the messages of each publisher, 64 MiB or an eighth of the pool),
+            `segment_bytes` (in which pieces it comes and goes), `overflow` ("drop_oldest"; "block", "drop_new" or
+            "error" keep what a gating consumer has not read), `block_seconds` (how long to block), `exclusive` (one
+            publisher at a time). They are fixed when the stream is made.
+
+        Raises
+        ------
+        InvalidName, InvalidArgument, UnsupportedData, SchemaMismatch
+            It cannot be made so, or is there as another.
+        StoreError, CoordinatorUnavailable
+        """
+        return self.streaming.open(name, schema, form, options)
+
+    def list_streams(self) -> list[Listed]:
+        """Return all streams, by name, with their publishers and consumers."""
+        return self.streaming.listed()
+
+    def drop_stream(self, name: str) -> int:
+        """Remove a stream for everybody; returns how many messages were ever published.
+
+        Who publishes to it or reads it is told at the next attempt; batches that somebody holds stay as they are.
+
+        Raises
+        ------
+        UnknownStream
+        """
+        return self.streaming.drop(name)
 
     # -- bars ------------------------------------------------------------------------------------
     def load(

@@ -97,9 +97,12 @@ def _behind(store: Catalogue, name: str, id_: str) -> ev.StoredObject | None:
         return ev.StoredObject(id_, name, 0, 0, 0, taken, there.st_mtime_ns, 0, ev.DAMAGED)
 
 
-def measure(store: Catalogue, known: Mapping[str, ev.StoredObject]) -> ev.Measured:
-    """Return what all files take now, and which of them are in the making; `known` spares reading headers."""
-    total, unfinished = 0, []
+def measure(store: Catalogue, known: Mapping[str, ev.StoredObject], promised_bytes: int = 0) -> ev.Measured:
+    """Return what all files take now, and which of them are in the making; `known` spares reading headers.
+
+    Streams count with what their publishers were promised, which is more than they take.
+    """
+    total, unfinished = promised_bytes, []
     for path, taken in _files(os.path.join(store.path, "obj")):
         total += taken
         stored = known.get(os.path.basename(path)) or _unknown(store, os.path.basename(path))

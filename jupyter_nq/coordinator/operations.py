@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import jupyter_nq
 from jupyter_nq.buffers import Catalogue, check_name
+from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.coordinator import arguments, views
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.connection import Connection
@@ -23,6 +24,7 @@ from jupyter_nq.coordinator.identity import ancestors, clean_program, peer_crede
 from jupyter_nq.coordinator.memory import Memory, MemoryRules
 from jupyter_nq.coordinator.pins import Pins
 from jupyter_nq.coordinator.protocol import LAYOUT, PROTOCOL, ROLES, Request, upgrade_sentence
+from jupyter_nq.coordinator.streaming import Streaming
 from jupyter_nq.errors import (
     ChecksumError,
     NQError,
@@ -36,7 +38,7 @@ from jupyter_nq.errors import (
 _LIMIT_SECONDS = 1.0
 _SPARE = ""  # what a reservation for memory without a dataset is for; no dataset has such a name
 
-LASTING = frozenset({"reserve", "publish", "drop", "handover", "copied", "pin"})
+LASTING = frozenset({"reserve", "publish", "drop", "handover", "copied", "pin", "stream", "lane", "drop_stream"})
 """Operations that must not come to pass for somebody who has given up waiting for them."""
 
 
@@ -79,6 +81,7 @@ class Operations:
         self._effects = effects
         self._pool_bytes = pool_bytes
         self.memory = Memory(store, desk, rules, self.apply, self._limit)
+        self.streaming = Streaming(store)
         self._settings = dict(settings)
         self._host = dict(host)
         self._since_ns = time.time_ns()
@@ -182,6 +185,14 @@ class Operations:
     # -- datasets ----------------------------------------------------------------------------------
     def _reserve(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         name, wanted = check_name(arguments.text(args, "name")), arguments.number(args, "bytes")
+        return self._promise(connection, name, wanted, args)
+
+    def _lane(self, connection: Connection, args: Mapping[str, Any]) -> Any:
+        """Promise room for what one publisher of a stream keeps in memory."""
+        name = check_name(arguments.text(args, "name"))
+        return self._promise(connection, f"{STREAMS}/{name}", self.streaming.retention_bytes(name), args)
+
+    def _promise(self, connection: Connection, name: str, wanted: int, args: Mapping[str, Any]) -> Any:
         files, limit = self._measured(), self._limit()
         if self._desk.used_bytes(files) + wanted > limit // 2:  # near the limit, look at it anew
             limit = self._store.pool_limit(self._pool_bytes)
@@ -191,7 +202,7 @@ class Operations:
         return {"spare": max(0, limit - self._desk.used_bytes(files) - wanted), **self.apply(reserve)}
 
     def _measured(self) -> ev.Measured:
-        return measure(self._store, self._desk.versions.objects)
+        return measure(self._store, self._desk.versions.objects, self.streaming.promised_bytes())
 
     def _release(self, connection: Connection, args: Mapping[str, Any]) -> None:
         self.apply(ev.Release(connection.peer, arguments.number(args, "ticket")))
@@ -322,6 +333,9 @@ _OPERATIONS: dict[str, Callable[[Operations, Connection, Mapping[str, Any]], Any
     "copied": lambda self, connection, args: self.memory.copied(connection.peer, args),
     "pin": lambda self, connection, args: self.memory.pin(connection.peer, args),
     "evictable": lambda self, connection, args: self.memory.evictable(),
+    "stream": lambda self, connection, args: self.streaming.make(args, self._limit()),
+    "lane": Operations._lane,
+    "drop_stream": lambda self, connection, args: self.streaming.drop(args),
     "gc": Operations._gc,
     "hold": Operations._hold,
     "kernels": Operations._kernels,

@@ -120,6 +120,7 @@ class Service:
         """
         try:
             self._operations.apply(survey(self.store))
+            self._operations.streaming.start()
             self._listener = listen(self.store.path)
             self._selector = selectors.EpollSelector()
             own(self._selector.fileno())

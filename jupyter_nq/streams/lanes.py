@@ -57,6 +57,18 @@ def _take(control: MappedControl) -> tuple[int, int]:
     raise StreamBusy(f"All {control.static.lanes} lanes of the stream {name!r} are taken. Stop a publisher first.")
 
 
+def is_taken(control: MappedControl, number: int) -> bool:
+    """Tell whether a lane has a publisher that lives."""
+    try:
+        fd = os.open(lock_path(control.path, number), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not try_flock(fd, fcntl.LOCK_SH)
+    finally:
+        os.close(fd)
+
+
 def lock_path(stream: Path, lane: int) -> Path:
     """Return the lock file of a lane."""
     return stream / f"{lane}.lock"

@@ -19,7 +19,8 @@ from jupyter_nq.streams.control import CONTROL, MappedControl
 from jupyter_nq.streams.layout import FORMS, LANES, Control, encode_control
 from jupyter_nq.streams.publisher import POLICIES
 
-_LEAST_BYTES = 1 << 16  # 64 KiB
+LEAST_BYTES = 1 << 16  # 64 KiB
+"""Of a segment."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ class Options:
         if self.overflow not in POLICIES:
             hint = nearest(str(self.overflow), POLICIES)
             raise InvalidArgument(f"overflow={self.overflow!r} is none of {', '.join(POLICIES)}.{hint}")
-        if not _LEAST_BYTES <= self.segment_bytes <= self.retention_bytes // 2:
+        if not LEAST_BYTES <= self.segment_bytes <= self.retention_bytes // 2:
             raise InvalidArgument(
                 f"segment_bytes={self.segment_bytes:,} and retention_bytes={self.retention_bytes:,}: a segment has at "
-                f"least {_LEAST_BYTES:,} bytes, and the retention room for two."
+                f"least {LEAST_BYTES:,} bytes, and the retention room for two."
             )
         if not self.block_seconds >= 0:
             raise InvalidArgument(f"block_seconds={self.block_seconds!r} is no number of seconds.")

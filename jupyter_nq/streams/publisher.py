@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from jupyter_nq.errors import InvalidArgument, StreamFull
+from jupyter_nq.errors import InvalidArgument, StreamFull, UnknownStream
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.consumers import Seen, consumers
 from jupyter_nq.streams.control import MappedControl
@@ -88,6 +88,8 @@ class Publisher:
 
         Plain numbers are fastest: a time as an integer in the unit of its column.
         """
+        if self._words[layout.CLOSED]:
+            self._refuse_dropped()
         with self._lock:
             writer, stamp_ns = self._writer, self._now()
             try:
@@ -113,6 +115,8 @@ class Publisher:
         StreamFull
             It found no room.
         """
+        if self._words[layout.CLOSED]:
+            self._refuse_dropped()
         item = self._form.item(data, metadata)
         with self._lock:
             stamp_ns = self._now()
@@ -142,6 +146,10 @@ class Publisher:
         """Return the time of a message: of one lane it never goes back, whatever the clock does."""
         now_ns = time.time_ns()
         return now_ns if now_ns > self._stamp_ns else self._stamp_ns
+
+    def _refuse_dropped(self) -> None:
+        self.close()
+        raise UnknownStream(f"The stream {self._control.static.name!r} was dropped. Make it again: nq.stream(name).")
 
     def _open(self) -> Claim:
         if self._claim is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from jupyter_nq.streams import layout
 from jupyter_nq.streams.consumers import Seen, consumers
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.forms import form_of
+from jupyter_nq.streams.lanes import is_taken
 from jupyter_nq.streams.messages import Message
 from jupyter_nq.streams.publisher import Publisher
 from jupyter_nq.streams.starting import Start
@@ -27,6 +28,8 @@ class Stream:
     ----------
     path
         Its directory.
+    publisher
+        Gives the process's publisher of a stream; None makes one for this handle.
     started_ns
         When this process began.
 
@@ -35,13 +38,17 @@ class Stream:
     UnknownStream, ChecksumError
     """
 
-    def __init__(self, path: Path, started_ns: int = 0) -> None:
+    def __init__(
+        self, path: Path, publisher: Callable[[MappedControl], Publisher] | None = None, started_ns: int = 0
+    ) -> None:
         # _lock guards _publisher and _own, which are made when they are first needed, and _closed.
         self._control = MappedControl(path)
         self._started_ns = started_ns
         self._since = {lane.number: lane.head for lane in self._control.lanes()}
         self._lock = threading.Lock()
         self._publisher: Publisher | None = None
+        self._find_publisher = publisher or (lambda control: Publisher(control, started_ns))
+        self._shares_publisher = publisher is not None
         self._own: Subscription | None = None
         self._closed = False
         self.name = self._control.static.name
@@ -105,7 +112,7 @@ class Stream:
             if self._closed:
                 raise InvalidArgument(f"The stream {self.name!r} is closed here. Open it again with nq.stream.")
             if self._publisher is None or not self._publisher.usable:
-                self._publisher = Publisher(self._control, self._started_ns)
+                self._publisher = self._find_publisher(self._control)
             return self._publisher
 
     # -- reading ---------------------------------------------------------------------------------
@@ -138,7 +145,12 @@ class Stream:
             "form": self.form,
             "messages": sum(heads.values()),
             "kept": sum(lane.head - lane.tail for lane in lanes),
-            "publishers": [{"lane": lane.number, "pid": lane.get(layout.OWNER_PID)} for lane in lanes],
+            "retention_bytes": self._control.static.options["retention_bytes"],
+            "publishers": [
+                {"lane": lane.number, "pid": lane.get(layout.OWNER_PID), "messages": lane.head}
+                for lane in lanes
+                if is_taken(self._control, lane.number)
+            ],
             "consumers": [
                 {
                     "name": seen.name,
@@ -154,7 +166,8 @@ class Stream:
         """Stop publishing and reading here; the stream and its messages stay. Closing twice is fine."""
         with self._lock:
             self._closed = True
-            if self._publisher is not None:
+            if self._publisher is not None and not self._shares_publisher:
                 self._publisher.close()
+            self._publisher = None
             if self._own is not None:
                 self._own.close()

@@ -8,7 +8,7 @@ import weakref
 
 import pyarrow as pa
 
-from jupyter_nq.errors import InvalidArgument, Lagged
+from jupyter_nq.errors import InvalidArgument, Lagged, UnknownStream
 from jupyter_nq.streams.consumers import Register
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.cursor import Cursor
@@ -177,11 +177,18 @@ class Subscription:
         while not found and timeout:
             seen = self._control.news.seen()
             found = self._look()
+            self._refuse_dropped(found)
             left = deadline - time.monotonic()
             if found or left <= 0:
                 break
             self._control.news.wait(seen, left)
+        self._refuse_dropped(found)
         return found
+
+    def _refuse_dropped(self, found: list[tuple[Cursor, Reader, int]]) -> None:
+        """Say that nothing more will come, once all that is mapped has been read."""
+        if not found and self._control.closed:
+            raise UnknownStream(f"The stream {self._control.static.name!r} was dropped.")
 
     def _look(self) -> list[tuple[Cursor, Reader, int]]:
         found = []

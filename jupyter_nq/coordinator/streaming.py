@@ -1,0 +1,92 @@
+"""The operations about streams: making one, room for a publisher, dropping one.
+
+Messages never pass here. A publisher asks once, for the memory that it may fill: from then on it and its consumers
+need no coordinator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import pyarrow as pa
+
+from jupyter_nq.buffers import Catalogue, check_name
+from jupyter_nq.buffers.directory import STREAMS
+from jupyter_nq.coordinator import arguments
+from jupyter_nq.errors import InvalidArgument, ProtocolError
+from jupyter_nq.streams.control import MappedControl
+from jupyter_nq.streams.directory import drop_stream, open_control, promised_bytes, sweep
+from jupyter_nq.streams.lanes import is_taken
+from jupyter_nq.streams.making import LEAST_BYTES, Options, make_stream
+
+_SHARE = 8  # of the pool that the messages of one publisher take, unless somebody says more
+_SEGMENTS = 8  # of one publisher
+
+
+class Streaming:
+    """What a coordinator does about streams; it keeps no state beside the directory."""
+
+    def __init__(self, store: Catalogue) -> None:
+        self._parent = store.path / STREAMS
+
+    def __repr__(self) -> str:
+        return f"<Streaming in {self._parent}>"
+
+    def start(self) -> None:
+        """Remove what an older coordinator left unfinished."""
+        sweep(self._parent)
+
+    def promised_bytes(self) -> int:
+        """Return what publishers may have in memory."""
+        return promised_bytes(self._parent)
+
+    def make(self, args: Mapping[str, Any], limit_bytes: int) -> dict[str, Any]:
+        """Make a stream unless it is there; returns what it is."""
+        name, form = check_name(arguments.text(args, "name")), arguments.optional_text(args, "form")
+        schema = args.get("schema")
+        if schema is not None and not isinstance(schema, bytes):
+            raise ProtocolError("The schema of a stream is not bytes.")
+        parsed = None if schema is None else _parsed(schema)
+        return _shown(make_stream(self._parent, name, parsed, form, _options(args.get("options"), limit_bytes)))
+
+    def retention_bytes(self, name: str) -> int:
+        """Return what one more publisher of a stream needs: nothing when it can go on in the lane of one that is gone.
+
+        Raises
+        ------
+        UnknownStream
+        """
+        control = open_control(self._parent, name)
+        if any(not is_taken(control, lane.number) for lane in control.lanes()):
+            return 0
+        return int(control.static.options["retention_bytes"])
+
+    def drop(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Remove a stream."""
+        name = check_name(arguments.text(args, "name"))
+        return {"name": name, "messages": drop_stream(self._parent, name)}
+
+
+def _parsed(schema: bytes) -> pa.Schema:
+    try:
+        return pa.ipc.read_schema(pa.py_buffer(schema))
+    except (pa.ArrowException, OSError) as exc:
+        raise ProtocolError(f"The schema of a stream cannot be read: {exc}.") from exc
+
+
+def _options(given: Any, limit_bytes: int) -> Options:
+    """Return the options of a new stream: what is not given follows the pool, so that it works in a small one."""
+    known = {field.name: field.type for field in fields(Options)}
+    told = {} if given is None else given
+    if not isinstance(told, dict) or not told.keys() <= known.keys():
+        raise InvalidArgument(f"The options of a stream are {', '.join(known)}; not {given!r}.")
+    retention = told.get("retention_bytes") or min(Options.retention_bytes, max(2 * LEAST_BYTES, limit_bytes // _SHARE))
+    segment = told.get("segment_bytes") or min(Options.segment_bytes, max(LEAST_BYTES, retention // _SEGMENTS))
+    return Options(**{**told, "retention_bytes": retention, "segment_bytes": segment})
+
+
+def _shown(control: MappedControl) -> dict[str, Any]:
+    static = control.static
+    return {"name": static.name, "form": static.form, "schema": static.schema, "options": static.options}
