@@ -107,12 +107,15 @@ class Session(Objects):
     # -- streams ---------------------------------------------------------------------------------
     def stream(
         self,
-        /,
         name: str,
         schema: pa.Schema | Mapping[str, Any] | None = None,
         *,
         form: str | None = None,
-        **options: Any,
+        retention_bytes: int | None = None,
+        segment_bytes: int | None = None,
+        overflow: str | None = None,
+        block_seconds: float | None = None,
+        exclusive: bool | None = None,
     ) -> Stream:
         """Open a stream by its name, made unless it is there: what is published there, every notebook can read.
 
@@ -127,11 +130,19 @@ class Session(Objects):
             kept as it was published, with its metadata; the first frame decides on the columns of all others.
         form
             "log" for a schema that could be a tape, too.
-        **options
-            `retention_bytes` (memory for the messages of each publisher, 64 MiB or an eighth of the pool),
-            `segment_bytes` (in which pieces it comes and goes), `overflow` ("drop_oldest"; "block", "drop_new" or
-            "error" keep what a gating consumer has not read), `block_seconds` (how long to block), `exclusive` (one
-            publisher at a time). They are fixed when the stream is made.
+        retention_bytes
+            Memory for the messages of each publisher; the oldest go when it is full. None takes 64 MiB, or an eighth of
+            the pool when that is less. This and what follows is fixed when the stream is made.
+        segment_bytes
+            In which pieces memory comes and goes; a larger message gets a larger one. None takes an eighth of the
+            retention, at most 8 MiB.
+        overflow
+            What happens when memory is full: "drop_oldest" (None), or, to keep what a gating consumer has not read,
+            "block" the publisher, "drop_new" messages, or raise an "error".
+        block_seconds
+            How long a publisher is blocked before that is an error; None takes 10.
+        exclusive
+            True lets one publisher at a time write to it; a second one is refused.
 
         Raises
         ------
@@ -139,7 +150,15 @@ class Session(Objects):
             It cannot be made so, or is there as another.
         StoreError, CoordinatorUnavailable
         """
-        return self.streaming.open(name, schema, form, options)
+        options = {
+            "retention_bytes": retention_bytes,
+            "segment_bytes": segment_bytes,
+            "overflow": overflow,
+            "block_seconds": block_seconds,
+            "exclusive": exclusive,
+        }
+        told = {key: value for key, value in options.items() if value is not None}
+        return self.streaming.open(name, schema, form, told)
 
     def list_streams(self) -> list[Listed]:
         """Return all streams, by name, with their publishers and consumers."""

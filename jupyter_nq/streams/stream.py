@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from jupyter_nq.errors import InvalidArgument
 from jupyter_nq.streams import layout
+from jupyter_nq.streams.background import Listener, background
 from jupyter_nq.streams.consumers import Seen, consumers
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.forms import form_of
@@ -123,6 +124,34 @@ class Stream:
         return Subscription(
             self._control, start, name=name, gating=gating, conflate=conflate, started_ns=self._started_ns
         )
+
+    def on_message(
+        self,
+        callback: Callable[[Any], object],
+        *,
+        start: Start = "latest",
+        batches: bool = False,
+        name: str | None = None,
+        gating: bool = False,
+        conflate: bool = False,
+    ) -> Listener:
+        """Have a callback called for each message from now on, in a thread that runs while cells run.
+
+        Parameters
+        ----------
+        callback
+            Called with each `Message`; with `batches` with Arrow batches, on a tape as few as there can be. What it
+            raises is logged once of its kind, counted, and ends nothing.
+        start, name, gating, conflate
+            As for `subscribe`.
+
+        Returns
+        -------
+        Listener
+            With `pause`, `resume`, `stop`, and how often it was called, failed and lost messages.
+        """
+        subscription = self.subscribe(start, name=name, gating=gating, conflate=conflate)
+        return background.add(subscription, callback, batches=batches)
 
     def get_messages(self, max_messages: int = 10, timeout: float = 0.0) -> list[Message]:
         """Return the next messages since this handle was made, those that it published itself included."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 import weakref
+from collections.abc import AsyncIterator, Iterator
 
 import pyarrow as pa
 
@@ -15,8 +17,11 @@ from jupyter_nq.streams.cursor import Cursor
 from jupyter_nq.streams.forms import Reader, form_of
 from jupyter_nq.streams.messages import Message
 from jupyter_nq.streams.starting import Start, first_of
+from jupyter_nq.streams.waiting import Bell
 
 EVERYTHING = 1 << 62
+_AT_ONCE = 1000
+_LONGEST_SECONDS = 0.5  # between two looks for an interrupt
 _live: weakref.WeakSet[Subscription] = weakref.WeakSet()
 
 
@@ -132,6 +137,11 @@ class Subscription:
             self._cursors.append(Cursor(self._control, self._form, lane, seq))
             self._register.move(lane.number, seq)
 
+    @property
+    def bell(self) -> Bell:
+        """Rings when something was published to the stream."""
+        return self._control.news
+
     # -- reading ---------------------------------------------------------------------------------
     def get_messages(self, max_messages: int = 10, timeout: float = 0.0) -> list[Message]:
         """Return the next messages, as they were published; an empty list when there are none in time.
@@ -168,6 +178,22 @@ class Subscription:
                 found += reader.batches(cursor.seq, stop)
                 self._advance(cursor, stop)
         return found
+
+    def read_table(self, timeout: float = 0.0, max_messages: int = EVERYTHING) -> pa.Table | None:
+        """Return what is there as one table, without a copy; None when there is nothing in time. As `read_batches`."""
+        found = self.read_batches(timeout, max_messages)
+        return pa.Table.from_batches(found) if found else None
+
+    def __iter__(self) -> Iterator[Message]:
+        """Yield each message, waiting for the next for ever; an interrupt ends it, or that the stream is dropped."""
+        while True:
+            yield from self.get_messages(_AT_ONCE, _LONGEST_SECONDS)
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        """Yield each message, waiting in a thread, so that the event loop goes on."""
+        while True:
+            for message in await asyncio.to_thread(self.get_messages, _AT_ONCE, _LONGEST_SECONDS):
+                yield message
 
     def _ready(self, timeout: float) -> list[tuple[Cursor, Reader, int]]:
         """Wait until a lane has messages; returns each that has, with its reader and the sequence behind them."""

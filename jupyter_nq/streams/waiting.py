@@ -13,9 +13,13 @@ import platform
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine()) if sys.platform == "linux" else None
 _WAIT, _WAKE = 0, 1
+_FUTEX_WAITV = 449  # since Linux 5.16, on every machine
+_32_BITS = 2
+_MOST_AT_ONCE = 128
 _EVERYBODY = 2**31 - 1
 _POLL_SECONDS = 0.001
 _LONGEST_SECONDS = 1.0  # a wake-up that was lost costs no more
@@ -29,6 +33,15 @@ def _syscall() -> ctypes._NamedFuncPointer:
     found = ctypes.CDLL(None, use_errno=True).syscall
     found.restype = ctypes.c_long
     return found
+
+
+class _Waiter(ctypes.Structure):
+    _fields_ = [
+        ("value", ctypes.c_uint64),
+        ("address", ctypes.c_uint64),
+        ("flags", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    ]
 
 
 class Bell:
@@ -88,6 +101,43 @@ class Bell:
             return
         limit = _Timespec(int(seconds), int(seconds % 1 * 1e9))
         if self._call(_FUTEX, self._address, _WAIT, ctypes.c_uint32(seen), ctypes.byref(limit), None, 0):
-            number = ctypes.get_errno()
-            if number not in (errno.EAGAIN, errno.ETIMEDOUT, errno.EINTR):
-                raise OSError(number, os.strerror(number))
+            _check(ctypes.get_errno())
+
+    def changed(self, seen: int) -> bool:
+        """Tell whether the word is another than the one that was seen."""
+        return self._words[self._word] != seen
+
+    def waiter(self, seen: int) -> tuple[int, int]:
+        """Return the value and the address on which the system waits."""
+        assert self._address.value is not None
+        return seen, self._address.value
+
+
+def wait_for_any(bells: Sequence[tuple[Bell, int]], seconds: float) -> None:
+    """Wait until one of several words is another than the one that was seen of it, or for a time, or for no reason."""
+    seconds = min(seconds, _LONGEST_SECONDS)
+    if len(bells) == 1:
+        bells[0][0].wait(bells[0][1], seconds)
+    elif not (_FUTEX and len(bells) <= _MOST_AT_ONCE and _wait_in_system(bells, seconds)):
+        deadline = time.monotonic() + seconds
+        while not any(bell.changed(seen) for bell, seen in bells) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+
+
+def _wait_in_system(bells: Sequence[tuple[Bell, int]], seconds: float) -> bool:
+    """Wait in the system; False when it is too old for that."""
+    waiters = (_Waiter * len(bells))(*(_Waiter(*bell.waiter(seen), _32_BITS, 0) for bell, seen in bells))
+    until = time.monotonic() + seconds
+    limit = _Timespec(int(until), int(until % 1 * 1e9))
+    found = _syscall()(_FUTEX_WAITV, waiters, len(bells), 0, ctypes.byref(limit), time.CLOCK_MONOTONIC)
+    number = ctypes.get_errno() if found < 0 else 0
+    if number == errno.ENOSYS:
+        return False
+    _check(number)
+    return True
+
+
+def _check(number: int) -> None:
+    """Raise what the system says, unless it is that the waiting has ended."""
+    if number not in (0, errno.EAGAIN, errno.ETIMEDOUT, errno.EINTR):
+        raise OSError(number, os.strerror(number))
