@@ -36,7 +36,7 @@ END_SEQ = 32
 """Word of a segment: the sequence behind its last message once it is full; 0 while it is written."""
 
 _CONTROL = struct.Struct("<8sQ16sQQQ")
-_SEGMENT = struct.Struct("<8sQ16s11Q")
+_SEGMENT = struct.Struct("<8sQ16s10Q")
 _DIGEST_OFFSET = 248
 STATIC_BYTES = 256
 
@@ -122,10 +122,7 @@ class Segment:
 
 def encode_segment(segment: Segment) -> bytes:
     """Return the first 256 bytes of a segment."""
-    content = bytearray(STATIC_BYTES)
-    _SEGMENT.pack_into(
-        content,
-        0,
+    fixed = _SEGMENT.pack(
         SEGMENT_MAGIC,
         LAYOUT,
         bytes.fromhex(segment.stream_id),
@@ -139,8 +136,9 @@ def encode_segment(segment: Segment) -> bytes:
         segment.publisher_pid,
         segment.publisher_started,
         segment.created_ns,
-        0,
     )
+    content = bytearray(STATIC_BYTES)
+    content[: len(fixed)] = fixed
     content[_DIGEST_OFFSET:] = _digest(content[:_DIGEST_OFFSET])
     return bytes(content)
 
@@ -152,7 +150,7 @@ def decode_segment(content: bytes | memoryview) -> Segment:
         _check_magic(magic, SEGMENT_MAGIC, layout)
         if bytes(content[_DIGEST_OFFSET:STATIC_BYTES]) != _digest(bytes(content[:_DIGEST_OFFSET])):
             raise ChecksumError("its header differs from its digest")
-        return Segment(id_.hex(), lane, number, first, FORMS[form], *rest[:6])
+        return Segment(id_.hex(), lane, number, first, FORMS[form], *rest)
     except UNREADABLE as exc:
         raise ChecksumError(f"its header cannot be read: {exc}") from exc
 
