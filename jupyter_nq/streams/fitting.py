@@ -31,7 +31,7 @@ def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
     if array.type == kind or _family(array.type) not in ("null", _family(kind)):
         return array
     done = array.cast(kind)
-    return done if _same(array, done.cast(array.type)) else array
+    return done if pa.types.is_null(array.type) or _same(array, done.cast(array.type)) else array
 
 
 def _same(array: pa.Array, back: pa.Array) -> bool:

@@ -19,7 +19,7 @@ ROW, BATCH, TABLE, FRAME, JSON, BYTES = range(6)
 def as_batch(data: Any, schema: pa.Schema | None) -> tuple[pa.RecordBatch, int] | None:
     """Return data of columns as one batch, and its kind; None for anything else.
 
-    A pandas index is sent as a column, unless it only counts the rows. A table of several chunks is copied into one.
+    A pandas index is sent as a column, one that counts as a note. A table of several chunks is copied into one.
     """
     if isinstance(data, pa.RecordBatch):
         return data, BATCH
@@ -39,11 +39,9 @@ def _is_column(value: Any) -> bool:
 
 
 def _from_frame(frame: Any, schema: pa.Schema | None) -> pa.RecordBatch:
-    keeps_index = not isinstance(frame.index, sys.modules["pandas"].RangeIndex)
     try:
-        found = pa.RecordBatch.from_pandas(frame, preserve_index=keeps_index, nthreads=1)
-        found = _with_nan(found, frame)
-        if not keeps_index and _is_plain(frame):
+        found = _with_nan(pa.RecordBatch.from_pandas(frame, nthreads=1), frame)
+        if _is_plain(frame):
             found = found.replace_schema_metadata(None)
         return found if schema is None else fitted(found, schema)
     except (pa.ArrowException, TypeError, ValueError) as exc:
@@ -61,7 +59,9 @@ def _with_nan(batch: pa.RecordBatch, frame: Any) -> pa.RecordBatch:
 
 def _is_plain(frame: Any) -> bool:
     """Tell whether pandas makes the same frame of its columns without what it notes in the schema."""
-    labels = frame.columns
+    index, labels = frame.index, frame.columns
+    if not isinstance(index, sys.modules["pandas"].RangeIndex) or (index.start, index.step, index.name) != (0, 1, None):
+        return False
     if labels.nlevels > 1 or labels.name is not None or not all(isinstance(label, str) for label in labels):
         return False
     zoned = sys.modules["pandas"].DatetimeTZDtype

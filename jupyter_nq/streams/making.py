@@ -111,17 +111,13 @@ def _check_same(there: Control, schema: pa.Schema | None, form: str, options: Op
     if options is not None and asdict(options) != there.options:
         unlike = {name: value for name, value in there.options.items() if asdict(options).get(name) != value}
         shown = ", ".join(f"{name}={value!r}" for name, value in unlike.items())
-        raise InvalidArgument(
-            f"The stream {there.name!r} is there with {shown}. Take it so, or give yours another name."
-        )
+        raise InvalidArgument(f"The stream {there.name!r} is there with {shown}. Take it so, or choose another name.")
 
 
 def _check_size(schema: pa.Schema | None) -> None:
     limit = METADATA_LIMIT_BYTES // 2
     if schema is not None and (size := len(schema.serialize())) > limit:
-        raise InvalidArgument(
-            f"A schema of {size:,} bytes is too large for a stream, whose schema has up to {limit:,}."
-        )
+        raise InvalidArgument(f"A schema of {size:,} bytes is too large for a stream: it may have {limit:,}.")
 
 
 def _form(form: str | None, schema: pa.Schema | None) -> str:

@@ -140,9 +140,8 @@ class Publisher:
         item = self._form.item(data, metadata)
         with self._lock:
             writer, stamp_ns = self._writer, self._now()
-            if not (writer is not None and writer.write(item, stamp_ns, self._head)) and not self._begin(
-                item, stamp_ns
-            ):
+            done = writer is not None and writer.write(item, stamp_ns, self._head)
+            if not done and not self._begin(item, stamp_ns):
                 return None
             self._stamp_ns = stamp_ns
             seq = self._head
