@@ -17,6 +17,7 @@ from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import CONTROL, Lane, MappedControl
 
 _CLAIMING = "claim.lock"
+_LAST = 1 << 62  # no lane ever counts so far
 
 
 class Claim:
@@ -44,7 +45,8 @@ class Claim:
 
     def _check(self, control: MappedControl) -> None:
         get = self.lane.get
-        if self.lane.tail > self.lane.head or get(layout.TAIL_SEGMENT) > get(layout.HEAD_SEGMENT):
+        last = max(self.lane.head, get(layout.HEAD_SEGMENT))
+        if last > _LAST or self.lane.tail > self.lane.head or get(layout.TAIL_SEGMENT) > get(layout.HEAD_SEGMENT):
             self.close()
             raise ChecksumError(
                 f"{control.path / CONTROL} is damaged: lane {self.lane.number} would keep messages {self.lane.tail} to "

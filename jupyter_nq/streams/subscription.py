@@ -99,6 +99,7 @@ class Subscription:
     def seek(self, start: Start) -> None:
         """Move to another position, as `start` says; what lies between is neither read nor lost."""
         self._check_usable()
+        self._join({})
         places = [first_of(self._control, self._form, cursor.lane, start) for cursor in self._cursors]
         for cursor, seq in zip(self._cursors, places, strict=True):
             cursor.seek(seq)

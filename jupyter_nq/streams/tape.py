@@ -88,9 +88,15 @@ class TapeForm:
                 f"The row has {', '.join(map(str, data))}; the stream {self.name!r} has {', '.join(self.schema.names)}."
             )
         try:
-            return pa.RecordBatch.from_pylist([dict(data)], schema=self.schema)
+            row = pa.RecordBatch.from_pylist([dict(data)], schema=self.schema)
         except (pa.ArrowException, TypeError, ValueError) as exc:
             raise SchemaMismatch(f"A row does not fit the stream {self.name!r}: {exc}") from exc
+        for field, array in zip(self.schema, row.columns, strict=True):
+            if pa.types.is_integer(field.type) and array[0].as_py() != data[field.name]:  # Arrow cuts fractions off
+                raise SchemaMismatch(
+                    f"A row does not fit the stream {self.name!r}: {field.name} is {field.type}, not {data[field.name]!r}."
+                )
+        return row
 
     def segment_bytes(self, item: Item) -> int:
         """Return the size of a segment that this message needs."""
