@@ -92,9 +92,10 @@ class TapeForm:
         except (pa.ArrowException, TypeError, ValueError) as exc:
             raise SchemaMismatch(f"A row does not fit the stream {self.name!r}: {exc}") from exc
         for field, array in zip(self.schema, row.columns, strict=True):
-            if pa.types.is_integer(field.type) and array[0].as_py() != data[field.name]:  # Arrow cuts fractions off
+            value = data[field.name]
+            if pa.types.is_integer(field.type) and array[0].as_py() != value:  # Arrow cuts fractions off
                 raise SchemaMismatch(
-                    f"A row does not fit the stream {self.name!r}: {field.name} is {field.type}, not {data[field.name]!r}."
+                    f"A row does not fit the stream {self.name!r}: {field.name} is {field.type}, not {value!r}."
                 )
         return row
 
