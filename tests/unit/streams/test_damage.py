@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from jupyter_nq.buffers.layout import PAGE
 from jupyter_nq.errors import ChecksumError, Lagged, UnknownStream
 from jupyter_nq.streams import Stream, Subscription, layout
 from tests.unit.streams.conftest import SCHEMA, SMALL, Make, ticks
@@ -71,7 +72,7 @@ def test_flipped_bit_of_a_tapes_slot(make: Make) -> None:
     """A slot that leads out of its segment, backwards, or to no kind is named; rows never come from elsewhere."""
     path = _filled(make, "tape")
     with (path / "0-1").open("rb") as file:
-        ends = layout.PAGE + 8 * layout.decode_segment(file.read(layout.STATIC_BYTES)).slots
+        ends = PAGE + 8 * layout.decode_segment(file.read(layout.STATIC_BYTES)).slots
     for bit in [*range(9, 40), *range(43, 64)]:
         _flip(path / "0-1", 8 * ends + bit)
         consumer = Stream(path).subscribe("earliest")
@@ -134,7 +135,7 @@ def test_damaged_control_file(make: Make) -> None:
             Stream(path)
         _flip(path / "control", bit)
     Stream(path).close()
-    for size in (0, 100, layout.PAGE):
+    for size in (0, 100, PAGE):
         os.truncate(path / "control", size)
         with pytest.raises(ChecksumError, match=f"{path / 'control'} is damaged"):
             Stream(path)

@@ -19,7 +19,8 @@ def bell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bel
     if request.param == "polled":
         monkeypatch.setattr(waiting, "_FUTEX", None)
     memory = np.zeros(64, np.uint64)
-    return Bell(memoryview(memory), memory.ctypes.data, 32, 33)
+    words = memoryview(memory.data)
+    return Bell(words, memory.ctypes.data, 32, 33)
 
 
 def test_ringing_wakes_who_waits(bell: Bell) -> None:
