@@ -11,13 +11,15 @@ import fcntl
 import mmap
 import os
 import secrets
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_nq.buffers.forking import disown, own
 from jupyter_nq.buffers.layout import PAGE
-from jupyter_nq.buffers.locks import try_flock
+from jupyter_nq.buffers.locks import is_current, open_lock_file, try_flock
 from jupyter_nq.buffers.names import check_name
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import StreamBusy
@@ -25,7 +27,10 @@ from jupyter_nq.streams import layout
 
 CONSUMERS = "consumers"
 _ANONYMOUS = "."  # no name begins so
-_PID, _STARTED, _GATING, _KNOWN, _LOST, _READ = range(6)
+_PID, _STARTED, _GATING, _STATE, _LOST = range(5)
+_MAKING, _MADE, _BEGUN = range(3)
+_LOOK_SECONDS = 0.5  # whoever looks at a file holds its lock for an instant: somebody else has it for longer
+_PAUSE_SECONDS = 0.001
 _POSITIONS = 64
 _NO_POSITION = (1 << 64) - 1
 
@@ -56,34 +61,31 @@ class Register:
     """
 
     def __init__(self, stream: Path, name: str | None, *, gating: bool, started_ns: int) -> None:
-        directory = stream / CONSUMERS
         self._name = name
-        self._path = directory / (check_name(name) if name else f"{_ANONYMOUS}{secrets.token_hex(8)}")
-        with refused(directory):
-            directory.mkdir(mode=0o700, exist_ok=True)
-            self._fd = own(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        self._path, self._fd = _taken(stream, name)
         try:
-            if not try_flock(self._fd, fcntl.LOCK_EX):
-                raise StreamBusy(
-                    f"A consumer {name!r} of the stream {stream.name!r} is there. Close it, or take another name."
-                )
-            with refused(self._path):
-                new = os.fstat(self._fd).st_size < PAGE
-                os.posix_fallocate(self._fd, 0, PAGE)
-                self._mapped = mmap.mmap(self._fd, PAGE)
+            self._words = memoryview(_mapped(self._path)).cast("Q")
         except BaseException:
-            disown(self._fd)
-            os.close(self._fd)
+            _let_go(self._fd)
             raise
-        self._words = memoryview(self._mapped).cast("Q")
-        if new:
+        if self._words[_STATE] == _MAKING:
             for lane in range(layout.LANES):
                 self._words[_POSITIONS + lane] = _NO_POSITION
         self._words[_PID], self._words[_STARTED] = os.getpid(), started_ns
         self._words[_GATING] = int(gating)
+        self._words[_STATE] = max(self._words[_STATE], _MADE)
 
     def __repr__(self) -> str:
         return f"<Register {self._path.name}>"
+
+    @property
+    def begun(self) -> bool:
+        """Tell whether a consumer of this name has begun before: lanes without a position are new to it."""
+        return self._words[_STATE] == _BEGUN
+
+    def begin(self) -> None:
+        """Say that each lane there is has a position now."""
+        self._words[_STATE] = _BEGUN
 
     def position(self, lane: int) -> int | None:
         """Return where this consumer is in a lane; None when it never read there."""
@@ -100,14 +102,60 @@ class Register:
 
     def close(self) -> None:
         """Let go of the file; one without a name goes. Closing twice is fine."""
-        if self._fd < 0:
+        fd, self._fd = self._fd, -1
+        if fd < 0:
             return
         self._words[_PID] = 0
         if self._name is None:
             self._path.unlink(missing_ok=True)
-        disown(self._fd)
-        os.close(self._fd)
-        self._fd = -1
+        _let_go(fd)
+
+    def part(self) -> None:
+        """Leave the file to the parent, in a forked child, which has no lock on it."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _taken(stream: Path, name: str | None) -> tuple[Path, int]:
+    """Return a consumer's file, and a descriptor that holds its lock."""
+    directory = stream / CONSUMERS
+    with refused(directory):
+        directory.mkdir(mode=0o700, exist_ok=True)
+    pause = threading.Event()
+    deadline = time.monotonic() + _LOOK_SECONDS
+    while True:
+        path = directory / (f"{_ANONYMOUS}{secrets.token_hex(8)}" if name is None else check_name(name))
+        fd = own(open_lock_file(path))
+        if try_flock(fd, fcntl.LOCK_EX) and is_current(fd, path):
+            return path, fd
+        _let_go(fd)  # somebody looks, and may have removed it as an orphan
+        if time.monotonic() > deadline:
+            raise StreamBusy(
+                f"A consumer {name!r} of the stream {stream.name!r} is there. Close it, or take another name."
+            )
+        pause.wait(_PAUSE_SECONDS)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    """Map a consumer's file through a descriptor without the lock: a mapping keeps a duplicate, in children too."""
+    with refused(path):
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.posix_fallocate(fd, 0, PAGE)
+            return mmap.mmap(fd, PAGE)
+        finally:
+            os.close(fd)
+
+
+def _let_go(fd: int) -> None:
+    disown(fd)
+    os.close(fd)
+
+
+def in_the_way(stream: Path, lane: int, end: int) -> list[Seen]:
+    """Return the gating consumers that need messages of a lane before a sequence."""
+    return [seen for seen in consumers(stream) if seen.gating and seen.positions.get(lane, 0) < end]
 
 
 def consumers(stream: Path) -> Iterator[Seen]:
@@ -137,8 +185,10 @@ def _look(path: Path) -> Seen | None:
     finally:
         os.close(fd)
     if len(content) < PAGE:
-        return None  # it is about to be made
+        return None
     words = memoryview(content).cast("Q")
+    if words[_STATE] == _MAKING:
+        return None  # it is about to be made, and has read nothing
     found = {lane: words[_POSITIONS + lane] for lane in range(layout.LANES)}
     positions = {lane: seq for lane, seq in found.items() if seq != _NO_POSITION}
     pid = 0 if alone else words[_PID]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from pathlib import Path
 
 from jupyter_nq.buffers.layout import PAGE
 from jupyter_nq.errors import ChecksumError
@@ -46,30 +47,33 @@ class Cursor:
     @property
     def lag(self) -> int:
         """Messages that are committed and were not read."""
-        return self.lane.head - self.seq
+        return max(0, self.lane.head - self.seq)
 
     def available(self) -> tuple[Reader, int] | None:
         """Return what reads the next messages, and the sequence behind them; None when there are none.
 
         They are those of one segment. Where the lane has let go of messages, the position moves to the oldest one that
         is there: the caller sees by `seq` how many it missed.
+
+        Raises
+        ------
+        ChecksumError
+            What should be there is not.
         """
-        head = self.lane.head
-        if head <= self.seq:
-            return None
-        while True:
-            if self._reader is None and not self._open():
-                return None
+        while (head := self.lane.head) > self.seq:
+            if self._reader is None:
+                self._open()
+                continue  # perhaps with a later message, which the head has to have passed
             end = self._page[layout.END_SEQ]
             if not end or self.seq < end:
-                assert self._reader is not None
                 return self._reader, min(head, end or head)
             self._reader = None
+        return None
 
     def advance(self, seq: int) -> bool:
         """Move to a sequence of what was available; tells whether that was the last of its segment."""
         self.seq = seq
-        return seq == self._page[layout.END_SEQ]
+        return bool(seq == self._page[layout.END_SEQ])
 
     def seek(self, seq: int) -> None:
         """Move anywhere."""
@@ -77,25 +81,29 @@ class Cursor:
         self._number = 0
         self._reader = None
 
-    def _open(self) -> bool:
-        """Map the segment that has the next message, or the oldest that is there; False when the lane has none."""
+    def _open(self) -> None:
+        """Map the segment that has the next message, which the head has passed, or the oldest that is there."""
         number = self._number + 1 if self._number else self._find()
         for _ in range(_MOST_TRIES):
             oldest, newest = self.lane.get(layout.TAIL_SEGMENT), self.lane.get(layout.HEAD_SEGMENT)
             number = max(number, oldest)
             if not oldest or number > newest:
-                self.seq = max(self.seq, self.lane.tail)
-                return False
+                break
             found = self._map(number)
-            if found is None:
-                continue  # it went meanwhile, and the oldest is another
-            mapped, segment = found
-            self._reader = self._form.reader(mapped, segment)
-            self._page = memoryview(mapped)[:PAGE].cast("Q")
-            self._number = number
-            self.seq = max(self.seq, segment.first_seq)
-            return True
-        raise ChecksumError(f"{self._control.path}: segment {number} of lane {self.lane.number} cannot be found.")
+            if found is not None:
+                self._enter(number, *found)
+                return
+            # it went meanwhile, and the oldest is another
+        raise ChecksumError(
+            f"{self._path(number)} is damaged or gone: lane {self.lane.number} says that it has message {self.seq}. "
+            "Seek another position, or remove the stream."
+        )
+
+    def _enter(self, number: int, mapped: mmap.mmap, segment: Segment) -> None:
+        self._reader = self._form.reader(mapped, segment, self._path(number))
+        self._page = memoryview(mapped)[:PAGE].cast("Q")
+        self._number = number
+        self.seq = max(self.seq, segment.first_seq)
 
     def _find(self) -> int:
         """Return the number of the segment that has the next message; of an older one when it is not there."""
@@ -108,5 +116,7 @@ class Cursor:
         return number
 
     def _map(self, number: int) -> tuple[mmap.mmap, Segment] | None:
-        path = segment_path(self._control.path, self.lane.number, number)
-        return map_segment(path, self._control.static.stream_id, self.lane.number, number)
+        return map_segment(self._path(number), self._control.static.stream_id, self.lane.number, number)
+
+    def _path(self, number: int) -> Path:
+        return segment_path(self._control.path, self.lane.number, number)

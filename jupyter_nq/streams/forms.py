@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -17,8 +18,12 @@ from jupyter_nq.streams.tape import TapeForm
 class Writer(Protocol):
     """A segment that is being written, by one thread at a time."""
 
-    def write(self, item: Any, stamp_ns: int) -> bool:
-        """Write the next message, which exists when the lane's head has passed it; False when there is no room."""
+    def write(self, item: Any, stamp_ns: int, seq: int) -> bool:
+        """Write a message, which exists when the lane's head has passed it.
+
+        False when there is no room, or the message is not the one behind the last written: an interrupt came between
+        writing that and moving the head. Then another segment is begun.
+        """
 
 
 class Reader(Protocol):
@@ -52,8 +57,8 @@ class Form(Protocol):
     def writer(self, mapped: mmap.mmap, segment: Segment) -> Writer:
         """Return what writes into a segment."""
 
-    def reader(self, mapped: mmap.mmap, segment: Segment) -> Reader:
-        """Return what reads a segment."""
+    def reader(self, mapped: mmap.mmap, segment: Segment, path: Path) -> Reader:
+        """Return what reads a segment; its file is for errors."""
 
 
 def form_of(control: MappedControl) -> Form:

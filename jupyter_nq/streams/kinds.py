@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgpack
+import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.errors import UnsupportedData
+from jupyter_nq.streams.fitting import fitted
 
 ROW, BATCH, TABLE, FRAME, JSON, BYTES = range(6)
 
@@ -17,7 +19,7 @@ ROW, BATCH, TABLE, FRAME, JSON, BYTES = range(6)
 def as_batch(data: Any, schema: pa.Schema | None) -> tuple[pa.RecordBatch, int] | None:
     """Return data of columns as one batch, and its kind; None for anything else.
 
-    A pandas index is sent as a column, unless it only counts the rows. A table of several chunks is copied into one.
+    A pandas index is sent as a column, one that counts as a note. A table of several chunks is copied into one.
     """
     if isinstance(data, pa.RecordBatch):
         return data, BATCH
@@ -37,34 +39,57 @@ def _is_column(value: Any) -> bool:
 
 
 def _from_frame(frame: Any, schema: pa.Schema | None) -> pa.RecordBatch:
-    keeps_index = not isinstance(frame.index, sys.modules["pandas"].RangeIndex)
     try:
-        found = pa.RecordBatch.from_pandas(frame, preserve_index=keeps_index, nthreads=1)
-        return found if schema is None else _cast(found, schema)
-    except pa.ArrowException as exc:
+        found = _with_nan(pa.RecordBatch.from_pandas(frame, nthreads=1), frame)
+        if _is_plain(frame):
+            found = found.replace_schema_metadata(None)
+        return found if schema is None else fitted(found, schema)
+    except (pa.ArrowException, TypeError, ValueError) as exc:
         raise UnsupportedData(f"The frame cannot be sent: {exc}") from exc
+
+
+def _with_nan(batch: pa.RecordBatch, frame: Any) -> pa.RecordBatch:
+    """Give back the NaN of a frame, which Arrow took for nulls."""
+    for place, kind in enumerate(frame.dtypes):
+        if isinstance(kind, np.dtype) and kind.kind == "f" and batch.column(place).null_count:
+            values = pa.array(frame.iloc[:, place].to_numpy(), from_pandas=False)
+            batch = batch.set_column(place, batch.schema.field(place), values)
+    return batch
+
+
+def _is_plain(frame: Any) -> bool:
+    """Tell whether pandas makes the same frame of its columns without what it notes in the schema."""
+    index, labels = frame.index, frame.columns
+    if not isinstance(index, sys.modules["pandas"].RangeIndex) or (index.start, index.step, index.name) != (0, 1, None):
+        return False
+    if labels.nlevels > 1 or labels.name is not None or not all(isinstance(label, str) for label in labels):
+        return False
+    zoned = sys.modules["pandas"].DatetimeTZDtype
+    return all(
+        (isinstance(kind, np.dtype) and kind.kind in "biufM") or isinstance(kind, zoned) for kind in frame.dtypes
+    )
 
 
 def _from_columns(columns: Mapping[str, Any], schema: pa.Schema | None) -> pa.RecordBatch:
     try:
-        found = pa.RecordBatch.from_pydict(dict(columns))
-        return found if schema is None else _cast(found, schema)
-    except (pa.ArrowException, TypeError) as exc:
+        found = pa.RecordBatch.from_pydict({name: _arrow(values) for name, values in columns.items()})
+        return found if schema is None else fitted(found, schema)
+    except (pa.ArrowException, TypeError, ValueError) as exc:
         raise UnsupportedData(f"The columns cannot be sent: {exc}") from exc
 
 
-def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Give columns the types of a schema where no value changes; what has other columns is left to be refused."""
-    if batch.schema.names != schema.names or batch.schema.types == schema.types:
-        return batch
-    try:
-        return batch.cast(schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return batch
+def _arrow(values: Any) -> Any:
+    """Return a column as Arrow has it; NaN stays NaN, also that of a pandas series."""
+    kind = getattr(values, "dtype", None)
+    if isinstance(kind, np.dtype) and kind.kind == "f":
+        return pa.array(np.asarray(values), from_pandas=False)
+    return values
 
 
 def _joined(table: pa.Table) -> pa.RecordBatch:
     batches = table.combine_chunks().to_batches()
+    if len(batches) > 1:
+        raise UnsupportedData("The table is too large to be one message. Publish it in slices.")
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
@@ -88,3 +113,11 @@ def pack(value: Any, what: str) -> bytes:
             f"{what} cannot be sent: {exc}. It takes frames, Arrow tables, dicts of columns, bytes, and what JSON has."
         ) from exc
     return packed
+
+
+def unpack(packed: Any) -> Any:
+    """Return what was packed; tuples come back as lists, unless they are keys, which only tuples can be."""
+    try:
+        return msgpack.unpackb(packed, strict_map_key=False)
+    except TypeError:
+        return msgpack.unpackb(packed, strict_map_key=False, use_list=False)

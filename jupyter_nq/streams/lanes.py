@@ -11,10 +11,13 @@ import os
 from pathlib import Path
 
 from jupyter_nq.buffers.forking import disown, own
-from jupyter_nq.buffers.locks import open_lock_file, try_flock
-from jupyter_nq.errors import StreamBusy
+from jupyter_nq.buffers.locks import exclusive, open_lock_file, try_flock
+from jupyter_nq.errors import ChecksumError, StreamBusy
 from jupyter_nq.streams import layout
-from jupyter_nq.streams.control import Lane, MappedControl
+from jupyter_nq.streams.control import CONTROL, Lane, MappedControl
+
+_CLAIMING = "claim.lock"
+_LAST = 1 << 62  # no lane ever counts so far
 
 
 class Claim:
@@ -24,17 +27,31 @@ class Claim:
     ------
     StreamBusy
         Every lane has its publisher: of an exclusive stream the only one.
+    ChecksumError
+        The lane's words contradict each other.
     """
 
     def __init__(self, control: MappedControl, started_ns: int) -> None:
-        self.fd, number = _take(control)
-        self.lane: Lane = control.lane(number)
-        self.lane.set(layout.OWNER_STARTED, started_ns)
-        self.lane.set(layout.OWNER_PID, os.getpid())  # from here on consumers look at it
+        with exclusive(control.path / _CLAIMING):  # consumers look for lanes up to the first that nobody ever had
+            self.fd, number = _take(control)
+            self.lane: Lane = control.lane(number)
+            self.lane.set(layout.OWNER_STARTED, started_ns)
+            self.lane.set(layout.OWNER_PID, os.getpid())  # from here on consumers look at it
         control.news.ring()
+        self._check(control)
 
     def __repr__(self) -> str:
         return f"<Claim of {self.lane!r}>"
+
+    def _check(self, control: MappedControl) -> None:
+        get = self.lane.get
+        last = max(self.lane.head, get(layout.HEAD_SEGMENT))
+        if last > _LAST or self.lane.tail > self.lane.head or get(layout.TAIL_SEGMENT) > get(layout.HEAD_SEGMENT):
+            self.close()
+            raise ChecksumError(
+                f"{control.path / CONTROL} is damaged: lane {self.lane.number} would keep messages {self.lane.tail} to "
+                f"{self.lane.head}. Remove the stream."
+            )
 
     def close(self) -> None:
         """Give the lane back; closing twice is fine."""

@@ -7,24 +7,26 @@ them. Nothing of a segment changes once the lane's head has passed it.
 from __future__ import annotations
 
 import mmap
+import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgpack
 import pyarrow as pa
+import xxhash
 
-from jupyter_nq.buffers.layout import PAGE, align
+from jupyter_nq.buffers.layout import PAGE, UNREADABLE, align
 from jupyter_nq.errors import ChecksumError, UnsupportedData
 from jupyter_nq.streams.columns import check_same
-from jupyter_nq.streams.kinds import BYTES, JSON, as_batch, from_batch, pack
+from jupyter_nq.streams.kinds import BYTES, JSON, as_batch, from_batch, pack, unpack
 from jupyter_nq.streams.layout import Segment
 from jupyter_nq.streams.messages import Message
 from jupyter_nq.streams.schema import decide, decided
 
 SLOT_BYTES = 64
-_OFFSET, _BYTES, _METADATA_BYTES, _ROWS, _STAMP, _KIND = range(6)
-_WORDS = SLOT_BYTES // 8
+_SLOT = struct.Struct(
+    "<7Q"
+)  # sequence, offset, bytes, bytes of the metadata, rows, time, kind; a digest is behind them
 _ALIGNED = 64
 _WHOLE_STREAM = 1 << 8  # in the kind: the payload is an Arrow stream of its own, with its categories
 
@@ -46,6 +48,18 @@ class Item:
         """Bytes that it takes, its metadata included."""
         payload = len(self.payload) if self.batch is None else pa.ipc.get_record_batch_size(self.batch)
         return payload + len(self.metadata)
+
+
+class _Slot(NamedTuple):
+    """Where a message lies in its segment."""
+
+    seq: int
+    offset: int
+    bytes: int
+    metadata_bytes: int
+    rows: int
+    stamp_ns: int
+    kind: int
 
 
 class LogForm:
@@ -83,7 +97,7 @@ class LogForm:
         if self.schema is None:
             self.schema = decide(self._stream, batch.schema)
         check_same(self.schema, batch.schema, self.name)
-        if any(pa.types.is_dictionary(kind) for kind in batch.schema.types):
+        if _has_own(batch.schema, self.schema):
             return Item(kind | _WHOLE_STREAM, _whole_stream(batch), batch.num_rows, metadata=noted)
         return Item(kind, b"", batch.num_rows, batch, noted)
 
@@ -95,8 +109,8 @@ class LogForm:
 
     def segment_bytes(self, item: Item) -> int:
         """Return the size of a segment that this message needs."""
-        schema = 0 if self.schema is None else len(self.schema.serialize())
-        return align(PAGE + schema + item.nbytes + SLOT_BYTES + 4 * _ALIGNED)
+        before = 0 if item.batch is None else _prologue_bytes(item.batch)
+        return align(PAGE + before + item.nbytes + SLOT_BYTES + 4 * _ALIGNED)
 
     def sizes(self, file_bytes: int) -> tuple[int, int]:
         """Return the slots and rows of a segment: it has as many as fit."""
@@ -106,9 +120,9 @@ class LogForm:
         """Return what writes into a segment."""
         return LogWriter(self, mapped, segment)
 
-    def reader(self, mapped: mmap.mmap, segment: Segment) -> LogReader:
-        """Return what reads a segment."""
-        return LogReader(self, mapped, segment)
+    def reader(self, mapped: mmap.mmap, segment: Segment, path: Path) -> LogReader:
+        """Return what reads a segment; its file is for errors."""
+        return LogReader(self, mapped, segment, path)
 
 
 class LogWriter:
@@ -116,98 +130,138 @@ class LogWriter:
 
     def __init__(self, form: LogForm, mapped: mmap.mmap, segment: Segment) -> None:
         raw = memoryview(mapped)
-        self._slots = raw.cast("Q")
+        self._raw = raw
+        self._first = segment.first_seq
         self._sink = pa.FixedSizeBufferWriter(pa.py_buffer(raw[PAGE:]))
         self._room = segment.file_bytes - PAGE
         self._count = 0
         self._form = form
         self._stream: Any = None
 
-    def write(self, item: Item, stamp_ns: int) -> bool:
-        """Write the next message, which exists when the lane's head has passed it; False when there is no room."""
+    def write(self, item: Item, stamp_ns: int, seq: int) -> bool:
+        """Write a message, which exists when the lane's head has passed it; False as `Writer.write` says."""
+        if seq != self._first + self._count:
+            return False
         if item.batch is not None and self._stream is None and not self._begin_stream(item.batch):
             return False
         start = self._sink.tell()
         gap = -start % _ALIGNED if item.batch is None else 0
         if start + gap + item.nbytes > self._room - SLOT_BYTES * (self._count + 1) - _ALIGNED:
             return False
+        self._count += 1  # before the rest: whoever is interrupted here begins another segment
         if item.batch is None:
-            self._sink.write(bytes(gap) + item.payload)
+            self._sink.write(bytes(gap))
+            self._sink.write(item.payload)
             start += gap
         else:
             self._stream.write_batch(item.batch)
         stop = self._sink.tell()
         if item.metadata:
             self._sink.write(item.metadata)
-        self._pad()
-        self._count += 1
-        at = len(self._slots) - _WORDS * self._count
-        for place, value in enumerate((PAGE + start, stop - start, len(item.metadata), item.rows, stamp_ns, item.kind)):
-            self._slots[at + place] = value
+        self._sink.write(bytes(-self._sink.tell() % _ALIGNED))
+        at = len(self._raw) - SLOT_BYTES * self._count
+        slot = _SLOT.pack(seq, PAGE + start, stop - start, len(item.metadata), item.rows, stamp_ns, item.kind)
+        self._raw[at : at + SLOT_BYTES] = slot + xxhash.xxh3_64_digest(slot)
         return True
 
     def _begin_stream(self, batch: pa.RecordBatch) -> bool:
         """Write the schema, with an empty batch: Arrow writes it with the first batch only."""
-        if self._sink.tell() + len(batch.schema.serialize()) + _ALIGNED * 8 > self._room - SLOT_BYTES * (
-            self._count + 1
-        ):
+        if self._sink.tell() + _prologue_bytes(batch) > self._room - SLOT_BYTES * (self._count + 1):
             return False
         self._stream = pa.ipc.new_stream(self._sink, batch.schema)
         self._stream.write_batch(batch.slice(0, 0))
         return True
 
-    def _pad(self) -> None:
-        self._sink.write(bytes(-self._sink.tell() % _ALIGNED))
-
 
 class LogReader:
     """A segment as a consumer maps it; its batches keep the mapping."""
 
-    def __init__(self, form: LogForm, mapped: mmap.mmap, segment: Segment) -> None:
+    def __init__(self, form: LogForm, mapped: mmap.mmap, segment: Segment, path: Path) -> None:
         self.first = segment.first_seq
         self._form = form
-        self._slots = memoryview(mapped).cast("Q")
+        self._path = path
+        self._raw = memoryview(mapped)
         self._buffer = pa.py_buffer(mapped)
 
-    def _slot(self, seq: int) -> list[int]:
-        stop = len(self._slots) - _WORDS * (seq - self.first)
-        offset, nbytes, noted, *rest = self._slots[stop - _WORDS : stop].tolist()
-        if not PAGE <= offset <= offset + nbytes + noted <= 8 * (stop - _WORDS):
-            raise ChecksumError(f"message {seq} of the stream {self._form.name!r} is damaged: its slot leads elsewhere")
-        return [offset, nbytes, noted, *rest]
+    def _slot(self, seq: int) -> _Slot:
+        stop = len(self._raw) - SLOT_BYTES * (seq - self.first)
+        slot = bytes(self._raw[max(stop - SLOT_BYTES, PAGE) : stop])
+        if slot[_SLOT.size :] != xxhash.xxh3_64_digest(slot[: _SLOT.size]):
+            raise ChecksumError(f"{self._path} is damaged: the slot of message {seq} differs from its digest.")
+        found = _Slot(*_SLOT.unpack_from(slot))
+        end = found.offset + found.bytes + found.metadata_bytes
+        if found.seq != seq or not PAGE <= found.offset <= end <= stop - SLOT_BYTES:
+            raise ChecksumError(f"{self._path} is damaged: the slot of message {seq} is another's, or leads elsewhere.")
+        return found
 
     def stamp(self, seq: int) -> int:
         """Return when a message was published, nanoseconds since 1970, UTC."""
-        return self._slot(seq)[_STAMP]
+        return self._slot(seq).stamp_ns
 
     def message(self, seq: int, lane: int) -> Message:
         """Return a message; the memory of a batch is the segment's."""
-        offset, nbytes, noted, _, stamp_ns, kind = self._slot(seq)[:6]
-        payload = self._buffer.slice(offset, nbytes)
-        metadata = msgpack.unpackb(self._buffer.slice(offset + nbytes, noted)) if noted else {}
-        return Message(self._data(payload, kind), metadata, stamp_ns, seq, lane, self._form.name)
+        slot = self._slot(seq)
+        noted = self._buffer.slice(slot.offset + slot.bytes, slot.metadata_bytes)
+        metadata = self._unpacked(noted, seq) if slot.metadata_bytes else {}
+        return Message(self._data(slot), metadata, slot.stamp_ns, seq, lane, self._form.name)
 
-    def _data(self, payload: pa.Buffer, kind: int) -> Any:
-        if kind == BYTES:
-            return payload.to_pybytes()
-        if kind == JSON:
-            return msgpack.unpackb(payload, strict_map_key=False)
-        return from_batch(self._batch(payload, kind), kind % _WHOLE_STREAM)
+    def _data(self, slot: _Slot) -> Any:
+        if slot.kind == BYTES:
+            return self._payload(slot).to_pybytes()
+        if slot.kind == JSON:
+            return self._unpacked(self._payload(slot), slot.seq)
+        return from_batch(self._batch(slot), slot.kind % _WHOLE_STREAM)
 
-    def _batch(self, payload: pa.Buffer, kind: int) -> pa.RecordBatch:
-        if kind & _WHOLE_STREAM:
-            return pa.ipc.open_stream(payload).read_next_batch()
-        return pa.ipc.read_record_batch(payload, self._form.known())
+    def _payload(self, slot: _Slot) -> pa.Buffer:
+        return self._buffer.slice(slot.offset, slot.bytes)
+
+    def _unpacked(self, packed: pa.Buffer, seq: int) -> Any:
+        try:
+            return unpack(packed)
+        except UNREADABLE as exc:
+            raise self._damaged(seq, exc) from exc
+
+    def _batch(self, slot: _Slot) -> pa.RecordBatch:
+        try:
+            if slot.kind & _WHOLE_STREAM:
+                found = pa.ipc.open_stream(self._payload(slot)).read_next_batch()
+            else:
+                found = pa.ipc.read_record_batch(self._payload(slot), self._form.known())
+        except (OSError, *UNREADABLE) as exc:
+            raise self._damaged(slot.seq, exc) from exc
+        return found
+
+    def _damaged(self, seq: int, exc: Exception) -> ChecksumError:
+        return ChecksumError(f"{self._path} is damaged: message {seq} cannot be read: {exc}")
 
     def batches(self, start: int, stop: int) -> list[pa.RecordBatch]:
         """Return the batches among the messages from `start` to before `stop`; `UnsupportedData` for another kind."""
         found = []
         for seq in range(start, stop):
-            offset, nbytes, *_, kind = self._slot(seq)[:6]
-            if kind in (BYTES, JSON):
+            slot = self._slot(seq)
+            if slot.kind in (BYTES, JSON):
                 raise UnsupportedData(f"Message {seq} of the stream {self._form.name!r} is no batch. Use get_messages.")
-            found.append(self._batch(self._buffer.slice(offset, nbytes), kind))
+            found.append(self._batch(slot))
         return found
+
+
+def _prologue_bytes(batch: pa.RecordBatch) -> int:
+    """Return what stands before the first batch of a segment: the schema, and a batch without rows."""
+    empty: int = pa.ipc.get_record_batch_size(batch.slice(0, 0))
+    return len(batch.schema.serialize()) + empty + 2 * _ALIGNED
+
+
+def _has_own(schema: pa.Schema, common: pa.Schema) -> bool:
+    """Tell whether a batch must bring its schema along: it has categories, or says more of itself than the log does."""
+    return not schema.equals(common, check_metadata=True) or any(_has_dictionary(kind) for kind in schema.types)
+
+
+def _has_dictionary(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _has_dictionary(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return True
+    return any(_has_dictionary(kind.field(place).type) for place in range(kind.num_fields))
 
 
 def _whole_stream(batch: pa.RecordBatch) -> bytes:

@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from jupyter_nq.buffers.names import check_name
 from jupyter_nq.buffers.refusals import refused
-from jupyter_nq.errors import InvalidArgument, nearest
-from jupyter_nq.streams.columns import columns_of, is_fixed
+from jupyter_nq.errors import InvalidArgument, SchemaMismatch, nearest
+from jupyter_nq.streams.columns import check_same, columns_of, is_fixed
 from jupyter_nq.streams.control import CONTROL, MappedControl
-from jupyter_nq.streams.layout import FORMS, LANES, Control, encode_control
+from jupyter_nq.streams.layout import FORMS, LANES, METADATA_LIMIT_BYTES, Control, encode_control
 from jupyter_nq.streams.publisher import POLICIES
 
 LEAST_BYTES = 1 << 16  # 64 KiB
@@ -74,11 +74,14 @@ def make_stream(
     ------
     InvalidName, InvalidArgument, UnsupportedData
         It cannot be made so.
+    SchemaMismatch, InvalidArgument
+        It is there, and another; only what was given counts.
     """
     check_name(name)
-    options = options or Options()
+    asked, options = options, options or Options()
     options.check()
     form = _form(form, schema)
+    _check_size(schema)
     serialized = None if schema is None else schema.serialize().to_pybytes()
     lanes = 1 if options.exclusive else LANES
     control = Control(secrets.token_hex(16), time.time_ns(), lanes, name, form, serialized, asdict(options))
@@ -92,7 +95,30 @@ def make_stream(
             shutil.rmtree(draft)
             if not (parent / name / CONTROL).exists():
                 raise
-    return MappedControl(parent / name)
+    found = MappedControl(parent / name)
+    if found.static.stream_id != control.stream_id:
+        _check_same(found.static, schema, form, asked)
+    return found
+
+
+def _check_same(there: Control, schema: pa.Schema | None, form: str, options: Options | None) -> None:
+    """Refuse to hand out a stream that is another than what was asked for."""
+    if schema is not None:
+        if there.schema is None:
+            raise SchemaMismatch(f"The stream {there.name!r} is there, and takes its schema from its first batch.")
+        check_same(pa.ipc.read_schema(pa.py_buffer(there.schema)), schema, there.name)
+        if form != there.form:
+            raise InvalidArgument(f"The stream {there.name!r} is there, and is a {there.form}, not a {form}.")
+    if options is not None and asdict(options) != there.options:
+        unlike = {name: value for name, value in there.options.items() if asdict(options).get(name) != value}
+        shown = ", ".join(f"{name}={value!r}" for name, value in unlike.items())
+        raise InvalidArgument(f"The stream {there.name!r} is there with {shown}. Take it so, or choose another name.")
+
+
+def _check_size(schema: pa.Schema | None) -> None:
+    limit = METADATA_LIMIT_BYTES // 2
+    if schema is not None and (size := len(schema.serialize())) > limit:
+        raise InvalidArgument(f"A schema of {size:,} bytes is too large for a stream: it may have {limit:,}.")
 
 
 def _form(form: str | None, schema: pa.Schema | None) -> str:
@@ -101,7 +127,7 @@ def _form(form: str | None, schema: pa.Schema | None) -> str:
     if form not in FORMS:
         raise InvalidArgument(f"form={form!r} is none of {', '.join(FORMS)}.{nearest(form, FORMS)}")
     if form == "tape":
-        if schema is None:
+        if not schema:  # none, or one without columns
             raise InvalidArgument("A tape needs a schema: the names and types of its columns.")
         columns_of(schema)
     return form

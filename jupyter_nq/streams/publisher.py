@@ -6,17 +6,21 @@ every consumer that gates has read it (`block`), gives the message up (`drop_new
 
 from __future__ import annotations
 
+import functools
+import mmap
 import os
 import threading
 import time
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from jupyter_nq.buffers.layout import PAGE
 from jupyter_nq.errors import InvalidArgument, StreamFull, UnknownStream
 from jupyter_nq.streams import layout
-from jupyter_nq.streams.consumers import Seen, consumers
-from jupyter_nq.streams.control import MappedControl
+from jupyter_nq.streams.consumers import Seen, in_the_way
+from jupyter_nq.streams.control import Lane, MappedControl
 from jupyter_nq.streams.forms import Form, Writer, form_of
 from jupyter_nq.streams.lanes import Claim
 from jupyter_nq.streams.layout import Segment
@@ -50,21 +54,22 @@ class Publisher:
         self._control = control
         self._form: Form = form_of(control)
         self._lock = threading.Lock()
-        self._claim: Claim | None = Claim(control, started_ns)
         self._started_ns = started_ns
         options = control.static.options
-        self._segment_bytes: int = options["segment_bytes"]
+        self._segment_bytes: int = options["segment_bytes"] // PAGE * PAGE
         self._retention_bytes: int = options["retention_bytes"]
         self._overflow: str = options["overflow"]
         self._block_seconds: float = options["block_seconds"]
-        lane = self._claim.lane
-        self._rolling = Rolling(control.path, control.static.stream_id, lane, self._retention_bytes, self._may_go)
         self._words = control.words
-        self._place = layout.lane_word(lane.number)
         self._ring = control.news.ring
-        self._head = lane.head
-        self._stamp_ns = self._rolling.newest_stamp_ns(self._form)
         self._writer: Writer | None = None
+        self._claim: Claim | None = Claim(control, started_ns)
+        try:
+            self._adopt(self._claim.lane)
+        except BaseException:
+            self._claim.close()
+            raise
+        self._finalizer = weakref.finalize(self, _give_back, self._claim, self._rolling)
         _live.add(self)
         self.dropped = 0
         """Messages that found no room, of a stream that drops new ones."""
@@ -72,6 +77,25 @@ class Publisher:
     def __repr__(self) -> str:
         state = f"lane {self.lane}, {self._head} messages" if self.usable else "closed"
         return f"<Publisher of {self._control.static.name}, {state}>"
+
+    def _adopt(self, lane: Lane) -> None:
+        """Go on where the lane's last publisher stopped."""
+        control = self._control
+        may_go = functools.partial(_may_go, control.path, lane.number, self._overflow)
+        self._rolling = Rolling(control.path, control.static.stream_id, lane, self._retention_bytes, may_go)
+        self._place = layout.lane_word(lane.number)
+        self._head = lane.head
+        try:
+            self._stamp_ns = self._rolling.newest_stamp_ns(self._form)
+        except BaseException:
+            self._rolling.close()
+            raise
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
 
     @property
     def usable(self) -> bool:
@@ -93,7 +117,7 @@ class Publisher:
         with self._lock:
             writer, stamp_ns = self._writer, self._now()
             try:
-                done = type(writer) is TapeWriter and writer.write_row(values, stamp_ns)
+                done = type(writer) is TapeWriter and writer.write_row(values, stamp_ns, self._head)
             except (TypeError, ValueError):
                 done = False  # perhaps Arrow can convert it
             if done:
@@ -119,8 +143,9 @@ class Publisher:
             self._refuse_dropped()
         item = self._form.item(data, metadata)
         with self._lock:
-            stamp_ns = self._now()
-            if (self._writer is None or not self._writer.write(item, stamp_ns)) and not self._begin(item, stamp_ns):
+            writer, stamp_ns = self._writer, self._now()
+            done = writer is not None and writer.write(item, stamp_ns, self._head)
+            if not done and not self._begin(item, stamp_ns):
                 return None
             self._stamp_ns = stamp_ns
             seq = self._head
@@ -132,15 +157,14 @@ class Publisher:
         """Give the lane back; what was published stays. Closing twice is fine."""
         with self._lock:
             if self._claim is not None:
-                self._writer = None
-                self._rolling.close()
-                self._claim.close()
-                self._claim = None
+                self._writer = self._claim = None
+                self._finalizer()
 
     def part(self) -> None:
         """Leave the lane to the parent, in a forked child; its segments are the parent's too."""
         self._lock = threading.Lock()
         self._claim = self._writer = None
+        self._finalizer()  # descriptors that lead to /dev/null by now
 
     def _now(self) -> int:
         """Return the time of a message: of one lane it never goes back, whatever the clock does."""
@@ -161,19 +185,33 @@ class Publisher:
         """Begin another segment, and write the message there; False when it is dropped."""
         lane = self._open().lane
         segment = self._segment(lane.number, lane.get(layout.HEAD_SEGMENT) + 1, item)
-        mapped = self._rolling.begin(segment)
-        deadline = time.monotonic() + self._block_seconds
-        while mapped is None:
-            if self._overflow == "drop_new":
-                self.dropped += 1
-                return False
-            seen = self._control.space.seen()
-            if (mapped := self._rolling.begin(segment)) is None:
-                self._wait_for_room(seen, deadline)
+        mapped = self._memory(segment)
+        if mapped is None:
+            self.dropped += 1
+            return False
         self._writer = self._form.writer(mapped, segment)
-        written = self._writer.write(item, stamp_ns)
+        written = self._writer.write(item, stamp_ns, self._head)
         assert written, "a segment has room for the message that it was made for"
         return True
+
+    def _memory(self, segment: Segment) -> mmap.mmap | None:
+        """Return the memory of another segment, when there is room; None when new messages are dropped."""
+        deadline = time.monotonic() + self._block_seconds
+        while (mapped := self._try(segment)) is None:
+            if self._overflow == "drop_new":
+                return None
+            seen = self._control.space.seen()
+            if (mapped := self._try(segment)) is not None:
+                break
+            self._wait_for_room(seen, deadline)
+        return mapped
+
+    def _try(self, segment: Segment) -> mmap.mmap | None:
+        before, self._writer = self._writer, None  # an interrupt must not leave the one of a segment that has ended
+        mapped = self._rolling.begin(segment)
+        if mapped is None:
+            self._writer = before
+        return mapped
 
     def _segment(self, lane: int, number: int, item: Any) -> Segment:
         name, needed = self._control.static.name, self._form.segment_bytes(item)
@@ -191,7 +229,8 @@ class Publisher:
     def _wait_for_room(self, seen: int, deadline: float) -> None:
         left = deadline - time.monotonic()
         if self._overflow == "error" or left <= 0:
-            slow = ", ".join(_called(found) for found in self._in_the_way(self._rolling.oldest_end()))
+            lane, end = self._open().lane.number, self._rolling.oldest_end()
+            slow = ", ".join(_called(found) for found in in_the_way(self._control.path, lane, end))
             waited = "" if self._overflow == "error" else f" after {self._block_seconds:g} s"
             raise StreamFull(
                 f"The stream {self._control.static.name!r} is full{waited}: {slow or 'a consumer'} has not read its "
@@ -199,14 +238,15 @@ class Publisher:
             )
         self._control.space.wait(seen, left)
 
-    def _may_go(self, end: int) -> bool:
-        """Tell whether nobody needs the messages before a sequence."""
-        return self._overflow == "drop_oldest" or not self._in_the_way(end)
 
-    def _in_the_way(self, end: int) -> list[Seen]:
-        lane = self._open().lane.number
-        found = consumers(self._control.path)
-        return [seen for seen in found if seen.gating and seen.positions.get(lane, 0) < end]
+def _may_go(stream: Path, lane: int, overflow: str, end: int) -> bool:
+    """Tell whether nobody needs the messages of a lane before a sequence."""
+    return overflow == "drop_oldest" or not in_the_way(stream, lane, end)
+
+
+def _give_back(claim: Claim, rolling: Rolling) -> None:
+    rolling.close()
+    claim.close()
 
 
 def _called(seen: Seen) -> str:

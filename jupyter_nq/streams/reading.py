@@ -37,12 +37,25 @@ def map_segment(path: Path, stream_id: str, lane: int, number: int) -> tuple[mma
         os.close(fd)
     if mapped is None:
         raise ChecksumError(f"{path} is damaged: it has {size} bytes.")
-    try:
-        segment = decode_segment(memoryview(mapped)[: layout.STATIC_BYTES])
-    except ChecksumError as exc:
-        raise ChecksumError(f"{path} is damaged: {exc}.") from exc
+    segment = header_of(mapped, path)
     if (segment.stream_id, segment.lane, segment.number) != (stream_id, lane, number):
         return None  # it was written anew between the two calls
-    if segment.file_bytes != size:
-        raise ChecksumError(f"{path} is damaged: it has {size:,} bytes, its header says {segment.file_bytes:,}.")
     return mapped, segment
+
+
+def header_of(mapped: mmap.mmap, path: Path) -> Segment:
+    """Return what a mapped segment is.
+
+    Raises
+    ------
+    ChecksumError
+        It is damaged, or shorter or longer than it says.
+    """
+    try:
+        with memoryview(mapped) as raw:
+            segment = decode_segment(raw[: layout.STATIC_BYTES])
+    except ChecksumError as exc:
+        raise ChecksumError(f"{path} is damaged: {exc}.") from exc
+    if segment.file_bytes != len(mapped):
+        raise ChecksumError(f"{path} is damaged: it has {len(mapped):,} bytes, its header says {segment.file_bytes:,}.")
+    return segment

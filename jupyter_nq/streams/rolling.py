@@ -25,10 +25,12 @@ from jupyter_nq.buffers.layout import PAGE
 from jupyter_nq.buffers.locks import try_flock
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.segments import allocate
+from jupyter_nq.errors import ChecksumError
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import Lane
 from jupyter_nq.streams.forms import Form
-from jupyter_nq.streams.layout import Segment, decode_segment, encode_segment
+from jupyter_nq.streams.layout import Segment, encode_segment
+from jupyter_nq.streams.reading import header_of
 
 
 def segment_path(stream: Path, lane: int, number: int) -> Path:
@@ -78,7 +80,9 @@ class Rolling:
         self._lane = lane
         self._retention_bytes = retention_bytes
         self._may_go = may_go
+        self._stream_id = stream_id
         self._kept: deque[Kept] = deque(adopted(stream, stream_id, lane))
+        self._spare: Kept | None = None
 
     def __repr__(self) -> str:
         return f"<Rolling {self._stream.name} lane {self._lane.number}, {len(self._kept)} segments>"
@@ -89,12 +93,21 @@ class Rolling:
         Raises
         ------
         StoreFull
-            There is no memory for another segment. The lane is as it was.
+            There is no memory for another segment. What is kept can be read, and the publisher can go on.
         """
         if not self._has_room(segment.file_bytes):
             return None
-        spare = self._retire(segment.file_bytes)
-        kept = self._fresh(segment) if spare is None else self._anew(spare, segment)
+        try:
+            return self._begin(segment)
+        except BaseException:  # an interrupt may come between any two steps: what the files say holds
+            self.close()
+            self._kept.extend(adopted(self._stream, self._stream_id, self._lane))
+            raise
+
+    def _begin(self, segment: Segment) -> mmap.mmap:
+        self._retire(segment.file_bytes)
+        kept = self._fresh(segment) if self._spare is None else self._anew(self._spare, segment)
+        self._spare = kept  # until it is one of those that are kept
         with memoryview(kept.mapped) as raw:
             raw[: layout.STATIC_BYTES] = encode_segment(segment)
             with raw[:PAGE].cast("Q") as words:
@@ -105,6 +118,7 @@ class Rolling:
         kept.path = segment_path(self._stream, self._lane.number, segment.number)
         self._seal_newest(segment)
         self._kept.append(kept)
+        self._spare = None
         return kept.mapped
 
     def _seal_newest(self, following: Segment) -> None:
@@ -127,8 +141,7 @@ class Rolling:
         head = self._lane.head
         for kept in reversed(self._kept):
             if kept.first_seq < head:
-                with memoryview(kept.mapped) as raw:
-                    return form.reader(kept.mapped, decode_segment(raw[: layout.STATIC_BYTES])).stamp(head - 1)
+                return form.reader(kept.mapped, header_of(kept.mapped, kept.path), kept.path).stamp(head - 1)
         return 0
 
     def _has_room(self, wanted: int) -> bool:
@@ -143,21 +156,19 @@ class Rolling:
             total -= kept.file_bytes
         return True
 
-    def _retire(self, wanted: int) -> Kept | None:
-        """Let the oldest segments go until another fits; returns one of that size that nobody reads, locked."""
+    def _retire(self, wanted: int) -> None:
+        """Let the oldest segments go until another fits; one of that size that nobody reads is the spare, locked."""
         total = wanted + sum(kept.file_bytes for kept in self._kept)
-        spare = None
         while self._kept and total > self._retention_bytes:
             oldest = self._kept.popleft()
             total -= oldest.file_bytes
             first = self._kept[0] if self._kept else None
             self._lane.set(layout.TAIL, first.first_seq if first else self._lane.head)
             self._lane.set(layout.TAIL_SEGMENT, first.number if first else 0)
-            if spare is None and oldest.file_bytes == wanted and try_flock(oldest.fd, fcntl.LOCK_EX):
-                spare = oldest
+            if self._spare is None and oldest.file_bytes == wanted and try_flock(oldest.fd, fcntl.LOCK_EX):
+                self._spare = oldest
             else:
                 _let_go(oldest)
-        return spare
 
     def _anew(self, spare: Kept, segment: Segment) -> Kept:
         return Kept(segment.number, segment.first_seq, spare.path, spare.fd, spare.mapped, spare.file_bytes)
@@ -176,31 +187,36 @@ class Rolling:
                 mapped = mmap.mmap(fd, segment.file_bytes)
         except BaseException:
             os.unlink(path)
-            disown(fd)
-            os.close(fd)
+            _close(fd)
             raise
         platform.populate(np.frombuffer(mapped, np.uint8).ctypes.data, segment.file_bytes)
         return Kept(segment.number, segment.first_seq, path, fd, mapped, segment.file_bytes)
 
     def close(self) -> None:
         """Let go of all segments; they stay for readers, and for the next publisher of the lane."""
-        while self._kept:
-            kept = self._kept.pop()
-            disown(kept.fd)
-            os.close(kept.fd)
+        spare, self._spare = self._spare, None
+        for fd in {kept.fd for kept in (*self._kept, spare) if kept is not None}:
+            _close(fd)
+        self._kept.clear()
 
 
 def adopted(stream: Path, stream_id: str, lane: Lane) -> list[Kept]:
     """Return the segments that the lane's last publisher left, oldest first; what it did not finish is removed."""
     oldest, newest = lane.get(layout.TAIL_SEGMENT), lane.get(layout.HEAD_SEGMENT)
-    found = []
-    for path in stream.glob(f"{lane.number}-*"):
-        number = int(path.name.partition("-")[2]) if path.suffix != ".part" else 0
-        kept = _adopt(path, stream_id, lane.number, number) if oldest <= number <= newest and number else None
-        if kept is None:
-            path.unlink(missing_ok=True)
-        else:
-            found.append(kept)
+    found: list[Kept] = []
+    try:
+        for path in stream.glob(f"{lane.number}-*"):
+            number = path.name.partition("-")[2]
+            wanted = number.isdecimal() and oldest <= int(number) <= newest
+            kept = _adopt(path, stream_id, lane.number, int(number)) if wanted else None
+            if kept is None:
+                path.unlink(missing_ok=True)
+            else:
+                found.append(kept)
+    except BaseException:
+        for kept in found:
+            _close(kept.fd)
+        raise
     return sorted(found, key=lambda kept: kept.number)
 
 
@@ -210,16 +226,16 @@ def _adopt(path: Path, stream_id: str, lane: int, number: int) -> Kept | None:
     try:
         with refused(path):
             fcntl.flock(fd, fcntl.LOCK_SH)
+            size = os.fstat(fd).st_size
+            if size < PAGE:
+                raise ChecksumError(f"{path} is damaged: it has {size} bytes. Remove the stream.")
             mapped = mmap.mmap(fd, 0)
-        with memoryview(mapped) as raw:
-            segment = decode_segment(raw[: layout.STATIC_BYTES])
+        segment = header_of(mapped, path)
     except BaseException:
-        disown(fd)
-        os.close(fd)
+        _close(fd)
         raise
     if (segment.stream_id, segment.lane, segment.number) != (stream_id, lane, number):
-        disown(fd)
-        os.close(fd)
+        _close(fd)
         return None
     return Kept(number, segment.first_seq, path, fd, mapped, segment.file_bytes)
 
@@ -230,5 +246,9 @@ def _let_go(kept: Kept) -> None:
         os.unlink(kept.path)
     if try_flock(kept.fd, fcntl.LOCK_EX):
         platform.punch_hole(kept.fd, 0, kept.file_bytes)
-    disown(kept.fd)
-    os.close(kept.fd)
+    _close(kept.fd)
+
+
+def _close(fd: int) -> None:
+    disown(fd)
+    os.close(fd)

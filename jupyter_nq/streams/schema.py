@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from jupyter_nq.buffers.refusals import refused
+from jupyter_nq.errors import ChecksumError
 
 _SCHEMA = "schema"
 
@@ -25,7 +26,10 @@ def decided(stream: Path) -> pa.Schema | None:
             content = path.read_bytes()
         except FileNotFoundError:
             return None
-    return pa.ipc.read_schema(pa.py_buffer(content))
+    try:
+        return pa.ipc.read_schema(pa.py_buffer(content))
+    except (pa.ArrowException, OSError, ValueError) as exc:
+        raise ChecksumError(f"{path} is damaged: it is no schema: {exc}. Remove the stream.") from exc
 
 
 def decide(stream: Path, schema: pa.Schema) -> pa.Schema:

@@ -10,6 +10,8 @@ from jupyter_nq.streams.control import Lane, MappedControl
 from jupyter_nq.streams.cursor import Cursor
 from jupyter_nq.streams.forms import Form
 
+_LAST_SEQ = (1 << 63) - 1
+
 Start = str | int | datetime | Mapping[int, int]
 
 
@@ -26,7 +28,7 @@ def first_of(control: MappedControl, form: Form, lane: Lane, start: Start) -> in
     if start == "earliest":
         return lane.tail
     if isinstance(start, Mapping):
-        return int(start.get(lane.number, 0))
+        return _sequence(start.get(lane.number, 0))
     if isinstance(start, datetime):
         return _since(control, form, lane, start)
     if isinstance(start, int) and not isinstance(start, bool):
@@ -41,7 +43,13 @@ def _counted(control: MappedControl, form: Form, lane: Lane, start: int) -> int:
             f"The stream {control.static.name!r} has {len(lanes)} publishers, each with sequences of its own. Start at "
             "a time, or at a position: {lane: sequence}."
         )
-    return start if start >= 0 else max(lane.tail, lane.head + start)
+    return _sequence(start) if start >= 0 else max(lane.tail, lane.head + start)
+
+
+def _sequence(start: int) -> int:
+    if not isinstance(start, int) or not 0 <= start <= _LAST_SEQ:
+        raise InvalidArgument(f"{start!r} is no sequence number: they count up from 0.")
+    return start
 
 
 def _since(control: MappedControl, form: Form, lane: Lane, start: datetime) -> int:

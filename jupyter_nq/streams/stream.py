@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from jupyter_nq.streams.messages import Message
 from jupyter_nq.streams.publisher import Publisher
 from jupyter_nq.streams.starting import Start
 from jupyter_nq.streams.subscription import Subscription
+
+_live: weakref.WeakSet[Stream] = weakref.WeakSet()
 
 
 class Stream:
@@ -42,11 +46,13 @@ class Stream:
     def __init__(
         self, path: Path, publisher: Callable[[MappedControl], Publisher] | None = None, started_ns: int = 0
     ) -> None:
-        # _lock guards _publisher and _own, which are made when they are first needed, and _closed.
+        # _lock guards _publisher, which is made when it is first needed, and _closed; _reading guards _own, and is held
+        # while that waits for messages, which other threads may publish here.
         self._control = MappedControl(path)
         self._started_ns = started_ns
         self._since = {lane.number: lane.head for lane in self._control.lanes()}
-        self._lock = threading.Lock()
+        self._part()
+        _live.add(self)
         self._publisher: Publisher | None = None
         self._find_publisher = publisher or (lambda control: Publisher(control, started_ns))
         self._shares_publisher = publisher is not None
@@ -64,6 +70,11 @@ class Stream:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+    def _part(self) -> None:
+        """Take locks of its own, in a forked child: a thread of the parent may hold the other ones."""
+        self._lock = threading.Lock()
+        self._reading = threading.Lock()
 
     @property
     def schema(self) -> pa.Schema | None:
@@ -110,17 +121,21 @@ class Stream:
         if publisher is not None and publisher.usable:
             return publisher
         with self._lock:
-            if self._closed:
-                raise InvalidArgument(f"The stream {self.name!r} is closed here. Open it again with nq.stream.")
+            self._check_open()
             if self._publisher is None or not self._publisher.usable:
                 self._publisher = self._find_publisher(self._control)
             return self._publisher
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidArgument(f"The stream {self.name!r} is closed here. Open it again with nq.stream.")
 
     # -- reading ---------------------------------------------------------------------------------
     def subscribe(
         self, start: Start = "latest", *, name: str | None = None, gating: bool = False, conflate: bool = False
     ) -> Subscription:
         """Return a consumer of its own; see `Subscription`."""
+        self._check_open()
         return Subscription(
             self._control, start, name=name, gating=gating, conflate=conflate, started_ns=self._started_ns
         )
@@ -155,7 +170,7 @@ class Stream:
 
     def get_messages(self, max_messages: int = 10, timeout: float = 0.0) -> list[Message]:
         """Return the next messages since this handle was made, those that it published itself included."""
-        with self._lock:
+        with self._reading:
             if self._own is None or not self._own.usable:
                 self._own = self.subscribe(self._since)
             return self._own.get_messages(max_messages, timeout)
@@ -198,5 +213,13 @@ class Stream:
             if self._publisher is not None and not self._shares_publisher:
                 self._publisher.close()
             self._publisher = None
-            if self._own is not None:
-                self._own.close()
+        if self._own is not None:
+            self._own.close()
+
+
+def _part_in_child() -> None:
+    for stream in list(_live):
+        stream._part()
+
+
+os.register_at_fork(after_in_child=_part_in_child)

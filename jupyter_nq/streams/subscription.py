@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pyarrow as pa
 
-from jupyter_nq.errors import InvalidArgument, Lagged, UnknownStream
+from jupyter_nq.errors import ChecksumError, InvalidArgument, Lagged, UnknownStream
 from jupyter_nq.streams.consumers import Register
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.cursor import Cursor
@@ -66,12 +66,25 @@ class Subscription:
         self._conflate = conflate
         self._named = name is not None
         self._register = Register(control.path, name, gating=gating, started_ns=started_ns)
+        self._finalizer = weakref.finalize(self, _end, self._register, control.space)
         self._cursors: list[Cursor] = []
+        self._owed: Lagged | None = None
         self.lost = 0
         """Messages that were gone before they could be read."""
         self._usable = True
         _live.add(self)
-        self._join(start)
+        try:
+            self._join({} if self._register.begun else start)
+        except BaseException:
+            self.close()
+            raise
+        self._register.begin()
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         return f"<Subscription to {self._control.static.name}, lag {self.lag}, lost {self.lost}>"
@@ -89,9 +102,14 @@ class Subscription:
 
     def seek(self, start: Start) -> None:
         """Move to another position, as `start` says; what lies between is neither read nor lost."""
-        for cursor in self._cursors:
-            cursor.seek(first_of(self._control, self._form, cursor.lane, start))
+        self._check_usable()
+        self._join({})
+        places = [first_of(self._control, self._form, cursor.lane, start) for cursor in self._cursors]
+        for cursor, seq in zip(self._cursors, places, strict=True):
+            cursor.seek(seq)
             self._moved(cursor)
+        self._owed = None
+        self._control.space.ring()
 
     def ack(self) -> None:
         """Keep the position under the consumer's name: all that was returned so far has been dealt with.
@@ -103,6 +121,7 @@ class Subscription:
         """
         if not self._named:
             raise InvalidArgument("A consumer without a name keeps no position. Subscribe with name=.")
+        self._check_usable()
         for cursor in self._cursors:
             self._register.move(cursor.lane.number, cursor.seq)
         self._control.space.ring()
@@ -114,13 +133,14 @@ class Subscription:
 
     def close(self) -> None:
         """End it. Batches that were returned stay. Closing twice is fine."""
-        if self._usable:
-            self._usable = False
-            self._register.close()
+        self._usable = False
+        self._finalizer()
 
     def part(self) -> None:
         """Leave the position to the parent, in a forked child."""
         self._usable = False
+        self._finalizer.detach()
+        self._register.part()
 
     def _check_usable(self) -> None:
         if not self._usable:
@@ -154,10 +174,15 @@ class Subscription:
             Messages were gone before they could be read; the next call goes on behind them.
         """
         found: list[Message] = []
-        while len(found) < max_messages and (ready := self._ready(0.0 if found else timeout)):
-            cursor, reader, _ = self._first(ready)
-            found.append(reader.message(cursor.seq, cursor.lane.number))
-            self._advance(cursor, cursor.seq + 1)
+        try:
+            while len(found) < max_messages and (ready := self._ready(0.0 if found else timeout)):
+                cursor, reader, _ = self._first(ready)
+                found.append(reader.message(cursor.seq, cursor.lane.number))
+                self._advance(cursor, cursor.seq + 1)
+        except (Lagged, ChecksumError) as exc:  # what was read before it is not lost with it: the next call says it
+            if not found:
+                raise
+            self._owed = exc if isinstance(exc, Lagged) else None
         return found
 
     def read_batches(self, timeout: float = 0.0, max_messages: int = EVERYTHING) -> list[pa.RecordBatch]:
@@ -171,12 +196,15 @@ class Subscription:
             A message is no batch.
         """
         found: list[pa.RecordBatch] = []
+        read: list[tuple[Cursor, int]] = []
         for cursor, reader, stop in self._ready(timeout):
             stop = min(stop, cursor.seq + max_messages)
             max_messages -= stop - cursor.seq
             if stop > cursor.seq:
                 found += reader.batches(cursor.seq, stop)
-                self._advance(cursor, stop)
+                read.append((cursor, stop))
+        for cursor, stop in read:  # not before all could be read
+            self._advance(cursor, stop)
         return found
 
     def read_table(self, timeout: float = 0.0, max_messages: int = EVERYTHING) -> pa.Table | None:
@@ -198,6 +226,9 @@ class Subscription:
     def _ready(self, timeout: float) -> list[tuple[Cursor, Reader, int]]:
         """Wait until a lane has messages; returns each that has, with its reader and the sequence behind them."""
         self._check_usable()
+        if self._owed is not None:
+            owed, self._owed = self._owed, None
+            raise owed
         deadline = time.monotonic() + timeout if timeout else 0.0
         found = self._look()
         while not found and timeout:
@@ -225,15 +256,22 @@ class Subscription:
             if cursor.lane.head <= cursor.seq:
                 continue
             if self._conflate:
-                cursor.seek(cursor.lane.head - 1)
+                self._skip(cursor)
             before = cursor.seq
             ready = cursor.available()
             missed += cursor.seq - before
             if ready is not None:
                 found.append((cursor, *ready))
-        if missed:
+        if missed and not self._conflate:
             self._tell_lost(missed)
         return found
+
+    def _skip(self, cursor: Cursor) -> None:
+        """Go to the newest message, and let publishers wait no longer for those before it."""
+        if cursor.lane.head - 1 > cursor.seq:
+            cursor.seek(cursor.lane.head - 1)
+            self._moved(cursor)
+            self._control.space.ring()
 
     def _tell_lost(self, missed: int) -> None:
         self.lost += missed
@@ -253,15 +291,20 @@ class Subscription:
         return min(ready, key=lambda one: (one[1].stamp(one[0].seq), one[0].lane.number))
 
     def _advance(self, cursor: Cursor, seq: int) -> None:
-        last = cursor.advance(seq)
         if not self._named:
-            self._register.move(cursor.lane.number, seq)
-            if last:
-                self._control.space.ring()
+            self._register.move(cursor.lane.number, seq)  # before looking: a publisher seals, and looks at this
+        if cursor.advance(seq) and not self._named:
+            self._control.space.ring()
 
     def _moved(self, cursor: Cursor) -> None:
         if not self._named:
             self._register.move(cursor.lane.number, cursor.seq)
+
+
+def _end(register: Register, space: Bell) -> None:
+    """Let go of a consumer's file; publishers that waited for it wait no longer."""
+    register.close()
+    space.ring()
 
 
 def _part_in_child() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import pyarrow as pa
 from jupyter_nq.buffers.layout import PAGE, align
 from jupyter_nq.errors import ChecksumError, SchemaMismatch, UnsupportedData
 from jupyter_nq.streams.columns import cast, check_same, columns_of, numbers, offsets
-from jupyter_nq.streams.kinds import ROW, as_batch, from_batch
+from jupyter_nq.streams.kinds import FRAME, ROW, as_batch, from_batch
 from jupyter_nq.streams.layout import Segment
 from jupyter_nq.streams.messages import Message
 
@@ -58,7 +59,7 @@ class TapeForm:
         if metadata:
             raise UnsupportedData(f"The stream {self.name!r} is a tape, which keeps rows and no metadata: make a log.")
         if isinstance(data, (tuple, list)):
-            data = dict(zip(self.schema.names, data, strict=True))
+            data = self._named(data)
         found = as_batch(data, self.schema)
         batch, kind = found if found is not None else (self._row(data), ROW)
         check_same(self.schema, batch.schema, self.name)
@@ -70,6 +71,14 @@ class TapeForm:
                 )
         return Item(kind, batch)
 
+    def _named(self, values: Sequence[Any]) -> dict[str, Any]:
+        names = self.schema.names
+        if len(values) != len(names):
+            raise SchemaMismatch(
+                f"The row has {len(values)} values; the stream {self.name!r} has {len(names)}: {', '.join(names)}."
+            )
+        return dict(zip(names, values, strict=True))
+
     def _row(self, data: Any) -> pa.RecordBatch:
         """Return one row, whose values may be of any type that Arrow converts."""
         if not isinstance(data, Mapping):
@@ -79,9 +88,16 @@ class TapeForm:
                 f"The row has {', '.join(map(str, data))}; the stream {self.name!r} has {', '.join(self.schema.names)}."
             )
         try:
-            return pa.RecordBatch.from_pylist([dict(data)], schema=self.schema)
+            row = pa.RecordBatch.from_pylist([dict(data)], schema=self.schema)
         except (pa.ArrowException, TypeError, ValueError) as exc:
             raise SchemaMismatch(f"A row does not fit the stream {self.name!r}: {exc}") from exc
+        for field, array in zip(self.schema, row.columns, strict=True):
+            value = data[field.name]
+            if pa.types.is_integer(field.type) and array[0].as_py() != value:  # Arrow cuts fractions off
+                raise SchemaMismatch(
+                    f"A row does not fit the stream {self.name!r}: {field.name} is {field.type}, not {value!r}."
+                )
+        return row
 
     def segment_bytes(self, item: Item) -> int:
         """Return the size of a segment that this message needs."""
@@ -102,19 +118,20 @@ class TapeForm:
         """Return what writes into a segment."""
         return TapeWriter(self, mapped, segment)
 
-    def reader(self, mapped: mmap.mmap, segment: Segment) -> TapeReader:
-        """Return what reads a segment."""
-        return TapeReader(self, mapped, segment)
+    def reader(self, mapped: mmap.mmap, segment: Segment, path: Path) -> TapeReader:
+        """Return what reads a segment; its file is for errors."""
+        return TapeReader(self, mapped, segment, path)
 
 
 class TapeWriter:
     """A segment that is being written, by one thread at a time."""
 
-    __slots__ = ("_arrays", "_ends", "_form", "_row", "_rows", "_slot", "_stamps", "_views")
+    __slots__ = ("_arrays", "_ends", "_first", "_form", "_row", "_rows", "_slot", "_stamps", "_views")
 
     def __init__(self, form: TapeForm, mapped: mmap.mmap, segment: Segment) -> None:
         self._form = form
         self._rows = segment.rows
+        self._first = segment.first_seq
         raw = memoryview(mapped)
         stop = PAGE + 8 * segment.slots
         self._stamps = raw[PAGE:stop].cast("q")
@@ -126,8 +143,8 @@ class TapeWriter:
         self._arrays = [np.frombuffer(piece, c.format) for piece, c in zip(pieces, form.columns, strict=True)]
         self._row = self._slot = 0
 
-    def write_row(self, values: Sequence[Any], stamp_ns: int) -> bool:
-        """Write one row of plain numbers as the next message; False when there is no room.
+    def write_row(self, values: Sequence[Any], stamp_ns: int, seq: int) -> bool:
+        """Write one row of plain numbers as a message; False as for `write`.
 
         Raises
         ------
@@ -135,42 +152,42 @@ class TapeWriter:
             A value is not what its column takes. Nothing was written.
         """
         row, slot = self._row, self._slot
-        if row == self._rows or slot == self._rows:
+        if row == self._rows or slot == self._rows or seq != self._first + slot:
             return False
         for view, value in zip(self._views, values, strict=True):
             view[row] = value
+        self._slot = slot + 1  # before the rest: whoever is interrupted here begins another segment
         self._stamps[slot] = stamp_ns
         self._row = row = row + 1
         self._ends[slot] = _ROW_KIND | row
-        self._slot = slot + 1
         return True
 
-    def write(self, item: Item, stamp_ns: int) -> bool:
-        """Write the next message, which exists when the lane's head has passed it; False when there is no room."""
+    def write(self, item: Item, stamp_ns: int, seq: int) -> bool:
+        """Write a message, which exists when the lane's head has passed it; False as `Writer.write` says."""
         row, slot, batch = self._row, self._slot, item.batch
         stop = row + batch.num_rows
-        if stop > self._rows or slot == self._rows:
+        if stop > self._rows or slot == self._rows or seq != self._first + slot:
             return False
+        self._slot = slot + 1
         for array, column, values in zip(self._arrays, self._form.columns, batch.columns, strict=True):
             array[row:stop] = numbers(values, column)
         self._stamps[slot] = stamp_ns
         self._ends[slot] = item.kind << ROW_BITS | stop
-        self._row, self._slot = stop, slot + 1
+        self._row = stop
         return True
 
 
 class TapeReader:
     """A segment as a consumer maps it; its batches keep the mapping."""
 
-    def __init__(self, form: TapeForm, mapped: mmap.mmap, segment: Segment) -> None:
+    def __init__(self, form: TapeForm, mapped: mmap.mmap, segment: Segment, path: Path) -> None:
         if form.places(segment.rows)[1] > segment.file_bytes or segment.slots != segment.rows:
-            raise ChecksumError(
-                f"segment {segment.number} of the stream {form.name!r} has room for fewer rows than it says"
-            )
+            raise ChecksumError(f"{path} is damaged: it has room for fewer rows than it says.")
         raw = memoryview(mapped)
         stop = PAGE + 8 * segment.slots
         self.first = segment.first_seq
         self._name = form.name
+        self._path = path
         self._stamps = raw[PAGE:stop].cast("q")
         self._ends = raw[stop : stop + 8 * segment.slots].cast("Q")
         buffer = pa.py_buffer(mapped)
@@ -184,12 +201,24 @@ class TapeReader:
         )
 
     def batch(self, start: int, stop: int) -> pa.RecordBatch:
-        """Return the rows of the messages from `start` to before `stop` as one batch; nothing is copied."""
-        first = self._ends[start - self.first - 1] & _ROW if start > self.first else 0
-        last = self._ends[stop - self.first - 1] & _ROW
+        """Return the rows of the messages from `start` to before `stop` as one batch; nothing is copied.
+
+        Raises
+        ------
+        ChecksumError
+            The segment does not have them.
+        """
+        first = self._end(start - 1) & _ROW if start > self.first else 0
+        last = self._end(stop - 1) & _ROW
         if not first <= last <= self._whole.num_rows:
-            raise ChecksumError(f"messages {start} to {stop} of the stream {self._name!r} have rows {first} to {last}")
+            raise ChecksumError(f"{self._path} is damaged: messages {start} to {stop} would be rows {first} to {last}.")
         return self._whole.slice(first, last - first)
+
+    def _end(self, seq: int) -> int:
+        try:
+            return self._ends[seq - self.first]
+        except IndexError:
+            raise ChecksumError(f"{self._path} is damaged: message {seq} should be there, and has no place.") from None
 
     def batches(self, start: int, stop: int) -> list[pa.RecordBatch]:
         """Return the messages from `start` to before `stop` as one batch."""
@@ -197,9 +226,12 @@ class TapeReader:
 
     def stamp(self, seq: int) -> int:
         """Return when a message was published, nanoseconds since 1970, UTC."""
+        self._end(seq)
         return self._stamps[seq - self.first]
 
     def message(self, seq: int, lane: int) -> Message:
         """Return a message; the memory of its rows is the segment's."""
-        batch, kind = self.batch(seq, seq + 1), self._ends[seq - self.first] >> ROW_BITS
+        batch, kind = self.batch(seq, seq + 1), self._end(seq) >> ROW_BITS
+        if kind > FRAME or (kind == ROW and batch.num_rows != 1):
+            raise ChecksumError(f"{self._path} is damaged: message {seq} is no row, or more than one.")
         return Message(from_batch(batch, kind), {}, self.stamp(seq), seq, lane, self._name)

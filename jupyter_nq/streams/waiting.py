@@ -24,6 +24,9 @@ _EVERYBODY = 2**31 - 1
 _POLL_SECONDS = 0.001
 _LONGEST_SECONDS = 1.0  # a wake-up that was lost costs no more
 
+# Guards nothing: taking and releasing it is the fence. A forked child has its own, as a thread may hold it just then.
+_fence = threading.Lock()
+
 
 class _Timespec(ctypes.Structure):
     _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
@@ -62,27 +65,31 @@ class Bell:
         self._word, self._flag = word, flag
         self._address = ctypes.c_void_p(address + 8 * word)
         self._call = _syscall() if _FUTEX else None
-        self._fence = threading.Lock()
 
     def ring(self) -> None:
         """Wake everybody who waits; who has just looked and is about to wait does not."""
         words = self._words
         words[self._word] = time.monotonic_ns() & 0xFFFFFFFF
-        with self._fence:
+        with _fence:
             pass
         if words[self._flag]:
             self.wake()
 
     def wake(self) -> None:
-        """Wake everybody, after the word was changed."""
+        """Wake everybody who waits.
+
+        The word changes once more after the flag: who said in between that it waits saw the last value, and would sleep
+        with the flag down.
+        """
         self._words[self._flag] = 0
+        self._words[self._word] = time.monotonic_ns() & 0xFFFFFFFF
         if self._call is not None:
             self._call(_FUTEX, self._address, _WAKE, _EVERYBODY, None, None, 0)
 
     def seen(self) -> int:
         """Say that this process waits, and return the word; look at what it is about after that, then `wait`."""
         self._words[self._flag] = 1
-        with self._fence:
+        with _fence:
             pass
         return self._words[self._word]
 
@@ -141,3 +148,11 @@ def _check(number: int) -> None:
     """Raise what the system says, unless it is that the waiting has ended."""
     if number not in (0, errno.EAGAIN, errno.ETIMEDOUT, errno.EINTR):
         raise OSError(number, os.strerror(number))
+
+
+def _renew_fence_in_child() -> None:
+    global _fence
+    _fence = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_fence_in_child)

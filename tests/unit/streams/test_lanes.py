@@ -1,0 +1,31 @@
+"""Lanes: who has one, and the order in which they come into use."""
+
+from __future__ import annotations
+
+import pytest
+
+from jupyter_nq.errors import StreamBusy
+from jupyter_nq.streams.lanes import Claim
+from tests.unit.streams.conftest import Make
+
+
+def test_first_free_lane_is_taken(make: Make) -> None:
+    """A lane that was given back is the next publisher's; closing twice gives no other's back."""
+    control = make()._control
+    first, second = Claim(control, 1), Claim(control, 2)
+    first.close()
+    third = Claim(control, 3)
+    first.close()
+    assert [claim.lane.number for claim in (second, third, Claim(control, 4))] == [1, 0, 2]
+    assert [lane.number for lane in control.lanes()] == [0, 1, 2]
+
+
+def test_all_lanes_taken(make: Make) -> None:
+    """One publisher more than there are lanes is refused with their number."""
+    control = make()._control
+    claims = [Claim(control, 0) for _ in range(64)]
+    with pytest.raises(StreamBusy, match="All 64 lanes of the stream 's' are taken"):
+        Claim(control, 0)
+    for claim in claims:
+        claim.close()
+    assert not (control.path / "claim.lock").exists()
