@@ -18,7 +18,7 @@ from jupyter_nq.errors import InvalidArgument, UnknownStream
 from jupyter_nq.streams import Stream
 from jupyter_nq.streams.columns import check_same
 from jupyter_nq.streams.control import MappedControl
-from jupyter_nq.streams.directory import names
+from jupyter_nq.streams.directory import names, open_control
 from jupyter_nq.streams.publisher import Publisher
 
 
@@ -77,10 +77,19 @@ class Streaming:
             _check_alike(made, schema, form, options)
         return Stream(self._parent / name, publisher=self._publisher)
 
+    def existing(self, name: str) -> Stream:
+        """Open a stream that is there; `UnknownStream` with the nearest names when there is none."""
+        open_control(self._parent, name)
+        return Stream(self._parent / name, publisher=self._publisher)
+
+    def names(self) -> list[str]:
+        """Return the names of the streams; no coordinator is asked."""
+        return names(self._parent)
+
     def listed(self) -> list[Listed]:
         """Return the streams of the store by name; no coordinator is asked."""
         found = []
-        for name in names(self._parent):
+        for name in self.names():
             try:
                 with Stream(self._parent / name) as stream:
                     found.append(_row(stream))
