@@ -14,7 +14,7 @@ from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.buffers.drafts import schema_of
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.room import Room
-from jupyter_nq.errors import InvalidArgument, UnknownStream
+from jupyter_nq.errors import InvalidArgument, SchemaMismatch, UnknownStream
 from jupyter_nq.streams import Stream
 from jupyter_nq.streams.columns import check_same
 from jupyter_nq.streams.control import MappedControl
@@ -134,7 +134,12 @@ def _check_alike(
 ) -> None:
     """Refuse to open a stream as another than it is; raises `SchemaMismatch`, `InvalidArgument`."""
     name = made["name"]
-    if schema is not None and made["schema"] is not None:
+    if schema is not None and made["schema"] is None:
+        raise SchemaMismatch(
+            f"The stream {name!r} is there, without a schema: a log of messages of any kind. Open it without one, or "
+            "drop it first (nq.drop_stream)."
+        )
+    if schema is not None:
         check_same(pa.ipc.read_schema(pa.py_buffer(made["schema"])), schema, name)
     told = {"form": form, **options} if form is not None else dict(options)
     there = {"form": made["form"], **made["options"]}

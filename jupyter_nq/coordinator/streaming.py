@@ -82,9 +82,22 @@ def _options(given: Any, limit_bytes: int) -> Options:
     told = {} if given is None else given
     if not isinstance(told, dict) or not told.keys() <= known.keys():
         raise InvalidArgument(f"The options of a stream are {', '.join(known)}; not {given!r}.")
-    retention = told.get("retention_bytes") or min(Options.retention_bytes, max(2 * LEAST_BYTES, limit_bytes // _SHARE))
-    segment = told.get("segment_bytes") or min(Options.segment_bytes, max(LEAST_BYTES, retention // _SEGMENTS))
-    return Options(**{**told, "retention_bytes": retention, "segment_bytes": segment})
+    _check_kinds(told)
+    share = min(Options.retention_bytes, max(2 * LEAST_BYTES, limit_bytes // _SHARE))
+    retention = told.get("retention_bytes", share)
+    segment = min(Options.segment_bytes, max(LEAST_BYTES, retention // _SEGMENTS))
+    return Options(**{"segment_bytes": segment, **told, "retention_bytes": retention})
+
+
+def _check_kinds(told: Mapping[str, Any]) -> None:
+    """Refuse options of another type; whether their values make a stream is checked where it is made."""
+    for name in ("retention_bytes", "segment_bytes"):
+        if type(value := told.get(name, 0)) is not int:
+            raise InvalidArgument(f"{name}={value!r} is no whole number of bytes. Write for example 64 << 20.")
+    if type(value := told.get("block_seconds", 0)) not in (int, float):
+        raise InvalidArgument(f"block_seconds={value!r} is no number of seconds.")
+    if type(value := told.get("exclusive", False)) is not bool:
+        raise InvalidArgument(f"exclusive={value!r} is neither True nor False.")
 
 
 def _shown(control: MappedControl) -> dict[str, Any]:
