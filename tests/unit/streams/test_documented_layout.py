@@ -171,9 +171,9 @@ def test_a_consumer_can_be_seen_by_the_table_alone(parent: Path, log: Stream) ->
 
 def test_every_file_is_documented(parent: Path, log: Stream) -> None:
     """What lies in the directory of a stream stands in the table of paths."""
-    log.subscribe(name="risk")
-    log.subscribe()
+    readers = [log.subscribe(name="risk"), log.subscribe()]
     forms = [re.sub(r"<\w+>", r"[\\w]+", name.replace(".", r"\.")) for name in re.findall(r"\n\| `(\S+)` \|", _TEXT)]
     found = [str(path.relative_to(parent / "signals")) for path in (parent / "signals").rglob("*") if path.is_file()]
     assert {"control", "schema", "0.lock", "0-1", "consumers/risk"} < set(found)
+    assert len([path for path in found if path.startswith("consumers/")]) == len(readers)
     assert [path for path in found if not any(re.fullmatch(form, path) for form in forms)] == []
