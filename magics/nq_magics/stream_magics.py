@@ -99,7 +99,7 @@ class StreamMagics(InSession):
 
     @line_cell_magic
     @magic_arguments()
-    @kwds(usage="nq_on STREAM [--stop], or as the first line of a cell, with %% and options")
+    @kwds(usage="nq_on STREAM [--stop]; or %%%%nq_on STREAM [options] as the first line of a cell")
     @argument("stream", metavar="STREAM", help="Stream, as %%nq_streams names it.")
     @start_option
     @argument("--batches", action="store_true", help="Run for Arrow batches, on a tape as few as there can be.")

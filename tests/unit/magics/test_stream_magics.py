@@ -183,6 +183,13 @@ def test_magics_and_functions_work_in_a_cell(shell: Shell) -> None:
     shell.run("%nq_on signals --stop")
 
 
+def test_help_shows_both_ways_to_write_it(shell: Shell) -> None:
+    """As a line and as the first line of a cell."""
+    assert (
+        "%nq_on STREAM [--stop]; or %%nq_on STREAM [options] as the first line of a cell" in shell.run("%nq_on -h").out
+    )
+
+
 def test_streams_are_listed(shell: Shell) -> None:
     """By name, with who publishes and reads; pids become the programs that the coordinator knows."""
     assert repr(shell.run("%nq_streams").value) == "There is no stream yet. %nq_publish or nq.stream makes one."
