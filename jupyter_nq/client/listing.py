@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from jupyter_nq.client.records import Dataset, Holder
+from jupyter_nq.client.records import Dataset, Holder, Notebook
 from jupyter_nq.sizes import size
 
 HEADERS = ("name", "version", "rows", "size", "age", "held by")
@@ -69,8 +69,8 @@ def holders(dataset: Dataset) -> str:
     return ", ".join([*named[:_HOLDERS_SHOWN], *([f"{more} more"] if more > 0 else [])]) or "nobody"
 
 
-def who(holder: Holder) -> str:
-    """Return a holder as one reads it: its notebook, else its program with the pid."""
+def who(holder: Holder | Notebook) -> str:
+    """Return a process as one reads it: its notebook, else its program with the pid."""
     name = short(plain(holder.who))
     return name if holder.path else f"{name} (pid {holder.pid})"
 

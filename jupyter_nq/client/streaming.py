@@ -14,11 +14,11 @@ from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.buffers.drafts import schema_of
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.room import Room
-from jupyter_nq.errors import InvalidArgument, UnknownStream
+from jupyter_nq.errors import InvalidArgument, SchemaMismatch, UnknownStream
 from jupyter_nq.streams import Stream
 from jupyter_nq.streams.columns import check_same
 from jupyter_nq.streams.control import MappedControl
-from jupyter_nq.streams.directory import names
+from jupyter_nq.streams.directory import names, open_control
 from jupyter_nq.streams.publisher import Publisher
 
 
@@ -77,10 +77,19 @@ class Streaming:
             _check_alike(made, schema, form, options)
         return Stream(self._parent / name, publisher=self._publisher)
 
+    def existing(self, name: str) -> Stream:
+        """Open a stream that is there; `UnknownStream` with the nearest names when there is none."""
+        open_control(self._parent, name)
+        return Stream(self._parent / name, publisher=self._publisher)
+
+    def names(self) -> list[str]:
+        """Return the names of the streams; no coordinator is asked."""
+        return names(self._parent)
+
     def listed(self) -> list[Listed]:
         """Return the streams of the store by name; no coordinator is asked."""
         found = []
-        for name in names(self._parent):
+        for name in self.names():
             try:
                 with Stream(self._parent / name) as stream:
                     found.append(_row(stream))
@@ -125,7 +134,12 @@ def _check_alike(
 ) -> None:
     """Refuse to open a stream as another than it is; raises `SchemaMismatch`, `InvalidArgument`."""
     name = made["name"]
-    if schema is not None and made["schema"] is not None:
+    if schema is not None and made["schema"] is None:
+        raise SchemaMismatch(
+            f"The stream {name!r} is there, without a schema: a log of messages of any kind. Open it without one, or "
+            "drop it first (nq.drop_stream)."
+        )
+    if schema is not None:
         check_same(pa.ipc.read_schema(pa.py_buffer(made["schema"])), schema, name)
     told = {"form": form, **options} if form is not None else dict(options)
     there = {"form": made["form"], **made["options"]}

@@ -15,7 +15,7 @@ import pyarrow as pa
 from jupyter_nq.buffers import Catalogue, check_name
 from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.coordinator import arguments
-from jupyter_nq.errors import InvalidArgument, ProtocolError
+from jupyter_nq.errors import InvalidArgument, ProtocolError, UnknownStream
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.directory import drop_stream, open_control, promised_bytes, sweep
 from jupyter_nq.streams.lanes import is_taken
@@ -43,13 +43,20 @@ class Streaming:
         return promised_bytes(self._parent)
 
     def make(self, args: Mapping[str, Any], limit_bytes: int) -> dict[str, Any]:
-        """Make a stream unless it is there; returns what it is."""
+        """Make a stream unless it is there; returns what it is, which may be another than what was asked for."""
         name, form = check_name(arguments.text(args, "name")), arguments.optional_text(args, "form")
         schema = args.get("schema")
         if schema is not None and not isinstance(schema, bytes):
             raise ProtocolError("The schema of a stream is not bytes.")
         parsed = None if schema is None else _parsed(schema)
-        return _shown(make_stream(self._parent, name, parsed, form, _options(args.get("options"), limit_bytes)))
+        options = _options(args.get("options"), limit_bytes)
+        return _shown(self._there(name) or make_stream(self._parent, name, parsed, form, options))
+
+    def _there(self, name: str) -> MappedControl | None:
+        try:
+            return MappedControl(self._parent / name)
+        except UnknownStream:
+            return None
 
     def retention_bytes(self, name: str) -> int:
         """Return what one more publisher of a stream needs: nothing when it can go on in the lane of one that is gone.
@@ -82,9 +89,22 @@ def _options(given: Any, limit_bytes: int) -> Options:
     told = {} if given is None else given
     if not isinstance(told, dict) or not told.keys() <= known.keys():
         raise InvalidArgument(f"The options of a stream are {', '.join(known)}; not {given!r}.")
-    retention = told.get("retention_bytes") or min(Options.retention_bytes, max(2 * LEAST_BYTES, limit_bytes // _SHARE))
-    segment = told.get("segment_bytes") or min(Options.segment_bytes, max(LEAST_BYTES, retention // _SEGMENTS))
-    return Options(**{**told, "retention_bytes": retention, "segment_bytes": segment})
+    _check_kinds(told)
+    share = min(Options.retention_bytes, max(2 * LEAST_BYTES, limit_bytes // _SHARE))
+    retention = told.get("retention_bytes", share)
+    segment = min(Options.segment_bytes, max(LEAST_BYTES, retention // _SEGMENTS))
+    return Options(**{"segment_bytes": segment, **told, "retention_bytes": retention})
+
+
+def _check_kinds(told: Mapping[str, Any]) -> None:
+    """Refuse options of another type; whether their values make a stream is checked where it is made."""
+    for name in ("retention_bytes", "segment_bytes"):
+        if type(value := told.get(name, 0)) is not int:
+            raise InvalidArgument(f"{name}={value!r} is no whole number of bytes. Write for example 64 << 20.")
+    if type(value := told.get("block_seconds", 0)) not in (int, float):
+        raise InvalidArgument(f"block_seconds={value!r} is no number of seconds.")
+    if type(value := told.get("exclusive", False)) is not bool:
+        raise InvalidArgument(f"exclusive={value!r} is neither True nor False.")
 
 
 def _shown(control: MappedControl) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from nq_magics.bar_magics import BarMagics
 from nq_magics.magics import NQMagics
 from nq_magics.memory_magics import MemoryMagics
 from nq_magics.refresh_magics import RefreshMagics
+from nq_magics.stream_magics import StreamMagics
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -26,12 +27,13 @@ __all__ = [
     "MemoryMagics",
     "NQMagics",
     "RefreshMagics",
+    "StreamMagics",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]
 
 
-_MAGICS = (NQMagics, BarMagics, RefreshMagics, MemoryMagics)
+_MAGICS = (NQMagics, BarMagics, RefreshMagics, MemoryMagics, StreamMagics)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
@@ -44,10 +46,13 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Take back what `load_ipython_extension` registered; variables and datasets stay."""
+    """Take back what `load_ipython_extension` registered; variables, datasets and streams stay."""
     completion.unregister(shell)
     manager = shell.magics_manager
     for known in _MAGICS:
         magics = manager.registry.pop(known.__name__, None)
-        for name in magics.magics["line"] if magics is not None else ():
-            manager.magics["line"].pop(name, None)
+        if isinstance(magics, StreamMagics):
+            magics.stop_all()
+        for kind in ("line", "cell"):
+            for name in magics.magics[kind] if magics is not None else ():
+                manager.magics[kind].pop(name, None)

@@ -18,6 +18,7 @@ import keyword
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -29,6 +30,8 @@ INTO = frozenset({"into", "to", "in", "=", "->", "=>", ">"})
 """Words that are tried where `as` belongs."""
 COLUMNS = ("timestamp", "open", "high", "low", "close", "volume", "flags")
 """The columns of bars."""
+STARTS = ("latest", "earliest")
+"""Where the consumer of a stream starts, beside sequences and times."""
 
 _EDGES = {
     "start": ("begin", "beginning", "open", "opening", "left", "first", "starts"),
@@ -155,14 +158,24 @@ def check_variable(name: str) -> str:
     return name
 
 
-def variable_to_share(name: str, words: Sequence[str]) -> str:
-    """Return the variable of `%nq_put NAME VAR`, whose words behind NAME may be anything."""
+def variable_to_share(words: Sequence[str], *, usage: str, call: str) -> str:
+    """Return the variable that a line shares, from the words behind the name, which may be anything.
+
+    Parameters
+    ----------
+    words
+        As they were typed.
+    usage
+        The line as it should be: `%nq_put NAME VAR`.
+    call
+        What the Python call begins with that takes an expression instead: `nq.put('signals', `.
+    """
     text = " ".join(words)
     if _is_variable(text):
         return text
     if not _is_expression(text):
-        raise UsageError(f"{surplus(words[1:] or words, assigns=False)} Write %nq_put NAME VAR.")
-    raise UsageError(f"{text!r} is not a variable: assign it to one first, or write nq.put({name!r}, {text}).")
+        raise UsageError(f"{surplus(words[1:] or words, assigns=False)} Write {usage}.")
+    raise UsageError(f"{text!r} is not a variable: assign it to one first, or write {call}{text}).")
 
 
 def column_list(text: str) -> list[str]:
@@ -201,6 +214,29 @@ def moment(text: str) -> str:
             f"{text!r} is not a date; write 2024-01-31, 2024-01 or 2024-01-31T14:30 (UTC)"
         ) from None
     return text
+
+
+def start_of(text: str) -> str | int | datetime:
+    """Parse where the consumer of a stream starts.
+
+    >>> start_of("latest"), start_of("-100"), start_of("2024-06-12T14:30")
+    ('latest', -100, datetime.datetime(2024, 6, 12, 14, 30, tzinfo=datetime.timezone.utc))
+    """
+    from jupyter_nq.client.selection import span_ns
+    from jupyter_nq.errors import InvalidArgument
+
+    if text in STARTS:
+        return text
+    if text.isascii() and text.removeprefix("-").isdigit():
+        return int(text)
+    try:
+        first_ns = span_ns(text)[0]
+    except InvalidArgument:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no start; write latest, earliest, a sequence, -100 for the newest 100, or a time such as "
+            "2024-01-31T14:30 (UTC)"
+        ) from None
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=first_ns // 1000)
 
 
 def version(text: str) -> int:

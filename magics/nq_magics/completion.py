@@ -3,7 +3,7 @@
 One matcher is added to IPython's completer. It answers when the line's first word, or what is
 assigned, is one of the magics, and then stands alone: Python's own names would only be noise there.
 (The older `complete_command` hook cannot do that, nor does it see `bars = %nq_load`.) Options and
-their choices come from the magics' own parsers. Dataset names come from the store's directory, their
+their choices come from the magics' own parsers. Names of datasets and streams come from the store's directory,
 columns and versions from the objects' headers: pressing Tab makes no store, and starts no coordinator.
 """
 
@@ -20,18 +20,21 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from IPython.core.error import UsageError
 
 from jupyter_nq.buffers import ObjectInfo, Store
+from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.client.api import opened
 from jupyter_nq.config import default_store_dir, load_settings
 from jupyter_nq.errors import NQError
-from nq_magics.arguments import COLUMNS, quoted, raw_words, unquote
+from jupyter_nq.streams.directory import names as names_of_streams
+from nq_magics.arguments import COLUMNS, STARTS, quoted, raw_words, unquote
 from nq_magics.wanted import is_path
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _IDENTIFIER = "nq_magics"
-_COMMAND = re.compile(r"\s*(?:[\w.,\s\[\]'\"]+=\s*)?%?(nq_\w+)\s")
+_COMMAND = re.compile(r"\s*(?:[\w.,\s\[\]'\"]+=\s*)?%{0,2}(nq_\w+)\s")
 _ABSENT = object()
+_OF_STREAMS = ("nq_publish", "nq_subscribe", "nq_on")
 _USUAL_TIMEFRAMES = ("1min", "5min", "15min", "30min", "1h", "1D")
 
 
@@ -115,9 +118,13 @@ def _positional(shell: InteractiveShell, name: str, words: list[str], *, assigne
         return [*_dataset_names(), *_variables(shell)]
     if name in ("nq_get", "nq_put", "nq_refresh") and not words:
         return _dataset_names()
-    if name == "nq_put" and len(words) == 1:
+    if name in ("nq_put", "nq_publish") and len(words) == 1:
         return _variables(shell)
-    return then_as if name in ("nq_get", "nq_refresh") else ()
+    if name in _OF_STREAMS and not words:
+        return _stream_names()
+    if name == "nq_drop_stream":
+        return [known for known in _stream_names() if known not in words]
+    return then_as if name in ("nq_get", "nq_refresh", "nq_subscribe") else ()
 
 
 def _option(parser: ArgumentParser, word: str) -> Action | None:
@@ -139,6 +146,8 @@ def _values(name: str, parser: ArgumentParser, option: str, words: list[str]) ->
         return sorted(available_timezones())
     if option == "--symbol":
         return _symbols()
+    if option == "--start" and name in _OF_STREAMS:
+        return STARTS
     if name == "nq_get":
         return _of_dataset(option, words[0]) if words else ()
     return COLUMNS if option == "--columns" else ()
@@ -196,6 +205,13 @@ def _data_dir() -> Path:
 def _dataset_names() -> list[str]:
     try:
         return sorted(os.listdir(_store_path() / "names"))
+    except (NQError, OSError):
+        return []
+
+
+def _stream_names() -> list[str]:
+    try:
+        return names_of_streams(_store_path() / STREAMS)
     except (NQError, OSError):
         return []
 

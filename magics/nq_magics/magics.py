@@ -152,7 +152,7 @@ class NQMagics(InSession):
         %nq_put signals my_frame
         """
         args = parse(self.nq_put, line)
-        variable = variable_to_share(args.name, raw_words(line)[1:])
+        variable = variable_to_share(raw_words(line)[1:], usage="%nq_put NAME VAR", call=f"nq.put({args.name!r}, ")
         data = self._variable(variable, local_ns or {})
         session = self._session()
         start = time.perf_counter()

@@ -12,7 +12,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic_arguments import argument
 
 from jupyter_nq.client.bars.request import Reading
-from nq_magics.arguments import FORMS, edge, form
+from nq_magics.arguments import FORMS, edge, form, start_of
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -24,6 +24,14 @@ as_option = argument(
     choices=FORMS,
     default="pandas",
     help="Form of the result; none is a copy, and a tensor's pages become your own when you write to them.",
+)
+
+start_option = argument(
+    "--start",
+    metavar="latest|earliest|N|-N|TIME",
+    type=start_of,
+    default="latest",
+    help="What comes from now on, all that is kept, from a sequence on, the newest N, or since a time (UTC).",
 )
 
 _READING = (

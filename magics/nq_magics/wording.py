@@ -39,6 +39,9 @@ _PHRASES = {
     "timeframe=": "timeframe",  # it has no option, it is a word of its own
     "or set data_dir": "or give --data-dir",
     "leave require out": "leave --require out",
+    "Make it: nq.stream(name)": "Make it: %nq_publish STREAM VAR",
+    "Make it again: nq.stream(name)": "Make it again: %nq_publish STREAM VAR",
+    "at a time, or at a position: {lane: sequence}": "at a time: --start 2024-01-31T14:30",
 }
 _TEXT = r"'[^'\"\\]*'"
 _BRACES = r"\{(?:[^{}]|\{[^{}]*\})*\}"

@@ -56,6 +56,20 @@ def test_dataset_names(shell: Shell) -> None:
     assert "signals" not in shell.complete("%nq_get signals as sig")
 
 
+def test_stream_names(shell: Shell) -> None:
+    """Streams are offered where a stream is meant, on the first line of a cell too; then variables, starts, options."""
+    shell.run("import jupyter_nq as nq\nfor name in ('signals', 'ticks'):\n    nq.stream(name)\nmy_frame = 1")
+    nq.disconnect()
+    for magic in ("%nq_publish", "%nq_subscribe", "%nq_on", "%%nq_on", "%nq_drop_stream"):
+        assert shell.complete(f"{magic} sig") == ["signals"]
+    assert shell.complete("%nq_publish signals my_") == ["my_frame"]
+    assert shell.complete("%nq_subscribe signals ") == ["as"]
+    assert shell.complete("%nq_drop_stream signals ") == ["ticks"]
+    assert shell.complete("%%nq_on signals --start ") == ["latest", "earliest"]
+    assert shell.complete("%%nq_on signals --b") == ["--batches"]
+    assert shell.complete("%nq_subscribe signals --start=ear") == ["earliest"]
+
+
 def test_columns_and_versions_of_a_dataset(shell: Shell) -> None:
     """Columns are the dataset's own, whatever it is; versions are those that can be got."""
     shell.run("import pandas as pd\nframe = pd.DataFrame({'entry': 1.0, 'exit': 2, 'my size': 3}, index=[*'abcdefgh'])")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 
 import pytest
 from IPython.core.error import UsageError
@@ -16,6 +17,7 @@ from nq_magics.arguments import (
     parse,
     quoted,
     split_line,
+    start_of,
     unquote,
     variable_to_share,
     version,
@@ -173,7 +175,21 @@ def test_help_comes_before_everything(line: str) -> None:
 def test_only_a_variable_can_be_shared(words: list[str], says: str) -> None:
     """An expression is told from a surplus word; both say what to write."""
     with pytest.raises(UsageError, match=says):
-        variable_to_share("x", words)
+        variable_to_share(words, usage="%nq_put NAME VAR", call="nq.put('x', ")
+
+
+@pytest.mark.parametrize("text", ["soon", "--5", "1.5", "²", "2024-13", "", "{0: 1}"])
+def test_a_start_that_is_none_is_refused(text: str) -> None:
+    """The forms that there are stand in the message."""
+    with pytest.raises(argparse.ArgumentTypeError, match="write latest, earliest, a sequence, -100"):
+        start_of(text)
+
+
+def test_a_period_as_a_start_is_its_first_moment() -> None:
+    """A time has its zone, UTC unless it says otherwise; a number alone is a sequence, of a year too."""
+    assert start_of("2024-06") == start_of("2024-06-01T02:00+02:00") == datetime(2024, 6, 1, tzinfo=UTC)
+    assert start_of("2024-06-12T14:30:00.000001999") == datetime(2024, 6, 12, 14, 30, 0, 1, tzinfo=UTC)
+    assert (start_of("2024"), start_of("-3"), start_of("0")) == (2024, -3, 0)
 
 
 def test_a_path_is_quoted_as_it_must_be_typed() -> None:

@@ -17,7 +17,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from jupyter_nq.testing import wait_until
-from nq_magics import BarMagics, NQMagics
+from nq_magics import BarMagics, NQMagics, StreamMagics
 from nq_magics.display import DatasetsView, DeskView, StatusView
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SPAN = r"\d{4}-\d\d-\d\d \d\d:\d\d to \d{4}-\d\d-\d\d \d\d:\d\d UTC"
 
-MAGICS = {name: getattr(kind, name) for kind in (NQMagics, BarMagics) for name in kind.magics["line"]}
+MAGICS = {name: getattr(kind, name) for kind in (NQMagics, BarMagics, StreamMagics) for name in kind.magics["line"]}
 
 
 def test_the_first_load_parses_and_says_how(shell: Shell) -> None:
@@ -260,6 +260,7 @@ def test_unloading_takes_everything_back(shell: Shell) -> None:
     """After `%unload_ext` the magics are unknown and Tab offers nothing of ours."""
     shell.run("%unload_ext jupyter_nq")
     assert "not found" in shell.run("%nq_ls").err
+    assert "not found" in shell.run("%%nq_on signals\npass").err
     assert "--start" not in shell.complete("%nq_load --")
     shell.run("%load_ext jupyter_nq")
     assert isinstance(shell.run("%nq_ls").value, DatasetsView)
@@ -293,5 +294,5 @@ def test_loading_the_extension_is_cheap(shell: Shell) -> None:
 def test_the_readme_lists_every_magic() -> None:
     """A magic that the README does not show is not finished."""
     readme = (Path(__file__).parents[3] / "README.md").read_text()
-    missing = [name for name in MAGICS if f"`%{name}" not in readme]
+    missing = [name for name in MAGICS if f"`%{name}" not in readme and f"`%%{name}" not in readme]
     assert missing == []

@@ -57,6 +57,12 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
         ),
         ("Pass symbol='NQ', or edge='start' (or 'end').", "Pass --symbol NQ, or --edge start (or --edge end)."),
         ("tz='a b' is not a time zone.", "--tz 'a b' is not a time zone."),
+        ("Make it: nq.stream(name).", "Make it: %nq_publish STREAM VAR."),
+        ("dropped. Make it again: nq.stream(name).", "dropped. Make it again: %nq_publish STREAM VAR."),
+        (
+            "Start at a time, or at a position: {lane: sequence}.",
+            "Start at a time: --start 2024-01-31T14:30.",
+        ),
         ("the ritz='x' is no option", "the ritz='x' is no option"),
     ],
 )
