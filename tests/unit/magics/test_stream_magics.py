@@ -107,6 +107,16 @@ def test_subscribing_again_closes_the_consumer_that_the_variable_held(shell: She
     assert len(nq.list_streams()[0].consumers) == 2
 
 
+def test_a_named_consumer_is_subscribed_again(shell: Shell) -> None:
+    """A cell that runs twice goes on where the name acknowledged, and is not in its own way."""
+    shell.run("%nq_publish signals frame\n%nq_publish signals raw\n%nq_subscribe signals --name risk --start earliest")
+    shell.run("first = signals.get_messages(1)\nsignals.ack()")
+    assert "signals reads signals, 1 message there" in shell.run("%nq_subscribe signals --name risk").out
+    assert (
+        "A consumer 'risk' of the stream 'signals' is there" in shell.run("%nq_subscribe signals as b --name risk").err
+    )
+
+
 def test_conflating_reads_the_newest(shell: Shell) -> None:
     """What lies between is skipped, and not lost."""
     shell.run("%nq_publish signals limits\n%nq_subscribe signals --conflate")

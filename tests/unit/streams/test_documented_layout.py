@@ -143,6 +143,8 @@ def test_a_log_can_be_read_by_the_table_alone(parent: Path, log: Stream) -> None
         return content[found["payload_offset"] : found["payload_offset"] + found["payload_bytes"]]
 
     assert [(slot(seq)["kind"], slot(seq)["message_rows"]) for seq in range(3)] == [(4, 0), (5, 0), (2, 2)]
+    assert [slot(seq)["message_seq"] for seq in range(3)] == [0, 1, 2]
+    assert content[-8:] == xxhash.xxh3_64_digest(content[-64:-8])
     assert all(slot(seq)["payload_offset"] % 64 == 0 for seq in range(2))
     assert msgpack.unpackb(payload(0)) == {"max": 3}
     assert payload(1) == b"raw"
@@ -161,7 +163,12 @@ def test_a_consumer_can_be_seen_by_the_table_alone(parent: Path, log: Stream) ->
     path = parent / "signals" / "consumers" / "risk"
     content = path.read_bytes()
     assert len(content) == 4096
-    assert [_word(content, _CONSUMER, name) for name in ("consumer_pid", "gating", "lost")] == [os.getpid(), 1, 0]
+    assert [_word(content, _CONSUMER, name) for name in ("consumer_pid", "gating", "state", "lost")] == [
+        os.getpid(),
+        1,
+        2,
+        0,
+    ]
     assert [_word(content, _CONSUMER, "positions", 8 * lane) for lane in (0, 1, 63)] == [0, _NOWHERE, _NOWHERE]
     reader.ack()
     assert _word(path.read_bytes(), _CONSUMER, "positions") == 2
