@@ -58,10 +58,11 @@ class Versions:
     def next_version(self, name: str) -> int:
         """Return the version that the next object of this name gets.
 
-        It counts on over objects that were dropped but are still held, so that a name and a version
-        never mean two things at the same time.
+        It counts on over what was dropped as long as something of it is held, so that a name and a version never
+        mean two things at the same time, and a drop is never taken to be about what was put after it.
         """
-        return 1 + max((self.objects[id_].version for id_ in self._runs.get(name, ())), default=0)
+        there = (self.objects[id_].version for id_ in self._runs.get(name, ()))
+        return 1 + max(self.dropped.get(name, 0), *there, 0)
 
     def publish(self, stored: StoredObject, version: int) -> StoredObject:
         """Give an object its version and its name; returns it as it is then."""
@@ -109,7 +110,7 @@ class Versions:
         newest = self.newest(name)
         if version is None:
             return newest, newest.version
-        for stored, last in self.of(name):
+        for stored, last in self._kept(name):
             if stored.first_version <= version <= last:
                 return stored, version
         raise UnknownDataset(self._without(name, version))
@@ -124,6 +125,11 @@ class Versions:
                 found.append((stored, min(stored.version, end)))
             end = min(end, stored.first_version - 1)
         return found
+
+    def _kept(self, name: str) -> list[tuple[StoredObject, int]]:
+        """Return what `of` does, without what was dropped: holders keep their views of it, nobody else gets one."""
+        newest = self.newest(name)
+        return [(stored, last) for stored, last in self.of(name) if stored is newest or not self.was_dropped(stored)]
 
     def superseded(self, stored: StoredObject) -> bool:
         """Tell whether the name of an object links to a newer one."""
@@ -156,7 +162,7 @@ class Versions:
     def _ranges(self, name: str) -> str:
         """Return the versions that are kept, as ranges without regard to which object has them."""
         ranges: list[tuple[int, int]] = []
-        for stored, last in reversed(self.of(name)):
+        for stored, last in reversed(self._kept(name)):
             joins = ranges and ranges[-1][1] + 1 == stored.first_version
             first = ranges.pop()[0] if joins else stored.first_version
             ranges.append((first, last))

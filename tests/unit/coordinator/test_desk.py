@@ -85,7 +85,7 @@ def test_a_failed_first_publish_leaves_no_name(desk: Desk) -> None:
 
 
 def test_dropping_a_name_unlinks_it_and_frees_what_nobody_holds(desk: Desk) -> None:
-    """Holders keep their versions; the next object of the name counts on while they do."""
+    """Holders keep their versions; the next object of the name counts on behind all of them while they do."""
     publish(desk, "a")
     desk.handle(ev.Hold(1, add=(("a", 1),)))
     publish(desk, "b")
@@ -96,8 +96,8 @@ def test_dropping_a_name_unlinks_it_and_frees_what_nobody_holds(desk: Desk) -> N
     with pytest.raises(UnknownDataset, match="empty"):
         desk.handle(ev.Drop(2, "bars"))
     desk.handle(ev.Collected("b", gone=True))
-    assert publish(desk, "c")[0] == ev.Stamp("c", 2)
-    assert views.found(desk, "bars", 1)["id"] == "a"
+    assert publish(desk, "c")[0] == ev.Stamp("c", 3)
+    assert views.found(desk, "bars", 3)["id"] == "c"
 
 
 def test_a_name_that_went_altogether_counts_from_one_again(desk: Desk) -> None:

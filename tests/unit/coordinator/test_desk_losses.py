@@ -31,6 +31,28 @@ def test_a_second_drop_of_a_name_replaces_the_record_of_the_first(desk: Desk) ->
     assert actions[:2] == [ev.RecordDrop("bars", 2), ev.ForgetDrop("bars", 1)]
 
 
+def test_what_is_put_after_a_drop_is_no_part_of_what_was_dropped(desk: Desk) -> None:
+    """It counts on behind the newest version that was dropped, though only an older one is still held."""
+    publish(desk, "a")
+    desk.handle(ev.Hold(2, add=(("a", 1),)))
+    publish(desk, "b")
+    desk.handle(ev.Drop(1, "bars"))
+    desk.handle(ev.Collected("b", gone=True))
+    assert publish(desk, "new")[0] == ev.Stamp("new", 3)
+    assert not desk.versions.was_dropped(desk.versions.newest("bars"))
+
+
+def test_a_version_that_was_dropped_is_not_given_out_again(desk: Desk) -> None:
+    """Though somebody holds it and the name is there again."""
+    publish(desk, "a")
+    desk.handle(ev.Hold(2, add=(("a", 1),)))
+    desk.handle(ev.Drop(1, "bars"))
+    publish(desk, "b")
+    assert desk.versions.find("bars", 2)[0].id == "b"
+    with pytest.raises(UnknownDataset, match=r"no version 1 any more: kept is 2\."):
+        desk.versions.find("bars", 1)
+
+
 def test_a_record_of_a_drop_that_nothing_is_left_of_is_removed_when_it_is_found(desk: Desk) -> None:
     """One that is about something stays."""
     publish(desk, "a")
