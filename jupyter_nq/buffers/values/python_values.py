@@ -1,11 +1,13 @@
 """Columns of Python objects: lists, dicts, arrays and what else Arrow has a type for, there and back.
 
 A column of objects goes in only when the same values come out of Arrow: dicts whose keys differ from row to row
-would get keys that they did not have, tuples would be lists, and numbers and NaN must stay what they are.
+would get keys that they did not have, tuples would be lists, and numbers and NaN must stay what they are. Of dates
+and times, which Arrow changes without a word, nothing may be cut off.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,28 @@ def nested_of(values: Any) -> pa.Array:
         if not missing[row] and not _same(before, after):
             raise ValueError(f"row {row:,} would come back as {str(after)[:60]}")
     return found
+
+
+def check_times(values: Any, kind: pa.DataType) -> None:
+    """Look at objects of which Arrow makes dates, times or durations; only the values say what it would leave out.
+
+    Raises
+    ------
+    ValueError
+        A time among dates, nanoseconds, or a second zone would be lost; it names the first such row.
+    """
+    objects = np.asarray(values, object)
+    zone: str | None = None
+    cuts = pa.types.is_date(kind) or getattr(kind, "unit", "ns") != "ns"
+    for row in np.flatnonzero(~pd.isna(objects)):
+        value = objects[row]
+        if pa.types.is_date(kind) and isinstance(value, datetime):
+            raise ValueError(f"row {row:,}, {value}, would become a date")
+        if cuts and (getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0)):
+            raise ValueError(f"row {row:,}, {value}, would lose its nanoseconds")
+        own = str(getattr(value, "tzinfo", None))
+        if own != (zone := zone or own):
+            raise ValueError(f"row {row:,}, {value}, would get the zone of the first row")
 
 
 def _same(before: Any, after: Any) -> bool:

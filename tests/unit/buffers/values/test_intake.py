@@ -189,12 +189,18 @@ def test_schema_metadata_is_kept(store: Store) -> None:
         assert handle.arrow().schema.metadata == {b"source": b"vendor"}
 
 
+_DAY = datetime.datetime(2024, 1, 2)
 _REFUSED: list[tuple[Any, str]] = [
     ({1, 2, 3}, "set cannot be shared.*frame of pandas"),
     (pa.table([[1], [2]], names=["x", "x"]), "Column 'x' is there twice"),
     (pd.DataFrame({"x": [object()]}), "Column 'x' has dtype object, and its values are of no one type"),
     (pd.DataFrame({"x": [1, "a"]}), "Column 'x' has dtype object, and its values are of no one type"),
     (pd.DataFrame({"x": [{"a": 1}, {"b": 2}]}), r"row 0 would come back as \{'a': 1, 'b': None\}"),
+    (
+        pd.DataFrame({"x": pd.Series([_DAY, _DAY.replace(tzinfo=datetime.UTC)], dtype=object)}),
+        "row 1, 2024-01-02.* zone",
+    ),
+    (pd.DataFrame({"x": [2**70, 1]}), "Column 'x' has dtype object, and its values are of no one type"),
     (pd.DataFrame({"x": [(1, 2), (3,)]}), r"row 0 would come back as \[1, 2\]"),
     (pd.DataFrame({("a", 1): [1]}), r"label \('a', 1\) is tuple, not text"),
     (pd.DataFrame({0: [1]}), "label 0 is int, not text"),
