@@ -202,6 +202,8 @@ _REFUSED: list[tuple[Any, str]] = [
     ),
     (pd.DataFrame({"x": [2**70, 1]}), "Column 'x' has dtype object, and its values are of no one type"),
     (pd.DataFrame({"x": [(1, 2), (3,)]}), r"row 0 would come back as \[1, 2\]"),
+    (pd.DataFrame({"x": pd.cut([1, 5, 9], 3)}), r"Column 'x' has type dictionary.*\.cat\.rename_categories\(str\)"),
+    (pd.DataFrame({"y": [1, 2]}, index=pd.cut([1, 9], 2)), "Column '__index__' has type dictionary.*rename_categories"),
     (pd.DataFrame({("a", 1): [1]}), r"label \('a', 1\) is tuple, not text"),
     (pd.DataFrame({0: [1]}), "label 0 is int, not text"),
     (pd.DataFrame({"a": [1]}, index=pd.Index([1.0], name=("a", 1))), "name of the index.*Set frame.index.names"),
