@@ -216,6 +216,8 @@ _REFUSED: list[tuple[Any, str]] = [
     ({"a": np.zeros(2, "M8[D]")}, "Column 'a' has dtype datetime64"),
     ({"a": {1, 2}}, "The dict is no JSON value: Object of type set"),
     ([float("nan")], "The list is no JSON value"),
+    ({"a": "\ud800"}, "The dict is no JSON value: .*surrogates"),
+    (pa.chunked_array([[1], [2]]), "ChunkedArray gives no table of Arrow.*pyarrow.table"),
     ({1: "a"}, "would not come back from JSON as it is"),
     ([(1, 2)], "would not come back from JSON as it is"),
 ]
@@ -255,3 +257,12 @@ def test_a_frame_of_another_library(store: Store) -> None:
     frame = polars.DataFrame({"at": [datetime.datetime(2024, 1, 2)], "price": [1.5], "size": [7]})
     info = store.write("p", frame)
     assert store.open_id(info.id).arrow().equals(frame.to_arrow())
+
+
+def test_what_arrow_has_no_type_for_is_refused_by_name() -> None:
+    """Of a library that gives Arrow streams: a whole number of 128 bits, and a column that is no table."""
+    polars = pytest.importorskip("polars")
+    with pytest.raises(UnsupportedData, match=r"DataFrame gives no table of Arrow.*must be cast"):
+        take_in(polars.DataFrame({"x": polars.Series([2**100], dtype=polars.Int128)}))
+    with pytest.raises(UnsupportedData, match=r"Series gives no table of Arrow.*series\.to_frame\(\)"):
+        take_in(polars.Series("x", [1]))
