@@ -30,11 +30,19 @@ def objects_of(column: pa.ChunkedArray, form: str | None = None) -> Array:
     if form == ARRAYS:
         rows = [None if row.values is None else row.values.to_numpy(zero_copy_only=False) for row in column]
     else:
-        rows = column.to_pylist()
+        rows = _decoded(column).to_pylist()
     objects = np.empty(len(rows), object)
     for i, row in enumerate(rows):  # numpy would make arrays of one length two-dimensional
         objects[i] = row
     return objects
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return categories as the values that they mean: one by one, Arrow would look each up with a scalar."""
+    meant = column.type.value_type if pa.types.is_dictionary(column.type) else None
+    if meant is None or pa.types.is_nested(meant) or isinstance(meant, pa.BaseExtensionType):
+        return column
+    return pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks], meant)
 
 
 def nested_of(values: Any) -> pa.Array:

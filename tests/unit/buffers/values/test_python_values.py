@@ -99,3 +99,17 @@ def test_times_of_one_kind_are_taken() -> None:
 def test_a_number_of_numpy_is_a_number() -> None:
     """A list of them comes back as one of Python's."""
     assert objects_of(pa.chunked_array([nested_of([[np.float64(1.5), np.float64(2)]])])).tolist() == [[1.5, 2.0]]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["NQ", None, "ES", "NQ"], [1.5, NAN, 1.5], [datetime.date(2024, 1, 2), None], [b"x", b""], [[1], None, [1]]],
+    ids=["text", "numbers", "dates", "bytes", "lists"],
+)
+def test_categories_are_what_they_mean(values: list[Any]) -> None:
+    """Of any type, in several chunks, the first of which shows a part."""
+    whole = pa.array(values)
+    codes = pa.array([None if value is None else i for i, value in enumerate(values)], pa.int8())
+    coded = pa.DictionaryArray.from_arrays(codes, whole)
+    found = objects_of(pa.chunked_array([coded.slice(1), coded]))
+    assert repr(found.tolist()) == repr([*values[1:], *values])
