@@ -17,7 +17,7 @@ from jupyter_nq.buffers.drafts import blank
 from jupyter_nq.client.bars.loading import Progress
 from jupyter_nq.client.collecting import Collected, collect
 from jupyter_nq.client.drafting import Draft
-from jupyter_nq.client.getting import Verified, checked_verify, verify_as, wants_private
+from jupyter_nq.client.getting import Verified, checked_rows, checked_verify, verify_as, wants_private
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Stored
@@ -161,8 +161,9 @@ class Objects:
             Something differs from its digest; the column and the megabyte are named.
         InvalidArgument
         """
+        first, end = checked_rows(start, stop)
         handle = self.open(name, version, writable=writable, verify=verify)
-        data = handle.view(checked_form(as_), columns=visible(handle, columns), start=start, stop=stop)
+        data = handle.view(checked_form(as_), columns=visible(handle, columns), start=first, stop=end)
         return marked(data, handle)
 
     def append(self, name: str, rows: Any) -> Stored:
