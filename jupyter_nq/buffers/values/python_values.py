@@ -7,7 +7,7 @@ and times, which Arrow changes without a word, nothing may be cut off.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -74,17 +74,22 @@ def check_times(values: Any, kind: pa.DataType) -> None:
         A time among dates, nanoseconds, or a second zone would be lost; it names the first such row.
     """
     objects = np.asarray(values, object)
-    zone: str | None = None
-    cuts = pa.types.is_date(kind) or getattr(kind, "unit", "ns") != "ns"
-    for row in np.flatnonzero(~pd.isna(objects)):
-        value = objects[row]
-        if pa.types.is_date(kind) and isinstance(value, datetime):
+    rows = np.flatnonzero(~pd.isna(objects))
+    if set(map(type, objects[rows])) <= {date, timedelta}:  # they have nothing that could be lost
+        return
+    dates, clock = pa.types.is_date(kind), pa.types.is_time(kind)
+    cuts = dates or getattr(kind, "unit", "ns") != "ns"
+    zone = None if clock else getattr(objects[rows[0]], "tzinfo", None)
+    for row, value in zip(rows, objects[rows], strict=True):
+        if dates and isinstance(value, datetime):
             raise ValueError(f"row {row:,}, {value}, would become a date")
         if cuts and (getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0)):
             raise ValueError(f"row {row:,}, {value}, would lose its nanoseconds")
-        own = str(getattr(value, "tzinfo", None))
-        if own != (zone := zone or own):
-            raise ValueError(f"row {row:,}, {value}, would get the zone of the first row")
+        own = getattr(value, "tzinfo", None)
+        if own is not zone and str(own) != str(zone):
+            raise ValueError(
+                f"row {row:,}, {value}, would " + ("lose its zone" if clock else "get the zone of the first row")
+            )
 
 
 def _same(before: Any, after: Any) -> bool:

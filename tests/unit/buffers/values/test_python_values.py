@@ -77,8 +77,9 @@ def test_what_would_change_is_refused(values: list[Any], says: str) -> None:
         ([None, pd.Timestamp("2024-01-02 00:00:00.000000001")], "row 1, .*, would lose its nanoseconds"),
         ([pd.Timedelta(1, "ns")], "row 0, .*, would lose its nanoseconds"),
         ([pd.Timestamp("2024-01-02", tz="UTC"), pd.Timestamp("2024-01-02", tz="Asia/Tokyo")], "row 1, .* zone of the"),
+        ([datetime.time(9, 30, tzinfo=datetime.UTC)], r"row 0, 09:30:00\+00:00, would lose its zone"),
     ],
-    ids=["date", "stamp", "span", "zone"],
+    ids=["date", "stamp", "span", "zone", "clock"],
 )
 def test_nothing_is_cut_off_a_time(values: list[Any], says: str) -> None:
     """Arrow would do it without a word."""
