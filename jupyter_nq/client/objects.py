@@ -63,11 +63,11 @@ class Objects:
             hold, such as a dict of settings.
         durable
             True writes it to the disk too before it returns, so that it survives a restart of the machine; every append
-            to it does the same, and writes all of it again. None does as the version before, False does not, and
-            removes the durable version before from the disk.
+            to it does the same, and writes all of it again. None does as the version before was meant to, False does
+            not, and removes the durable version before from the disk.
 
             When the disk refuses, the new version is shared all the same, and the disk keeps the durable version
-            before: that is what a restart brings back, until a newer one is durable.
+            before: that is what a restart brings back, until a newer one is durable. The next one is meant to be again.
 
         Raises
         ------
@@ -177,7 +177,7 @@ class Objects:
         """
         with self.store.writing(name), self.open(name) as before:
             refuse_parsed(name, before.info.meta, "Add the rows to the file and refresh it")
-            durable = self.spilling.is_durable(before.info.id)
+            durable = self._is_durable(name)
             added = self._writer.add(name, before.info.id, rows)
             if durable:
                 self.spilling.keep(self.store.resolve(name))
@@ -254,9 +254,14 @@ class Objects:
             refuse_parsed(name, meta, "Drop it first")
 
     def _is_durable(self, name: str) -> bool:
+        """Tell whether the next version of a name is to be durable, as one was that has no successor on the disk."""
         with suppress(UnknownDataset):
-            return self.spilling.is_durable(self.store.resolve(name))
+            known = self.store.resolve(name)
+            return self.spilling.is_durable(known) or (self.spilling.has_copies and self._lasts(name))
         return False
+
+    def _lasts(self, name: str) -> bool:
+        return self.channel.request("find", name=name).get("lasts") is True  # a host of an older version does not say
 
     def ls(self) -> list[Dataset]:
         """Return all datasets with their holders, by name."""

@@ -238,8 +238,13 @@ class Spilling:
         known = self._known(object_id)
         return None if known is None or known.key_id is not None else known.meta
 
+    @property
+    def has_copies(self) -> bool:
+        """Tell whether anything was ever written to the disk for this store."""
+        return os.path.lexists(self._store.path / COLD)
+
     def _known(self, id_: str) -> ColdInfo | None:
-        if not os.path.lexists(self._store.path / COLD):
+        if not self.has_copies:
             return None
         try:
             return self.copies().info(id_)

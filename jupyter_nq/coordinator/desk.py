@@ -289,8 +289,7 @@ class Desk:
         if before not in (None, stored.id) and version <= self.versions.newest(stored.name).version:
             raise StoreError(f"Version {version} of {stored.name!r} was replaced before it was named. Put it again.")
         self._undo = partial(self._unpublish, stored, before, dict(self.eviction.kept))
-        if event.fleeting:
-            self.eviction.fleeting.add(stored.id)
+        unkept = self.eviction.unkept(stored) if event.fleeting else []
         stamp: Actions = [] if stored.version else [ev.Stamp(stored.id, version)]
         named = self._name(stored, version)
         peer.reservations.pop(event.ticket or 0, None)
@@ -300,7 +299,7 @@ class Desk:
         self.owners[named.id] = self.people.who(peer).who
         replaced = [before] if before and before != named.id else []
         outlived = self.eviction.outlived(named.name) if event.fleeting else []
-        return [*stamp, ev.Link(named.name, named.id), ev.Reply(answer), *self._collect(replaced), *outlived]
+        return [*unkept, *stamp, ev.Link(named.name, named.id), ev.Reply(answer), *self._collect(replaced), *outlived]
 
     def _name(self, stored: ev.StoredObject, version: int) -> ev.StoredObject:
         self._grace.pop(stored.id, None)

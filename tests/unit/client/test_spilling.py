@@ -145,3 +145,37 @@ def test_a_link_that_was_taken_away_is_made_again(nq_store_dir: Path) -> None:
     (nq_store_dir / COLD).unlink()
     with small_session(nq_store_dir) as session:
         assert session.get("left", as_="numpy")[0] == 2
+
+
+@pytest.mark.parametrize("hosts_in_turn", [False, True])
+@pytest.mark.parametrize("replace", [_put, _draft, _grow])
+def test_after_the_disk_refused_once_the_next_version_is_durable_again(
+    nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch, replace: Callable[[Session], None], hosts_in_turn: bool
+) -> None:
+    """What was meant to be kept is, as soon as there is room: nobody says `durable=True` twice."""
+    session = small_session(nq_store_dir, pool_bytes=64 * MIB)
+    session.put("kept", array(1), durable=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(spilling, "freeze", lambda *_, **__: _refuse())
+        with pytest.raises(StoreFull, match="the disk is full"):
+            replace(session)
+    if hosts_in_turn:
+        session.close()
+        session = small_session(nq_store_dir, pool_bytes=64 * MIB)
+    replace(session)
+    assert [(row.version, row.durable) for row in session.ls()] == [(3, True)]
+    session.close()
+
+
+def _refuse() -> None:
+    raise StoreFull("the disk is full")
+
+
+def test_a_held_version_is_not_kept_for_good_when_the_next_is_not_to_be(nq_store_dir: Path) -> None:
+    """Whoever looks at the old version, its copy goes with the put, and no restart brings it back."""
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
+        held = session.get("kept", as_="numpy")
+        session.put("kept", array(2), durable=False)
+        assert session.spilling.copies().scan() == []
+        assert held[0] == 1
