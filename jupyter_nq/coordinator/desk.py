@@ -365,13 +365,14 @@ class Desk:
         newest = self.versions.newest(event.name)
         if event.id not in (None, newest.id):
             raise StoreError(f"{event.name!r} got a newer version while it was being dropped. Drop it again.")
-        ids = [newest.id, *(stored.id for stored, _ in self.versions.of(event.name) if stored is not newest)]
+        ids = [newest.id, *(id_ for id_ in self.versions.all_of(event.name) if id_ != newest.id)]
+        last = self.versions.next_version(event.name) - 1  # of all objects: a damaged header tells no version
         answer = {"name": event.name, "versions": newest.version, "bytes": self.versions.bytes_of(event.name)}
         self._undo = partial(self._undrop, event.name, newest.id, dict(self.versions.dropped))
         self.versions.link(event.name, None)
         self.revision += 1
         forgotten = self.eviction.dropped(event.name, ids)
-        dropped = self._record_drop(event.name, newest.version)
+        dropped = self._record_drop(event.name, last)
         return [*forgotten, *dropped, ev.Reply(answer), *self._collect(ids)]
 
     def _is_dropped(self, name: str, id_: str) -> bool:
