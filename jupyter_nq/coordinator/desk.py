@@ -164,8 +164,18 @@ class Desk:
         stored = self._forget(event.id)
         if stored is None or self.versions.links.get(stored.name) != event.id:
             return []
+        if event.left is not None:
+            return self._fell_back(*event.left)
         self.versions.link(stored.name, None)
         return self._record_drop(stored.name, stored.version)
+
+    def _fell_back(self, stored: ev.StoredObject, copy: ev.Copy) -> Actions:
+        """Let a name mean what the disk has of it for good, as it would after a restart of the machine."""
+        self.versions.add(stored)
+        self.versions.link(stored.name, stored.id)
+        self.eviction.copies[stored.id] = copy
+        self.eviction.kept.pop(stored.name, None)
+        return [ev.Link(stored.name, stored.id)]
 
     def _record_drop(self, name: str, version: int) -> Actions:
         """Remember a drop, instead of an older one of this name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from jupyter_nq.buffers import Catalogue, ColdCopies, ColdInfo, ObjectInfo
@@ -83,6 +83,18 @@ def remove_copy(store: Catalogue, id_: str) -> None:
 def copy_of(info: ColdInfo) -> ev.Copy:
     """Return what the desk keeps of a copy on the disk."""
     return ev.Copy(info.version, info.nbytes, info.durable)
+
+
+def lasting_copy(store: Catalogue, ids: Iterable[str]) -> tuple[ev.StoredObject, ev.Copy] | None:
+    """Return the first of these objects that the disk has for good, with its copy; None when it has none."""
+    cold = cold_copies(store)
+    if cold is None:
+        return None
+    for id_ in ids:
+        with contextlib.suppress(UnknownDataset, ChecksumError):
+            if (info := cold.info(id_)).durable:
+                return stored_object(info), copy_of(info)
+    return None
 
 
 def _behind(store: Catalogue, name: str, id_: str) -> ev.StoredObject | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.client import spilling
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import StoreFull, UnknownDataset
+from jupyter_nq.testing import wait_until
 from tests.unit.client.small import MIB, array, small_session
 
 pytestmark = pytest.mark.usefixtures("disk")
@@ -179,3 +181,23 @@ def test_a_held_version_is_not_kept_for_good_when_the_next_is_not_to_be(nq_store
         session.put("kept", array(2), durable=False)
         assert session.spilling.copies().scan() == []
         assert held[0] == 1
+
+
+@pytest.mark.parametrize("replace", [_put, lambda session: session.append("kept", array(2, mib=1))])
+def test_what_is_removed_from_memory_by_hand_is_what_the_disk_has(
+    nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch, replace: Callable[[Session], Any]
+) -> None:
+    """It falls back to the durable version before, as after a restart, says so, and counts on from there."""
+    with small_session(nq_store_dir, pool_bytes=64 * MIB, append_reserve=3.0) as session:
+        session.put("kept", array(1), durable=True)
+        with monkeypatch.context() as patched:
+            patched.setattr(spilling, "freeze", lambda *_, **__: _refuse())
+            with pytest.raises(StoreFull, match="the disk is full"):
+                replace(session)
+        wait_until(lambda: len(os.listdir(nq_store_dir / "obj")) == 1)
+        (nq_store_dir / "obj" / session.store.resolve("kept")).unlink()
+        found = session.get("kept", as_="numpy")
+        assert (len(found), found[0]) == (len(array(1)), 1)
+        assert "version 2 is lost, the disk has 1" in str(session.status().problem)
+        assert session.put("kept", array(3)).version == 2
+        assert [(row.version, row.durable) for row in session.ls()] == [(2, True)]
