@@ -14,7 +14,7 @@ import pytest
 from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.client import spilling
 from jupyter_nq.client.session import Session
-from jupyter_nq.errors import StoreFull, UnknownDataset
+from jupyter_nq.errors import ChecksumError, StoreFull, UnknownDataset
 from jupyter_nq.testing import wait_until
 from tests.unit.client.small import MIB, array, small_session
 
@@ -201,3 +201,22 @@ def test_what_is_removed_from_memory_by_hand_is_what_the_disk_has(
         assert "version 2 is lost, the disk has 1" in str(session.status().problem)
         assert session.put("kept", array(3)).version == 2
         assert [(row.version, row.durable) for row in session.ls()] == [(2, True)]
+
+
+@pytest.mark.parametrize("way_out", [_put, lambda session: session.drop("kept")])
+def test_a_name_of_which_a_damaged_copy_is_left_is_not_taken_for_dropped(
+    nq_store_dir: Path, disk: Path, way_out: Callable[[Session], Any]
+) -> None:
+    """The next host keeps it and says what is wrong; a put or a drop of it gets rid of the copy."""
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1))
+        session.spill("kept")
+    _damage(disk)
+    with small_session(nq_store_dir) as session:
+        assert [row.name for row in session.ls()] == ["kept"]
+        with pytest.raises(ChecksumError, match="cold copy"):
+            session.get("kept")
+        wait_until(lambda: "(kept)" in str(session.status().problem))
+        damaged = [found.path for found in session.spilling.copies().damaged()]
+        way_out(session)
+        wait_until(lambda: not any(path.exists() for path in damaged))
