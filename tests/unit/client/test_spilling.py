@@ -14,7 +14,7 @@ import pytest
 from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.client import spilling
 from jupyter_nq.client.session import Session
-from jupyter_nq.errors import ChecksumError, StoreFull, UnknownDataset
+from jupyter_nq.errors import ChecksumError, StoreError, StoreFull, UnknownDataset
 from jupyter_nq.testing import wait_until
 from tests.unit.client.small import MIB, array, small_session
 
@@ -220,3 +220,21 @@ def test_a_name_of_which_a_damaged_copy_is_left_is_not_taken_for_dropped(
         damaged = [found.path for found in session.spilling.copies().damaged()]
         way_out(session)
         wait_until(lambda: not any(path.exists() for path in damaged))
+
+
+def test_durable_datasets_that_the_host_did_not_look_for_are_not_mixed_up_with_new_ones(
+    nq_store_dir: Path, disk: Path
+) -> None:
+    """After a restart one without `spill_dir` is first; a put of the same name would lose to the old one later."""
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
+    shutil.rmtree(nq_store_dir)
+    with (
+        small_session(nq_store_dir, spill_dir=str(disk / "elsewhere")),
+        small_session(nq_store_dir) as session,
+        pytest.raises(StoreError, match=r"durable datasets \(kept\).*Set the same spill_dir"),
+    ):
+        session.put("kept", array(2), durable=True)
+    shutil.rmtree(nq_store_dir)
+    with small_session(nq_store_dir) as session:
+        assert session.get("kept", as_="numpy")[0] == 1
