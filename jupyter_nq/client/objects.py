@@ -26,7 +26,7 @@ from jupyter_nq.client.selection import checked_form, visible
 from jupyter_nq.client.spilling import Spilling
 from jupyter_nq.client.writing import Writer, refuse_parsed
 from jupyter_nq.config import Settings
-from jupyter_nq.errors import AmbiguousStamps, ChecksumError, StoreFull, UnknownDataset, UnreadableSource
+from jupyter_nq.errors import AmbiguousStamps, ChecksumError, NQError, StoreFull, UnknownDataset, UnreadableSource
 from jupyter_nq.sizes import shortened
 
 _FOR_THE_DESK = (AmbiguousStamps, ChecksumError, StoreFull, UnreadableSource)
@@ -173,14 +173,17 @@ class Objects:
 
         Raises
         ------
-        InvalidName, UnknownDataset, UnsupportedData, StoreFull
+        InvalidName, UnknownDataset, UnsupportedData
+        StoreFull
+            No room in the store; or none on the disk for what is durable, and then the message says that the rows are
+            there, in memory alone.
         """
         with self.store.writing(name), self.open(name) as before:
             refuse_parsed(name, before.info.meta, "Add the rows to the file and refresh it")
             durable = self._is_durable(name)
             added = self._writer.add(name, before.info.id, rows)
             if durable:
-                self.spilling.keep(self.store.resolve(name))
+                self._keep_added(added)
             return added
 
     def extend(self, name: str, base: Handle, rows: Any, note: bytes) -> Handle | None:
@@ -243,6 +246,16 @@ class Objects:
         """Write a version to the disk for good; who appends meanwhile waits, and finds that it is durable."""
         with self.store.writing(name):
             self.spilling.keep(id_)
+
+    def _keep_added(self, added: Stored) -> None:
+        """Write a version that was appended to the disk for good; who is refused must not append its rows twice."""
+        try:
+            self.spilling.keep(self.store.resolve(added.name))
+        except NQError as exc:
+            raise type(exc)(
+                f"The rows are there, as version {added.version} of {added.name!r}, but in memory alone: do not append "
+                f"them again, the next append or put writes them to the disk too. {exc}"
+            ) from exc
 
     def _refuse_parsed(self, name: str) -> None:
         with suppress(UnknownDataset, ChecksumError):  # what is damaged may be replaced

@@ -238,3 +238,15 @@ def test_durable_datasets_that_the_host_did_not_look_for_are_not_mixed_up_with_n
     shutil.rmtree(nq_store_dir)
     with small_session(nq_store_dir) as session:
         assert session.get("kept", as_="numpy")[0] == 1
+
+
+def test_who_is_refused_by_the_disk_is_told_that_the_rows_are_there(
+    nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Appending again what was appended would have it twice."""
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
+        monkeypatch.setattr(spilling, "freeze", lambda *_, **__: _refuse())
+        with pytest.raises(StoreFull, match=r"version 2 of 'kept'.*do not append them again.*the disk is full"):
+            session.append("kept", np.ones(3))
+        assert len(session.get("kept", as_="numpy")) == len(array(1)) + 3
