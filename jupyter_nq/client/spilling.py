@@ -29,6 +29,7 @@ from jupyter_nq.sizes import size
 
 _WAIT_SECONDS = 2.0
 _PAUSE_SECONDS = 0.002
+_MOST_NAMED = 3
 
 NO_KEY = (
     f"This process has no master key. Set {KEY_VARIABLE}, or key_file in the settings to a file with the new key "
@@ -195,11 +196,37 @@ class Spilling:
 
     # -- the directory ---------------------------------------------------------------------------
     def copies(self) -> ColdCopies:
-        """Return the directory of copies, made and linked to when there was none."""
+        """Return the directory of copies, made and linked to when there was none.
+
+        Raises
+        ------
+        StoreError
+            It cannot be used; or it has durable datasets that the coordinator did not find, because it has another
+            spill_dir: what is put now would be mixed up with them after a restart.
+        """
         link = self._store.path / COLD
-        if not os.path.lexists(link):
-            lead_to(self._store.path, ColdCopies(spill_dir_of(self._told("spill_dir"), self._store.path)).path)
+        if not self.has_copies:
+            copies = ColdCopies(spill_dir_of(self._told("spill_dir"), self._store.path))
+            self._refuse_unknown(copies)
+            lead_to(self._store.path, copies.path)
         return ColdCopies(os.path.realpath(link), create=True)
+
+    def _refuse_unknown(self, copies: ColdCopies) -> None:
+        unknown = sorted({info.name for info in copies.scan() if info.durable and not self._means(info)})
+        if unknown:
+            listed = f"{', '.join(unknown[:_MOST_NAMED])}{' and others' if unknown[_MOST_NAMED:] else ''}"
+            raise StoreError(
+                f"{copies.path} has durable datasets ({listed}) that the coordinator, which has another spill_dir, "
+                "did not find. Set the same spill_dir for all processes, in the settings file that they read, and "
+                "start the one that hosts the coordinator anew (`jupyter nq status` names it)."
+            )
+
+    def _means(self, info: ColdInfo) -> bool:
+        """Tell whether the name of a copy leads to its object."""
+        try:
+            return self._store.resolve(info.name) == info.id
+        except UnknownDataset:
+            return False
 
     @property
     def encrypts(self) -> bool:
@@ -238,8 +265,13 @@ class Spilling:
         known = self._known(object_id)
         return None if known is None or known.key_id is not None else known.meta
 
+    @property
+    def has_copies(self) -> bool:
+        """Tell whether anything was ever written to the disk for this store."""
+        return os.path.lexists(self._store.path / COLD)
+
     def _known(self, id_: str) -> ColdInfo | None:
-        if not os.path.lexists(self._store.path / COLD):
+        if not self.has_copies:
             return None
         try:
             return self.copies().info(id_)

@@ -83,12 +83,15 @@ class Versions:
     def find_names(self) -> list[tuple[str, str]]:
         """Link the newest version of each name: what was stamped and not linked in time, and lost names.
 
+        Of two that begin with the same version the later one counts: the disk may have one of a name whose versions
+        began anew.
+
         Returns the names that were linked, each with its object.
         """
         best: dict[str, StoredObject] = {}
         for stored in self.objects.values():
             rival = best.get(stored.name)
-            if not self.was_dropped(stored) and (rival is None or stored.first_version > rival.first_version):
+            if not self.was_dropped(stored) and (rival is None or _age(stored) > _age(rival)):
                 best[stored.name] = stored
         found = []
         for name, stored in best.items():
@@ -131,10 +134,14 @@ class Versions:
         newest = self.newest(name)
         return [(stored, last) for stored, last in self.of(name) if stored is newest or not self.was_dropped(stored)]
 
+    def all_of(self, name: str) -> list[str]:
+        """Return the ids of all objects that had a version of a name, reachable or not."""
+        return list(self._runs.get(name, ()))
+
     def superseded(self, stored: StoredObject) -> bool:
         """Tell whether the name of an object links to a newer one."""
         newest = self.links.get(stored.name)
-        return newest is not None and self.objects[newest].first_version > stored.first_version
+        return newest is not None and _age(self.objects[newest]) > _age(stored)
 
     def was_dropped(self, stored: StoredObject) -> bool:
         """Tell whether the name of an object was dropped after the object had been published."""
@@ -175,3 +182,7 @@ class Versions:
         listed = ", ".join(known[:_MOST_LISTED])
         more = f" and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
         return f"There is no dataset {name!r}.{nearest(name, known)} There are: {listed}{more}."
+
+
+def _age(stored: StoredObject) -> tuple[int, int]:
+    return stored.first_version, stored.created_ns
