@@ -216,8 +216,12 @@ class Objects:
         handle = self._mapped(check_name(name), version, private)
         try:
             verify_as(handle, verify, self._verified)
-        except BaseException:
+        except BaseException as exc:
             handle.close()  # the error's traceback would keep it mapped
+            if isinstance(exc, ChecksumError) and self.spilling.is_current(handle.info):
+                raise ChecksumError(
+                    f"{exc} Before that, try nq.spill({name!r}) and get it again: the disk has a copy of it."
+                ) from exc
             raise
         return self._hold(handle)
 

@@ -18,12 +18,13 @@ from jupyter_nq.buffers import ColdCopies, ColdInfo, KeyRing, ObjectInfo, Store,
 from jupyter_nq.buffers.cold.keys import KEY_VARIABLE
 from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.client.bars.loading import Progress
-from jupyter_nq.client.disk import lead_to
+from jupyter_nq.client.disk import directory_for, lead_to
 from jupyter_nq.client.line.channel import Channel
+from jupyter_nq.client.line.hosting import ENCRYPTS
 from jupyter_nq.client.records import Stored
 from jupyter_nq.client.room import Room
 from jupyter_nq.client.rotating import Rotated, rotate
-from jupyter_nq.config import Settings, spill_dir_of
+from jupyter_nq.config import Settings
 from jupyter_nq.errors import ChecksumError, ConfigError, StoreError, StoreFull, UnknownDataset
 from jupyter_nq.sizes import size
 
@@ -82,7 +83,7 @@ class Spilling:
             The disk, or its share for this, has no room.
         """
         info = self._store.info(id_)
-        if not self._is_current(info):
+        if not self.is_current(info):
             self._refuse_beyond(info.nbytes, info.name)
             durable = self.is_durable(id_)
             try:
@@ -125,7 +126,7 @@ class Spilling:
             threading.Event().wait(_PAUSE_SECONDS)
         return stored
 
-    def _is_current(self, info: ObjectInfo) -> bool:
+    def is_current(self, info: ObjectInfo) -> bool:
         """Tell whether the copy on the disk has all rows of an object, and its note."""
         try:
             known = self._known(info.id)
@@ -206,7 +207,7 @@ class Spilling:
         """
         link = self._store.path / COLD
         if not self.has_copies:
-            copies = ColdCopies(spill_dir_of(self._told("spill_dir"), self._store.path))
+            copies = ColdCopies(directory_for(self._told("spill_dir"), self._store.path))
             self._refuse_unknown(copies)
             lead_to(self._store.path, copies.path)
         return ColdCopies(os.path.realpath(link), create=True)
@@ -242,6 +243,11 @@ class Spilling:
             What holds the keys is not as it should be; or there is none here, and others encrypt.
         """
         found = self.read_keys()
+        if found is None and self._told_of(ENCRYPTS):
+            raise ConfigError(
+                f"The process that hosts the coordinator encrypts what it writes to the disk, and this one has no key. "
+                f"Set {KEY_VARIABLE}, or key_file in the settings: nothing is written there unencrypted."
+            )
         if found is None and (sealed := next((info for info in self.copies().scan() if info.key_id), None)):
             raise ConfigError(
                 f"What is in {self.copies().path} is encrypted with the key {sealed.key_id}, and this process has "
@@ -281,9 +287,11 @@ class Spilling:
     def _told(self, name: str) -> Any:
         """Return a setting: this process's own where it has one, else the host's."""
         own = getattr(self._settings, name)
-        if own != _default(name):
-            return own
-        return self._channel.peer_info.get("settings", {}).get(name, own)
+        return own if own != _default(name) else self._told_of(name, own)
+
+    def _told_of(self, name: str, otherwise: Any = None) -> Any:
+        """Return what the host says of itself."""
+        return self._channel.peer_info.get("settings", {}).get(name, otherwise)
 
 
 @functools.cache  # asked for with each object that is mapped

@@ -72,13 +72,14 @@ class Operations:
         rules: MemoryRules,
         settings: Mapping[str, Any],
         host: Mapping[str, Any],
+        hold_disk: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._drops, self._pins = Drops(store.path), Pins(store.path)
         self._desk = desk
         self._effects = effects
         self._pool_bytes = pool_bytes
-        self.memory = Memory(store, desk, rules, self.apply, self._limit)
+        self.memory = Memory(store, desk, rules, self.apply, self._limit, hold_disk)
         self._settings = dict(settings)
         self._host = dict(host)
         self._since_ns = time.time_ns()

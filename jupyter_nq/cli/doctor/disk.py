@@ -18,7 +18,8 @@ from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.cli.doctor.checks import free_bytes, scratch
 from jupyter_nq.cli.doctor.findings import Failed, Finding, attempt
 from jupyter_nq.cli.text import seconds
-from jupyter_nq.config import Settings, spill_dir_of
+from jupyter_nq.client.disk import directory_for
+from jupyter_nq.config import Settings
 from jupyter_nq.sizes import counted, size
 
 _TRIAL_BYTES = 1 << 20  # 1 MiB
@@ -39,7 +40,7 @@ def _places(path: Path, settings: Settings, host: Mapping[str, Any]) -> list[Pat
     told = _told("spill_dir", settings, host)
     places = [Path(os.path.realpath(path / COLD))] if os.path.lexists(path / COLD) else []
     if not places or told:
-        places.append(spill_dir_of(told, path).absolute())
+        places.append(directory_for(told, path).absolute())
     return list(dict.fromkeys(places))
 
 

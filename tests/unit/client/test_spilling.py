@@ -251,3 +251,17 @@ def test_who_is_refused_by_the_disk_is_told_that_the_rows_are_there(
         with pytest.raises(StoreFull, match=r"version 2 of 'kept'.*do not append them again.*the disk is full"):
             session.append("kept", np.ones(3))
         assert len(session.get("kept", as_="numpy")) == len(array(1)) + 3
+
+
+def test_damaged_memory_is_replaced_by_the_copy_on_the_disk(nq_store_dir: Path) -> None:
+    """The message says how, before it says that the dataset is to be dropped, and with it the copy."""
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
+        path = nq_store_dir / "obj" / session.store.resolve("kept")
+        with path.open("r+b") as file:
+            file.seek(path.stat().st_size // 2)
+            file.write(b"damage")
+        with pytest.raises(ChecksumError, match=r"try nq\.spill\('kept'\) and get it again: the disk has a copy"):
+            session.get("kept", verify="always")
+        session.spill("kept")
+        np.testing.assert_array_equal(session.get("kept", as_="numpy", verify="always"), array(1))
