@@ -148,12 +148,16 @@ class MissingLibrary(NQError, ImportError):
 
 
 def nearest(word: str, known: Iterable[str], *, limit: int = 3) -> str:
-    """Return ` Did you mean ...?` for the closest known words, or an empty string.
+    """Return ` Did you mean ...?` for the closest known words, whatever their case, or an empty string.
 
     >>> nearest("pool_byte", ["pool_bytes", "store_dir"])
     " Did you mean 'pool_bytes'?"
     """
-    close = difflib.get_close_matches(word, sorted(known), n=limit, cutoff=0.6)
+    folded: dict[str, list[str]] = {}
+    for candidate in sorted(known):
+        folded.setdefault(candidate.casefold(), []).append(candidate)
+    alike = difflib.get_close_matches(word.casefold(), folded, n=limit, cutoff=0.6)
+    close = [candidate for one in alike for candidate in folded[one]][:limit]
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
 
 

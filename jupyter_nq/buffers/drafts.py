@@ -126,6 +126,8 @@ def _kind(name: str, kind: Any) -> pa.DataType:
 
 def _dtype(what: str, kind: Any) -> np.dtype[Any]:
     try:
+        if kind is None:  # to numpy that is float64
+            raise TypeError("None is no dtype")
         found: np.dtype[Any] = np.dtype(kind).newbyteorder("<")
         return found
     except TypeError as exc:

@@ -31,6 +31,7 @@ from jupyter_nq.cli.doctor.findings import Failed
 from jupyter_nq.cli.view import holders, reach, store_path
 from jupyter_nq.client.bars import fetch
 from jupyter_nq.client.bars.cache import Cache
+from jupyter_nq.client.disk import sign_of
 from jupyter_nq.client.line.hosting import LOCK_NAME, give_back, take_lock
 from jupyter_nq.client.line.policy import POLICY_NAME
 from jupyter_nq.client.listing import who
@@ -283,6 +284,7 @@ def _unlink_disk(store: Store) -> None:
     if not cold.scan() and not cold.damaged():
         cold.tmp.rmdir()
         cold.path.rmdir()
+        sign_of(cold.path).unlink(missing_ok=True)
     (store.path / COLD).unlink()
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from jupyter_nq.buffers import ColdCopies, load_keys
 from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.cli.view import store_path
+from jupyter_nq.client.disk import directory_for
 from jupyter_nq.client.rotating import rotate as rotate_copies
 from jupyter_nq.client.spilling import NO_KEY
-from jupyter_nq.config import load_settings, spill_dir_of
+from jupyter_nq.config import load_settings
 from jupyter_nq.errors import ConfigError
 
 
@@ -35,7 +36,7 @@ def _directory(store: Path, setting: str) -> Path:
     """Return where the copies of a store lie: where it leads, else where the next store at this path finds them."""
     if os.path.lexists(store / COLD):
         return Path(os.path.realpath(store / COLD))
-    return spill_dir_of(setting, store)
+    return directory_for(setting, store)
 
 
 def _show(fraction: float) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import operator
+from typing import Any, SupportsIndex
 
 from jupyter_nq.buffers import Handle
 from jupyter_nq.errors import ChecksumError, InvalidArgument, nearest
@@ -29,6 +30,17 @@ def checked_verify(verify: str) -> str:
     if verify not in VERIFY:
         raise InvalidArgument(f"verify={verify!r}.{nearest(str(verify), VERIFY)} Use one of {', '.join(VERIFY)}.")
     return verify
+
+
+def checked_rows(start: SupportsIndex | None, stop: SupportsIndex | None) -> tuple[int, int | None]:
+    """Return the rows that are wanted, or raise `InvalidArgument` for what numbers no rows, such as a date."""
+    try:
+        return 0 if start is None else operator.index(start), None if stop is None else operator.index(stop)
+    except TypeError:
+        raise InvalidArgument(
+            f"start={start!r}, stop={stop!r} are no row numbers. Write whole numbers, stop exclusive; rows by their "
+            "dates are nq.load(start=..., end=...) for bars, or a selection of the frame."
+        ) from None
 
 
 def verify_as(handle: Handle, verify: str, verified: Verified) -> None:

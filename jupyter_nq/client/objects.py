@@ -17,7 +17,7 @@ from jupyter_nq.buffers.drafts import blank
 from jupyter_nq.client.bars.loading import Progress
 from jupyter_nq.client.collecting import Collected, collect
 from jupyter_nq.client.drafting import Draft
-from jupyter_nq.client.getting import Verified, checked_verify, verify_as, wants_private
+from jupyter_nq.client.getting import Verified, checked_rows, checked_verify, verify_as, wants_private
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Stored
@@ -27,7 +27,7 @@ from jupyter_nq.client.spilling import Spilling
 from jupyter_nq.client.streaming import Streaming
 from jupyter_nq.client.writing import Writer, refuse_parsed
 from jupyter_nq.config import Settings
-from jupyter_nq.errors import AmbiguousStamps, ChecksumError, StoreFull, UnknownDataset, UnreadableSource
+from jupyter_nq.errors import AmbiguousStamps, ChecksumError, NQError, StoreFull, UnknownDataset, UnreadableSource
 from jupyter_nq.sizes import shortened
 
 _FOR_THE_DESK = (AmbiguousStamps, ChecksumError, StoreFull, UnreadableSource)
@@ -65,11 +65,11 @@ class Objects:
             hold, such as a dict of settings.
         durable
             True writes it to the disk too before it returns, so that it survives a restart of the machine; every append
-            to it does the same, and writes all of it again. None does as the version before, False does not, and
-            removes the durable version before from the disk.
+            to it does the same, and writes all of it again. None does as the version before was meant to, False does
+            not, and removes the durable version before from the disk.
 
             When the disk refuses, the new version is shared all the same, and the disk keeps the durable version
-            before: that is what a restart brings back, until a newer one is durable.
+            before: that is what a restart brings back, until a newer one is durable. The next one is meant to be again.
 
         Raises
         ------
@@ -163,8 +163,9 @@ class Objects:
             Something differs from its digest; the column and the megabyte are named.
         InvalidArgument
         """
+        first, end = checked_rows(start, stop)
         handle = self.open(name, version, writable=writable, verify=verify)
-        data = handle.view(checked_form(as_), columns=visible(handle, columns), start=start, stop=stop)
+        data = handle.view(checked_form(as_), columns=visible(handle, columns), start=first, stop=end)
         return marked(data, handle)
 
     def append(self, name: str, rows: Any) -> Stored:
@@ -175,14 +176,17 @@ class Objects:
 
         Raises
         ------
-        InvalidName, UnknownDataset, UnsupportedData, StoreFull
+        InvalidName, UnknownDataset, UnsupportedData
+        StoreFull
+            No room in the store; or none on the disk for what is durable, and then the message says that the rows are
+            there, in memory alone.
         """
         with self.store.writing(name), self.open(name) as before:
             refuse_parsed(name, before.info.meta, "Add the rows to the file and refresh it")
-            durable = self.spilling.is_durable(before.info.id)
+            durable = self._is_durable(name)
             added = self._writer.add(name, before.info.id, rows)
             if durable:
-                self.spilling.keep(self.store.resolve(name))
+                self._keep_added(added)
             return added
 
     def extend(self, name: str, base: Handle, rows: Any, note: bytes) -> Handle | None:
@@ -214,8 +218,12 @@ class Objects:
         handle = self._mapped(check_name(name), version, private)
         try:
             verify_as(handle, verify, self._verified)
-        except BaseException:
+        except BaseException as exc:
             handle.close()  # the error's traceback would keep it mapped
+            if isinstance(exc, ChecksumError) and self.spilling.is_current(handle.info):
+                raise ChecksumError(
+                    f"{exc} Before that, try nq.spill({name!r}) and get it again: the disk has a copy of it."
+                ) from exc
             raise
         return self._hold(handle)
 
@@ -246,6 +254,16 @@ class Objects:
         with self.store.writing(name):
             self.spilling.keep(id_)
 
+    def _keep_added(self, added: Stored) -> None:
+        """Write a version that was appended to the disk for good; who is refused must not append its rows twice."""
+        try:
+            self.spilling.keep(self.store.resolve(added.name))
+        except NQError as exc:
+            raise type(exc)(
+                f"The rows are there, as version {added.version} of {added.name!r}, but in memory alone: do not append "
+                f"them again, the next append or put writes them to the disk too. {exc}"
+            ) from exc
+
     def _refuse_parsed(self, name: str) -> None:
         with suppress(UnknownDataset, ChecksumError):  # what is damaged may be replaced
             known = self.store.resolve(name)
@@ -256,9 +274,14 @@ class Objects:
             refuse_parsed(name, meta, "Drop it first")
 
     def _is_durable(self, name: str) -> bool:
+        """Tell whether the next version of a name is to be durable, as one was that has no successor on the disk."""
         with suppress(UnknownDataset):
-            return self.spilling.is_durable(self.store.resolve(name))
+            known = self.store.resolve(name)
+            return self.spilling.is_durable(known) or (self.spilling.has_copies and self._lasts(name))
         return False
+
+    def _lasts(self, name: str) -> bool:
+        return self.channel.request("find", name=name).get("lasts") is True  # a host of an older version does not say
 
     def ls(self) -> list[Dataset]:
         """Return all datasets with their holders, by name."""

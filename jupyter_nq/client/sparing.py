@@ -9,8 +9,10 @@ the machine is short of memory. It is given back when nobody writes for half a m
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
+import weakref
 
 from jupyter_nq.buffers import Store
 from jupyter_nq.buffers.plan import Need, Plan
@@ -21,6 +23,7 @@ from jupyter_nq.errors import NQError
 IDLE_SECONDS = 0.2
 
 _log = logging.getLogger("jupyter_nq")
+_all: weakref.WeakSet[Sparing] = weakref.WeakSet()
 
 
 class Sparing:
@@ -42,6 +45,7 @@ class Sparing:
         self._at = 0.0
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
+        _all.add(self)
 
     def __repr__(self) -> str:
         return f"<Sparing in {self._store.path}>"
@@ -52,7 +56,7 @@ class Sparing:
             return
         with self._lock:
             self._need, self._at = plan.need(name), time.monotonic()
-            if self._thread is None or not self._thread.is_alive():  # a forked child has none
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="jupyter-nq-sparing", daemon=True)
                 self._thread.start()
 
@@ -92,3 +96,19 @@ class Sparing:
     def _is_unwanted(self) -> bool:
         """Tell whether the session closes, or writes again: then it has other need of the machine."""
         return self._closing.is_set() or time.monotonic() - self._at < IDLE_SECONDS
+
+    def _after_fork(self) -> None:
+        """In a child: begin anew. The thread is not here, and what it had locked at the fork would be for ever."""
+        self._lock = threading.Lock()
+        self._need, self._thread = None, None
+        closed, self._closing = self._closing.is_set(), threading.Event()
+        if closed:
+            self._closing.set()
+
+
+def _renew_in_child() -> None:
+    for sparing in list(_all):
+        sparing._after_fork()
+
+
+os.register_at_fork(after_in_child=_renew_in_child)

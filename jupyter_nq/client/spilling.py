@@ -18,17 +18,19 @@ from jupyter_nq.buffers import ColdCopies, ColdInfo, KeyRing, ObjectInfo, Store,
 from jupyter_nq.buffers.cold.keys import KEY_VARIABLE
 from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.client.bars.loading import Progress
-from jupyter_nq.client.disk import lead_to
+from jupyter_nq.client.disk import directory_for, lead_to
 from jupyter_nq.client.line.channel import Channel
+from jupyter_nq.client.line.hosting import ENCRYPTS
 from jupyter_nq.client.records import Stored
 from jupyter_nq.client.room import Room
 from jupyter_nq.client.rotating import Rotated, rotate
-from jupyter_nq.config import Settings, spill_dir_of
+from jupyter_nq.config import Settings
 from jupyter_nq.errors import ChecksumError, ConfigError, StoreError, StoreFull, UnknownDataset
 from jupyter_nq.sizes import size
 
 _WAIT_SECONDS = 2.0
 _PAUSE_SECONDS = 0.002
+_MOST_NAMED = 3
 
 NO_KEY = (
     f"This process has no master key. Set {KEY_VARIABLE}, or key_file in the settings to a file with the new key "
@@ -81,7 +83,7 @@ class Spilling:
             The disk, or its share for this, has no room.
         """
         info = self._store.info(id_)
-        if not self._is_current(info):
+        if not self.is_current(info):
             self._refuse_beyond(info.nbytes, info.name)
             durable = self.is_durable(id_)
             try:
@@ -124,7 +126,7 @@ class Spilling:
             threading.Event().wait(_PAUSE_SECONDS)
         return stored
 
-    def _is_current(self, info: ObjectInfo) -> bool:
+    def is_current(self, info: ObjectInfo) -> bool:
         """Tell whether the copy on the disk has all rows of an object, and its note."""
         try:
             known = self._known(info.id)
@@ -195,11 +197,37 @@ class Spilling:
 
     # -- the directory ---------------------------------------------------------------------------
     def copies(self) -> ColdCopies:
-        """Return the directory of copies, made and linked to when there was none."""
+        """Return the directory of copies, made and linked to when there was none.
+
+        Raises
+        ------
+        StoreError
+            It cannot be used; or it has durable datasets that the coordinator did not find, because it has another
+            spill_dir: what is put now would be mixed up with them after a restart.
+        """
         link = self._store.path / COLD
-        if not os.path.lexists(link):
-            lead_to(self._store.path, ColdCopies(spill_dir_of(self._told("spill_dir"), self._store.path)).path)
+        if not self.has_copies:
+            copies = ColdCopies(directory_for(self._told("spill_dir"), self._store.path))
+            self._refuse_unknown(copies)
+            lead_to(self._store.path, copies.path)
         return ColdCopies(os.path.realpath(link), create=True)
+
+    def _refuse_unknown(self, copies: ColdCopies) -> None:
+        unknown = sorted({info.name for info in copies.scan() if info.durable and not self._means(info)})
+        if unknown:
+            listed = f"{', '.join(unknown[:_MOST_NAMED])}{' and others' if unknown[_MOST_NAMED:] else ''}"
+            raise StoreError(
+                f"{copies.path} has durable datasets ({listed}) that the coordinator, which has another spill_dir, "
+                "did not find. Set the same spill_dir for all processes, in the settings file that they read, and "
+                "start the one that hosts the coordinator anew (`jupyter nq status` names it)."
+            )
+
+    def _means(self, info: ColdInfo) -> bool:
+        """Tell whether the name of a copy leads to its object."""
+        try:
+            return self._store.resolve(info.name) == info.id
+        except UnknownDataset:
+            return False
 
     @property
     def encrypts(self) -> bool:
@@ -215,6 +243,11 @@ class Spilling:
             What holds the keys is not as it should be; or there is none here, and others encrypt.
         """
         found = self.read_keys()
+        if found is None and self._told_of(ENCRYPTS):
+            raise ConfigError(
+                f"The process that hosts the coordinator encrypts what it writes to the disk, and this one has no key. "
+                f"Set {KEY_VARIABLE}, or key_file in the settings: nothing is written there unencrypted."
+            )
         if found is None and (sealed := next((info for info in self.copies().scan() if info.key_id), None)):
             raise ConfigError(
                 f"What is in {self.copies().path} is encrypted with the key {sealed.key_id}, and this process has "
@@ -238,8 +271,13 @@ class Spilling:
         known = self._known(object_id)
         return None if known is None or known.key_id is not None else known.meta
 
+    @property
+    def has_copies(self) -> bool:
+        """Tell whether anything was ever written to the disk for this store."""
+        return os.path.lexists(self._store.path / COLD)
+
     def _known(self, id_: str) -> ColdInfo | None:
-        if not os.path.lexists(self._store.path / COLD):
+        if not self.has_copies:
             return None
         try:
             return self.copies().info(id_)
@@ -249,9 +287,11 @@ class Spilling:
     def _told(self, name: str) -> Any:
         """Return a setting: this process's own where it has one, else the host's."""
         own = getattr(self._settings, name)
-        if own != _default(name):
-            return own
-        return self._channel.peer_info.get("settings", {}).get(name, own)
+        return own if own != _default(name) else self._told_of(name, own)
+
+    def _told_of(self, name: str, otherwise: Any = None) -> Any:
+        """Return what the host says of itself."""
+        return self._channel.peer_info.get("settings", {}).get(name, otherwise)
 
 
 @functools.cache  # asked for with each object that is mapped

@@ -164,8 +164,18 @@ class Desk:
         stored = self._forget(event.id)
         if stored is None or self.versions.links.get(stored.name) != event.id:
             return []
+        if event.left is not None:
+            return self._fell_back(*event.left)
         self.versions.link(stored.name, None)
         return self._record_drop(stored.name, stored.version)
+
+    def _fell_back(self, stored: ev.StoredObject, copy: ev.Copy) -> Actions:
+        """Let a name mean what the disk has of it for good, as it would after a restart of the machine."""
+        self.versions.add(stored)
+        self.versions.link(stored.name, stored.id)
+        self.eviction.copies[stored.id] = copy
+        self.eviction.kept.pop(stored.name, None)
+        return [ev.Link(stored.name, stored.id)]
 
     def _record_drop(self, name: str, version: int) -> Actions:
         """Remember a drop, instead of an older one of this name."""
@@ -289,8 +299,7 @@ class Desk:
         if before not in (None, stored.id) and version <= self.versions.newest(stored.name).version:
             raise StoreError(f"Version {version} of {stored.name!r} was replaced before it was named. Put it again.")
         self._undo = partial(self._unpublish, stored, before, dict(self.eviction.kept))
-        if event.fleeting:
-            self.eviction.fleeting.add(stored.id)
+        unkept = self.eviction.unkept(stored) if event.fleeting else []
         stamp: Actions = [] if stored.version else [ev.Stamp(stored.id, version)]
         named = self._name(stored, version)
         peer.reservations.pop(event.ticket or 0, None)
@@ -300,7 +309,7 @@ class Desk:
         self.owners[named.id] = self.people.who(peer).who
         replaced = [before] if before and before != named.id else []
         outlived = self.eviction.outlived(named.name) if event.fleeting else []
-        return [*stamp, ev.Link(named.name, named.id), ev.Reply(answer), *self._collect(replaced), *outlived]
+        return [*unkept, *stamp, ev.Link(named.name, named.id), ev.Reply(answer), *self._collect(replaced), *outlived]
 
     def _name(self, stored: ev.StoredObject, version: int) -> ev.StoredObject:
         self._grace.pop(stored.id, None)
@@ -366,13 +375,14 @@ class Desk:
         newest = self.versions.newest(event.name)
         if event.id not in (None, newest.id):
             raise StoreError(f"{event.name!r} got a newer version while it was being dropped. Drop it again.")
-        ids = [newest.id, *(stored.id for stored, _ in self.versions.of(event.name) if stored is not newest)]
+        ids = [newest.id, *(id_ for id_ in self.versions.all_of(event.name) if id_ != newest.id)]
+        last = self.versions.next_version(event.name) - 1  # of all objects: a damaged header tells no version
         answer = {"name": event.name, "versions": newest.version, "bytes": self.versions.bytes_of(event.name)}
         self._undo = partial(self._undrop, event.name, newest.id, dict(self.versions.dropped))
         self.versions.link(event.name, None)
         self.revision += 1
         forgotten = self.eviction.dropped(event.name, ids)
-        dropped = self._record_drop(event.name, newest.version)
+        dropped = self._record_drop(event.name, last)
         return [*forgotten, *dropped, ev.Reply(answer), *self._collect(ids)]
 
     def _is_dropped(self, name: str, id_: str) -> bool:

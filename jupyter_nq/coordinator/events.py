@@ -245,9 +245,13 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """An object that the desk knows is not in the store any more: somebody removed the file by hand."""
+    """An object that the desk knows is not in the store any more: somebody removed the file by hand.
+
+    `left` is what the disk has for good of its name, of an older version perhaps, with the copy that it is.
+    """
 
     id: str
+    left: tuple[StoredObject, Copy] | None = None
 
 
 @dataclass(frozen=True, slots=True)

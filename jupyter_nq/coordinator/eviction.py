@@ -127,6 +127,27 @@ class Eviction:
         id_ = self.kept.pop(name, None)
         return [] if id_ is None else [ev.Collect(id_)]
 
+    def lasts(self, name: str) -> bool:
+        """Tell whether a name is kept for good: its newest version, or one before that has no successor on the disk."""
+        for stored, _ in self._versions.of(name):
+            if stored.id in self.fleeting:
+                return False
+            if self._is_durable(stored.id):
+                return True
+        return name in self.kept
+
+    def unkept(self, fleeting: StoredObject) -> list[ev.Action]:
+        """Remove the durable copies of a name whose next version is fleeting: who holds a version does not keep them.
+
+        They go before that version has its name: a host that dies later would leave them to a restart.
+        """
+        self.fleeting.add(fleeting.id)
+        older = (id_ for id_, stored in self._versions.objects.items() if stored.name == fleeting.name)
+        durable = [id_ for id_ in older if id_ != fleeting.id and self._is_durable(id_)]
+        for id_ in durable:
+            del self.copies[id_]
+        return [ev.RemoveCopy(id_) for id_ in durable]
+
     def _is_durable(self, id_: str) -> bool:
         return id_ in self.copies and self.copies[id_].durable
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from jupyter_nq.buffers import Catalogue, ColdCopies, ColdInfo, ObjectInfo
+from jupyter_nq.buffers import Catalogue, ColdCopies, ColdInfo, Damaged, ObjectInfo
+from jupyter_nq.buffers.cold.copies import SUFFIX
 from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.buffers.platform import lock_holders
 from jupyter_nq.coordinator import events as ev
@@ -47,18 +48,17 @@ def survey(store: Catalogue) -> ev.Rebuilt:
     copies = {info.id: info for info in cold.scan() if info.version} if cold is not None else {}
     for id_, info in copies.items():
         objects.setdefault(id_, stored_object(info))
+    told = {id_: copy_of(info) for id_, info in copies.items()}
     links = store.names()
     for name, id_ in links.items():
-        if id_ not in objects and (found := _behind(store, name, id_)) is not None:
+        if id_ in objects:
+            continue
+        if (found := _behind(store, name, id_)) is not None:
             objects[id_] = found
-    return ev.Rebuilt(
-        tuple(objects.values()),
-        links,
-        time.monotonic(),
-        Drops(store.path).read(),
-        {id_: copy_of(info) for id_, info in copies.items()},
-        Pins(store.path).read(),
-    )
+        elif cold is not None and cold.exists(id_):
+            objects[id_], told[id_] = _unreadable(cold.file(id_), name)
+    drops, pins = Drops(store.path).read(), Pins(store.path).read()
+    return ev.Rebuilt(tuple(objects.values()), links, time.monotonic(), drops, told, pins)
 
 
 def cold_copies(store: Catalogue) -> ColdCopies | None:
@@ -85,6 +85,18 @@ def copy_of(info: ColdInfo) -> ev.Copy:
     return ev.Copy(info.version, info.nbytes, info.durable)
 
 
+def lasting_copy(store: Catalogue, ids: Iterable[str]) -> tuple[ev.StoredObject, ev.Copy] | None:
+    """Return the first of these objects that the disk has for good, with its copy; None when it has none."""
+    cold = cold_copies(store)
+    if cold is None:
+        return None
+    for id_ in ids:
+        with contextlib.suppress(UnknownDataset, ChecksumError):
+            if (info := cold.info(id_)).durable:
+                return stored_object(info), copy_of(info)
+    return None
+
+
 def _behind(store: Catalogue, name: str, id_: str) -> ev.StoredObject | None:
     """Return the object behind a name that the scan did not have, damaged or not; None without a file."""
     try:
@@ -95,6 +107,20 @@ def _behind(store: Catalogue, name: str, id_: str) -> ev.StoredObject | None:
         there = (store.path / "obj" / id_).lstat()
         taken = there.st_blocks * _BLOCK_BYTES
         return ev.StoredObject(id_, name, 0, 0, 0, taken, there.st_mtime_ns, 0, ev.DAMAGED)
+
+
+def _unreadable(path: Path, name: str) -> tuple[ev.StoredObject, ev.Copy]:
+    """Return what is known of a dataset of which a copy is left that cannot be read, and may have been durable."""
+    there = path.lstat()
+    stored = ev.StoredObject(path.stem, name, 0, 0, 0, 0, there.st_mtime_ns, 0, ev.DAMAGED)
+    return stored, ev.Copy(0, there.st_blocks * _BLOCK_BYTES, durable=True)
+
+
+def damaged(store: Catalogue) -> list[Damaged]:
+    """Return what cannot be read among the objects and among their copies on the disk, with the reasons."""
+    cold = cold_copies(store)
+    copies = [] if cold is None else [found for found in cold.damaged() if found.path.suffix == SUFFIX]
+    return [*store.damaged(), *copies]
 
 
 def measure(store: Catalogue, known: Mapping[str, ev.StoredObject], promised_bytes: int = 0) -> ev.Measured:

@@ -22,7 +22,7 @@ from jupyter_nq.buffers import Catalogue, Damaged
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.coordinator.drops import Drops
-from jupyter_nq.coordinator.files import cold_copies, copy_of, remove_copy, stored_object
+from jupyter_nq.coordinator.files import cold_copies, copy_of, damaged, remove_copy, stored_object
 
 _FIRST_RETRY_SECONDS = 0.05
 _LONGEST_RETRY_SECONDS = 5.0
@@ -85,7 +85,7 @@ class Freeing:
         self.clean()
         if self._store.pool.spares():
             self.keep_spares()
-        self._in_background(self._store.damaged, self._name_damaged)
+        self._in_background(partial(damaged, self._store), self._name_damaged)
 
     def close(self) -> None:
         """Finish what is under way and begin nothing new; closing twice is fine."""
@@ -204,11 +204,11 @@ class Freeing:
         if self._clean_again:
             self.clean()
 
-    def _name_damaged(self, damaged: list[Damaged] | None) -> None:
-        if damaged:
+    def _name_damaged(self, found: list[Damaged] | None) -> None:
+        if found:
             named = {id_: name for name, id_ in self._desk.versions.links.items()}
-            names = ", ".join(named[d.path.name] for d in damaged if d.path.name in named) or "none has a name"
-            self._report(f"{len(damaged)} damaged objects are in the store ({names}): {damaged[0].reason}")
+            names = ", ".join(named[d.path.stem] for d in found if d.path.stem in named) or "none has a name"
+            self._report(f"{len(found)} damaged objects are in the store ({names}): {found[0].reason}")
 
     # -- the worker ----------------------------------------------------------------------------------
     def _in_background(self, work: Callable[[], Any], done: Callable[[Any], None]) -> bool:

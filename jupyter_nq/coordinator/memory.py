@@ -42,6 +42,8 @@ class Memory:
         Moves the desk and does what follows.
     limit
         Tells the pool's limit.
+    hold_disk
+        Makes sure that the directory of copies is this machine's.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class Memory:
         rules: MemoryRules,
         apply: Callable[[ev.Event], Any],
         limit: Callable[[], int],
+        hold_disk: Callable[[], None],
     ) -> None:
         self._store = store
         self._desk = desk
         self.rules = rules
         self._apply = apply
         self._limit = limit
+        self._hold_disk = hold_disk
 
     def __repr__(self) -> str:
         return f"<Memory of {self._store.path}: {self.rules}>"
@@ -80,6 +84,7 @@ class Memory:
         cold = cold_copies(self._store)
         if cold is None:
             raise UnknownDataset(f"There is no copy of {id_} on the disk.")
+        self._hold_disk()
         return self._apply(ev.Copied(peer, id_, copy_of(cold.info(id_)), args.get("evict") is True))
 
     def pin(self, peer: int, args: Mapping[str, Any]) -> Any:

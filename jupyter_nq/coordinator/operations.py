@@ -19,7 +19,7 @@ from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.connection import Connection
 from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.coordinator.drops import Drops
-from jupyter_nq.coordinator.files import cold_copies, measure, remove_copy, stored_object
+from jupyter_nq.coordinator.files import cold_copies, lasting_copy, measure, remove_copy, stored_object
 from jupyter_nq.coordinator.identity import ancestors, clean_program, peer_credentials, program, started_ns
 from jupyter_nq.coordinator.memory import Memory, MemoryRules
 from jupyter_nq.coordinator.pins import Pins
@@ -74,13 +74,14 @@ class Operations:
         rules: MemoryRules,
         settings: Mapping[str, Any],
         host: Mapping[str, Any],
+        hold_disk: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._drops, self._pins = Drops(store.path), Pins(store.path)
         self._desk = desk
         self._effects = effects
         self._pool_bytes = pool_bytes
-        self.memory = Memory(store, desk, rules, self.apply, self._limit)
+        self.memory = Memory(store, desk, rules, self.apply, self._limit, hold_disk)
         self.streaming = Streaming(store)
         self._settings = dict(settings)
         self._host = dict(host)
@@ -273,9 +274,18 @@ class Operations:
             if self._store.committed_rows(id_) != self._desk.versions.objects[id_].rows:  # each version has more
                 self.apply(ev.Grown(self._read(id_)))
         except UnknownDataset:
-            self.apply(ev.Vanished(id_))
+            self._fall_back(name, id_)
         except ChecksumError as exc:  # whoever opens it is told; a new version may still replace it
             self.apply(ev.ProblemReported(None, str(exc), time.time_ns()))
+
+    def _fall_back(self, name: str, id_: str) -> None:
+        """Take in that somebody removed the memory of a dataset; what the disk has of it for good is left."""
+        left = lasting_copy(self._store, [id_, self._desk.eviction.kept.get(name, id_)])
+        had = self._desk.versions.objects[id_].version
+        self.apply(ev.Vanished(id_, left))
+        if left is not None and left[1].version < had:
+            text = f"The memory of {name!r} was removed by hand: version {had} is lost, the disk has {left[1].version}."
+            self.apply(ev.ProblemReported(None, text, time.time_ns()))
 
     # -- the desk ----------------------------------------------------------------------------------
     def _kernels(self, connection: Connection, args: Mapping[str, Any]) -> None:

@@ -59,6 +59,8 @@ class Service:
         "server" for a Jupyter server, "client" for any other process, which yields to a server.
     release
         Called once, when no client is served any more or the start failed: gives the lock back.
+    hold_disk
+        Called before a copy on the disk counts; raises when another machine uses that directory.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Service:
         settings: Mapping[str, Any] | None = None,
         role: str = "client",
         release: Callable[[], None] | None = None,
+        hold_disk: Callable[[], None] = lambda: None,
     ) -> None:
         self.store = store
         self.role = role
@@ -85,6 +88,7 @@ class Service:
             rules=rules or MemoryRules(),
             settings=settings or {},
             host=host,
+            hold_disk=hold_disk,
         )
         self._thread = threading.Thread(target=self._run, name="jupyter-nq-coordinator", daemon=True)
         self._ready: Future[None] = Future()  # done when clients can connect, or with what prevented it

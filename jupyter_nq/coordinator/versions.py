@@ -58,10 +58,11 @@ class Versions:
     def next_version(self, name: str) -> int:
         """Return the version that the next object of this name gets.
 
-        It counts on over objects that were dropped but are still held, so that a name and a version
-        never mean two things at the same time.
+        It counts on over what was dropped as long as something of it is held, so that a name and a version never
+        mean two things at the same time, and a drop is never taken to be about what was put after it.
         """
-        return 1 + max((self.objects[id_].version for id_ in self._runs.get(name, ())), default=0)
+        there = (self.objects[id_].version for id_ in self._runs.get(name, ()))
+        return 1 + max(self.dropped.get(name, 0), *there, 0)
 
     def publish(self, stored: StoredObject, version: int) -> StoredObject:
         """Give an object its version and its name; returns it as it is then."""
@@ -82,12 +83,15 @@ class Versions:
     def find_names(self) -> list[tuple[str, str]]:
         """Link the newest version of each name: what was stamped and not linked in time, and lost names.
 
+        Of two that begin with the same version the later one counts: the disk may have one of a name whose versions
+        began anew.
+
         Returns the names that were linked, each with its object.
         """
         best: dict[str, StoredObject] = {}
         for stored in self.objects.values():
             rival = best.get(stored.name)
-            if not self.was_dropped(stored) and (rival is None or stored.first_version > rival.first_version):
+            if not self.was_dropped(stored) and (rival is None or _age(stored) > _age(rival)):
                 best[stored.name] = stored
         found = []
         for name, stored in best.items():
@@ -109,7 +113,7 @@ class Versions:
         newest = self.newest(name)
         if version is None:
             return newest, newest.version
-        for stored, last in self.of(name):
+        for stored, last in self._kept(name):
             if stored.first_version <= version <= last:
                 return stored, version
         raise UnknownDataset(self._without(name, version))
@@ -125,10 +129,19 @@ class Versions:
             end = min(end, stored.first_version - 1)
         return found
 
+    def _kept(self, name: str) -> list[tuple[StoredObject, int]]:
+        """Return what `of` does, without what was dropped: holders keep their views of it, nobody else gets one."""
+        newest = self.newest(name)
+        return [(stored, last) for stored, last in self.of(name) if stored is newest or not self.was_dropped(stored)]
+
+    def all_of(self, name: str) -> list[str]:
+        """Return the ids of all objects that had a version of a name, reachable or not."""
+        return list(self._runs.get(name, ()))
+
     def superseded(self, stored: StoredObject) -> bool:
         """Tell whether the name of an object links to a newer one."""
         newest = self.links.get(stored.name)
-        return newest is not None and self.objects[newest].first_version > stored.first_version
+        return newest is not None and _age(self.objects[newest]) > _age(stored)
 
     def was_dropped(self, stored: StoredObject) -> bool:
         """Tell whether the name of an object was dropped after the object had been published."""
@@ -156,7 +169,7 @@ class Versions:
     def _ranges(self, name: str) -> str:
         """Return the versions that are kept, as ranges without regard to which object has them."""
         ranges: list[tuple[int, int]] = []
-        for stored, last in reversed(self.of(name)):
+        for stored, last in reversed(self._kept(name)):
             joins = ranges and ranges[-1][1] + 1 == stored.first_version
             first = ranges.pop()[0] if joins else stored.first_version
             ranges.append((first, last))
@@ -169,3 +182,7 @@ class Versions:
         listed = ", ".join(known[:_MOST_LISTED])
         more = f" and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
         return f"There is no dataset {name!r}.{nearest(name, known)} There are: {listed}{more}."
+
+
+def _age(stored: StoredObject) -> tuple[int, int]:
+    return stored.first_version, stored.created_ns

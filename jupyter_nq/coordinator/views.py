@@ -31,6 +31,7 @@ def found(desk: Desk, name: str, version: int | None) -> dict[str, Any]:
         "version": at,
         "rows": stored.rows if at == stored.version else None,
         "in_memory": not desk.eviction.is_on_disk(stored.id),
+        "lasts": desk.eviction.lasts(name),
     }
 
 

@@ -143,7 +143,7 @@ class NQMagics(InSession):
         "source",
         nargs="+",
         metavar="VAR",
-        help="Variable that holds a frame, an Arrow table, an array or a dict of arrays.",
+        help="Variable that holds a frame, a Series, a table, an array, a dict of arrays, bytes or a JSON value.",
     )
     @usage_errors()
     def nq_put(self, line: str, local_ns: dict[str, Any] | None = None) -> None:

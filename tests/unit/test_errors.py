@@ -39,3 +39,9 @@ def test_unknown_wire_name_is_the_base(name: str) -> None:
 def test_nearest_is_silent_without_a_close_word() -> None:
     """No suggestion is better than a far one."""
     assert nearest("zzz", ["pool_bytes"]) == ""
+
+
+def test_nearest_does_not_mind_the_case() -> None:
+    """A name in capitals, or one that is there in two spellings, is found."""
+    assert nearest("SIGNALS", ["signals", "limits"]) == " Did you mean 'signals'?"
+    assert nearest("signal", ["Signals", "signals"]) == " Did you mean 'Signals' or 'signals'?"

@@ -125,6 +125,18 @@ class ColdCopies:
         with refused(path):
             return os.path.lexists(path)
 
+    def is_durable(self, object_id: str) -> bool:
+        """Tell whether an object has a copy that is kept for good; a damaged one, which may have been, counts for it.
+
+        `StoreError` when the system refuses to read it.
+        """
+        try:
+            return self.info(object_id).durable
+        except UnknownDataset:
+            return False
+        except ChecksumError:
+            return True
+
     def used_bytes(self) -> int:
         """Return the bytes that all files take on the disk, those under construction included."""
         return sum(_allocated(self.path)) + sum(_allocated(self.tmp))

@@ -1,8 +1,9 @@
 """Freezing: an object of a store becomes a cold file, which the disk has when the call returns.
 
 The object may be read and appended to meanwhile: its committed rows never change, and the copy holds those of one
-moment. The bytes are compared with the object's digests on their way, so that what is damaged in memory is not
-kept for sound. Chunks are encoded in several threads and written one behind the other; the head comes last.
+moment, at which nobody else writes it: so it never has fewer rows than the one before, nor is it less durable. The
+bytes are compared with the object's digests on their way, so that what is damaged in memory is not kept for sound.
+Chunks are encoded in several threads and written one behind the other; the head comes last.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def freeze(
     Parameters
     ----------
     durable
-        Say in the file that it is kept for good. It is synced to the disk either way.
+        Say in the file that it is kept for good, as it is said anyway when it was of the copy before. It is synced to
+        the disk either way.
     keys
         Encrypt it; None writes a plain file. Name, rows, versions and times stay readable without a key.
     progress
@@ -74,12 +76,12 @@ def freeze(
     """
     if store.info(object_id).digest_state == "pending":
         store.complete(object_id)  # so that what is on the disk can be compared, and its writer has parted from it
-    with store.lend(object_id) as (fd, path):
+    # Read when nobody else writes the copy: what waits for that may be replaced by an older reading otherwise.
+    with store.lend(object_id) as (fd, path), replacing(cold, object_id) as out:
         frozen = _at_rest(fd, path)
         # Read after the rows: it still tells of them, where one that was read before might not yet.
         frozen = replace(frozen, note=store.annotation(object_id))
-        with replacing(cold, object_id) as out:
-            head = _write(out, fd, frozen, durable, keys, progress)
+        head = _write(out, fd, frozen, durable or cold.is_durable(object_id), keys, progress)
     return info_of(head)
 
 

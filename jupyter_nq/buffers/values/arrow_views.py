@@ -22,19 +22,32 @@ from jupyter_nq.buffers.values.columns import is_coded, is_nested, storage_of, s
 from jupyter_nq.buffers.values.lanes import Array
 from jupyter_nq.buffers.values.nested import column_of_streams
 from jupyter_nq.buffers.values.views import Window, array_of
-from jupyter_nq.errors import ChecksumError
+from jupyter_nq.errors import ChecksumError, UnsupportedData
 
 
 def to_arrow(window: Window, columns: Sequence[str] | None) -> Any:
-    """Return a table whose buffers lie in the mapping; a tensor for an array."""
+    """Return a table whose buffers lie in the mapping; a tensor for an array.
+
+    Raises
+    ------
+    UnsupportedData
+        Arrow has tensors of numbers and bools only.
+    """
     schema = window.static.arrow_schema
     if schema is None:
-        return pa.Tensor.from_numpy(array_of(window, columns))
+        return _tensor(array_of(window, columns))
     names = window.chosen(columns)
     arrays = {name: column_of(window, name) for name in names}
     fields = [schema.field(name) for name in names]
     fields = [f.with_nullable(f.nullable or bool(arrays[f.name].null_count)) for f in fields]
     return pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields, metadata=schema.metadata))
+
+
+def _tensor(array: Array) -> pa.Tensor:
+    try:
+        return pa.Tensor.from_numpy(array)
+    except pa.ArrowNotImplementedError as exc:
+        raise UnsupportedData(f"Arrow has no tensor of an array of dtype {array.dtype}. Use as_='numpy'.") from exc
 
 
 def column_of(window: Window, name: str) -> pa.ChunkedArray:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from jupyter_nq.buffers.places import DATA, OFFSETS, VALID, VALUES
 from jupyter_nq.buffers.values.lanes import Array, Lane, of_array
 from jupyter_nq.buffers.values.nested import STREAMS, stream_lanes
-from jupyter_nq.buffers.values.python_values import nested_of
+from jupyter_nq.buffers.values.python_values import check_times, nested_of
 from jupyter_nq.errors import UnsupportedData
 
 _NAT = np.iinfo(np.int64).min
@@ -241,7 +241,9 @@ def of_values(name: str, values: Any) -> Column:
         found = pa.array(values, from_pandas=True)
         if values.dtype == object and is_nested(found.type):
             found = nested_of(values)
-    except (pa.ArrowException, TypeError, ValueError) as exc:
+        elif values.dtype == object and pa.types.is_temporal(found.type):
+            check_times(values, found.type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as exc:
         reason = str(exc).splitlines()[0].rstrip(".")
         raise UnsupportedData(
             f"Column {name!r} has dtype {values.dtype}, and its values are of no one type that can be shared: "

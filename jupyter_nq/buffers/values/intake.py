@@ -93,7 +93,7 @@ def take_in(data: Any) -> Content:
     if isinstance(data, _JSON):
         return _from_json(data)
     if hasattr(data, "__arrow_c_stream__"):
-        return _from_arrow(pa.table(data))
+        return _from_stream(data)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(data, torch.Tensor):
         return _from_tensor(data)
@@ -108,6 +108,17 @@ def _from_arrow(table: pa.Table) -> Content:
     check_labels(table.column_names)
     columns = [of_arrow(field_, table.column(i)) for i, field_ in enumerate(table.schema)]
     return table_of(columns, table.num_rows, {"container": "arrow"}, table.schema.metadata)
+
+
+def _from_stream(data: Any) -> Content:
+    try:
+        return _from_arrow(pa.table(data))
+    except (pa.ArrowException, TypeError) as exc:
+        reason = str(exc).splitlines()[0].rstrip(".")
+        raise UnsupportedData(
+            f"{type(data).__name__} gives no table of Arrow: {reason}. Share a frame or a table: a column goes in as "
+            "series.to_frame() or pyarrow.table({name: array}); a type that Arrow does not have must be cast."
+        ) from exc
 
 
 def _from_dict(data: Mapping[str, Any]) -> Content:
@@ -260,7 +271,7 @@ def _from_bytes(data: bytes | bytearray | memoryview, container: str) -> Content
 
 def _from_json(data: Any) -> Content:
     try:
-        text = json.dumps(data, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(data, allow_nan=False, ensure_ascii=False).encode()
         same = json.loads(text) == data
     except (TypeError, ValueError, RecursionError) as exc:
         raise UnsupportedData(
@@ -270,7 +281,7 @@ def _from_json(data: Any) -> Content:
         raise UnsupportedData(
             f"The {type(data).__name__} would not come back from JSON as it is: keys must be text, and sequences lists."
         )
-    return _from_bytes(text.encode(), "json")
+    return _from_bytes(text, "json")
 
 
 def _flat_reader(array: Array, dtype: np.dtype[Any]) -> Read:

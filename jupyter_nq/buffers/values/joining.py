@@ -25,6 +25,8 @@ from jupyter_nq.buffers.values.nested import rejoined
 from jupyter_nq.errors import CapacityFull, UnsupportedData
 
 _Column = dict[str, Lane]
+_SAME_TEXT = ({pa.string(), pa.large_string()}, {pa.binary(), pa.large_binary()})
+"""Types that differ in the width of their offsets alone; each library has its own."""
 
 
 def check_alike(content: Content, static: layout.Static) -> None:
@@ -42,7 +44,7 @@ def check_alike(content: Content, static: layout.Static) -> None:
         )
     for name in static.columns:
         have, want = layout.field_type(content.schema, name), static.column_type(name)
-        if have != want:
+        if have != want and {have, want} not in _SAME_TEXT:
             raise UnsupportedData(
                 f"Column {name!r} of {static.name} is {want}, the new rows have {have}. Convert them first."
             )
@@ -83,7 +85,7 @@ def behind(content: Content, static: layout.Static, begins: Sequence[int]) -> li
         if place.role == VALID:
             lane = column.get(VALID) or ones(place.column, content.rows, VALID)
         elif place.role == OFFSETS:
-            lane = _behind_text(column[OFFSETS], begins[i + 1])
+            lane = _behind_text(column[OFFSETS], begins[i + 1], f"<i{place.item_bytes}")
         elif place.column in content.categories:
             lane = _with_codes_of(static, content, place.column, column[VALUES])
         else:
@@ -102,16 +104,19 @@ def by_column(content: Content) -> dict[str, _Column]:
     return found
 
 
-def _behind_text(offsets: Lane, begin: int) -> Lane:
-    """Return the offsets of new text behind `begin` bytes, without the one that says where it begins."""
-    dtype = np.dtype(offsets.dtype)
-    end = int(offsets.read(offsets.nbytes - dtype.itemsize, offsets.nbytes).view(dtype)[0])
+def _behind_text(offsets: Lane, begin: int, width: str) -> Lane:
+    """Return the offsets of new text behind `begin` bytes, without the one that says where it begins.
+
+    They get the dtype `width`, which is that of the object.
+    """
+    own, dtype = np.dtype(offsets.dtype), np.dtype(width)
+    end = int(offsets.read(offsets.nbytes - own.itemsize, offsets.nbytes).view(own)[0])
     if begin + end > np.iinfo(dtype).max:
         raise UnsupportedData(
             f"Column {offsets.name!r} would have {begin + end:,} bytes of text, more than its type can hold. "
             "Share it as large_string."
         )
-    return changed(without(offsets, dtype.itemsize), lambda values: values + dtype.type(begin))
+    return changed(without(offsets, own.itemsize), lambda values: values.astype(dtype) + dtype.type(begin), dtype)
 
 
 def _with_codes_of(static: layout.Static, content: Content, name: str, codes: Lane) -> Lane:
@@ -158,7 +163,7 @@ def joined(old: Content, new: Content) -> Content:
             kind = old.schema.field(column).type
             lanes += rejoined(column, kind, [(c[OFFSETS], c[DATA]) for c in (ours, theirs)])
         elif OFFSETS in ours:
-            lanes.append(chain(ours[OFFSETS], _behind_text(theirs[OFFSETS], ours[DATA].nbytes)))
+            lanes.append(chain(ours[OFFSETS], _behind_text(theirs[OFFSETS], ours[DATA].nbytes, ours[OFFSETS].dtype)))
             lanes.append(chain(ours[DATA], theirs[DATA]))
         elif VALUES in ours:
             more = theirs[VALUES]

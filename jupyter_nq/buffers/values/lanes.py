@@ -79,11 +79,15 @@ def chain(first: Lane, second: Lane) -> Lane:
     return Lane(first.name, first.dtype, first.row_bytes, border + second.nbytes, read, first.role)
 
 
-def changed(lane: Lane, change: Callable[[Array], Array]) -> Lane:
-    """Return a lane whose values are changed when they are read; their number and dtype stay."""
-    dtype = np.dtype(lane.dtype)
+def changed(lane: Lane, change: Callable[[Array], Array], to: np.dtype[Any] | None = None) -> Lane:
+    """Return a lane whose values are changed when they are read, one for one; also in dtype, when it is given."""
+    own = np.dtype(lane.dtype)
+    dtype = own if to is None else to
 
     def read(start: int, stop: int) -> Array:
-        return np.ascontiguousarray(change(lane.read(start, stop).view(dtype)), dtype=dtype)
+        first, last = (at // dtype.itemsize * own.itemsize for at in (start, stop))
+        return np.ascontiguousarray(change(lane.read(first, last).view(own)), dtype=dtype)
 
-    return Lane(lane.name, lane.dtype, lane.row_bytes, lane.nbytes, read, lane.role)
+    items = lane.nbytes // own.itemsize
+    row_bytes = lane.row_bytes // own.itemsize * dtype.itemsize
+    return Lane(lane.name, dtype.str, row_bytes, items * dtype.itemsize, read, lane.role)

@@ -38,6 +38,7 @@ def stream_lanes(name: str, column: pa.ChunkedArray) -> tuple[Lane, Lane]:
     """
     try:
         column.validate(full=True)
+        _check_readable(column.type)
         stream = _packed(column) if len(column) else b""
     except (pa.ArrowException, ValueError, TypeError) as exc:
         reason = str(exc).splitlines()[0].rstrip(".")
@@ -47,6 +48,19 @@ def stream_lanes(name: str, column: pa.ChunkedArray) -> tuple[Lane, Lane]:
         ) from exc
     data = np.frombuffer(stream, np.uint8)
     return _ends(name, len(column), len(data)), of_array(name, data, DATA)
+
+
+def _check_readable(kind: pa.DataType) -> None:
+    """Raise `ValueError` unless Arrow reads a type as it wrote it; of categories with an extended type it does not."""
+    try:
+        again = pa.ipc.read_schema(pa.schema([pa.field("", kind)]).serialize()).field(0).type
+    except (pa.ArrowException, TypeError, ValueError, KeyError, AttributeError):  # from the extension's own reader
+        again = None
+    if again != kind:
+        raise ValueError(
+            "it would not read it as it was written. Categories that are intervals or periods may become text, as with "
+            ".cat.rename_categories(str)"
+        )
 
 
 def _packed(column: pa.ChunkedArray) -> pa.Buffer:

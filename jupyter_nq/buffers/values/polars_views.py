@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from jupyter_nq.buffers.values.arrow_views import column_of
 from jupyter_nq.buffers.values.columns import storage_of
+from jupyter_nq.buffers.values.lanes import Array
 from jupyter_nq.buffers.values.views import Window, array_of
 from jupyter_nq.errors import MissingLibrary, UnsupportedData
 
@@ -31,11 +32,13 @@ def to_polars(window: Window, columns: Sequence[str] | None) -> Any:
     """
     polars = _library()
     if window.static.kind == "table":
-        names = window.chosen(columns)
-        return polars.DataFrame([_series(polars, name, column_of(window, name)) for name in names])
+        schema = window.static.arrow_schema
+        assert schema is not None  # a table has one
+        fields = [schema.field(name) for name in window.chosen(columns)]
+        return polars.DataFrame([_series(polars, field, column_of(window, field.name)) for field in fields])
     array = array_of(window, columns)
     if array.ndim == 1:
-        return _series(polars, "", pa.chunked_array([pa.array(array)]))
+        return _of_array(polars, array)
     if array.ndim == 2:
         return polars.from_numpy(array)
     raise UnsupportedData(f"An array with {array.ndim} dimensions is no frame. Use as_='numpy'.")
@@ -48,15 +51,27 @@ def _library() -> Any:
         raise MissingLibrary("polars is not installed here. Run: pip install polars") from exc
 
 
-def _series(polars: Any, name: str, column: pa.ChunkedArray) -> Any:
+def _of_array(polars: Any, array: Array) -> Any:
+    try:
+        column = pa.chunked_array([pa.array(array)])
+    except pa.ArrowException as exc:
+        raise UnsupportedData(f"polars has no type for an array of dtype {array.dtype}. Use as_='numpy'.") from exc
+    return _series(polars, pa.field("", column.type), column)
+
+
+def _series(polars: Any, field: pa.Field, column: pa.ChunkedArray) -> Any:
+    """Return a column; what polars wrote beside its type, such as the values of an Enum, makes it that type again."""
     try:
         if _is_too_wide(column.type):
             raise polars.exceptions.ComputeError("a decimal of 256 bits")
-        return polars.Series(name, column)
+        if not field.metadata:
+            return polars.Series(field.name, column)
+        table = pa.Table.from_arrays([column], schema=pa.schema([field.with_nullable(True)]))
+        return polars.from_arrow(table).to_series()
     except (polars.exceptions.PolarsError, TypeError, ValueError) as exc:
         reason = str(exc).splitlines()[0].rstrip(".")
         raise UnsupportedData(
-            f"polars has no type for column {name!r} ({column.type}): {reason}. Choose other columns, or use "
+            f"polars has no type for column {field.name!r} ({column.type}): {reason}. Choose other columns, or use "
             "as_='arrow'."
         ) from exc
 

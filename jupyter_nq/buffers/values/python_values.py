@@ -1,11 +1,13 @@
 """Columns of Python objects: lists, dicts, arrays and what else Arrow has a type for, there and back.
 
 A column of objects goes in only when the same values come out of Arrow: dicts whose keys differ from row to row
-would get keys that they did not have, tuples would be lists, and numbers and NaN must stay what they are.
+would get keys that they did not have, tuples would be lists, and numbers and NaN must stay what they are. Of dates
+and times, which Arrow changes without a word, nothing may be cut off.
 """
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -28,11 +30,19 @@ def objects_of(column: pa.ChunkedArray, form: str | None = None) -> Array:
     if form == ARRAYS:
         rows = [None if row.values is None else row.values.to_numpy(zero_copy_only=False) for row in column]
     else:
-        rows = column.to_pylist()
+        rows = _decoded(column).to_pylist()
     objects = np.empty(len(rows), object)
     for i, row in enumerate(rows):  # numpy would make arrays of one length two-dimensional
         objects[i] = row
     return objects
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return categories as the values that they mean: one by one, Arrow would look each up with a scalar."""
+    meant = column.type.value_type if pa.types.is_dictionary(column.type) else None
+    if meant is None or pa.types.is_nested(meant) or isinstance(meant, pa.BaseExtensionType):
+        return column
+    return pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks], meant)
 
 
 def nested_of(values: Any) -> pa.Array:
@@ -53,6 +63,33 @@ def nested_of(values: Any) -> pa.Array:
         if not missing[row] and not _same(before, after):
             raise ValueError(f"row {row:,} would come back as {str(after)[:60]}")
     return found
+
+
+def check_times(values: Any, kind: pa.DataType) -> None:
+    """Look at objects of which Arrow makes dates, times or durations; only the values say what it would leave out.
+
+    Raises
+    ------
+    ValueError
+        A time among dates, nanoseconds, or a second zone would be lost; it names the first such row.
+    """
+    objects = np.asarray(values, object)
+    rows = np.flatnonzero(~pd.isna(objects))
+    if set(map(type, objects[rows])) <= {date, timedelta}:  # they have nothing that could be lost
+        return
+    dates, clock = pa.types.is_date(kind), pa.types.is_time(kind)
+    cuts = dates or getattr(kind, "unit", "ns") != "ns"
+    zone = None if clock else getattr(objects[rows[0]], "tzinfo", None)
+    for row, value in zip(rows, objects[rows], strict=True):
+        if dates and isinstance(value, datetime):
+            raise ValueError(f"row {row:,}, {value}, would become a date")
+        if cuts and (getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0)):
+            raise ValueError(f"row {row:,}, {value}, would lose its nanoseconds")
+        own = getattr(value, "tzinfo", None)
+        if own is not zone and str(own) != str(zone):
+            raise ValueError(
+                f"row {row:,}, {value}, would " + ("lose its zone" if clock else "get the zone of the first row")
+            )
 
 
 def _same(before: Any, after: Any) -> bool:

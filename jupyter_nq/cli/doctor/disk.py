@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.cli.doctor.checks import free_bytes, scratch
 from jupyter_nq.cli.doctor.findings import Failed, Finding, attempt
 from jupyter_nq.cli.text import seconds
-from jupyter_nq.config import Settings, spill_dir_of
+from jupyter_nq.client.disk import directory_for
+from jupyter_nq.config import Settings
 from jupyter_nq.sizes import counted, size
 
 _TRIAL_BYTES = 1 << 20  # 1 MiB
@@ -29,13 +30,18 @@ def spill_directory(path: Path, settings: Settings, host: Mapping[str, Any]) -> 
     """Can datasets be written to where they go when they leave memory?"""
 
     def trial() -> str:
-        told = _told("spill_dir", settings, host)
-        places = [Path(os.path.realpath(path / COLD))] if os.path.lexists(path / COLD) else []
-        if not places or told:  # a store goes on with the directory that it has, and its next one begins with the other
-            places.append(spill_dir_of(told, path).absolute())
-        return "; ".join(map(_written, dict.fromkeys(places)))
+        return "; ".join(map(_written, _places(path, settings, host)))
 
     return attempt("disk", trial, fix="set JUPYTER_NQ_SPILL (or spill_dir) to a directory of yours on a disk")
+
+
+def _places(path: Path, settings: Settings, host: Mapping[str, Any]) -> list[Path]:
+    """Return where datasets of a store go: it goes on with the directory that it has, its next one with the other."""
+    told = _told("spill_dir", settings, host)
+    places = [Path(os.path.realpath(path / COLD))] if os.path.lexists(path / COLD) else []
+    if not places or told:
+        places.append(directory_for(told, path).absolute())
+    return list(dict.fromkeys(places))
 
 
 def _written(directory: Path) -> str:
@@ -62,12 +68,14 @@ def _seconds_to_write(directory: Path) -> float:
         return time.perf_counter() - start
 
 
-def keys(settings: Settings, host: Mapping[str, Any]) -> Finding:
-    """Are the master keys there that the settings name, for nobody else to read, and does what encrypts work?"""
+def keys(path: Path, settings: Settings, host: Mapping[str, Any]) -> Finding:
+    """Are the master keys there that the settings name and the disk needs, private, and do they work?"""
 
     def trial() -> str:
         file, service = _told("key_file", settings, host), _told("key_service", settings, host)
         ring = load_keys(file=file or None, keyring=service or None)
+        if lacking := _lacking(_places(path, settings, host), () if ring is None else ring.ids):
+            raise Failed(lacking)
         if ring is None:
             return "none: what is written to the disk is not encrypted"
         data_key = os.urandom(_KEY_BYTES)
@@ -77,6 +85,16 @@ def keys(settings: Settings, host: Mapping[str, Any]) -> Finding:
 
     named = f"a file of yours with mode 0600 (key_file), an entry of your keyring (key_service), or {KEY_VARIABLE}"
     return attempt("keys", trial, fix=f"have the keys in {named}; jupyter_nq.buffers.new_key() makes one")
+
+
+def _lacking(places: list[Path], known: Sequence[str]) -> str:
+    """Say what on the disk cannot be read with the known keys; nothing when all can."""
+    there = [info for place in places if place.is_dir() for info in ColdCopies(place, create=False).scan()]
+    sealed = [info.key_id for info in there if info.key_id is not None and info.key_id not in known]
+    if not sealed:
+        return ""
+    datasets, unknown = counted(len(sealed), "dataset"), ", ".join(dict.fromkeys(sealed))
+    return f"{datasets} on the disk cannot be read here: encrypted with the key {unknown}, which this process lacks"
 
 
 def _told(name: str, settings: Settings, host: Mapping[str, Any]) -> str:

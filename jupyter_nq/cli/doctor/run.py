@@ -57,7 +57,7 @@ def examine(path: Path, settings: Settings) -> Iterator[Finding]:
     is_store = (path / MARKER).exists()
     host = _host_settings(path, settings) if is_store else {}
     yield disk.spill_directory(path, settings, host)
-    yield disk.keys(settings, host)
+    yield disk.keys(path, settings, host)
     if is_store:
         yield digests(path)
         yield coordinator(path, settings)

@@ -10,13 +10,15 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.buffers import Catalogue
+from jupyter_nq.buffers.cold.keys import KEY_VARIABLE
 from jupyter_nq.buffers.forking import disown, own
 from jupyter_nq.buffers.locks import is_current, try_flock
-from jupyter_nq.client.disk import find_again
+from jupyter_nq.client.disk import Claim, find_again
 from jupyter_nq.client.line.policy import Policy, settle_policy
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import NQError, StoreError
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from jupyter_nq.coordinator.service import Service
 
 LOCK_NAME = "coordinator.lock"
+ENCRYPTS = "encrypts"
+"""Said beside the host's settings when it encrypts what it writes to the disk, with a key that no setting names."""
 
 
 def become_host(
@@ -52,24 +56,38 @@ def become_host(
     fd = take_lock(store)
     if fd is None:
         return None
+    claim = Claim(store.path)
     try:
         from jupyter_nq.coordinator.service import Service  # most processes never host, and save importing it
 
         policy = settle_policy(store.path, settings, role, succeeds=succeeds)
-        find_again(store, settings)
+        find_again(store, settings, claim)
+        claim.hold()
         service = Service(
             store,
             pool_bytes=policy.pool_bytes,
             rules=_rules(settings, policy),
-            settings=policy.settings,
+            settings={**policy.settings, **_encrypting()},
             role=role,
-            release=lambda: give_back(fd),
+            hold_disk=claim.hold,
+            release=partial(_end_hosting, claim, fd),
         )
     except BaseException:
+        claim.close()
         give_back(fd)
         raise
     service.start()
     return service
+
+
+def _encrypting() -> dict[str, Any]:
+    """Tell everybody that this process has a master key in its environment, which nobody else may have."""
+    return {ENCRYPTS: True} if os.environ.get(KEY_VARIABLE) else {}
+
+
+def _end_hosting(claim: Claim, fd: int) -> None:
+    claim.close()
+    give_back(fd)
 
 
 def _rules(settings: Settings, policy: Policy) -> MemoryRules:

@@ -111,6 +111,8 @@ def test_views_lie_in_the_file_and_start_with_zeros(store: Store) -> None:
         ({"x": "f8", 3: "f8"}, 5, UnsupportedData, "label 3 is int"),
         ({"x": "U5"}, 5, UnsupportedData, "'x'"),
         ({"x": "float99"}, 5, UnsupportedData, "'float99', is no dtype"),
+        ({"x": None}, 5, UnsupportedData, "column 'x', None, is no dtype"),
+        (None, 5, UnsupportedData, "array, None, is no dtype"),
         (object, 5, UnsupportedData, "dtype object cannot be written in place"),
         ("nonsense", 5, UnsupportedData, "The type of the array, 'nonsense'"),
         ({"x": "f8"}, -1, InvalidArgument, "rows=-1"),

@@ -97,3 +97,12 @@ def test_what_there_is_not(session: Session) -> None:
         session.get("t", writable=True)
     with pytest.raises(InvalidArgument, match="Did you mean 'always'"):
         session.get("t", verify="alway")
+
+
+@pytest.mark.parametrize("rows", [{"start": "2024-06"}, {"stop": 1.5}], ids=str)
+def test_rows_are_chosen_by_their_numbers(session: Session, frame: pd.DataFrame, rows: dict[str, Any]) -> None:
+    """Whole ones, of numpy too, and None is no bound; the error says how dates choose."""
+    with pytest.raises(InvalidArgument, match=r"are no row numbers.*nq\.load\(start=\.\.\., end=\.\.\.\)"):
+        session.get("t", **rows)
+    assert session.get("t", start=np.int64(-3), stop=999)["price"].tolist() == [997.0, 998.0]
+    assert len(session.get("t", start=None, stop=None)) == 1000  # type: ignore[arg-type]

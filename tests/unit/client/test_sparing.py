@@ -12,6 +12,7 @@ from jupyter_nq.client import sparing
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
 from jupyter_nq.testing import Child, wait_until
+from jupyter_nq.testing.forked import Forked
 
 _DATA = np.ones(1 << 18)  # 2 MiB
 
@@ -103,3 +104,11 @@ def test_a_forked_child_prepares_its_own(nq_store_dir: Path) -> None:
     """The thread of its parent is not its own: it starts one, and is not stopped by the lock of another."""
     with Child(_FORKS, os.fspath(nq_store_dir)) as child:
         assert child.line() == "0"
+
+
+def test_a_child_that_is_forked_while_the_thread_is_at_work_can_write(nq_store_dir: Path) -> None:
+    """What the thread of its parent had locked at that moment is not locked in the child for ever."""
+    with Session(nq_store_dir) as session:
+        session.put("a", _DATA)
+        with session._writer.sparing._lock, Forked(lambda say: say(session.put("b", _DATA).version)) as child:
+            assert child.hear(20.0) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.client import spilling
 from jupyter_nq.client.session import Session
-from jupyter_nq.errors import StoreFull, UnknownDataset
+from jupyter_nq.errors import ChecksumError, StoreError, StoreFull, UnknownDataset
+from jupyter_nq.testing import wait_until
 from tests.unit.client.small import MIB, array, small_session
 
 pytestmark = pytest.mark.usefixtures("disk")
@@ -145,3 +147,121 @@ def test_a_link_that_was_taken_away_is_made_again(nq_store_dir: Path) -> None:
     (nq_store_dir / COLD).unlink()
     with small_session(nq_store_dir) as session:
         assert session.get("left", as_="numpy")[0] == 2
+
+
+@pytest.mark.parametrize("hosts_in_turn", [False, True])
+@pytest.mark.parametrize("replace", [_put, _draft, _grow])
+def test_after_the_disk_refused_once_the_next_version_is_durable_again(
+    nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch, replace: Callable[[Session], None], hosts_in_turn: bool
+) -> None:
+    """What was meant to be kept is, as soon as there is room: nobody says `durable=True` twice."""
+    session = small_session(nq_store_dir, pool_bytes=64 * MIB)
+    session.put("kept", array(1), durable=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(spilling, "freeze", lambda *_, **__: _refuse())
+        with pytest.raises(StoreFull, match="the disk is full"):
+            replace(session)
+    if hosts_in_turn:
+        session.close()
+        session = small_session(nq_store_dir, pool_bytes=64 * MIB)
+    replace(session)
+    assert [(row.version, row.durable) for row in session.ls()] == [(3, True)]
+    session.close()
+
+
+def _refuse() -> None:
+    raise StoreFull("the disk is full")
+
+
+def test_a_held_version_is_not_kept_for_good_when_the_next_is_not_to_be(nq_store_dir: Path) -> None:
+    """Whoever looks at the old version, its copy goes with the put, and no restart brings it back."""
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
+        held = session.get("kept", as_="numpy")
+        session.put("kept", array(2), durable=False)
+        assert session.spilling.copies().scan() == []
+        assert held[0] == 1
+
+
+@pytest.mark.parametrize("replace", [_put, lambda session: session.append("kept", array(2, mib=1))])
+def test_what_is_removed_from_memory_by_hand_is_what_the_disk_has(
+    nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch, replace: Callable[[Session], Any]
+) -> None:
+    """It falls back to the durable version before, as after a restart, says so, and counts on from there."""
+    with small_session(nq_store_dir, pool_bytes=64 * MIB, append_reserve=3.0) as session:
+        session.put("kept", array(1), durable=True)
+        with monkeypatch.context() as patched:
+            patched.setattr(spilling, "freeze", lambda *_, **__: _refuse())
+            with pytest.raises(StoreFull, match="the disk is full"):
+                replace(session)
+        wait_until(lambda: len(os.listdir(nq_store_dir / "obj")) == 1)
+        assert [row.version for row in session.ls()] == [2], "the coordinator has heard of it"
+        (nq_store_dir / "obj" / session.store.resolve("kept")).unlink()
+        found = session.get("kept", as_="numpy")
+        assert (len(found), found[0]) == (len(array(1)), 1)
+        assert "version 2 is lost, the disk has 1" in str(session.status().problem)
+        assert session.put("kept", array(3)).version == 2
+        assert [(row.version, row.durable) for row in session.ls()] == [(2, True)]
+
+
+@pytest.mark.parametrize("way_out", [_put, lambda session: session.drop("kept")])
+def test_a_name_of_which_a_damaged_copy_is_left_is_not_taken_for_dropped(
+    nq_store_dir: Path, disk: Path, way_out: Callable[[Session], Any]
+) -> None:
+    """The next host keeps it and says what is wrong; a put or a drop of it gets rid of the copy."""
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1))
+        session.spill("kept")
+    _damage(disk)
+    with small_session(nq_store_dir) as session:
+        assert [row.name for row in session.ls()] == ["kept"]
+        with pytest.raises(ChecksumError, match="cold copy"):
+            session.get("kept")
+        wait_until(lambda: "(kept)" in str(session.status().problem))
+        damaged = [found.path for found in session.spilling.copies().damaged()]
+        way_out(session)
+        wait_until(lambda: not any(path.exists() for path in damaged))
+
+
+def test_durable_datasets_that_the_host_did_not_look_for_are_not_mixed_up_with_new_ones(
+    nq_store_dir: Path, disk: Path
+) -> None:
+    """After a restart one without `spill_dir` is first; a put of the same name would lose to the old one later."""
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
+    shutil.rmtree(nq_store_dir)
+    with (
+        small_session(nq_store_dir, spill_dir=str(disk / "elsewhere")),
+        small_session(nq_store_dir) as session,
+        pytest.raises(StoreError, match=r"durable datasets \(kept\).*Set the same spill_dir"),
+    ):
+        session.put("kept", array(2), durable=True)
+    shutil.rmtree(nq_store_dir)
+    with small_session(nq_store_dir) as session:
+        assert session.get("kept", as_="numpy")[0] == 1
+
+
+def test_who_is_refused_by_the_disk_is_told_that_the_rows_are_there(
+    nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Appending again what was appended would have it twice."""
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
+        monkeypatch.setattr(spilling, "freeze", lambda *_, **__: _refuse())
+        with pytest.raises(StoreFull, match=r"version 2 of 'kept'.*do not append them again.*the disk is full"):
+            session.append("kept", np.ones(3))
+        assert len(session.get("kept", as_="numpy")) == len(array(1)) + 3
+
+
+def test_damaged_memory_is_replaced_by_the_copy_on_the_disk(nq_store_dir: Path) -> None:
+    """The message says how, before it says that the dataset is to be dropped, and with it the copy."""
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
+        path = nq_store_dir / "obj" / session.store.resolve("kept")
+        with path.open("r+b") as file:
+            file.seek(path.stat().st_size // 2)
+            file.write(b"damage")
+        with pytest.raises(ChecksumError, match=r"try nq\.spill\('kept'\) and get it again: the disk has a copy"):
+            session.get("kept", verify="always")
+        session.spill("kept")
+        np.testing.assert_array_equal(session.get("kept", as_="numpy", verify="always"), array(1))

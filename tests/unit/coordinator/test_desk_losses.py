@@ -31,6 +31,28 @@ def test_a_second_drop_of_a_name_replaces_the_record_of_the_first(desk: Desk) ->
     assert actions[:2] == [ev.RecordDrop("bars", 2), ev.ForgetDrop("bars", 1)]
 
 
+def test_what_is_put_after_a_drop_is_no_part_of_what_was_dropped(desk: Desk) -> None:
+    """It counts on behind the newest version that was dropped, though only an older one is still held."""
+    publish(desk, "a")
+    desk.handle(ev.Hold(2, add=(("a", 1),)))
+    publish(desk, "b")
+    desk.handle(ev.Drop(1, "bars"))
+    desk.handle(ev.Collected("b", gone=True))
+    assert publish(desk, "new")[0] == ev.Stamp("new", 3)
+    assert not desk.versions.was_dropped(desk.versions.newest("bars"))
+
+
+def test_a_version_that_was_dropped_is_not_given_out_again(desk: Desk) -> None:
+    """Though somebody holds it and the name is there again."""
+    publish(desk, "a")
+    desk.handle(ev.Hold(2, add=(("a", 1),)))
+    desk.handle(ev.Drop(1, "bars"))
+    publish(desk, "b")
+    assert desk.versions.find("bars", 2)[0].id == "b"
+    with pytest.raises(UnknownDataset, match=r"no version 1 any more: kept is 2\."):
+        desk.versions.find("bars", 1)
+
+
 def test_a_record_of_a_drop_that_nothing_is_left_of_is_removed_when_it_is_found(desk: Desk) -> None:
     """One that is about something stays."""
     publish(desk, "a")
@@ -50,14 +72,25 @@ def test_what_was_published_and_dropped_is_not_named_again_by_a_late_request() -
     assert views.datasets(desk) == []
 
 
+@pytest.mark.parametrize("later_first", [False, True])
+def test_of_two_objects_that_are_the_same_version_the_later_one_has_the_name(later_first: bool) -> None:
+    """A copy of a name that was lost and begun anew is still on the disk, and goes."""
+    objects = [stored("lost", first=1, last=1), stored("anew", first=1, created_ns=2)]
+    desk = Desk()
+    restart = ev.Rebuilt(tuple(objects[::-1] if later_first else objects), {}, now=0.0)
+    assert desk.handle(restart) == [ev.Link("bars", "anew")]
+    assert desk.handle(ev.Tick(1.0)) == [ev.Collect("lost")]
+
+
 def test_a_damaged_object_keeps_its_name_until_it_is_replaced_or_dropped(desk: Desk) -> None:
-    """It is listed as damaged, older versions are kept, and both ways out free its file."""
+    """It is listed as damaged, older versions are kept, and both ways out free its file; a drop takes those along."""
     broken = stored("x", kind=ev.DAMAGED)
     assert desk.handle(ev.Rebuilt((broken, stored("old", first=1)), {"bars": "x"}, now=0.0)) == []
     assert [(row["kind"], row["version"]) for row in views.datasets(desk)] == [("damaged", 0)]
     assert desk.handle(ev.Tick(GRACE_SECONDS + 1)) == []
     dropped = desk.handle(ev.Drop(1, "bars"))
-    assert [action for action in dropped if isinstance(action, ev.Collect)] == [ev.Collect("x")]
+    assert ev.RecordDrop("bars", 1) in dropped
+    assert [action for action in dropped if isinstance(action, ev.Collect)] == [ev.Collect("x"), ev.Collect("old")]
     desk.handle(ev.Failed())
     published = publish(desk, "new")
     assert (published[0], published[-1]) == (ev.Stamp("new", 2), ev.Collect("x"))

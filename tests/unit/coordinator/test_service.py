@@ -118,6 +118,7 @@ def test_an_object_gets_its_name_and_version_when_it_is_published(
         "version": 1,
         "rows": 10,
         "in_memory": True,
+        "lasts": False,
     }
     row = wire.call("ls", {})[0]
     assert (row["name"], row["version"], row["rows"], row["id"]) == ("bars", 1, 10, info.id)

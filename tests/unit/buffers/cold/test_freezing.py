@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +19,8 @@ import pytest
 
 from jupyter_nq import testing
 from jupyter_nq.buffers import ColdCopies, KeyRing, ObjectInfo, Store, freeze, layout, thaw, words
+from jupyter_nq.buffers.cold import freezing
+from jupyter_nq.buffers.cold.replacing import replacing
 from jupyter_nq.buffers.platform import lock_holders
 from jupyter_nq.errors import ChecksumError, MissingLibrary, StoreError, StoreFull, UnknownDataset
 from tests.unit.buffers.child import Child
@@ -63,7 +67,6 @@ def test_a_copy_says_what_the_object_says(store: Store, cold: ColdCopies, info: 
     assert (path.stat().st_size, path.stat().st_mode & 0o777) == (frozen.nbytes, 0o600)
     assert store.info(info.id) == info
     assert _files(cold) == [path.name]
-    assert not freeze(store, info.id, cold).durable
 
 
 def test_bars_become_small(store: Store, cold: ColdCopies) -> None:
@@ -326,3 +329,25 @@ def test_without_cryptography(
         freeze(store, info.id, cold, keys=KeyRing([MASTER_KEY]))
     assert _files(cold) == []
     assert freeze(store, info.id, cold).rows == info.rows
+
+
+def test_a_copy_that_is_kept_for_good_stays_so(store: Store, cold: ColdCopies, info: ObjectInfo) -> None:
+    """Who evicts may have looked before who keeps had written, and writes the same object after."""
+    assert not freeze(store, info.id, cold).durable
+    assert freeze(store, info.id, cold, durable=True).durable
+    assert freeze(store, info.id, cold).durable
+
+
+def test_who_waited_to_write_a_copy_reads_the_object_afterwards(
+    store: Store, cold: ColdCopies, info: ObjectInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that were appended and copied while it waited for its turn are in its copy too."""
+
+    @contextlib.contextmanager
+    def waited(*arguments: Any) -> Iterator[int]:
+        store.append(info.id, pa.table({"x": ticks(3), "n": pa.array([1, 2, 3]), "s": ["a", "b", "c"]}))
+        with replacing(*arguments) as fd:
+            yield fd
+
+    monkeypatch.setattr(freezing, "replacing", waited)
+    assert freeze(store, info.id, cold).rows == cold.info(info.id).rows == info.rows + 3

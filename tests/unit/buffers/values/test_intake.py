@@ -189,13 +189,21 @@ def test_schema_metadata_is_kept(store: Store) -> None:
         assert handle.arrow().schema.metadata == {b"source": b"vendor"}
 
 
+_DAY = datetime.datetime(2024, 1, 2)
 _REFUSED: list[tuple[Any, str]] = [
     ({1, 2, 3}, "set cannot be shared.*frame of pandas"),
     (pa.table([[1], [2]], names=["x", "x"]), "Column 'x' is there twice"),
     (pd.DataFrame({"x": [object()]}), "Column 'x' has dtype object, and its values are of no one type"),
     (pd.DataFrame({"x": [1, "a"]}), "Column 'x' has dtype object, and its values are of no one type"),
     (pd.DataFrame({"x": [{"a": 1}, {"b": 2}]}), r"row 0 would come back as \{'a': 1, 'b': None\}"),
+    (
+        pd.DataFrame({"x": pd.Series([_DAY, _DAY.replace(tzinfo=datetime.UTC)], dtype=object)}),
+        "row 1, 2024-01-02.* zone",
+    ),
+    (pd.DataFrame({"x": [2**70, 1]}), "Column 'x' has dtype object, and its values are of no one type"),
     (pd.DataFrame({"x": [(1, 2), (3,)]}), r"row 0 would come back as \[1, 2\]"),
+    (pd.DataFrame({"x": pd.cut([1, 5, 9], 3)}), r"Column 'x' has type dictionary.*\.cat\.rename_categories\(str\)"),
+    (pd.DataFrame({"y": [1, 2]}, index=pd.cut([1, 9], 2)), "Column '__index__' has type dictionary.*rename_categories"),
     (pd.DataFrame({("a", 1): [1]}), r"label \('a', 1\) is tuple, not text"),
     (pd.DataFrame({0: [1]}), "label 0 is int, not text"),
     (pd.DataFrame({"a": [1]}, index=pd.Index([1.0], name=("a", 1))), "name of the index.*Set frame.index.names"),
@@ -208,6 +216,8 @@ _REFUSED: list[tuple[Any, str]] = [
     ({"a": np.zeros(2, "M8[D]")}, "Column 'a' has dtype datetime64"),
     ({"a": {1, 2}}, "The dict is no JSON value: Object of type set"),
     ([float("nan")], "The list is no JSON value"),
+    ({"a": "\ud800"}, "The dict is no JSON value: .*surrogates"),
+    (pa.chunked_array([[1], [2]]), "ChunkedArray gives no table of Arrow.*pyarrow.table"),
     ({1: "a"}, "would not come back from JSON as it is"),
     ([(1, 2)], "would not come back from JSON as it is"),
 ]
@@ -247,3 +257,12 @@ def test_a_frame_of_another_library(store: Store) -> None:
     frame = polars.DataFrame({"at": [datetime.datetime(2024, 1, 2)], "price": [1.5], "size": [7]})
     info = store.write("p", frame)
     assert store.open_id(info.id).arrow().equals(frame.to_arrow())
+
+
+def test_what_arrow_has_no_type_for_is_refused_by_name() -> None:
+    """Of a library that gives Arrow streams: a whole number of 128 bits, and a column that is no table."""
+    polars = pytest.importorskip("polars")
+    with pytest.raises(UnsupportedData, match=r"DataFrame gives no table of Arrow.*must be cast"):
+        take_in(polars.DataFrame({"x": polars.Series([2**100], dtype=polars.Int128)}))
+    with pytest.raises(UnsupportedData, match=r"Series gives no table of Arrow.*series\.to_frame\(\)"):
+        take_in(polars.Series("x", [1]))

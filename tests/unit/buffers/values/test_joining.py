@@ -51,3 +51,19 @@ def test_nulls_of_a_table_of_arrow_are_arrows(store: Store) -> None:
     """Rows that say nothing of pandas bring nothing of it."""
     frame = _grown(store, pd.DataFrame({"x": [1]}), pa.table({"x": pa.array([None], pa.int64())}))
     assert str(frame["x"].dtype) == "int64[pyarrow]"
+
+
+@pytest.mark.parametrize("grows", [False, True])
+@pytest.mark.parametrize(("had", "come"), [("string", "large_string"), ("large_binary", "binary")])
+def test_text_of_another_width_is_appended(store: Store, had: str, come: str, grows: bool) -> None:
+    """A dict of text and a frame of pandas differ in it; what is there keeps its type, with nulls and without."""
+    first = pa.table({"x": pa.array(["a", "", "ccc"], getattr(pa, had)()), "n": pa.array([1, 2, 3])})
+    more = pa.table({"x": pa.array(["ö", None, "dd"], getattr(pa, come)()), "n": pa.array([4, 5, 6])})
+    info = store.write("a", first, reserve_rows=0 if grows else 100)
+    info = store.grow(info.id, more) if grows else store.append(info.id, more.slice(2))
+    with store.open_id(info.id) as handle:
+        found = handle.arrow()
+        assert found.schema == first.schema
+        rest = (more if grows else more.slice(2)).column("x").cast(getattr(pa, had)())
+        assert found.column("x").to_pylist() == [*first.column("x").to_pylist(), *rest.to_pylist()]
+        assert handle.verify()

@@ -110,3 +110,28 @@ def test_without_polars(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(importlib, "import_module", absent)
         with pytest.raises(MissingLibrary, match="Run: pip install polars"):
             handle.view("polars")
+
+
+def test_a_frame_of_polars_comes_back_as_it_was(store: Store) -> None:
+    """An Enum with its values, in their order, and a Categorical."""
+    sides = polars.Enum(["sell", "buy"])
+    frame = polars.DataFrame({"side": polars.Series(["buy", None], dtype=sides), "day": [1, 2]})
+    frame = frame.with_columns(symbol=polars.Series(["NQ", "ES"], dtype=polars.Categorical))
+    with store.open_id(store.write("f", frame).id) as handle:
+        found = handle.view("polars")
+        assert found.schema == frame.schema
+        assert found.equals(frame)
+        assert handle.view("polars", columns=["side"], start=1)["side"].to_list() == [None]
+
+
+@pytest.mark.parametrize("array", [np.array([1j]), np.array(["2024"], "M8[D]"), np.array(["a"])], ids=["z", "M", "U"])
+def test_an_array_that_arrow_has_no_tensor_of_is_refused(store: Store, array: np.ndarray[Any, Any]) -> None:
+    """With the form that it has; polars is refused what it has no type for."""
+    with store.open_id(store.write("a", array).id) as handle:
+        with pytest.raises(UnsupportedData, match=r"Arrow has no tensor of.*Use as_='numpy'\."):
+            handle.view("arrow")
+        if array.dtype.kind == "c":
+            with pytest.raises(UnsupportedData, match=r"polars has no type.*complex128. Use as_='numpy'\."):
+                handle.view("polars")
+        else:
+            assert len(handle.view("polars")) == 1

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from jupyter_nq.buffers.values.python_values import ARRAYS, OBJECTS, form_of, nested_of, objects_of
+from jupyter_nq.buffers.values.python_values import ARRAYS, OBJECTS, check_times, form_of, nested_of, objects_of
 
 NAN = float("nan")
 
@@ -67,6 +67,50 @@ def test_what_would_change_is_refused(values: list[Any], says: str) -> None:
         nested_of(values)
 
 
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (
+            [datetime.date(2024, 1, 2), datetime.datetime(2024, 1, 2, 5)],
+            "row 1, 2024-01-02 05:00:00, would become a date",
+        ),
+        ([None, pd.Timestamp("2024-01-02 00:00:00.000000001")], "row 1, .*, would lose its nanoseconds"),
+        ([pd.Timedelta(1, "ns")], "row 0, .*, would lose its nanoseconds"),
+        ([pd.Timestamp("2024-01-02", tz="UTC"), pd.Timestamp("2024-01-02", tz="Asia/Tokyo")], "row 1, .* zone of the"),
+        ([datetime.time(9, 30, tzinfo=datetime.UTC)], r"row 0, 09:30:00\+00:00, would lose its zone"),
+    ],
+    ids=["date", "stamp", "span", "zone", "clock"],
+)
+def test_nothing_is_cut_off_a_time(values: list[Any], says: str) -> None:
+    """Arrow would do it without a word."""
+    with pytest.raises(ValueError, match=says):
+        check_times(values, pa.array(values, from_pandas=True).type)
+
+
+def test_times_of_one_kind_are_taken() -> None:
+    """With missing ones between them, in one zone on both sides of a change of its clock."""
+    zone = "America/New_York"
+    summer, winter = pd.Timestamp("2024-07-01", tz=zone), pd.Timestamp("2024-12-01", tz=zone)
+    for values in ([summer, pd.NaT, winter, None], [NAN, datetime.date(2024, 1, 2)], [datetime.timedelta(1), pd.NA]):
+        found = pa.array(values, from_pandas=True)
+        check_times(values, found.type)
+        assert found.drop_null().to_pylist() == [value for value in values if not pd.isna(value)]
+
+
 def test_a_number_of_numpy_is_a_number() -> None:
     """A list of them comes back as one of Python's."""
     assert objects_of(pa.chunked_array([nested_of([[np.float64(1.5), np.float64(2)]])])).tolist() == [[1.5, 2.0]]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["NQ", None, "ES", "NQ"], [1.5, NAN, 1.5], [datetime.date(2024, 1, 2), None], [b"x", b""], [[1], None, [1]]],
+    ids=["text", "numbers", "dates", "bytes", "lists"],
+)
+def test_categories_are_what_they_mean(values: list[Any]) -> None:
+    """Of any type, in several chunks, the first of which shows a part."""
+    whole = pa.array(values)
+    codes = pa.array([None if value is None else i for i, value in enumerate(values)], pa.int8())
+    coded = pa.DictionaryArray.from_arrays(codes, whole)
+    found = objects_of(pa.chunked_array([coded.slice(1), coded]))
+    assert repr(found.tolist()) == repr([*values[1:], *values])

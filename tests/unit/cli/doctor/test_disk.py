@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_nq.buffers import ColdCopies, new_key
 from jupyter_nq.cli.doctor import disk
+from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings, spill_dir_of
 
 
@@ -71,28 +72,45 @@ def test_keys_that_are_there(tmp_path: Path, own: bool) -> None:
     file.write_text(f"{line}\n{new_key()}\n")
     file.chmod(0o600)
     named = {"key_file": str(file)}
-    found = disk.keys(Settings(**named) if own else Settings(), {} if own else named)
+    found = disk.keys(tmp_path, Settings(**named) if own else Settings(), {} if own else named)
     assert found.ok
     assert found.figure == f"2 keys, the current one is {line.partition(':')[0]}; it seals and opens"
 
 
-def test_no_keys() -> None:
+def test_no_keys(tmp_path: Path) -> None:
     """None are needed, and what that means is said."""
-    assert disk.keys(Settings(), {}).figure == "none: what is written to the disk is not encrypted"
+    assert disk.keys(tmp_path, Settings(), {}).figure == "none: what is written to the disk is not encrypted"
+
+
+def test_keys_that_the_disk_needs(nq_store_dir: Path, tmp_path: Path) -> None:
+    """Without them its data cannot be read, and nothing can be written beside them; another key is of no use."""
+    file, other = tmp_path / "keys", tmp_path / "other"
+    for path in (file, other):
+        path.write_text(new_key())
+        path.chmod(0o600)
+    told = {"store_dir": str(nq_store_dir), "spill_dir": str(tmp_path / "disk")}
+    with Session(settings=Settings(**told, key_file=str(file))) as session:
+        session.put("limits", {"NQ": 5}, durable=True)
+    assert disk.keys(nq_store_dir, Settings(**told, key_file=str(file)), {}).ok
+    sealed = file.read_text().partition(":")[0]
+    for settings in (Settings(**told), Settings(**told, key_file=str(other))):
+        found = disk.keys(nq_store_dir, settings, {})
+        says = f"1 dataset on the disk cannot be read here: encrypted with the key {sealed}, which this process lacks"
+        assert (found.ok, found.figure) == (False, says)
 
 
 def test_keys_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An absent file, one that others may read, and an absent library are findings."""
     file = tmp_path / "keys"
-    found = disk.keys(Settings(key_file=str(file)), {})
+    found = disk.keys(tmp_path, Settings(key_file=str(file)), {})
     assert not found.ok
     assert "cannot be read: No such file" in found.figure
     file.write_text(new_key())
     file.chmod(0o644)
-    assert "Others may read the key file" in disk.keys(Settings(key_file=str(file)), {}).figure
+    assert "Others may read the key file" in disk.keys(tmp_path, Settings(key_file=str(file)), {}).figure
     file.chmod(0o600)
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
-    assert "pip install 'jupyter-nq[crypto]'" in disk.keys(Settings(key_file=str(file)), {}).figure
+    assert "pip install 'jupyter-nq[crypto]'" in disk.keys(tmp_path, Settings(key_file=str(file)), {}).figure
     monkeypatch.setitem(sys.modules, "keyring", None)
-    found = disk.keys(Settings(key_service="nq"), {})
+    found = disk.keys(tmp_path, Settings(key_service="nq"), {})
     assert (found.ok, found.figure) == (False, "keyring is not installed here. Run: pip install keyring")
