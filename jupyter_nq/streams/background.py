@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jupyter_nq.errors import InvalidArgument, Lagged, NQError
+from jupyter_nq.sizes import counted
 from jupyter_nq.streams.subscription import Subscription
 from jupyter_nq.streams.waiting import Bell, wait_for_any
 
@@ -43,7 +44,7 @@ class Listener:
 
     def __repr__(self) -> str:
         state = "stopped" if self.stopped else "paused" if self._paused.is_set() else "running"
-        return f"<Listener {state}, {self.calls} calls, {self.errors} errors, lost {self.lost}>"
+        return f"<Listener {state}, {counted(self.calls, 'call')}, {counted(self.errors, 'error')}, lost {self.lost:,}>"
 
     @property
     def stopped(self) -> bool:

@@ -62,7 +62,8 @@ class Cursor:
         """
         while (head := self.lane.head) > self.seq:
             if self._reader is None:
-                self._open()
+                if not self._open():
+                    return None
                 continue  # perhaps with a later message, which the head has to have passed
             end = self._page[layout.END_SEQ]
             if not end or self.seq < end:
@@ -81,8 +82,11 @@ class Cursor:
         self._number = 0
         self._reader = None
 
-    def _open(self) -> None:
-        """Map the segment that has the next message, which the head has passed, or the oldest that is there."""
+    def _open(self) -> bool:
+        """Map the segment that has the next message, which the head has passed, or the oldest that is there.
+
+        False when the stream was dropped, and all of them with it.
+        """
         number = self._number + 1 if self._number else self._find()
         for _ in range(_MOST_TRIES):
             oldest, newest = self.lane.get(layout.TAIL_SEGMENT), self.lane.get(layout.HEAD_SEGMENT)
@@ -92,7 +96,9 @@ class Cursor:
             found = self._map(number)
             if found is not None:
                 self._enter(number, *found)
-                return
+                return True
+            if self._control.closed:
+                return False
             # it went meanwhile, and the oldest is another
         raise ChecksumError(
             f"{self._path(number)} is damaged or gone: lane {self.lane.number} says that it has message {self.seq}. "

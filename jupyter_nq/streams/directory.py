@@ -56,13 +56,13 @@ def drop_stream(parent: Path, name: str) -> int:
     UnknownStream
     """
     control = open_control(parent, name)
+    control.words[layout.CLOSED] = 1  # before its files go: who misses them knows why
     gone = parent / f".{control.static.stream_id}"
     with refused(parent / name):
         try:
             os.rename(parent / name, gone)
         except FileNotFoundError:
             raise UnknownStream(f"There is no stream {name!r} any more.") from None
-    control.words[layout.CLOSED] = 1
     control.news.ring()
     control.space.ring()
     shutil.rmtree(gone, ignore_errors=True)

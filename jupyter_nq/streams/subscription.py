@@ -49,6 +49,8 @@ class Subscription:
     ------
     StreamBusy
         Another consumer uses the name.
+    InvalidArgument
+        The start is none; or it is to gate a stream that drops the oldest messages.
     """
 
     def __init__(
@@ -61,6 +63,11 @@ class Subscription:
         conflate: bool = False,
         started_ns: int = 0,
     ) -> None:
+        if gating and control.static.options["overflow"] == "drop_oldest":
+            raise InvalidArgument(
+                f"The stream {control.static.name!r} drops its oldest messages, whoever needs them: nobody gates it. "
+                "Make it with overflow='block', or leave gating out."
+            )
         self._control = control
         self._form = form_of(control)
         self._conflate = conflate
@@ -179,7 +186,7 @@ class Subscription:
                 cursor, reader, _ = self._first(ready)
                 found.append(reader.message(cursor.seq, cursor.lane.number))
                 self._advance(cursor, cursor.seq + 1)
-        except (Lagged, ChecksumError) as exc:  # what was read before it is not lost with it: the next call says it
+        except (Lagged, ChecksumError, UnknownStream) as exc:  # what was read is not lost: the next call says it
             if not found:
                 raise
             self._owed = exc if isinstance(exc, Lagged) else None

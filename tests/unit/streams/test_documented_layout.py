@@ -158,14 +158,14 @@ def test_a_log_can_be_read_by_the_table_alone(parent: Path, log: Stream) -> None
 
 def test_a_consumer_can_be_seen_by_the_table_alone(parent: Path, log: Stream) -> None:
     """Who it is, and where; the position of one with a name is what it acknowledged."""
-    reader = log.subscribe("earliest", name="risk", gating=True)
+    reader = log.subscribe("earliest", name="risk")
     reader.get_messages(2)
     path = parent / "signals" / "consumers" / "risk"
     content = path.read_bytes()
     assert len(content) == 4096
     assert [_word(content, _CONSUMER, name) for name in ("consumer_pid", "gating", "state", "lost")] == [
         os.getpid(),
-        1,
+        0,
         2,
         0,
     ]

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jupyter_nq.errors import InvalidArgument, Lagged, StreamBusy, UnsupportedData
+from jupyter_nq.errors import InvalidArgument, Lagged, StreamBusy, UnknownStream, UnsupportedData
 from jupyter_nq.streams import Stream, Subscription
+from jupyter_nq.streams.directory import drop_stream
 from jupyter_nq.testing import wait_until
 from jupyter_nq.testing.forked import Forked, Say
 from tests.unit.streams.conftest import SCHEMA, SMALL, Make, sequences, ticks
@@ -236,7 +237,7 @@ def test_closed_consumer_says_so(make: Make) -> None:
 
 def test_forgotten_consumer_is_gone(make: Make) -> None:
     """A consumer that nobody holds any more leaves no file, lock or descriptor."""
-    stream = make()
+    stream = make(overflow="block")
     gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     consumer: Subscription | None = stream.subscribe(gating=True)
@@ -272,7 +273,7 @@ def test_child_does_not_move_its_parents_position(make: Make) -> None:
 
 def test_child_keeps_no_name_of_a_parent_that_died(make: Make, nq_store_dir: Path) -> None:
     """A child that lives on holds neither the names nor the lane of the process that it was forked from."""
-    make()
+    make(overflow="block")
 
     def parent(say: Say) -> None:
         stream = Stream(nq_store_dir / "s")
@@ -294,3 +295,24 @@ def test_child_keeps_no_name_of_a_parent_that_died(make: Make, nq_store_dir: Pat
             stream.subscribe(name="risk").close()
         finally:
             os.kill(child, signal.SIGKILL)
+
+
+def test_nobody_gates_a_stream_that_drops_the_oldest(make: Make) -> None:
+    """It would be told that publishers wait for it, and they would not."""
+    stream = make()
+    with pytest.raises(InvalidArgument, match=r"nobody gates it\. Make it with overflow='block'"):
+        stream.subscribe(gating=True)
+    assert stream.consumers() == []
+
+
+def test_a_reader_of_a_dropped_stream_reads_what_it_has_mapped(make: Make, nq_store_dir: Path) -> None:
+    """And is told then that the stream was dropped, whatever it had not mapped yet."""
+    stream = make(**SMALL)
+    reader = stream.subscribe()
+    for number in range(4):
+        stream.publish(bytes(20_000 + number))
+    assert len(reader.get_messages(1)) == 1
+    drop_stream(nq_store_dir, "s")
+    assert len(reader.get_messages()) >= 1
+    with pytest.raises(UnknownStream, match="was dropped"):
+        reader.get_messages(timeout=10)
