@@ -109,7 +109,7 @@ class Desk:
                 self.versions.add(stored)
                 self._grace[stored.id] = event.now + GRACE_SECONDS
         for name in self.eviction.found(event.copies):
-            actions += self.eviction.outlived(name)
+            actions += self.eviction.outlived(self.versions.newest(name))
         needless = (drop for drop in event.drops.items() if drop[0] not in self.versions.dropped)
         return [*actions, *(ev.ForgetDrop(name, version) for name, version in needless)]
 
@@ -264,14 +264,14 @@ class Desk:
 
     def _copied(self, event: ev.Copied) -> Actions:
         self._peer(event.peer)
-        answer, evicted = self.eviction.copied(event, going=event.id in self._collecting)
+        answer, follows = self.eviction.copied(event, going=event.id in self._collecting)
         self.revision += 1
-        if evicted:
+        if event.id in self.eviction.leaving and follows:
             self._collecting.add(event.id)
             self._asked = [event.id]
             self._undo = partial(self.eviction.leaving.discard, event.id)
-        outlived = self.eviction.outlived(self.versions.objects[event.id].name) if event.copy.durable else []
-        return [answer, *evicted, *outlived]
+        kept = event.id in self.eviction.copies and event.copy.durable
+        return [answer, *follows, *(self.eviction.outlived(self.versions.objects[event.id]) if kept else [])]
 
     def _pin(self, event: ev.Pin) -> Actions:
         self._peer(event.peer)
@@ -298,8 +298,9 @@ class Desk:
         version = stored.version or self.versions.next_version(stored.name)
         if before not in (None, stored.id) and version <= self.versions.newest(stored.name).version:
             raise StoreError(f"Version {version} of {stored.name!r} was replaced before it was named. Put it again.")
-        self._undo = partial(self._unpublish, stored, before, dict(self.eviction.kept))
-        unkept = self.eviction.unkept(stored) if event.fleeting else []
+        self._undo = partial(self._unpublish, stored, before)
+        if event.fleeting:
+            self.eviction.fleeting.add(stored.id)
         stamp: Actions = [] if stored.version else [ev.Stamp(stored.id, version)]
         named = self._name(stored, version)
         peer.reservations.pop(event.ticket or 0, None)
@@ -308,8 +309,15 @@ class Desk:
         self.eviction.use(named.id)
         self.owners[named.id] = self.people.who(peer).who
         replaced = [before] if before and before != named.id else []
-        outlived = self.eviction.outlived(named.name) if event.fleeting else []
-        return [*unkept, *stamp, ev.Link(named.name, named.id), ev.Reply(answer), *self._collect(replaced), *outlived]
+        return [*stamp, ev.Link(named.name, named.id), ev.Reply(answer), *self._collect(replaced)]
+
+    def _unkeep(self, event: ev.Unkeep) -> Actions:
+        stored = self.versions.objects.get(event.id)
+        if stored is None or self.versions.links.get(stored.name) != stored.id:  # dropped, or replaced since
+            return []
+        self._undo = self.eviction.undoing()
+        self.revision += 1
+        return self.eviction.unkept(stored)
 
     def _name(self, stored: ev.StoredObject, version: int) -> ev.StoredObject:
         self._grace.pop(stored.id, None)
@@ -333,12 +341,11 @@ class Desk:
             self.revision += 1
         return []
 
-    def _unpublish(self, stored: ev.StoredObject, before: str | None, kept: dict[str, str]) -> None:
+    def _unpublish(self, stored: ev.StoredObject, before: str | None) -> None:
         self.versions.add(stored)
         self.versions.link(stored.name, before)
         self._published.pop(stored.id, None)
         self.eviction.fleeting.discard(stored.id)
-        self.eviction.kept = kept
 
     def _grown(self, event: ev.Grown) -> Actions:
         stored = event.stored
@@ -411,6 +418,7 @@ _HANDLERS: dict[type[Any], Any] = {
     ev.Reserve: Desk._reserve,
     ev.Release: Desk._release,
     ev.Publish: Desk._publish,
+    ev.Unkeep: Desk._unkeep,
     ev.Discard: Desk._discard,
     ev.Failed: Desk._failed,
     ev.Grown: Desk._grown,
