@@ -177,6 +177,13 @@ class Eviction:
             self.copies.pop(id_, None)
         return [ev.RemoveCopy(id_) for id_ in ids]
 
+    def is_unwanted(self, stored: StoredObject) -> bool:
+        """Tell whether an object is to have no copy any more: it was dropped, or one that is fleeting replaced it."""
+        if self._versions.was_dropped(stored):
+            return True
+        objects = (self._versions.objects[id_] for id_ in self.fleeting)
+        return any(s.name == stored.name and s.first_version > stored.first_version for s in objects)
+
     def _is_durable(self, id_: str) -> bool:
         return id_ in self.copies and self.copies[id_].durable
 
@@ -196,6 +203,8 @@ class Eviction:
             raise StoreError(f"{stored.name!r} has changed since it was copied to the disk. Copy it again.")
         if event.evict and stored.bytes:
             self._refuse_busy(stored, going)
+        if self.is_unwanted(stored):  # while it was written
+            return _answer(stored), [ev.RemoveCopy(event.id)]
         self.copies[event.id] = event.copy
         if not event.evict or not stored.bytes:
             return _answer(stored), []

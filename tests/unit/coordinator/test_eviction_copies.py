@@ -143,6 +143,18 @@ def test_a_held_version_has_no_copy_behind_a_fleeting_one_though_nobody_told_of_
     assert desk.handle(ev.Unkeep("a2")) == desk.handle(ev.Unkeep("b2")) == []
 
 
+@pytest.mark.parametrize("drops", [True, False])
+def test_a_copy_that_was_written_while_it_became_unwanted_goes(desk: Desk, drops: bool) -> None:
+    """Somebody holds the object, which was dropped, or replaced by one that is not to be durable."""
+    desk.handle(ev.Hold(2, add=(("a", 1),)))
+    if drops:
+        desk.handle(ev.Drop(1, "a"))
+    else:
+        _replace(desk, "a2", fleeting=True)
+    assert _durable(desk, "a")[1:] == [ev.RemoveCopy("a")]
+    assert desk.eviction.copies == {}
+
+
 def test_a_drop_removes_the_copy_that_was_kept(desk: Desk) -> None:
     """It would bring the name back."""
     _durable(desk, "a")
