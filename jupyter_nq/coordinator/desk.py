@@ -385,7 +385,7 @@ class Desk:
         ids = [newest.id, *(id_ for id_ in self.versions.all_of(event.name) if id_ != newest.id)]
         last = self.versions.next_version(event.name) - 1  # of all objects: a damaged header tells no version
         answer = {"name": event.name, "versions": newest.version, "bytes": self.versions.bytes_of(event.name)}
-        self._undo = partial(self._undrop, event.name, newest.id, dict(self.versions.dropped))
+        self._undo = partial(self._undrop, event.name, newest.id, dict(self.versions.dropped), self.eviction.undoing())
         self.versions.link(event.name, None)
         self.revision += 1
         forgotten = self.eviction.dropped(event.name, ids)
@@ -399,7 +399,8 @@ class Desk:
             return True
         return self.versions.links.get(name) != id_ and self.versions.was_dropped(stored)
 
-    def _undrop(self, name: str, id_: str, dropped: dict[str, int]) -> None:
+    def _undrop(self, name: str, id_: str, dropped: dict[str, int], forgotten: Callable[[], None]) -> None:
+        forgotten()
         self.versions.link(name, id_)
         self.versions.dropped = dropped
 

@@ -155,6 +155,17 @@ def test_a_copy_that_was_written_while_it_became_unwanted_goes(desk: Desk, drops
     assert desk.eviction.copies == {}
 
 
+def test_a_drop_that_the_disk_refuses_leaves_what_is_there_alone(desk: Desk) -> None:
+    """What is on the disk alone can be got as before, and stays pinned."""
+    desk.handle(ev.Copied(1, "a", ev.Copy(1, 10), evict=True))
+    desk.handle(ev.Collected("a", gone=True))
+    desk.handle(ev.Pin(1, "a", pinned=True))
+    desk.handle(ev.Drop(1, "a"))
+    desk.handle(ev.Failed())
+    assert desk.eviction.is_on_disk("a")
+    assert desk.eviction.pins == {"a"}
+
+
 def test_a_drop_removes_the_copy_that_was_kept(desk: Desk) -> None:
     """It would bring the name back."""
     _durable(desk, "a")
