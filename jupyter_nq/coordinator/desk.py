@@ -171,10 +171,12 @@ class Desk:
 
     def _fell_back(self, stored: ev.StoredObject, copy: ev.Copy) -> Actions:
         """Let a name mean what the disk has of it for good, as it would after a restart of the machine."""
-        self.versions.add(stored)
+        self.versions.add(self.versions.objects.get(stored.id, stored))  # it may be in memory, for its holders
         self.versions.link(stored.name, stored.id)
         self.eviction.copies[stored.id] = copy
-        self.eviction.kept.pop(stored.name, None)
+        kept = self.eviction.kept.get(stored.name)
+        if kept is not None and kept.id == stored.id:
+            del self.eviction.kept[stored.name]
         return [ev.Link(stored.name, stored.id)]
 
     def _record_drop(self, name: str, version: int) -> Actions:

@@ -147,6 +147,12 @@ class Eviction:
         kept = self.kept.get(stored.name)
         return kept is not None and kept.first_version > stored.first_version
 
+    def falls_back_to(self, name: str) -> list[str]:
+        """Return the objects of a name that may have a durable copy, newest first."""
+        kept = self.kept.get(name)
+        found = [*(stored for stored, _ in self._versions.of(name)), *([] if kept is None else [kept])]
+        return [stored.id for stored in sorted(found, key=lambda stored: -stored.first_version)]
+
     def _left_alone(self, name: str) -> list[str]:
         """Return the replaced objects of a name of which only a copy is left, if it is not removed yet."""
         kept = self.kept.get(name)

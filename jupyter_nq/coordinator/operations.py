@@ -272,8 +272,7 @@ class Operations:
 
     def _fall_back(self, name: str, id_: str) -> None:
         """Take in that somebody removed the memory of a dataset; what the disk has of it for good is left."""
-        kept = self._desk.eviction.kept.get(name)
-        left = lasting_copy(self._store, [id_, *([] if kept is None else [kept.id])])
+        left = lasting_copy(self._store, self._desk.eviction.falls_back_to(name))
         had = self._desk.versions.objects[id_].version
         self.apply(ev.Vanished(id_, left))
         if left is not None and left[1].version < had:

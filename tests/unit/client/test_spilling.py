@@ -198,6 +198,22 @@ def test_a_put_that_failed_has_not_taken_the_only_copy_along(
         assert session.get("kept", as_="numpy")[0] == 1
 
 
+def test_a_removed_version_leaves_the_durable_one_before_that_somebody_holds(
+    nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in memory as well, for its holder."""
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
+        held = session.get("kept", as_="numpy")
+        with monkeypatch.context() as patched:
+            patched.setattr(spilling, "freeze", lambda *_, **__: _refuse())
+            with pytest.raises(StoreFull):
+                session.put("kept", array(2))
+        os.unlink(session.store.path / "obj" / session.store.resolve("kept"))
+        assert session.get("kept", as_="numpy")[0] == held[0] == 1
+        assert [(row.version, row.durable) for row in session.ls()] == [(1, True)]
+
+
 @pytest.mark.parametrize("replace", [_put, lambda session: session.append("kept", array(2, mib=1))])
 def test_what_is_removed_from_memory_by_hand_is_what_the_disk_has(
     nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch, replace: Callable[[Session], Any]
