@@ -60,11 +60,11 @@ def find_again(store: Catalogue, settings: Settings, claim: Claim) -> None:
         return
     copies = ColdCopies(directory)
     claim.hold(copies.path)
-    lead_to(store.path, copies.path)
     named = set(store.names().values())  # none, unless somebody took the link away
     for info in copies.scan():
         if not info.durable and info.id not in named:
             copies.remove(info.id)
+    lead_to(store.path, copies.path)  # last: with the link, all that is there is taken for the store's
 
 
 def lead_to(store_path: Path, directory: Path) -> None:

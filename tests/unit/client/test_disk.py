@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -167,3 +168,23 @@ def test_nobody_writes_plain_copies_where_the_host_encrypts(
         with Session(settings=told) as other, pytest.raises(ConfigError, match="encrypts what it writes to the disk"):
             other.put("mine", np.ones(10), durable=True)
         assert not list(disk.rglob("*.cold"))
+
+
+def test_a_host_that_died_over_the_first_look_at_the_disk_is_followed_by_one_that_looks_again(
+    nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not durable does not come back because the link to it was there first."""
+    with small_session(nq_store_dir) as session:
+        session.put("left", array(1))
+        assert session.spill("left")
+    shutil.rmtree(nq_store_dir)
+    with monkeypatch.context() as patched:
+        patched.setattr(ColdCopies, "remove", lambda *_: _die())
+        with pytest.raises(StoreError, match="died"):
+            small_session(nq_store_dir)
+    with small_session(nq_store_dir) as session:
+        assert session.ls() == []
+
+
+def _die() -> None:
+    raise StoreError("the host died")
