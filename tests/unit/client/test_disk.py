@@ -186,5 +186,27 @@ def test_a_host_that_died_over_the_first_look_at_the_disk_is_followed_by_one_tha
         assert session.ls() == []
 
 
+def test_a_machine_that_died_over_taking_copies_takes_all_of_them_the_next_time(
+    nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of them would be taken for all there are; one that was dropped meanwhile is not taken."""
+    with small_session(nq_store_dir) as session:
+        for name in ("one", "two", "three"):
+            session.put(name, array(1), durable=True)
+    shutil.rmtree(nq_store_dir)
+    link, taken = os.link, []
+    with monkeypatch.context() as patched:
+        patched.setattr(disks, "machine", lambda: "other")
+        patched.setattr(os, "link", lambda *paths: _die() if taken else taken.append(link(*paths)))
+        with pytest.raises(StoreError, match="died"):
+            small_session(nq_store_dir)
+    with small_session(nq_store_dir) as session:
+        session.drop("one")
+    shutil.rmtree(nq_store_dir)
+    monkeypatch.setattr(disks, "machine", lambda: "other")
+    with small_session(nq_store_dir) as session:
+        assert [row.name for row in session.ls()] == ["three", "two"]
+
+
 def _die() -> None:
     raise StoreError("the host died")
