@@ -149,9 +149,13 @@ class Eviction:
 
     def falls_back_to(self, name: str) -> list[str]:
         """Return the objects of a name that may have a durable copy, newest first."""
+        return [stored.id for stored in self._newest_first(name)]
+
+    def _newest_first(self, name: str) -> list[StoredObject]:
+        """Return the objects of a name, and among them the one of which only the copy is left."""
         kept = self.kept.get(name)
         found = [*(stored for stored, _ in self._versions.of(name)), *([] if kept is None else [kept])]
-        return [stored.id for stored in sorted(found, key=lambda stored: -stored.first_version)]
+        return sorted(found, key=lambda stored: -stored.first_version)
 
     def _left_alone(self, name: str) -> list[str]:
         """Return the replaced objects of a name of which only a copy is left, if it is not removed yet."""
@@ -160,12 +164,13 @@ class Eviction:
 
     def lasts(self, name: str) -> bool:
         """Tell whether a name is kept for good: its newest version, or one before that has no successor on the disk."""
-        for stored, _ in self._versions.of(name):
+        kept = self.kept.get(name)
+        for stored in self._newest_first(name):
             if stored.id in self.fleeting:
                 return False
-            if self._is_durable(stored.id):
+            if stored is kept or self._is_durable(stored.id):
                 return True
-        return name in self.kept
+        return False
 
     def unkept(self, fleeting: StoredObject) -> list[ev.Action]:
         """Remove the copies of all versions before a fleeting one: who holds a version does not keep them.

@@ -114,6 +114,18 @@ def test_the_newest_durable_copy_is_kept_whoever_let_go_of_an_older_one(desk: De
     assert ev.RemoveCopy("a2") in desk.handle(ev.Drop(1, "a"))
 
 
+def test_a_name_lasts_when_what_was_not_to_is_older_than_what_is_kept(desk: Desk) -> None:
+    """Somebody holds a version that was not to be durable; the one behind it was, and has no successor on the disk."""
+    _replace(desk, "a2", fleeting=True)
+    desk.handle(ev.Hold(2, add=(("a2", 2),)))
+    _replace(desk, "a3")
+    _durable(desk, "a3")
+    _keep_alone(desk, "a3", "a4")
+    assert desk.eviction.lasts("a")
+    _replace(desk, "a5", fleeting=True)
+    assert not desk.eviction.lasts("a")
+
+
 def test_an_older_version_that_is_durable_later_takes_no_newer_copy_along(desk: Desk) -> None:
     """Its writer was slow, and its successor was durable before it."""
     desk.handle(ev.Hold(2, add=(("a", 1),)))
