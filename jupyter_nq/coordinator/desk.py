@@ -100,7 +100,10 @@ class Desk:
         """
         actions: Actions = []
         for stored in event.objects:
-            if stored.id in self.versions.objects or stored.id in self._published or stored.id in self._collecting:
+            known = self.versions.objects.get(stored.id)
+            if known is not None and known.bytes and stored.rows > known.rows:  # by a process that died unheard
+                self._grown(ev.Grown(stored))
+            if known is not None or stored.id in self._published or stored.id in self._collecting:
                 continue
             if stored.version:
                 self._collecting.add(stored.id)
