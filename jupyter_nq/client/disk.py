@@ -13,9 +13,11 @@ import fcntl
 import logging
 import os
 import re
+import shutil
 from pathlib import Path
 
 from jupyter_nq.buffers import Catalogue, ColdCopies
+from jupyter_nq.buffers.cold.copies import sync_directory
 from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.buffers.forking import disown, own
 from jupyter_nq.buffers.locks import try_flock
@@ -60,11 +62,11 @@ def find_again(store: Catalogue, settings: Settings, claim: Claim) -> None:
         return
     copies = ColdCopies(directory)
     claim.hold(copies.path)
-    lead_to(store.path, copies.path)
     named = set(store.names().values())  # none, unless somebody took the link away
     for info in copies.scan():
         if not info.durable and info.id not in named:
             copies.remove(info.id)
+    lead_to(store.path, copies.path)  # last: with the link, all that is there is taken for the store's
 
 
 def lead_to(store_path: Path, directory: Path) -> None:
@@ -152,10 +154,18 @@ def _take_over(usual: Path, directory: Path) -> None:
     lasting = [info for info in ColdCopies(last, create=False).scan() if info.durable]
     if not lasting:
         return
-    theirs, ours = ColdCopies(last, create=False), ColdCopies(directory)
+    draft = directory.with_name(f".{directory.name}.part")
+    with refused(draft):
+        if draft.is_dir():  # somebody died over it
+            shutil.rmtree(draft)
+    theirs, ours = ColdCopies(last, create=False), ColdCopies(draft)
     for info in lasting:  # links: a copy never changes, it is replaced
-        with refused(ours.file(info.id)), contextlib.suppress(FileExistsError):
+        with refused(ours.file(info.id)):
             os.link(theirs.file(info.id), ours.file(info.id))
+    with refused(directory):  # all of them at once: who finds the directory takes it for whole
+        sync_directory(draft)
+        os.rename(draft, directory)
+        sync_directory(directory.parent)
     _log.info("%s begins with %d durable datasets of %s", directory, len(lasting), last)
 
 

@@ -69,7 +69,8 @@ class Objects:
             not, and removes the durable version before from the disk.
 
             When the disk refuses, the new version is shared all the same, and the disk keeps the durable version
-            before: that is what a restart brings back, until a newer one is durable. The next one is meant to be again.
+            before, if there is one: that is what a restart brings back, until a newer one is durable, as the next one
+            is meant to be then.
 
         Raises
         ------

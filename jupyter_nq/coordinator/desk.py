@@ -100,7 +100,10 @@ class Desk:
         """
         actions: Actions = []
         for stored in event.objects:
-            if stored.id in self.versions.objects or stored.id in self._published or stored.id in self._collecting:
+            known = self.versions.objects.get(stored.id)
+            if known is not None and known.bytes and stored.rows > known.rows:  # by a process that died unheard
+                self._grown(ev.Grown(stored))
+            if known is not None or stored.id in self._published or stored.id in self._collecting:
                 continue
             if stored.version:
                 self._collecting.add(stored.id)
@@ -109,7 +112,7 @@ class Desk:
                 self.versions.add(stored)
                 self._grace[stored.id] = event.now + GRACE_SECONDS
         for name in self.eviction.found(event.copies):
-            actions += self.eviction.outlived(name)
+            actions += self.eviction.outlived(self.versions.newest(name))
         needless = (drop for drop in event.drops.items() if drop[0] not in self.versions.dropped)
         return [*actions, *(ev.ForgetDrop(name, version) for name, version in needless)]
 
@@ -171,10 +174,12 @@ class Desk:
 
     def _fell_back(self, stored: ev.StoredObject, copy: ev.Copy) -> Actions:
         """Let a name mean what the disk has of it for good, as it would after a restart of the machine."""
-        self.versions.add(stored)
+        self.versions.add(self.versions.objects.get(stored.id, stored))  # it may be in memory, for its holders
         self.versions.link(stored.name, stored.id)
         self.eviction.copies[stored.id] = copy
-        self.eviction.kept.pop(stored.name, None)
+        kept = self.eviction.kept.get(stored.name)
+        if kept is not None and kept.id == stored.id:
+            del self.eviction.kept[stored.name]
         return [ev.Link(stored.name, stored.id)]
 
     def _record_drop(self, name: str, version: int) -> Actions:
@@ -264,14 +269,14 @@ class Desk:
 
     def _copied(self, event: ev.Copied) -> Actions:
         self._peer(event.peer)
-        answer, evicted = self.eviction.copied(event, going=event.id in self._collecting)
+        answer, follows = self.eviction.copied(event, going=event.id in self._collecting)
         self.revision += 1
-        if evicted:
+        if event.id in self.eviction.leaving and follows:
             self._collecting.add(event.id)
             self._asked = [event.id]
             self._undo = partial(self.eviction.leaving.discard, event.id)
-        outlived = self.eviction.outlived(self.versions.objects[event.id].name) if event.copy.durable else []
-        return [answer, *evicted, *outlived]
+        kept = event.id in self.eviction.copies and event.copy.durable
+        return [answer, *follows, *(self.eviction.outlived(self.versions.objects[event.id]) if kept else [])]
 
     def _pin(self, event: ev.Pin) -> Actions:
         self._peer(event.peer)
@@ -298,8 +303,9 @@ class Desk:
         version = stored.version or self.versions.next_version(stored.name)
         if before not in (None, stored.id) and version <= self.versions.newest(stored.name).version:
             raise StoreError(f"Version {version} of {stored.name!r} was replaced before it was named. Put it again.")
-        self._undo = partial(self._unpublish, stored, before, dict(self.eviction.kept))
-        unkept = self.eviction.unkept(stored) if event.fleeting else []
+        self._undo = partial(self._unpublish, stored, before)
+        if event.fleeting:
+            self.eviction.fleeting.add(stored.id)
         stamp: Actions = [] if stored.version else [ev.Stamp(stored.id, version)]
         named = self._name(stored, version)
         peer.reservations.pop(event.ticket or 0, None)
@@ -308,8 +314,15 @@ class Desk:
         self.eviction.use(named.id)
         self.owners[named.id] = self.people.who(peer).who
         replaced = [before] if before and before != named.id else []
-        outlived = self.eviction.outlived(named.name) if event.fleeting else []
-        return [*unkept, *stamp, ev.Link(named.name, named.id), ev.Reply(answer), *self._collect(replaced), *outlived]
+        return [*stamp, ev.Link(named.name, named.id), ev.Reply(answer), *self._collect(replaced)]
+
+    def _unkeep(self, event: ev.Unkeep) -> Actions:
+        stored = self.versions.objects.get(event.id)
+        if stored is None or self.versions.links.get(stored.name) != stored.id:  # dropped, or replaced since
+            return []
+        self._undo = self.eviction.undoing()
+        self.revision += 1
+        return self.eviction.unkept(stored)
 
     def _name(self, stored: ev.StoredObject, version: int) -> ev.StoredObject:
         self._grace.pop(stored.id, None)
@@ -333,12 +346,11 @@ class Desk:
             self.revision += 1
         return []
 
-    def _unpublish(self, stored: ev.StoredObject, before: str | None, kept: dict[str, str]) -> None:
+    def _unpublish(self, stored: ev.StoredObject, before: str | None) -> None:
         self.versions.add(stored)
         self.versions.link(stored.name, before)
         self._published.pop(stored.id, None)
         self.eviction.fleeting.discard(stored.id)
-        self.eviction.kept = kept
 
     def _grown(self, event: ev.Grown) -> Actions:
         stored = event.stored
@@ -378,7 +390,7 @@ class Desk:
         ids = [newest.id, *(id_ for id_ in self.versions.all_of(event.name) if id_ != newest.id)]
         last = self.versions.next_version(event.name) - 1  # of all objects: a damaged header tells no version
         answer = {"name": event.name, "versions": newest.version, "bytes": self.versions.bytes_of(event.name)}
-        self._undo = partial(self._undrop, event.name, newest.id, dict(self.versions.dropped))
+        self._undo = partial(self._undrop, event.name, newest.id, dict(self.versions.dropped), self.eviction.undoing())
         self.versions.link(event.name, None)
         self.revision += 1
         forgotten = self.eviction.dropped(event.name, ids)
@@ -392,7 +404,8 @@ class Desk:
             return True
         return self.versions.links.get(name) != id_ and self.versions.was_dropped(stored)
 
-    def _undrop(self, name: str, id_: str, dropped: dict[str, int]) -> None:
+    def _undrop(self, name: str, id_: str, dropped: dict[str, int], forgotten: Callable[[], None]) -> None:
+        forgotten()
         self.versions.link(name, id_)
         self.versions.dropped = dropped
 
@@ -411,6 +424,7 @@ _HANDLERS: dict[type[Any], Any] = {
     ev.Reserve: Desk._reserve,
     ev.Release: Desk._release,
     ev.Publish: Desk._publish,
+    ev.Unkeep: Desk._unkeep,
     ev.Discard: Desk._discard,
     ev.Failed: Desk._failed,
     ev.Grown: Desk._grown,

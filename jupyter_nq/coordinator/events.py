@@ -1,7 +1,6 @@
 """What happens to the desk, and what the desk asks to be done: plain values, no I/O.
 
-Events go in, actions come out. An action is done by the service in the order given; when one fails the
-service tells the desk so with another event.
+Events go in, actions come out, which the service does in this order; when one fails, another event says so.
 """
 
 from __future__ import annotations
@@ -37,10 +36,9 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """The copy of an object on the disk.
+    """The copy of an object on the disk, with its newest `version`; its file takes `bytes`.
 
-    `version` is the newest in it, `bytes` what its file takes; a `durable` one is kept for good, another only while
-    it spares memory or work.
+    A `durable` one is kept for good, another only while it spares memory or work.
     """
 
     version: int
@@ -52,8 +50,7 @@ class Copy:
 class Unfinished:
     """A file that a process writes, or sealed and did not publish.
 
-    `name` is the dataset that it is for, None while the file does not tell yet; `since_ns` is when it was
-    begun (UTC, since the epoch).
+    `name` is the dataset that it is for, None while the file does not tell; it was begun at `since_ns` (UTC).
     """
 
     pid: int
@@ -164,15 +161,19 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """A peer sealed an object and wants its name to point to it; `stored` is the header as it is now.
-
-    A `fleeting` one is meant to have no durable copy, so that of an older version is not wanted any more.
-    """
+    """A peer sealed an object, as its header tells, and wants its name to point to it, without copies if `fleeting`."""
 
     peer: int
     stored: StoredObject
     ticket: int | None = None
     fleeting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unkeep:
+    """A fleeting object has its name: the copies of the versions before it go."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +295,7 @@ Event = (
     | Reserve
     | Release
     | Publish
+    | Unkeep
     | Discard
     | Failed
     | Grown

@@ -10,7 +10,7 @@ always has one, whoever dies, or is refused, between a publish and the copy that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.events import Copy, Reserve, StoredObject
@@ -34,7 +34,8 @@ class Eviction:
         self.pins: set[str] = set()
         self.leaving: set[str] = set()  # objects whose memory is being freed and whose copy stays
         self.fleeting: set[str] = set()  # objects that are meant to have no durable copy
-        self.kept: dict[str, str] = {}  # name -> replaced object of which only the copy is left, for a restart
+        self.kept: dict[str, StoredObject] = {}  # name -> replaced object of which only the copy is left, for a restart
+        self.outgoing: dict[str, str] = {}  # replaced object of which only a copy is left that is being removed -> name
         self._used: dict[str, tuple[int, int]] = {}  # object id -> (how often, when last: a count of all uses)
         self._clock = 0
         self._stayed: dict[str, int] = {}  # object id -> when it could not go, because of a lock that nobody announced
@@ -54,7 +55,17 @@ class Eviction:
         self.copies.pop(id_, None)
         self.leaving.discard(id_)
         self.fleeting.discard(id_)
+        self.outgoing.pop(id_, None)
         self._used.pop(id_, None)
+
+    def undoing(self) -> Callable[[], None]:
+        """Return what brings copies and pins back to what they are now."""
+        copies, pins, kept, outgoing = dict(self.copies), set(self.pins), dict(self.kept), dict(self.outgoing)
+
+        def undo() -> None:
+            self.copies, self.pins, self.kept, self.outgoing = copies, pins, kept, outgoing
+
+        return undo
 
     # -- what may go -----------------------------------------------------------------------------
     def candidates(self, policy: str) -> list[StoredObject]:
@@ -107,7 +118,7 @@ class Eviction:
         stored = self._versions.objects.get(id_)
         if stored is None or not self._is_durable(id_) or self._versions.was_dropped(stored):
             return False
-        if not self._versions.superseded(stored):
+        if not self._versions.superseded(stored) or self._kept_is_newer(stored):
             return False
         newer = [found.id for found, _ in self._versions.of(stored.name) if found.first_version > stored.first_version]
         return not any(self._is_durable(found) or found in self.fleeting for found in newer)
@@ -118,35 +129,71 @@ class Eviction:
         if stored is None or not event.copy_kept:
             return []
         if not self.outlasts(event.id):
+            self.outgoing[event.id] = stored.name
             return [ev.Collect(event.id)]
-        self.kept[stored.name] = event.id
-        return []
+        outlived = self.outlived(stored)
+        self.kept[stored.name] = stored
+        return outlived
 
-    def outlived(self, name: str) -> list[ev.Action]:
-        """Let the copy go that outlasted its object, because it is not needed any more."""
-        id_ = self.kept.pop(name, None)
-        return [] if id_ is None else [ev.Collect(id_)]
+    def outlived(self, by: StoredObject) -> list[ev.Action]:
+        """Let the copy go that outlasted its object, because a newer object has one too."""
+        if by.name not in self.kept or self._kept_is_newer(by):
+            return []
+        id_ = self.kept.pop(by.name).id
+        self.outgoing[id_] = by.name
+        return [ev.Collect(id_)]
+
+    def _kept_is_newer(self, stored: StoredObject) -> bool:
+        kept = self.kept.get(stored.name)
+        return kept is not None and kept.first_version > stored.first_version
+
+    def falls_back_to(self, name: str) -> list[str]:
+        """Return the objects of a name that may have a durable copy, newest first."""
+        return [stored.id for stored in self._newest_first(name)]
+
+    def _newest_first(self, name: str) -> list[StoredObject]:
+        """Return the objects of a name, and among them the one of which only the copy is left."""
+        kept = self.kept.get(name)
+        found = [*(stored for stored, _ in self._versions.of(name)), *([] if kept is None else [kept])]
+        return sorted(found, key=lambda stored: -stored.first_version)
+
+    def _left_alone(self, name: str) -> list[str]:
+        """Return the replaced objects of a name of which only a copy is left, if it is not removed yet."""
+        kept = self.kept.get(name)
+        return [id_ for id_, of in self.outgoing.items() if of == name] + ([] if kept is None else [kept.id])
 
     def lasts(self, name: str) -> bool:
         """Tell whether a name is kept for good: its newest version, or one before that has no successor on the disk."""
-        for stored, _ in self._versions.of(name):
+        kept = self.kept.get(name)
+        for stored in self._newest_first(name):
             if stored.id in self.fleeting:
                 return False
-            if self._is_durable(stored.id):
+            if stored is kept or self._is_durable(stored.id):
                 return True
-        return name in self.kept
+        return False
 
     def unkept(self, fleeting: StoredObject) -> list[ev.Action]:
-        """Remove the durable copies of a name whose next version is fleeting: who holds a version does not keep them.
+        """Remove the copies of all versions before a fleeting one: who holds a version does not keep them.
 
-        They go before that version has its name: a host that dies later would leave them to a restart.
+        One may be there that nobody told of. They go behind the name: a host that dies before has lost nothing then.
         """
-        self.fleeting.add(fleeting.id)
-        older = (id_ for id_, stored in self._versions.objects.items() if stored.name == fleeting.name)
-        durable = [id_ for id_ in older if id_ != fleeting.id and self._is_durable(id_)]
-        for id_ in durable:
-            del self.copies[id_]
-        return [ev.RemoveCopy(id_) for id_ in durable]
+        objects = self._versions.objects.values()
+        older = [s.id for s in objects if s.name == fleeting.name and s.first_version < fleeting.first_version]
+        return self._without_copies(fleeting.name, older)
+
+    def _without_copies(self, name: str, ids: list[str]) -> list[ev.Action]:
+        ids = [*ids, *self._left_alone(name)]
+        self.kept.pop(name, None)
+        for id_ in ids:
+            self.copies.pop(id_, None)
+        return [ev.RemoveCopy(id_) for id_ in ids]
+
+    def is_unwanted(self, stored: StoredObject) -> bool:
+        """Tell whether an object is to have no copy any more: it was dropped, or one that is fleeting replaced it."""
+        if self._versions.was_dropped(stored):
+            return True
+        objects = (self._versions.objects[id_] for id_ in self.fleeting)
+        return any(s.name == stored.name and s.first_version > stored.first_version for s in objects)
 
     def _is_durable(self, id_: str) -> bool:
         return id_ in self.copies and self.copies[id_].durable
@@ -167,6 +214,8 @@ class Eviction:
             raise StoreError(f"{stored.name!r} has changed since it was copied to the disk. Copy it again.")
         if event.evict and stored.bytes:
             self._refuse_busy(stored, going)
+        if self.is_unwanted(stored):  # while it was written
+            return _answer(stored), [ev.RemoveCopy(event.id)]
         self.copies[event.id] = event.copy
         if not event.evict or not stored.bytes:
             return _answer(stored), []
@@ -196,11 +245,7 @@ class Eviction:
 
         Copies go before the name does: what is kept for good would come back when the memory is gone.
         """
-        kept = self.kept.pop(name, None)
-        ids = ids if kept is None else [*ids, kept]
-        for id_ in ids:
-            self.copies.pop(id_, None)
-        removed: list[ev.Action] = [ev.RemoveCopy(id_) for id_ in ids]  # one may be there that nobody told of
+        removed = self._without_copies(name, ids)  # one may be there that nobody told of
         if name in self.pins:
             self.pins.discard(name)
             removed.append(ev.RecordPin(name, False))

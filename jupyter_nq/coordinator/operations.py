@@ -224,7 +224,10 @@ class Operations:
         stored = self._read(arguments.text(args, "id"))
         self._look_again(stored.name)
         ticket, fleeting = arguments.optional_number(args, "ticket"), args.get("fleeting") is True
-        return self.apply(ev.Publish(connection.peer, stored, ticket, fleeting))
+        answer = self.apply(ev.Publish(connection.peer, stored, ticket, fleeting))
+        if fleeting:  # who dies, or is refused, between the two has lost no version
+            self.apply(ev.Unkeep(stored.id))
+        return answer
 
     def _appended(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         stored = self._read(arguments.text(args, "id"))
@@ -280,7 +283,7 @@ class Operations:
 
     def _fall_back(self, name: str, id_: str) -> None:
         """Take in that somebody removed the memory of a dataset; what the disk has of it for good is left."""
-        left = lasting_copy(self._store, [id_, self._desk.eviction.kept.get(name, id_)])
+        left = lasting_copy(self._store, self._desk.eviction.falls_back_to(name))
         had = self._desk.versions.objects[id_].version
         self.apply(ev.Vanished(id_, left))
         if left is not None and left[1].version < had:

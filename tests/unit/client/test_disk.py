@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -167,3 +168,45 @@ def test_nobody_writes_plain_copies_where_the_host_encrypts(
         with Session(settings=told) as other, pytest.raises(ConfigError, match="encrypts what it writes to the disk"):
             other.put("mine", np.ones(10), durable=True)
         assert not list(disk.rglob("*.cold"))
+
+
+def test_a_host_that_died_over_the_first_look_at_the_disk_is_followed_by_one_that_looks_again(
+    nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not durable does not come back because the link to it was there first."""
+    with small_session(nq_store_dir) as session:
+        session.put("left", array(1))
+        assert session.spill("left")
+    shutil.rmtree(nq_store_dir)
+    with monkeypatch.context() as patched:
+        patched.setattr(ColdCopies, "remove", lambda *_: _die())
+        with pytest.raises(StoreError, match="died"):
+            small_session(nq_store_dir)
+    with small_session(nq_store_dir) as session:
+        assert session.ls() == []
+
+
+def test_a_machine_that_died_over_taking_copies_takes_all_of_them_the_next_time(
+    nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of them would be taken for all there are; one that was dropped meanwhile is not taken."""
+    with small_session(nq_store_dir) as session:
+        for name in ("one", "two", "three"):
+            session.put(name, array(1), durable=True)
+    shutil.rmtree(nq_store_dir)
+    link, taken = os.link, []
+    with monkeypatch.context() as patched:
+        patched.setattr(disks, "machine", lambda: "other")
+        patched.setattr(os, "link", lambda *paths: _die() if taken else taken.append(link(*paths)))
+        with pytest.raises(StoreError, match="died"):
+            small_session(nq_store_dir)
+    with small_session(nq_store_dir) as session:
+        session.drop("one")
+    shutil.rmtree(nq_store_dir)
+    monkeypatch.setattr(disks, "machine", lambda: "other")
+    with small_session(nq_store_dir) as session:
+        assert [row.name for row in session.ls()] == ["three", "two"]
+
+
+def _die() -> None:
+    raise StoreError("the host died")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jupyter_nq.buffers import Catalogue
 from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.client import spilling
 from jupyter_nq.client.session import Session
@@ -181,6 +182,36 @@ def test_a_held_version_is_not_kept_for_good_when_the_next_is_not_to_be(nq_store
         session.put("kept", array(2), durable=False)
         assert session.spilling.copies().scan() == []
         assert held[0] == 1
+
+
+def test_a_put_that_failed_has_not_taken_the_only_copy_along(
+    nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is on the disk alone is there until a version that is not to be durable has its name."""
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
+        assert session.spill("kept")
+        with monkeypatch.context() as patched:
+            patched.setattr(Catalogue, "stamp", lambda *_: _refuse())
+            with pytest.raises(StoreFull):
+                session.put("kept", array(2), durable=False)
+        assert session.get("kept", as_="numpy")[0] == 1
+
+
+def test_a_removed_version_leaves_the_durable_one_before_that_somebody_holds(
+    nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in memory as well, for its holder."""
+    with small_session(nq_store_dir) as session:
+        session.put("kept", array(1), durable=True)
+        held = session.get("kept", as_="numpy")
+        with monkeypatch.context() as patched:
+            patched.setattr(spilling, "freeze", lambda *_, **__: _refuse())
+            with pytest.raises(StoreFull):
+                session.put("kept", array(2))
+        os.unlink(session.store.path / "obj" / session.store.resolve("kept"))
+        assert session.get("kept", as_="numpy")[0] == held[0] == 1
+        assert [(row.version, row.durable) for row in session.ls()] == [(1, True)]
 
 
 @pytest.mark.parametrize("replace", [_put, lambda session: session.append("kept", array(2, mib=1))])

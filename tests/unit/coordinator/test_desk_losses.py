@@ -62,6 +62,15 @@ def test_a_record_of_a_drop_that_nothing_is_left_of_is_removed_when_it_is_found(
     assert desk.handle(found) == [ev.ForgetDrop("gone", 4)]
 
 
+def test_rows_of_a_process_that_died_unheard_are_taken_in_when_they_are_found(desk: Desk) -> None:
+    """Its connection ended before it told of them; a look that is older than what was told takes nothing back."""
+    publish(desk, "a")
+    desk.handle(ev.Found((stored("a", first=1, last=2, rows=15),), 0.0))
+    assert [(row["version"], row["rows"]) for row in views.datasets(desk)] == [(2, 15)]
+    desk.handle(ev.Found((stored("a", first=1, rows=10),), 1.0))
+    assert [(row["version"], row["rows"]) for row in views.datasets(desk)] == [(2, 15)]
+
+
 def test_what_was_published_and_dropped_is_not_named_again_by_a_late_request() -> None:
     """The coordinator that answered the first request is gone, the record of the drop is not."""
     desk = Desk()
