@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.buffers.layout import PAGE, align
+from jupyter_nq.buffers.values.lanes import Array
 from jupyter_nq.errors import ChecksumError, SchemaMismatch, UnsupportedData
-from jupyter_nq.streams.columns import cast, check_same, columns_of, numbers, offsets
+from jupyter_nq.streams.columns import Column, cast, check_same, columns_of, numbers, offsets
 from jupyter_nq.streams.kinds import FRAME, ROW, as_batch, from_batch
 from jupyter_nq.streams.layout import Segment
 from jupyter_nq.streams.messages import Message
@@ -33,7 +34,9 @@ class Item:
     """A message on its way onto a tape."""
 
     kind: int
-    batch: pa.RecordBatch
+    rows: int
+    values: list[Array]
+    """Of each column; views of what was published."""
 
 
 class TapeForm:
@@ -63,13 +66,16 @@ class TapeForm:
         found = as_batch(data, self.schema)
         batch, kind = found if found is not None else (self._row(data), ROW)
         check_same(self.schema, batch.schema, self.name)
-        for column, array in zip(self.columns, batch.columns, strict=True):
-            if array.null_count:
-                raise UnsupportedData(
-                    f"Column {column.name!r} has {array.null_count:,} nulls, and a tape has no room for them. Make the "
-                    "stream with form='log'."
-                )
-        return Item(kind, batch)
+        values = [self._values(column, array) for column, array in zip(self.columns, batch.columns, strict=True)]
+        return Item(kind, batch.num_rows, values)
+
+    def _values(self, column: Column, array: pa.Array) -> Array:
+        if array.null_count:
+            raise UnsupportedData(
+                f"Column {column.name!r} has {array.null_count:,} nulls, and a tape has no room for them. Make the "
+                "stream with form='log'."
+            )
+        return numbers(array, column)
 
     def _named(self, values: Sequence[Any]) -> dict[str, Any]:
         names = self.schema.names
@@ -101,7 +107,7 @@ class TapeForm:
 
     def segment_bytes(self, item: Item) -> int:
         """Return the size of a segment that this message needs."""
-        return align(self.places(max(1, item.batch.num_rows))[1])
+        return align(self.places(max(1, item.rows))[1])
 
     def sizes(self, file_bytes: int) -> tuple[int, int]:
         """Return for how many messages and rows a segment has room, as many of the one as of the other."""
@@ -126,10 +132,9 @@ class TapeForm:
 class TapeWriter:
     """A segment that is being written, by one thread at a time."""
 
-    __slots__ = ("_arrays", "_ends", "_first", "_form", "_row", "_rows", "_slot", "_stamps", "_views")
+    __slots__ = ("_arrays", "_ends", "_first", "_row", "_rows", "_slot", "_stamps", "_views")
 
     def __init__(self, form: TapeForm, mapped: mmap.mmap, segment: Segment) -> None:
-        self._form = form
         self._rows = segment.rows
         self._first = segment.first_seq
         raw = memoryview(mapped)
@@ -164,13 +169,13 @@ class TapeWriter:
 
     def write(self, item: Item, stamp_ns: int, seq: int) -> bool:
         """Write a message, which exists when the lane's head has passed it; False as `Writer.write` says."""
-        row, slot, batch = self._row, self._slot, item.batch
-        stop = row + batch.num_rows
+        row, slot = self._row, self._slot
+        stop = row + item.rows
         if stop > self._rows or slot == self._rows or seq != self._first + slot:
             return False
         self._slot = slot + 1
-        for array, column, values in zip(self._arrays, self._form.columns, batch.columns, strict=True):
-            array[row:stop] = numbers(values, column)
+        for array, values in zip(self._arrays, item.values, strict=True):
+            array[row:stop] = values
         self._stamps[slot] = stamp_ns
         self._ends[slot] = item.kind << ROW_BITS | stop
         self._row = stop
