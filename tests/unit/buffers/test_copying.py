@@ -16,14 +16,20 @@ from jupyter_nq.buffers.values.lanes import of_array
 
 
 class _Memory:
-    """A sink that remembers, and knows who wrote."""
+    """A sink that remembers, and knows who wrote; on demand the first thread waits until a second one writes."""
 
-    def __init__(self, nbytes: int) -> None:
+    def __init__(self, nbytes: int, *, second: bool = False) -> None:
         self.content = np.zeros(nbytes, np.uint8)
         self.threads: set[int] = set()
+        self._second = threading.Event()
+        if not second:
+            self._second.set()
 
     def write(self, offset: int, piece: Any) -> None:
         self.threads.add(threading.get_ident())
+        if len(self.threads) > 1:
+            self._second.set()
+        self._second.wait(10)
         self.content[offset : offset + len(piece)] = piece
 
 
@@ -42,7 +48,7 @@ def test_threads_write_what_one_thread_writes(monkeypatch: pytest.MonkeyPatch, s
     values = np.random.default_rng(0).random(700_001)
     lanes = [of_array("x", values), of_array("y", values.astype("f4")), of_array("z", values[:0])]
     copies = [Copy(i * (8 << 20), lane, start) for i, lane in enumerate(lanes)]
-    alone, together = _Memory(32 << 20), _Memory(32 << 20)
+    alone, together = _Memory(32 << 20), _Memory(32 << 20, second=True)
     expected = copy_lanes(alone, copies, digest=True, step=lambda n: None)
     assert len(alone.threads) == 1
     _by_threads(monkeypatch, at_once)

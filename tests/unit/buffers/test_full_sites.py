@@ -132,6 +132,7 @@ def test_with_any_number_of_pages_left_it_works_or_raises(name: str, filler: _Fi
     print(f"\n{name}: done with {pages} pages")
 
 
+@pytest.mark.usefixtures("light_children")
 def test_in_a_memory_cgroup_the_pool_ends_before_the_memory(nq_tmpfs: Callable[[str], Path], cgroup: Path) -> None:
     """The file system would hold more than the group may take: `StoreFull`, and nobody is killed for memory."""
     (cgroup / "memory.limit_in_bytes").write_text(str(64 << 20))
