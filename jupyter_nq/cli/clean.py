@@ -16,13 +16,14 @@ import os
 import stat
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from jupyter_nq.buffers import Store
-from jupyter_nq.buffers.directory import COLD, MARKER, NOTES, POOL, SOCKET
+from jupyter_nq.buffers.directory import COLD, MARKER, NOTES, POOL, SOCKET, STREAMS
 from jupyter_nq.buffers.locks import try_flock
 from jupyter_nq.buffers.names import is_object_id
 from jupyter_nq.buffers.platform import process_is_alive
@@ -40,10 +41,13 @@ from jupyter_nq.config import Settings, load_settings
 from jupyter_nq.coordinator.drops import DROPS_NAME, Drops
 from jupyter_nq.coordinator.files import cold_copies
 from jupyter_nq.coordinator.pins import PINS_NAME, Pins
-from jupyter_nq.errors import StoreError
-from jupyter_nq.sizes import size
+from jupyter_nq.errors import ChecksumError, StoreError, UnknownStream
+from jupyter_nq.sizes import counted, size
+from jupyter_nq.streams import Stream
+from jupyter_nq.streams.directory import drop_stream
+from jupyter_nq.streams.directory import names as stream_names
 
-_PARTS = ("tmp", "obj", "names", NOTES, POOL, DROPS_NAME, PINS_NAME)
+_PARTS = ("tmp", "obj", "names", NOTES, POOL, STREAMS, DROPS_NAME, PINS_NAME)
 _OWN = frozenset({*_PARTS, COLD, MARKER, SOCKET, LOCK_NAME, POLICY_NAME, f".{POLICY_NAME}"})
 
 
@@ -123,6 +127,7 @@ def sweep(path: Path, settings: Settings, *, really: bool) -> Outcome:
             outcome.removed.append(f"dataset {dataset.name} ({size(dataset.bytes or dataset.disk_bytes)})")
             if really:
                 wire.call("drop", {"name": dataset.name, "id": row["id"]})
+        _streams(path, outcome, (lambda name: wire.call("drop_stream", {"name": name})) if really else None)
         status = Status.from_wire(wire.call("status", {}))
         outcome.refused.append(f"{path} itself: its coordinator runs in {status.host} ({status.host_pid})")
         return outcome
@@ -143,6 +148,24 @@ def _copies(settings: Settings, outcome: Outcome) -> None:
         outcome.removed.append(f"{count:,} {named} elsewhere {where}")
 
 
+def _streams(path: Path, outcome: Outcome, drop: Callable[[str], object] | None) -> None:
+    """Remove the streams that nobody publishes to or reads; without `drop` only say which."""
+    for name in stream_names(path / STREAMS) if (path / STREAMS).is_dir() else ():
+        try:
+            with Stream(path / STREAMS / name) as stream:
+                stats = stream.stats()
+        except (UnknownStream, ChecksumError) as exc:
+            outcome.refused.append(f"the stream {name}: {exc}")
+            continue
+        pids = {one["pid"] for one in (*stats["publishers"], *stats["consumers"])} - {0}
+        if pids:
+            outcome.refused.append(f"the stream {name}: in use by {', '.join(f'pid {pid}' for pid in sorted(pids))}")
+            continue
+        outcome.removed.append(f"the stream {name} ({counted(stats['kept'], 'message')})")
+        if drop is not None:
+            drop(name)
+
+
 # -- without a coordinator -----------------------------------------------------------------------
 def _alone(path: Path, *, really: bool, keep_directory: bool) -> Outcome:
     """Sweep a store that has no coordinator, as its only keeper for the moment."""
@@ -152,6 +175,7 @@ def _alone(path: Path, *, really: bool, keep_directory: bool) -> Outcome:
         _objects(store, outcome, really)
         _temporary(store, outcome, really)
         _disk(store, outcome, really)
+        _streams(path, outcome, partial(drop_stream, path / STREAMS) if really else None)
         if (path / SOCKET).is_socket():
             outcome.removed.append(f"socket {SOCKET}, without a listener")
             if really:

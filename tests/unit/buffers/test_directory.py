@@ -19,7 +19,7 @@ def test_a_new_directory_becomes_a_store(nq_store_dir: Path) -> None:
     path = nq_store_dir / "new"
     first = Store(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
-    assert sorted(os.listdir(path)) == ["names", "obj", "pool", "store.json", "tmp"]
+    assert sorted(os.listdir(path)) == ["names", "obj", "pool", "store.json", "streams", "tmp"]
     assert Store(path, create=False).epoch == first.epoch
     assert len(first.epoch) == 32
     assert stat.S_IMODE((path / "store.json").stat().st_mode) == 0o600

@@ -6,16 +6,19 @@ import fcntl
 import os
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jupyter_nq.buffers import Store
+from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.cli import clean
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.session import Session
-from jupyter_nq.config import load_settings
+from jupyter_nq.config import Settings, load_settings
+from jupyter_nq.streams import Stream, make_stream
 
 from .conftest import Run
 
@@ -55,6 +58,22 @@ def test_asks_in_a_terminal(run: Run, store: Store, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("builtins.input", lambda _: "Yes")
     run("clean", "--store", store.path)
     assert not store.path.exists()
+
+
+@pytest.mark.parametrize("hosted", [False, True])
+def test_streams_go_that_nobody_uses(run: Run, store: Store, hosted: bool) -> None:
+    """One that somebody publishes to or reads stays, and its user is named."""
+    make_stream(store.path / STREAMS, "left")
+    make_stream(store.path / STREAMS, "used")
+    with ExitStack() as stack:
+        if hosted:
+            stack.enter_context(Session(settings=Settings(store_dir=str(store.path))))
+        stack.enter_context(Stream(store.path / STREAMS / "used")).publish("x")
+        code, said, _ = run("clean", "--yes", "--store", store.path)
+        assert code == 1
+        assert "not held  the stream left (0 messages)" in said
+        assert f"refused   the stream used: in use by pid {os.getpid()}" in said
+        assert os.listdir(store.path / STREAMS) == ["used"]
 
 
 def test_removes_everything_that_was_left(run: Run, store: Store) -> None:

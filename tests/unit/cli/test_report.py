@@ -54,7 +54,7 @@ def test_no_command_hosts(run: Run, store: Store) -> None:
     """Looking leaves no coordinator behind: no socket, no lock file."""
     run("ls", "--store", store.path)
     run("status", "--store", store.path)
-    assert sorted(os.listdir(store.path)) == ["names", "obj", "pool", "store.json", "tmp"]
+    assert sorted(os.listdir(store.path)) == ["names", "obj", "pool", "store.json", "streams", "tmp"]
 
 
 def test_json_has_plain_numbers(run: Run, store: Store, hold: Callable[[str], int]) -> None:
