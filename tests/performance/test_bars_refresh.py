@@ -38,6 +38,7 @@ def test_refresh_beside_a_load(session: Session, tmp_path: Path) -> None:
     whole = path.stat().st_size
     os.truncate(path, whole - sum(map(len, rest)))
     session.map(path).handle.close()
+    os.sync()  # else appending waits for the disk to write what this and other benchmarks have just written
     refreshed = []
     for round_ in range(ROUNDS):
         with path.open("ab") as file:
@@ -65,5 +66,4 @@ def test_refresh_beside_a_load(session: Session, tmp_path: Path) -> None:
         f"\n{ROWS:,} rows, {whole / 1e6:.0f} MB, {NEW} new: load {load * 1e3:.0f} ms, refresh {refresh * 1e3:.1f} ms: "
         f"{load / refresh:.0f}x"
     )
-    # Of a million rows it is 12 to 19 times alone, and 8 to 9 in a run of all benchmarks.
-    assert load / refresh > (25 if ROWS >= 5_000_000 else 4), "half of what was measured"
+    assert load / refresh > (25 if ROWS >= 5_000_000 else 8), "half of what was measured"
