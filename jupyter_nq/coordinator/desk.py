@@ -14,11 +14,12 @@ links to it is not enough, because a name may have been lost.
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from cachetools import FIFOCache
 
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.eviction import Eviction
@@ -55,7 +56,8 @@ class Desk:
         self.revision = 0
         self._new_ticket = new_ticket
         self._grace: dict[str, float] = {}  # object id -> monotonic second until which it is kept for its writer
-        self._published: OrderedDict[str, dict[str, Any]] = OrderedDict()  # object id -> the answer it got
+        # object id -> the answer it got, for as many as somebody may ask for again
+        self._published: FIFOCache[str, dict[str, Any]] = FIFOCache(_REMEMBERED_PUBLISHES)
         self._undo: Callable[[], None] | None = None  # takes the event back that is being carried out
         self._asked: list[str] = []  # the collections that this event asked for
 
@@ -87,7 +89,7 @@ class Desk:
         actions += [ev.Link(name, id_) for name, id_ in self.versions.find_names()]
         self.eviction.pins &= set(self.versions.links)
         for name in event.drops:
-            actions += self._forget_drop(name)
+            actions += self.versions.forget_drop(name)
         self._grace = {id_: event.now + GRACE_SECONDS for id_ in self.versions.loose if not known[id_].version}
         self.revision += 1
         return actions
@@ -143,17 +145,17 @@ class Desk:
             return []
         spared = self.eviction.spared(event)
         stored = self._forget(event.id)
-        return [*spared, *self._forget_drop(stored.name)] if stored else []
+        return [*spared, *self.versions.forget_drop(stored.name)] if stored else []
 
     def _evicted(self, event: ev.Collected) -> Actions:
         """What was put on the disk has left memory, unless somebody mapped it meanwhile."""
         stored = self.versions.objects.get(event.id)
         if stored is None:
             return []
-        if not event.gone:
+        if event.gone:
+            self._left_memory(stored)
+        else:
             self.eviction.stayed(event.id)
-            return self._collect([event.id])
-        self._left_memory(stored)
         return self._collect([event.id])  # a newer version may have come meanwhile
 
     def _left_memory(self, stored: ev.StoredObject) -> None:
@@ -170,32 +172,14 @@ class Desk:
         if event.left is not None:
             return self._fell_back(*event.left)
         self.versions.link(stored.name, None)
-        return self._record_drop(stored.name, stored.version)
+        return self.versions.record_drop(stored.name, stored.version)
 
     def _fell_back(self, stored: ev.StoredObject, copy: ev.Copy) -> Actions:
         """Let a name mean what the disk has of it for good, as it would after a restart of the machine."""
         self.versions.add(self.versions.objects.get(stored.id, stored))  # it may be in memory, for its holders
         self.versions.link(stored.name, stored.id)
-        self.eviction.copies[stored.id] = copy
-        kept = self.eviction.kept.get(stored.name)
-        if kept is not None and kept.id == stored.id:
-            del self.eviction.kept[stored.name]
+        self.eviction.fell_back(stored, copy)
         return [ev.Link(stored.name, stored.id)]
-
-    def _record_drop(self, name: str, version: int) -> Actions:
-        """Remember a drop, instead of an older one of this name."""
-        before = self.versions.dropped.get(name)
-        self.versions.dropped[name] = version
-        older = [ev.ForgetDrop(name, before)] if before not in (None, version) else []
-        return [ev.RecordDrop(name, version), *older, *self._forget_drop(name)]
-
-    def _forget_drop(self, name: str) -> Actions:
-        """Forget the drop of a name when nothing is left of what it was about."""
-        last = self.versions.dropped.get(name)
-        if last is None or self.versions.lost(name, last):
-            return []
-        del self.versions.dropped[name]
-        return [ev.ForgetDrop(name, last)]
 
     def _forget(self, id_: str) -> ev.StoredObject | None:
         self.eviction.forget(id_)
@@ -219,20 +203,13 @@ class Desk:
         return self._collect(peer.holds)
 
     def _hold(self, event: ev.Hold) -> Actions:
-        holds = self._peer(event.peer).holds
+        peer = self._peer(event.peer)
         for id_, version in event.add:
             if id_ in self.versions.objects:
-                holds.setdefault(id_, set()).add(version)
+                peer.holds.setdefault(id_, set()).add(version)
                 self.eviction.use(id_)
-        let_go = []
-        for id_, version in event.drop:
-            versions = holds.get(id_, set())
-            versions.discard(version)
-            if id_ in holds and not versions:
-                del holds[id_]
-                let_go.append(id_)
         self.revision += 1
-        return self._collect(let_go)
+        return self._collect(peer.let_go(event.drop))
 
     def _kernels(self, event: ev.KernelsReported) -> Actions:
         self._peer(event.peer)
@@ -254,9 +231,7 @@ class Desk:
     # -- names and versions ------------------------------------------------------------------------
     def _reserve(self, event: ev.Reserve) -> Actions:
         peer = self._peer(event.peer)
-        # A process writes a name once at a time: what it promised itself before for this name came to nothing.
-        for ticket in [t for t, r in peer.reservations.items() if r.name == event.name]:
-            del peer.reservations[ticket]
+        peer.renounce(event.name)
         try:
             refuse_beyond(self.versions, self.people, self.eviction.pins, event)
         except StoreFull:
@@ -310,7 +285,7 @@ class Desk:
         named = self._name(stored, version)
         peer.reservations.pop(event.ticket or 0, None)
         answer = {"name": named.name, "version": named.version, "id": named.id, "rows": named.rows}
-        self._remember(named.id, answer)
+        self._published[named.id] = answer
         self.eviction.use(named.id)
         self.owners[named.id] = self.people.who(peer).who
         replaced = [before] if before and before != named.id else []
@@ -332,11 +307,6 @@ class Desk:
         self.versions.add(stored)
         self.versions.link(stored.name, stored.id)
         return stored
-
-    def _remember(self, id_: str, answer: dict[str, Any]) -> None:
-        self._published[id_] = answer
-        while len(self._published) > _REMEMBERED_PUBLISHES:
-            self._published.popitem(last=False)
 
     def _failed(self, _event: ev.Failed) -> Actions:
         if self._undo is not None:
@@ -382,7 +352,7 @@ class Desk:
         return self._collect([stored.id])
 
     def _drop(self, event: ev.Drop) -> Actions:
-        if event.id is not None and self._is_dropped(event.name, event.id):
+        if event.id is not None and self.versions.is_gone(event.name, event.id):
             return [ev.Reply({"name": event.name, "versions": 0, "bytes": 0})]
         newest = self.versions.newest(event.name)
         if event.id not in (None, newest.id):
@@ -394,15 +364,8 @@ class Desk:
         self.versions.link(event.name, None)
         self.revision += 1
         forgotten = self.eviction.dropped(event.name, ids)
-        dropped = self._record_drop(event.name, last)
+        dropped = self.versions.record_drop(event.name, last)
         return [*forgotten, *dropped, ev.Reply(answer), *self._collect(ids)]
-
-    def _is_dropped(self, name: str, id_: str) -> bool:
-        """Is this object's name gone already? Then a drop that is asked for again has worked."""
-        stored = self.versions.objects.get(id_)
-        if stored is None:
-            return True
-        return self.versions.links.get(name) != id_ and self.versions.was_dropped(stored)
 
     def _undrop(self, name: str, id_: str, dropped: dict[str, int], forgotten: Callable[[], None]) -> None:
         forgotten()

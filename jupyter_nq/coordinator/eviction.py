@@ -151,6 +151,13 @@ class Eviction:
         """Return the objects of a name that may have a durable copy, newest first."""
         return [stored.id for stored in self._newest_first(name)]
 
+    def fell_back(self, stored: StoredObject, copy: Copy) -> None:
+        """Take in that a name means an object again because its copy is left."""
+        self.copies[stored.id] = copy
+        kept = self.kept.get(stored.name)
+        if kept is not None and kept.id == stored.id:
+            del self.kept[stored.name]
+
     def _newest_first(self, name: str) -> list[StoredObject]:
         """Return the objects of a name, and among them the one of which only the copy is left."""
         kept = self.kept.get(name)

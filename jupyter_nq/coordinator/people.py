@@ -6,7 +6,7 @@ Which kernel runs which notebook is known only to the servers, which report it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,21 @@ class Peer:
     """When its process began; an older process may have had the same pid."""
     holds: dict[str, set[int]] = field(default_factory=dict)  # object id -> versions
     reservations: dict[int, Reservation] = field(default_factory=dict)  # ticket -> what for
+
+    def renounce(self, name: str) -> None:
+        """Forget what was promised for a name: who asks again writes it anew, so that came to nothing."""
+        self.reservations = {t: promised for t, promised in self.reservations.items() if promised.name != name}
+
+    def let_go(self, versions: Iterable[tuple[str, int]]) -> list[str]:
+        """Forget that it holds these versions of objects; returns the objects of which it holds none any more."""
+        gone = []
+        for id_, version in versions:
+            held = self.holds.get(id_, set())
+            held.discard(version)
+            if id_ in self.holds and not held:
+                del self.holds[id_]
+                gone.append(id_)
+        return gone
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from jupyter_nq.coordinator.events import DAMAGED, StoredObject
+from jupyter_nq.coordinator.events import DAMAGED, Action, ForgetDrop, RecordDrop, StoredObject
 from jupyter_nq.errors import UnknownDataset, nearest
 
 _MOST_LISTED = 10
@@ -146,6 +146,26 @@ class Versions:
     def was_dropped(self, stored: StoredObject) -> bool:
         """Tell whether the name of an object was dropped after the object had been published."""
         return stored.first_version <= self.dropped.get(stored.name, 0)
+
+    def is_gone(self, name: str, id_: str) -> bool:
+        """Tell whether an object is, or its name was dropped: then a drop that is asked for again has worked."""
+        stored = self.objects.get(id_)
+        return stored is None or (self.links.get(name) != id_ and self.was_dropped(stored))
+
+    def record_drop(self, name: str, version: int) -> list[Action]:
+        """Remember a drop, instead of an older one of this name."""
+        before = self.dropped.get(name)
+        self.dropped[name] = version
+        older = [ForgetDrop(name, before)] if before not in (None, version) else []
+        return [RecordDrop(name, version), *older, *self.forget_drop(name)]
+
+    def forget_drop(self, name: str) -> list[Action]:
+        """Forget the drop of a name when nothing is left of what it was about."""
+        last = self.dropped.get(name)
+        if last is None or self.lost(name, last):
+            return []
+        del self.dropped[name]
+        return [ForgetDrop(name, last)]
 
     def lost(self, name: str, last: int) -> list[str]:
         """Return the objects that begin with a version of this name up to `last` and that it does not link to."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -158,10 +159,8 @@ def test_after_the_disk_refused_once_the_next_version_is_durable_again(
     """What was meant to be kept is, as soon as there is room: nobody says `durable=True` twice."""
     session = small_session(nq_store_dir, pool_bytes=64 * MIB)
     session.put("kept", array(1), durable=True)
-    with monkeypatch.context() as patched:
-        patched.setattr(spilling, "freeze", lambda *_, **__: _refuse())
-        with pytest.raises(StoreFull, match="the disk is full"):
-            replace(session)
+    with _refusing(monkeypatch), pytest.raises(StoreFull, match="the disk is full"):
+        replace(session)
     if hosts_in_turn:
         session.close()
         session = small_session(nq_store_dir, pool_bytes=64 * MIB)
@@ -170,8 +169,16 @@ def test_after_the_disk_refused_once_the_next_version_is_durable_again(
     session.close()
 
 
-def _refuse() -> None:
+def _refuse(*_: Any, **__: Any) -> None:
     raise StoreFull("the disk is full")
+
+
+@contextmanager
+def _refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the disk take nothing for a while."""
+    with monkeypatch.context() as patched:
+        patched.setattr(spilling, "freeze", _refuse)
+        yield
 
 
 def test_a_held_version_is_not_kept_for_good_when_the_next_is_not_to_be(nq_store_dir: Path) -> None:
@@ -192,7 +199,7 @@ def test_a_put_that_failed_has_not_taken_the_only_copy_along(
         session.put("kept", array(1), durable=True)
         assert session.spill("kept")
         with monkeypatch.context() as patched:
-            patched.setattr(Catalogue, "stamp", lambda *_: _refuse())
+            patched.setattr(Catalogue, "stamp", _refuse)
             with pytest.raises(StoreFull):
                 session.put("kept", array(2), durable=False)
         assert session.get("kept", as_="numpy")[0] == 1
@@ -205,10 +212,8 @@ def test_a_removed_version_leaves_the_durable_one_before_that_somebody_holds(
     with small_session(nq_store_dir) as session:
         session.put("kept", array(1), durable=True)
         held = session.get("kept", as_="numpy")
-        with monkeypatch.context() as patched:
-            patched.setattr(spilling, "freeze", lambda *_, **__: _refuse())
-            with pytest.raises(StoreFull):
-                session.put("kept", array(2))
+        with _refusing(monkeypatch), pytest.raises(StoreFull):
+            session.put("kept", array(2))
         os.unlink(session.store.path / "obj" / session.store.resolve("kept"))
         assert session.get("kept", as_="numpy")[0] == held[0] == 1
         assert [(row.version, row.durable) for row in session.ls()] == [(1, True)]
@@ -221,10 +226,8 @@ def test_what_is_removed_from_memory_by_hand_is_what_the_disk_has(
     """It falls back to the durable version before, as after a restart, says so, and counts on from there."""
     with small_session(nq_store_dir, pool_bytes=64 * MIB, append_reserve=3.0) as session:
         session.put("kept", array(1), durable=True)
-        with monkeypatch.context() as patched:
-            patched.setattr(spilling, "freeze", lambda *_, **__: _refuse())
-            with pytest.raises(StoreFull, match="the disk is full"):
-                replace(session)
+        with _refusing(monkeypatch), pytest.raises(StoreFull, match="the disk is full"):
+            replace(session)
         wait_until(lambda: len(os.listdir(nq_store_dir / "obj")) == 1)
         assert [row.version for row in session.ls()] == [2], "the coordinator has heard of it"
         (nq_store_dir / "obj" / session.store.resolve("kept")).unlink()
@@ -278,7 +281,7 @@ def test_who_is_refused_by_the_disk_is_told_that_the_rows_are_there(
     """Appending again what was appended would have it twice."""
     with small_session(nq_store_dir) as session:
         session.put("kept", array(1), durable=True)
-        monkeypatch.setattr(spilling, "freeze", lambda *_, **__: _refuse())
+        monkeypatch.setattr(spilling, "freeze", _refuse)
         with pytest.raises(StoreFull, match=r"version 2 of 'kept'.*do not append them again.*the disk is full"):
             session.append("kept", np.ones(3))
         assert len(session.get("kept", as_="numpy")) == len(array(1)) + 3
