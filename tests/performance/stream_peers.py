@@ -210,10 +210,14 @@ class Iceoryx2:
         """Write each batch into a loan, and notify."""
         size = pa.ipc.get_record_batch_size(batch) + _SCHEMA_BYTES
         for _ in range(count):
-            loan = self._publisher.loan_slice_uninit(size)
-            _write(batch, loan.payload().as_memory_view().cast("B"))
-            loan.assume_init().send()
+            while not self._loaned(batch, size).send():
+                pass  # it gives up when a consumer that has just begun is slow, and says that nobody has got it
             self._notifier.notify()
+
+    def _loaned(self, batch: pa.RecordBatch, size: int) -> Any:
+        loan = self._publisher.loan_slice_uninit(size)
+        _write(batch, loan.payload().as_memory_view().cast("B"))
+        return loan.assume_init()
 
     def close(self) -> None:
         """Let go of it."""
