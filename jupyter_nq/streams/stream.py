@@ -19,6 +19,7 @@ from jupyter_nq.streams.figures import figures
 from jupyter_nq.streams.forms import form_of
 from jupyter_nq.streams.messages import Message
 from jupyter_nq.streams.publisher import Publisher
+from jupyter_nq.streams.recent import published_within
 from jupyter_nq.streams.starting import Start
 from jupyter_nq.streams.subscription import Subscription
 
@@ -182,6 +183,10 @@ class Stream:
     def stats(self) -> dict[str, Any]:
         """Return its figures: messages ever and kept, publishers, and consumers with their lag and what they lost."""
         return figures(self._control)
+
+    def published_within(self, seconds: float) -> int:
+        """Return how many messages were published in the last seconds, of those that are kept."""
+        return published_within(self._control, seconds)
 
     def close(self) -> None:
         """Stop publishing and reading here; the stream and its messages stay. Closing twice is fine."""
