@@ -49,7 +49,7 @@ function Publishers(props: {
         <li key={publisher.lane} title={place(publisher, trans)}>
           <Who process={publisher} />
           <span className="jp-nq-Details-figure">
-            {formatCount(publisher.messages)}
+            {trans.__('%1 sent', formatCount(publisher.messages))}
           </span>
         </li>
       ))}
@@ -76,9 +76,11 @@ function Consumers(props: {
           <span className="jp-nq-Details-figure">
             {trans.__('lag %1', formatCount(consumer.lag))}
           </span>
-          <span className="jp-nq-Details-figure" data-lost={consumer.lost > 0}>
-            {trans.__('lost %1', formatCount(consumer.lost))}
-          </span>
+          {consumer.lost > 0 && (
+            <span className="jp-nq-Details-figure" data-lost={true}>
+              {trans.__('lost %1', formatCount(consumer.lost))}
+            </span>
+          )}
         </li>
       ))}
     </ul>
@@ -119,9 +121,14 @@ function Newest(props: {
       ) : (
         <pre tabIndex={0}>{newest.text}</pre>
       )}
-      <p className="jp-nq-Table-free">
-        {trans.__('Message %1', newest.sequence.toLocaleString('en-US'))}{' '}
-        <time dateTime={newest.at}>{new Date(newest.at).toLocaleString()}</time>
+      <p
+        className="jp-nq-Newest-at"
+        title={new Date(newest.at).toLocaleString()}
+      >
+        {trans.__('Message %1', newest.sequence.toLocaleString('en-US'))},{' '}
+        <time dateTime={newest.at}>
+          {new Date(newest.at).toLocaleTimeString()}
+        </time>
       </p>
     </div>
   );
