@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from jupyter_nq.buffers.directory import STREAMS
-from jupyter_nq.errors import NQError
+from jupyter_nq.errors import NQError, StoreError
 from jupyter_nq.streams.directory import open_control
 from jupyter_nq.streams.onlooker import Onlooker
 
@@ -52,7 +52,7 @@ class Lookout:
     """
 
     def __init__(self, where: Callable[[], Path | None], audience: Audience, hz: float, log: logging.Logger) -> None:
-        # _onlooker and _told belong to the one thread; everything else to the event loop.
+        # _onlooker belongs to the one thread, everything else to the event loop.
         self._where = where
         self._audience = audience
         self._pause_seconds = 1.0 / hz
@@ -60,6 +60,7 @@ class Lookout:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="jupyter-nq-lookout")
         self._onlooker: Onlooker | None = None
         self._told: dict[str, str] = {}
+        self._failure = ""  # the last one that nobody expected, so that it is logged once
         self._task: asyncio.Task[None] | None = None
         self.looks = 0
 
@@ -81,7 +82,9 @@ class Lookout:
 
     async def look(self) -> list[dict[str, Any]]:
         """Return the figures of all streams, as `Onlooker.look`; none while the store is not open."""
-        return await self._run_in_thread(self._look)
+        found, damaged = await self._run_in_thread(self._look)
+        self._tell(damaged)
+        return found
 
     async def newest(self, name: str, rows: int) -> Newest | None:
         """Return what was published last to a stream.
@@ -110,17 +113,19 @@ class Lookout:
             self._audience.show_streams(await self.look())
         except NQError as exc:  # the store is gone or cannot be read: what the board says of it is shown
             self._tell({"": str(exc)})
+        except Exception as exc:  # the root of a task: whatever it is, the panels must not stand still for ever
+            if repr(exc) != self._failure:
+                self._log.exception("jupyter-nq could not look at the streams")
+            self._failure = repr(exc)
 
-    def _look(self) -> list[dict[str, Any]]:
+    def _look(self) -> tuple[list[dict[str, Any]], dict[str, str]]:
         store = self._where()
         if store is None:
-            return []
+            return [], {}
         if self._onlooker is None:
             self._onlooker = Onlooker(store / STREAMS)
         self.looks += 1
-        found = self._onlooker.look()
-        self._tell(self._onlooker.damaged)
-        return found
+        return self._onlooker.look(), self._onlooker.damaged
 
     def _tell(self, problems: dict[str, str]) -> None:
         for name, problem in problems.items():
@@ -132,5 +137,6 @@ class Lookout:
         from jupyter_nq.streams.newest import newest  # Arrow, when somebody wants to see rows
 
         store = self._where()
-        assert store is not None
+        if store is None:
+            raise StoreError("The store is not open here. Try again when the server runs.")
         return newest(open_control(store / STREAMS, name), rows)

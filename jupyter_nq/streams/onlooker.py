@@ -81,7 +81,7 @@ class Onlooker:
         return [self._seen(control) for control in found.values()]
 
     def _control(self, name: str) -> MappedControl | None:
-        """Map a control file, unless it is; None for one that is damaged, or was dropped just now."""
+        """Map a control file, unless it is mapped; None for one that is damaged, or was dropped just now."""
         there = self._mapped.get(name)
         if there is not None and not there.closed:
             return there
@@ -89,7 +89,7 @@ class Onlooker:
             return MappedControl(self.parent / name)
         except UnknownStream:
             return None
-        except ChecksumError as exc:
+        except (ChecksumError, OSError) as exc:  # the latter of what is no directory, or not ours
             self.damaged[name] = str(exc)
             return None
 

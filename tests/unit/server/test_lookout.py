@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_nq.errors import UnknownStream
+from jupyter_nq.errors import StoreError, UnknownStream
 from jupyter_nq.server.lookout import Lookout
 from jupyter_nq.streams import Stream, make_stream
 from jupyter_nq.streams.directory import drop_stream
@@ -153,6 +153,36 @@ async def test_trouble_is_told_once_and_ends_nothing(
         shown.rename(streams)
         before = len(hall.shown)
         await hall.until(lambda _: len(hall.shown) > before)
+
+
+async def test_lookout_survives_what_it_did_not_expect(
+    hall: Hall, streams: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect is logged once, and the panels see the streams when it is over."""
+    tries = 0
+
+    def fails(_onlooker: object) -> list[dict[str, Any]]:
+        nonlocal tries
+        tries += 1
+        raise AttributeError("a defect")
+
+    hall.occupied.set()
+    with monkeypatch.context() as patched:
+        patched.setattr("jupyter_nq.server.lookout.Onlooker.look", fails)
+        async with _lookout(hall, lambda: streams.parent):
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while tries < 3:
+                    await asyncio.sleep(0)
+            patched.undo()
+            await hall.until(lambda seen: seen == [])
+    assert sum("could not look at the streams" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_store_that_is_not_open_has_no_newest_message(hall: Hall) -> None:
+    """A request that comes while the server stops is refused in words."""
+    async with _lookout(hall, lambda: None) as lookout:
+        with pytest.raises(StoreError, match="not open here"):
+            await lookout.newest("ticks", 1)
 
 
 async def test_newest_of_a_stream(hall: Hall, streams: Path) -> None:

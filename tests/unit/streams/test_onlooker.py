@@ -88,14 +88,15 @@ def test_stream_made_anew_between_two_looks(make: Make, nq_store_dir: Path) -> N
 
 
 def test_damaged_stream_is_named_and_the_others_are_seen(make: Make, nq_store_dir: Path) -> None:
-    """One control file that cannot be read hides no other stream, and is told."""
+    """What cannot be read, or is no stream, hides no other stream, and is told."""
     make("good")
     make("bad")
+    (nq_store_dir / "file").touch()
     control = nq_store_dir / "bad" / "control"
     control.write_bytes(b"\xff" + control.read_bytes()[1:])
     onlooker = Onlooker(nq_store_dir)
     assert list(_look(onlooker)) == ["good"]
-    assert list(onlooker.damaged) == ["bad"]
+    assert list(onlooker.damaged) == ["bad", "file"]
     assert "damaged" in onlooker.damaged["bad"]
 
 
