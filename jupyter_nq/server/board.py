@@ -149,10 +149,13 @@ class Board:
         if not self._seats:
             self._stale.clear()
             self.occupied.clear()
+            self._streams = Sheet()  # nobody looks from now on: whoever comes later is not shown what was
 
     def show_streams(self, seen: list[dict[str, Any]]) -> None:
-        """Show the figures of all streams, with the names of who publishes and reads."""
-        self._show(self._streams, documents.streams([documents.stream(one, self._people) for one in seen]))
+        """Show the figures of all streams, with the names of who publishes and reads; to nobody, nothing is kept."""
+        if self._seats:
+            rows = [documents.stream(one, self._people) for one in seen]
+            self._show(self._streams, documents.streams(rows))
 
     def _mark(self) -> None:
         if self._seats:

@@ -269,12 +269,18 @@ async def test_desk_and_streams_share_the_bounded_rate() -> None:
 
 
 async def test_board_is_occupied_while_somebody_has_a_seat() -> None:
-    """Whoever brings the streams stops when the last one left."""
+    """Whoever brings the streams stops when the last one left; the next one is not shown what was then."""
     board = Board(Source().read, FAST, LOG)
     assert not board.occupied.is_set()
     first, second = board.join(), board.join()
     first.leave()
     assert board.occupied.is_set()
+    board.show_streams(_seen(1))
     second.leave()
     assert not board.occupied.is_set()
+    board.start()
+    late = board.join()
+    assert (await _told(late))["kind"] == "desk"
+    board.show_streams(_seen(2))
+    assert [stream["messages"] for stream in (await _told(late))["streams"]] == [2]
     await board.close()
