@@ -14,7 +14,7 @@ from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.buffers.drafts import schema_of
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.room import Room
-from jupyter_nq.errors import InvalidArgument, SchemaMismatch, UnknownStream
+from jupyter_nq.errors import ChecksumError, InvalidArgument, SchemaMismatch, UnknownStream
 from jupyter_nq.streams import Stream
 from jupyter_nq.streams.columns import check_same
 from jupyter_nq.streams.control import MappedControl
@@ -43,6 +43,8 @@ class Listed:
     """Messages that consumers missed, all of them together."""
     retention_bytes: int
     """What each publisher may have in memory."""
+    rate: int | None = 0
+    """Messages that were published in the last second, of those that are kept; None when their times are damaged."""
 
 
 class Streaming:
@@ -163,4 +165,13 @@ def _row(stream: Stream) -> Listed:
         max((consumer["lag"] for consumer in consumers), default=0),
         sum(consumer["lost"] for consumer in consumers),
         stats["retention_bytes"],
+        _rate(stream),
     )
+
+
+def _rate(stream: Stream) -> int | None:
+    """Return the messages of the last second; a stream that is damaged is listed all the same."""
+    try:
+        return stream.published_within(1.0)
+    except ChecksumError:
+        return None

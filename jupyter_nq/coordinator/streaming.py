@@ -1,16 +1,14 @@
 """The operations about streams: making one, room for a publisher, dropping one.
 
 Messages never pass here. A publisher asks once, for the memory that it may fill: from then on it and its consumers
-need no coordinator.
+need no coordinator. Arrow is imported where a stream is made: a server that hosts pays for it when there is one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.buffers import Catalogue, check_name
 from jupyter_nq.buffers.directory import STREAMS
@@ -19,7 +17,11 @@ from jupyter_nq.errors import InvalidArgument, ProtocolError, UnknownStream
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.directory import drop_stream, open_control, promised_bytes, sweep
 from jupyter_nq.streams.lanes import is_taken
-from jupyter_nq.streams.making import LEAST_BYTES, Options, make_stream
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from jupyter_nq.streams.making import Options
 
 _SHARE = 8  # of the pool that the messages of one publisher take, unless somebody says more
 _SEGMENTS = 8  # of one publisher
@@ -44,6 +46,8 @@ class Streaming:
 
     def make(self, args: Mapping[str, Any], limit_bytes: int) -> dict[str, Any]:
         """Make a stream unless it is there; returns what it is, which may be another than what was asked for."""
+        from jupyter_nq.streams.making import make_stream
+
         name, form = check_name(arguments.text(args, "name")), arguments.optional_text(args, "form")
         schema = args.get("schema")
         if schema is not None and not isinstance(schema, bytes):
@@ -77,6 +81,8 @@ class Streaming:
 
 
 def _parsed(schema: bytes) -> pa.Schema:
+    import pyarrow as pa
+
     try:
         return pa.ipc.read_schema(pa.py_buffer(schema))
     except (pa.ArrowException, OSError) as exc:
@@ -85,6 +91,8 @@ def _parsed(schema: bytes) -> pa.Schema:
 
 def _options(given: Any, limit_bytes: int) -> Options:
     """Return the options of a new stream: what is not given follows the pool, so that it works in a small one."""
+    from jupyter_nq.streams.making import LEAST_BYTES, Options
+
     known = {field.name: field.type for field in fields(Options)}
     told = {} if given is None else given
     if not isinstance(told, dict) or not told.keys() <= known.keys():

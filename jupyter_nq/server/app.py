@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -19,11 +20,13 @@ from jupyter_nq.server.board import Board
 from jupyter_nq.server.datasets import DatasetRoute, DatasetsRoute
 from jupyter_nq.server.feed import FeedSocket
 from jupyter_nq.server.kernels import KernelReporter
-from jupyter_nq.server.line import ServerLine
+from jupyter_nq.server.line import ServerLine, store_path
 from jupyter_nq.server.link import Link
+from jupyter_nq.server.lookout import Lookout
 from jupyter_nq.server.notebooks import NotebooksRoute
 from jupyter_nq.server.settlement import settle
 from jupyter_nq.server.status import StatusRoute
+from jupyter_nq.server.streams import StreamRoute, StreamsRoute
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -40,8 +43,9 @@ class NQApp(Settings, ExtensionApp):
 
     link: Link
     board: Board
+    lookout: Lookout
     reporter: KernelReporter
-    _parts: tuple[Board | KernelReporter | Link, ...] = ()  # in the order in which they are closed
+    _parts: tuple[Lookout | Board | KernelReporter | Link, ...] = ()  # in the order in which they are closed
     _exported: str | None = None
     _config_error: ConfigError | None = None
 
@@ -70,6 +74,8 @@ class NQApp(Settings, ExtensionApp):
                 (r"/jupyter-nq/status", StatusRoute),
                 (r"/jupyter-nq/datasets", DatasetsRoute),
                 (r"/jupyter-nq/datasets/([^/]+)", DatasetRoute),
+                (r"/jupyter-nq/streams", StreamsRoute),
+                (r"/jupyter-nq/streams/([^/]+)", StreamRoute),
                 (r"/jupyter-nq/notebooks", NotebooksRoute),
                 (r"/jupyter-nq/feed", FeedSocket),
             ]
@@ -78,6 +84,7 @@ class NQApp(Settings, ExtensionApp):
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Reach or host the coordinator, now that the server listens."""
         self.board.start()
+        self.lookout.start()
         self.reporter.start()
         await self.link.open()
 
@@ -115,6 +122,7 @@ class NQApp(Settings, ExtensionApp):
         settings = self._settled
         self.link = Link(self._connect, self.log)
         self.board = Board(lambda: self.link.request("desk"), settings.feed_hz, self.log)
+        self.lookout = Lookout(self._opened_store, self.board, settings.feed_hz, self.log)
         self.reporter = KernelReporter(
             self._server.kernel_manager,
             self._server.session_manager,
@@ -122,12 +130,16 @@ class NQApp(Settings, ExtensionApp):
             settings.identity_seconds,
             self.log,
         )
-        self._parts = (self.board, self.reporter, self.link)
+        self._parts = (self.lookout, self.board, self.reporter, self.link)
 
     def _export_store(self) -> None:
         """Name the store in the environment that this server's kernels inherit, unless it is already there."""
         if self._settled.store_dir and _STORE_VARIABLE not in os.environ:
             os.environ[_STORE_VARIABLE] = self._exported = self._settled.store_dir
+
+    def _opened_store(self) -> Path | None:
+        """Return the store's directory once it was opened, and so found to be one, and ours."""
+        return store_path(self._settled) if self.link.is_open else None
 
     def _connect(self) -> ServerLine:
         """Open the channel; runs in a thread of the link."""

@@ -1,9 +1,10 @@
-"""The newest desk, read once for all lab panels that look at it.
+"""The newest desk and the newest streams, read once for all lab panels that look at them.
 
-The coordinator says only that something changed. The board then reads the desk (one request, however
-many panels are open, and none while no panel is), turns it into text once, and hands it to the seats.
-It reads at most `feed_hz` times a second. A seat holds no queue: it remembers the revision that it has
-seen and gets the newest one next, so a slow browser skips states and bounds its memory by itself.
+The coordinator says only that something changed. The board then reads the desk (one request, however many panels are
+open, and none while no panel is), turns it into text once, and hands it to the seats. It reads at most `feed_hz` times
+a second. The streams are brought by whoever looks at them while the board is `occupied`. A seat holds no queue: it
+remembers what it has seen of both and gets what is newest next, at most `feed_hz` messages a second, so a slow browser
+skips states and bounds its memory by itself.
 """
 
 from __future__ import annotations
@@ -16,27 +17,49 @@ from typing import Any
 
 from jupyter_nq.errors import NQError
 from jupyter_nq.server import documents
+from jupyter_nq.server.people import People
 
 _RETRY_SECONDS = 1.0
+
+
+class Sheet:
+    """The newest text of one kind, and how often it became another."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.revision = 0
+
+    def write(self, document: documents.Document) -> bool:
+        """Take a document; False when it says what is there already."""
+        text = json.dumps(document)
+        if text == self.text:
+            return False
+        self.text = text
+        self.revision += 1
+        return True
 
 
 class Seat:
     """One listener's place at the board; it belongs to the board's event loop."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, sheets: list[Sheet], pause_seconds: float) -> None:
         self._board = board
-        self._seen = 0
+        self._seen = dict.fromkeys(sheets, 0)  # in the order in which they are served: the last one served is last
+        self._pause_seconds = pause_seconds
+        self._free_at = 0.0
         self._news = asyncio.Event()
 
     async def next(self) -> str | None:
         """Wait until the board is newer than what this seat got last; its text, or None when it stopped."""
-        while self._seen == self._board.revision:
+        while self._unseen() is None:
             if self._board.stopped:
                 return None
             self._news.clear()
             await self._news.wait()
-        self._seen = self._board.revision
-        return self._board.text
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._free_at - loop.time()))
+        self._free_at = loop.time() + self._pause_seconds
+        return self._take()
 
     def leave(self) -> None:
         """Give the place up; a second call does nothing."""
@@ -46,9 +69,19 @@ class Seat:
         """Called by the board when it has something new."""
         self._news.set()
 
+    def _unseen(self) -> Sheet | None:
+        return next((sheet for sheet, seen in self._seen.items() if seen != sheet.revision), None)
+
+    def _take(self) -> str:
+        sheet = self._unseen()
+        assert sheet is not None  # revisions only grow
+        del self._seen[sheet]
+        self._seen[sheet] = sheet.revision
+        return sheet.text
+
 
 class Board:
-    """Reads the desk when it changed and somebody looks, at most `hz` times a second.
+    """Reads the desk when it changed and somebody looks, at most `hz` times a second; shows it, and the streams.
 
     All state belongs to the server's event loop; `changed` may be called from any thread.
     """
@@ -62,12 +95,24 @@ class Board:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._failure = ""  # the last one that nobody expected, so that it is logged once
+        self._desk, self._streams = Sheet(), Sheet()
+        self._people = People()
+        self.occupied = asyncio.Event()
+        """Set while somebody has a seat."""
         self.stopped = False
-        self.revision = 0
-        self.text = ""
 
     def __repr__(self) -> str:
         return f"<Board revision {self.revision}, {len(self._seats)} seats>"
+
+    @property
+    def revision(self) -> int:
+        """How often the desk became another."""
+        return self._desk.revision
+
+    @property
+    def text(self) -> str:
+        """The newest desk, or why there is none."""
+        return self._desk.text
 
     def start(self) -> None:
         """Begin to read for those who look; call it on the event loop."""
@@ -92,8 +137,9 @@ class Board:
 
     def join(self) -> Seat:
         """Return a new seat; its first text is the desk of this moment."""
-        seat = Seat(self)
+        seat = Seat(self, [self._desk, self._streams], self._pause_seconds)
         self._seats.add(seat)
+        self.occupied.set()
         self._stale.set()
         return seat
 
@@ -102,6 +148,14 @@ class Board:
         self._seats.discard(seat)
         if not self._seats:
             self._stale.clear()
+            self.occupied.clear()
+            self._streams = Sheet()  # nobody looks from now on: whoever comes later is not shown what was
+
+    def show_streams(self, seen: list[dict[str, Any]]) -> None:
+        """Show the figures of all streams, with the names of who publishes and reads; to nobody, nothing is kept."""
+        if self._seats:
+            rows = [documents.stream(one, self._people) for one in seen]
+            self._show(self._streams, documents.streams(rows))
 
     def _mark(self) -> None:
         if self._seats:
@@ -119,9 +173,11 @@ class Board:
     async def _refresh(self) -> bool:
         """Show the desk, or why it cannot be read; say which."""
         try:
-            self._show(documents.desk(await self._read()))
+            reply = await self._read()
+            self._people = People(reply["notebooks"])
+            self._show(self._desk, documents.desk(reply))
         except NQError as exc:
-            self._show(documents.problem(exc))
+            self._show(self._desk, documents.problem(exc))
             return False
         except Exception as exc:  # the root of a task: whatever it is, the panels must not stand still for ever
             if repr(exc) != self._failure:
@@ -130,11 +186,7 @@ class Board:
             return False
         return True
 
-    def _show(self, document: documents.Document) -> None:
-        text = json.dumps(document)
-        if text == self.text and self.revision:
-            return
-        self.text = text
-        self.revision += 1
-        for seat in self._seats:
-            seat.tell()
+    def _show(self, sheet: Sheet, document: documents.Document) -> None:
+        if sheet.write(document):
+            for seat in self._seats:
+                seat.tell()

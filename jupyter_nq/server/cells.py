@@ -1,4 +1,4 @@
-"""The text of the cell that the lab panel inserts for a dataset.
+"""The text of the cells that the lab panel inserts for a dataset or a stream.
 
 Names and paths come over a socket and go into a cell that a user runs, so they are never trusted: each is
 written as a Python literal. Bars are loaded from their file, so that the cell works on an empty store too.
@@ -41,8 +41,20 @@ def load_cell(name: str, source: Mapping[str, Any] | None = None) -> str:
     return f"import jupyter_nq as nq\n{variable} = nq.load({source['path']!r}, {source['timeframe']!r}{written})"
 
 
+def subscribe_cell(name: str) -> str:
+    """Return the cell that makes a consumer of the stream `name`, and shows what comes within five seconds.
+
+    >>> print(subscribe_cell("ticks"))
+    import jupyter_nq as nq
+    ticks = nq.stream('ticks').subscribe()
+    ticks.get_messages(timeout=5)
+    """
+    variable = variable_for(name)
+    return f"import jupyter_nq as nq\n{variable} = nq.stream({name!r}).subscribe()\n{variable}.get_messages(timeout=5)"
+
+
 def variable_for(name: str) -> str:
-    """Return a Python variable name made from a dataset's name; it hides no keyword and no built-in.
+    """Return a Python variable name made from a name; it hides no keyword and no built-in.
 
     >>> variable_for("30min-bars"), variable_for("class"), variable_for("NQ.30min")
     ('data_30min_bars', 'class_', 'NQ_30min')

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from jupyter_nq.server.cells import load_cell
+from jupyter_nq.server.cells import load_cell, subscribe_cell
+from jupyter_nq.server.people import People
 
 Document = dict[str, Any]
 """A JSON object."""
@@ -62,6 +63,27 @@ def desk(reply: Mapping[str, Any]) -> Document:
     }
 
 
+def stream(seen: Mapping[str, Any], people: People) -> Document:
+    """Return one stream with its publishers and consumers by notebook; `rate` is messages per second, null when new."""
+    rate = seen["rate"]
+    consumers = [_consumer(consumer, people) for consumer in seen["consumers"]]
+    return {
+        **{key: seen[key] for key in ("name", "form", "messages", "kept", "retention_bytes", "overflow", "exclusive")},
+        "rate": None if rate is None else round(rate, 1),
+        "created": utc(seen["created_ns"]),
+        "publishers": [_publisher(publisher, people) for publisher in seen["publishers"]],
+        "consumers": consumers,
+        "lag": max((consumer["lag"] for consumer in consumers), default=0),
+        "lost": sum(consumer["lost"] for consumer in consumers),
+        "subscribe": subscribe_cell(seen["name"]),
+    }
+
+
+def streams(rows: list[Document]) -> Document:
+    """Return the streams as the feed sends them."""
+    return {"kind": "streams", "streams": rows}
+
+
 def problem(error: Exception) -> Document:
     """Return what the feed sends while the coordinator cannot be reached."""
     return {"kind": "problem", **refusal(error)}
@@ -89,3 +111,11 @@ def _holder(row: Mapping[str, Any]) -> Document:
         "path": row.get("path") or None,
         "version": row["version"],
     }
+
+
+def _publisher(row: Mapping[str, Any], people: People) -> Document:
+    return {**people.of(row["pid"]), "lane": row["lane"], "messages": row["messages"]}
+
+
+def _consumer(row: Mapping[str, Any], people: People) -> Document:
+    return {**people.of(row["pid"]), "name": row["name"], "lag": row["lag"], "lost": row["lost"]}

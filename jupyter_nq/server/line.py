@@ -26,7 +26,7 @@ class ServerLine:
     """
 
     def __init__(self, settings: Settings, *, changed: Callable[[], None], who: Callable[[], None]) -> None:
-        path = Path(settings.store_dir) if settings.store_dir else default_store_dir()
+        path = store_path(settings)
         self._calls = {"changed": changed, "who": who}
         self._channel = Channel(path, settings, role="server", on_connect=lambda _: who())
         self._watch = Watch(path, settings, "server", self._heard)
@@ -48,3 +48,8 @@ class ServerLine:
         call = self._calls.get(event)
         if call is not None:
             call()
+
+
+def store_path(settings: Settings) -> Path:
+    """Return the directory of the store that these settings name."""
+    return Path(settings.store_dir) if settings.store_dir else default_store_dir()

@@ -57,6 +57,11 @@ class Link:
             return f"<Link {'closed' if self._closed else 'open'}>"
         return f"<Link {f'failed: {self._failure}' if self._failure else 'new'}>"
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the store was opened, and the line was not closed."""
+        return self._line is not None and not self._closed
+
     async def open(self) -> bool:
         """Open the line if it is not; False when that failed, which is in the log."""
         try:

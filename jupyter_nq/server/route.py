@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 _STATUS: dict[type[errors.NQError], HTTPStatus] = {
     errors.InvalidName: HTTPStatus.BAD_REQUEST,
+    errors.InvalidArgument: HTTPStatus.BAD_REQUEST,
     errors.UnknownDataset: HTTPStatus.NOT_FOUND,
+    errors.UnknownStream: HTTPStatus.NOT_FOUND,
     errors.StoreFull: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.CoordinatorUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,

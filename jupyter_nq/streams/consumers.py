@@ -7,6 +7,7 @@ needs looks at the positions before it lets go of a segment.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -160,27 +161,28 @@ def in_the_way(stream: Path, lane: int, end: int) -> list[Seen]:
 
 def consumers(stream: Path) -> Iterator[Seen]:
     """Yield the consumers of a stream; those that died without a name are removed."""
+    directory = f"{stream}/{CONSUMERS}"  # no paths below: whoever watches all streams looks at each of these often
     try:
-        entries = sorted(os.listdir(stream / CONSUMERS))
+        entries = sorted(os.listdir(directory))
     except FileNotFoundError:
         return
     for entry in entries:
-        found = _look(stream / CONSUMERS / entry)
+        found = _look(f"{directory}/{entry}", None if entry.startswith(_ANONYMOUS) else entry)
         if found is not None:
             yield found
 
 
-def _look(path: Path) -> Seen | None:
+def _look(path: str, name: str | None) -> Seen | None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
         content = os.pread(fd, PAGE, 0)
-        name = None if path.name.startswith(_ANONYMOUS) else path.name
         alone = try_flock(fd, fcntl.LOCK_SH)
         if alone and name is None:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
             return None
     finally:
         os.close(fd)
@@ -189,7 +191,7 @@ def _look(path: Path) -> Seen | None:
     words = memoryview(content).cast("Q")
     if words[_STATE] == _MAKING:
         return None  # it is about to be made, and has read nothing
-    found = {lane: words[_POSITIONS + lane] for lane in range(layout.LANES)}
-    positions = {lane: seq for lane, seq in found.items() if seq != _NO_POSITION}
+    found = enumerate(words[_POSITIONS : _POSITIONS + layout.LANES].tolist())
+    positions = {lane: seq for lane, seq in found if seq != _NO_POSITION}
     pid = 0 if alone else words[_PID]
     return Seen(name, pid, words[_STARTED], bool(words[_GATING]), words[_LOST], positions)

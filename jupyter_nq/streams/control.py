@@ -6,12 +6,11 @@ anybody, and a store of one that gets lost costs a wake-up, which a waiter repea
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
 
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import ChecksumError, UnknownStream
@@ -74,7 +73,7 @@ class MappedControl:
         except ChecksumError as exc:
             raise ChecksumError(f"{path / CONTROL} is damaged: {exc}. Remove the stream.") from exc
         self.words = raw.cast("Q")
-        address = np.frombuffer(self._mapped, np.uint8).ctypes.data
+        address = ctypes.addressof(ctypes.c_char.from_buffer(self._mapped))
         self.news = Bell(self.words, address, layout.WAKE, layout.WAITING)
         """Rings when something was published."""
         self.space = Bell(self.words, address, layout.SPACE, layout.SPACE_WAITING)

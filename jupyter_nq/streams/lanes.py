@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from pathlib import Path
 
 from jupyter_nq.buffers.forking import disown, own
@@ -17,6 +18,7 @@ from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import CONTROL, Lane, MappedControl
 
 _CLAIMING = "claim.lock"
+_LOOK_SECONDS = 0.005  # whoever looks at a lane holds its lock for an instant: a publisher has it for longer
 _LAST = 1 << 62  # no lane ever counts so far
 
 
@@ -62,16 +64,26 @@ class Claim:
 
 
 def _take(control: MappedControl) -> tuple[int, int]:
+    found = _first_free(control)
+    if found is None:
+        threading.Event().wait(_LOOK_SECONDS)
+        found = _first_free(control)
+    if found is not None:
+        return found
+    name, pid = control.static.name, control.lane(0).get(layout.OWNER_PID)
+    if control.static.lanes == 1:
+        raise StreamBusy(f"The stream {name!r} is exclusive, and process {pid} publishes to it. Stop that one first.")
+    raise StreamBusy(f"All {control.static.lanes} lanes of the stream {name!r} are taken. Stop a publisher first.")
+
+
+def _first_free(control: MappedControl) -> tuple[int, int] | None:
     for number in range(control.static.lanes):
         fd = own(open_lock_file(lock_path(control.path, number)))
         if try_flock(fd, fcntl.LOCK_EX):
             return fd, number
         disown(fd)
         os.close(fd)
-    name, pid = control.static.name, control.lane(0).get(layout.OWNER_PID)
-    if control.static.lanes == 1:
-        raise StreamBusy(f"The stream {name!r} is exclusive, and process {pid} publishes to it. Stop that one first.")
-    raise StreamBusy(f"All {control.static.lanes} lanes of the stream {name!r} are taken. Stop a publisher first.")
+    return None
 
 
 def is_taken(control: MappedControl, number: int) -> bool:

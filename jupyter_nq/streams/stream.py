@@ -12,14 +12,14 @@ from typing import Any
 import pyarrow as pa
 
 from jupyter_nq.errors import InvalidArgument
-from jupyter_nq.streams import layout
 from jupyter_nq.streams.background import Listener, background
 from jupyter_nq.streams.consumers import Seen, consumers
 from jupyter_nq.streams.control import MappedControl
+from jupyter_nq.streams.figures import figures
 from jupyter_nq.streams.forms import form_of
-from jupyter_nq.streams.lanes import is_taken
 from jupyter_nq.streams.messages import Message
 from jupyter_nq.streams.publisher import Publisher
+from jupyter_nq.streams.recent import published_within
 from jupyter_nq.streams.starting import Start
 from jupyter_nq.streams.subscription import Subscription
 
@@ -182,29 +182,11 @@ class Stream:
 
     def stats(self) -> dict[str, Any]:
         """Return its figures: messages ever and kept, publishers, and consumers with their lag and what they lost."""
-        lanes = list(self._control.lanes())
-        heads = {lane.number: lane.head for lane in lanes}
-        return {
-            "name": self.name,
-            "form": self.form,
-            "messages": sum(heads.values()),
-            "kept": sum(lane.head - lane.tail for lane in lanes),
-            "retention_bytes": self._control.static.options["retention_bytes"],
-            "publishers": [
-                {"lane": lane.number, "pid": lane.get(layout.OWNER_PID), "messages": lane.head}
-                for lane in lanes
-                if is_taken(self._control, lane.number)
-            ],
-            "consumers": [
-                {
-                    "name": seen.name,
-                    "pid": seen.pid,
-                    "lag": sum(head - seen.positions.get(lane, 0) for lane, head in heads.items()),
-                    "lost": seen.lost,
-                }
-                for seen in self.consumers()
-            ],
-        }
+        return figures(self._control)
+
+    def published_within(self, seconds: float) -> int:
+        """Return how many messages were published in the last seconds, of those that are kept."""
+        return published_within(self._control, seconds)
 
     def close(self) -> None:
         """Stop publishing and reading here; the stream and its messages stay. Closing twice is fine."""

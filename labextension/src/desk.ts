@@ -5,6 +5,8 @@
  * inserted as it is and never put together here.
  */
 
+import { IStream } from './streams';
+
 /** A process that holds a view of a dataset. */
 export interface IHolder {
   /** Short name: the notebook's file name, or the program of a script. */
@@ -56,14 +58,21 @@ export interface IProblem {
   message: string;
 }
 
+/** All streams, by name. */
+export interface IStreams {
+  kind: 'streams';
+  streams: IStream[];
+}
+
 /** A message of the feed. */
-export type FeedMessage = ({ kind: 'desk' } & IDesk) | IProblem;
+export type FeedMessage = ({ kind: 'desk' } & IDesk) | IStreams | IProblem;
 
 /** Read a message of the feed; null for one of a kind that this version does not know. */
 export function readMessage(text: string): FeedMessage | null {
   const message = JSON.parse(text) as Partial<FeedMessage>;
   switch (message.kind) {
     case 'desk':
+    case 'streams':
     case 'problem':
       return message as FeedMessage;
     default:

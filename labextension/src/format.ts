@@ -9,6 +9,7 @@ const AGE_UNITS: [number, string][] = [
   [60, 'min'],
   [1, 's']
 ];
+const COMPACT_COUNT = 10_000;
 const COMPACT_ROWS = 10_000_000;
 
 /** Format a number of bytes in the unit that suits it: `3.0 MiB`. */
@@ -28,6 +29,23 @@ export function formatRows(rows: number): string {
       ? {}
       : { notation: 'compact', maximumFractionDigits: 1 };
   return new Intl.NumberFormat('en-US', options).format(rows);
+}
+
+/** Format a number of messages: exact below ten thousand, `12.3K` above. */
+export function formatCount(count: number): string {
+  const options: Intl.NumberFormatOptions =
+    count < COMPACT_COUNT
+      ? {}
+      : { notation: 'compact', maximumFractionDigits: 1 };
+  return new Intl.NumberFormat('en-US', options).format(count);
+}
+
+/** Format messages per second: one decimal below ten; a dash while nobody knows. */
+export function formatRate(rate: number | null): string {
+  if (rate === null) {
+    return '–';
+  }
+  return formatCount(rate < 10 ? Math.round(10 * rate) / 10 : Math.round(rate));
 }
 
 /** Format the time since `created` (ISO 8601) in its largest unit: `3 h`; empty below a second. */

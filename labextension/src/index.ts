@@ -15,13 +15,14 @@ import { addInsertLoadCell, CommandIDs } from './commands';
 import { barsIcon } from './icons';
 import { DeskModel } from './model';
 import { DeskPanel } from './panel';
+import { addDropStream, addInsertSubscribeCell } from './streamcommands';
 
 const PANEL_RANK = 350; // below the file browser, the running sessions and the table of contents
 
-/** The command that inserts load cells, wherever there are notebooks. */
+/** The commands that insert cells, wherever there are notebooks. */
 const insertion: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-nq:insertion',
-  description: 'Inserts a cell that loads a shared dataset.',
+  description: 'Inserts cells that load a shared dataset or read a stream.',
   autoStart: true,
   requires: [INotebookTracker],
   optional: [ITranslator],
@@ -29,20 +30,24 @@ const insertion: JupyterFrontEndPlugin<void> = {
     app: JupyterFrontEnd,
     notebooks: INotebookTracker,
     translator: ITranslator | null
-  ) =>
-    addInsertLoadCell({
+  ) => {
+    const options = {
       commands: app.commands,
       notebooks,
       serverSettings: app.serviceManager.serverSettings,
       trans: bundle(translator),
-      activate: id => app.shell.activateById(id)
-    })
+      activate: (id: string) => app.shell.activateById(id)
+    };
+    addInsertLoadCell(options);
+    addInsertSubscribeCell(options);
+  }
 };
 
-/** The side panel and the command that opens it. */
+/** The side panel, the command that opens it, and the one that drops a stream. */
 const panel: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-nq:panel',
-  description: 'Lists the shared datasets and who holds them.',
+  description:
+    'Lists the shared datasets and who holds them, and the streams with who publishes and reads.',
   autoStart: true,
   optional: [ILayoutRestorer, ITranslator],
   activate: (
@@ -51,16 +56,21 @@ const panel: JupyterFrontEndPlugin<void> = {
     translator: ITranslator | null
   ) => {
     const trans = bundle(translator);
+    const { commands } = app;
+    const { serverSettings } = app.serviceManager;
+    addDropStream({ commands, serverSettings, trans });
     const widget = new DeskPanel({
-      model: new DeskModel(app.serviceManager.serverSettings),
+      model: new DeskModel(serverSettings),
       trans,
-      insert: name =>
-        void app.commands.execute(CommandIDs.insertLoadCell, { name }),
-      canInsert: () => app.commands.hasCommand(CommandIDs.insertLoadCell)
+      insert: name => void commands.execute(CommandIDs.insertLoadCell, { name }),
+      insertStream: name =>
+        void commands.execute(CommandIDs.insertSubscribeCell, { name }),
+      dropStream: name => void commands.execute(CommandIDs.dropStream, { name }),
+      canInsert: () => commands.hasCommand(CommandIDs.insertLoadCell)
     });
     app.shell.add(widget, 'left', { rank: PANEL_RANK });
     restorer?.add(widget, widget.id);
-    app.commands.addCommand(CommandIDs.openPanel, {
+    commands.addCommand(CommandIDs.openPanel, {
       label: trans.__('Show Shared Datasets'),
       caption: trans.__('Show the shared datasets and who holds them'),
       icon: barsIcon,

@@ -1,9 +1,9 @@
 /**
- * Follows the desk while somebody looks at it.
+ * Follows the desk and the streams while somebody looks at them.
  *
  * One poll drives everything. A tick opens the feed and lasts as long as the connection; the server then
- * sends the desk at once and after each change. When nothing comes through the feed, the tick reads the
- * desk over REST, which also tells a missing server half (404) from a lost network. Failing ticks back off.
+ * sends the desk and the streams at once and after each change. When nothing comes through the feed, the
+ * tick reads both over REST, which also tells a missing server half (404) from a lost network. Failing ticks back off.
  * Nothing runs while `watching` is false.
  */
 
@@ -13,7 +13,8 @@ import { Poll } from '@lumino/polling';
 import { ISignal, Signal } from '@lumino/signaling';
 
 import { IDesk, readMessage } from './desk';
-import { feedUrl, fetchDesk } from './requests';
+import { feedUrl, fetchDesk, fetchStreams } from './requests';
+import { IStream, keepUnchanged } from './streams';
 
 /**
  * How the panel reaches the server: `live` through the feed, `polling` over REST because the feed is
@@ -31,7 +32,7 @@ const RETRY_MS = 2000;
 const LONGEST_RETRY_MS = 30_000;
 const SILENCE_MS = 5000; // a proxy may accept the feed and let nothing through
 
-/** The desk as last heard of, and how it is reached. */
+/** The desk and the streams as last heard of, and how they are reached. */
 export class DeskModel implements IDisposable {
   constructor(readonly serverSettings: ServerConnection.ISettings) {
     this._poll = new Poll({
@@ -51,6 +52,11 @@ export class DeskModel implements IDisposable {
   /** The newest desk; null until the first one came. */
   get desk(): IDesk | null {
     return this._desk;
+  }
+
+  /** The newest streams, by name; null until they came. They are known also while no coordinator is. */
+  get streams(): IStream[] | null {
+    return this._streams;
   }
 
   get link(): Link {
@@ -104,7 +110,11 @@ export class DeskModel implements IDisposable {
       return; // it worked for a while: connect again without backing off
     }
     try {
-      const desk = await fetchDesk(this.serverSettings);
+      const [desk, streams] = await Promise.all([
+        fetchDesk(this.serverSettings),
+        fetchStreams(this.serverSettings)
+      ]);
+      this._streams = keepUnchanged(this._streams, streams);
       this._set('polling', '', desk);
     } catch (reason) {
       this._fail(reason);
@@ -143,6 +153,9 @@ export class DeskModel implements IDisposable {
     const message = readMessage(text);
     if (message?.kind === 'desk') {
       this._set('live', '', message);
+    } else if (message?.kind === 'streams') {
+      this._streams = keepUnchanged(this._streams, message.streams);
+      this._set('live', this._message, this._desk);
     } else if (message?.kind === 'problem') {
       this._set('live', message.message, this._desk);
     }
@@ -155,8 +168,10 @@ export class DeskModel implements IDisposable {
     }
     const { status } = reason.response;
     if (status === 404) {
+      this._streams = null;
       this._set('absent', '', null);
     } else if (status === 401 || status === 403) {
+      this._streams = null;
       this._set('refused', reason.message, null);
     } else {
       this._set('polling', reason.message, this._desk);
@@ -184,5 +199,6 @@ export class DeskModel implements IDisposable {
   private _message = '';
   private _poll: Poll;
   private _socket: WebSocket | null = null;
+  private _streams: IStream[] | null = null;
   private _watching = false;
 }

@@ -2,6 +2,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
 import { IDataset, IDesk, IStatus } from './desk';
+import { INewest, IStream } from './streams';
 
 const NAMESPACE = 'jupyter-nq';
 
@@ -40,13 +41,44 @@ export async function fetchNames(
   return datasets.map(dataset => dataset.name);
 }
 
+/** Read all streams. */
+export async function fetchStreams(
+  settings: ServerConnection.ISettings
+): Promise<IStream[]> {
+  return get<IStream[]>(settings, 'streams');
+}
+
+/** Read one stream by its name, with what was published to it last. */
+export async function fetchStream(
+  settings: ServerConnection.ISettings,
+  name: string
+): Promise<IStream & { newest: INewest | null }> {
+  return get(settings, 'streams', encodeURIComponent(name));
+}
+
+/** Remove a stream for everybody. */
+export async function dropStream(
+  settings: ServerConnection.ISettings,
+  name: string
+): Promise<void> {
+  await send(settings, 'DELETE', 'streams', encodeURIComponent(name));
+}
+
 async function get<T>(
   settings: ServerConnection.ISettings,
   ...path: string[]
 ): Promise<T> {
+  return send<T>(settings, 'GET', ...path);
+}
+
+async function send<T>(
+  settings: ServerConnection.ISettings,
+  method: 'GET' | 'DELETE',
+  ...path: string[]
+): Promise<T> {
   const response = await ServerConnection.makeRequest(
     URLExt.join(settings.baseUrl, NAMESPACE, ...path),
-    {},
+    { method },
     settings
   );
   if (!response.ok) {

@@ -6,10 +6,11 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { UseSignal } from '@jupyterlab/ui-components';
 import React, { useEffect, useState } from 'react';
 
-import { IDesk } from './desk';
+import { IDesk, IStatus } from './desk';
 import { DeskModel } from './model';
 import { LinkNotice, LinkState, ProblemNotice } from './notices';
 import { PoolLine } from './pool';
+import { StreamSection } from './streamtable';
 import { DatasetTable } from './table';
 
 const TICK_MS = 1000;
@@ -20,6 +21,10 @@ export interface IViewOptions {
   trans: TranslationBundle;
   /** Insert the load cell of a dataset. */
   insert: (name: string) => void;
+  /** Insert the cell that reads a stream. */
+  insertStream: (name: string) => void;
+  /** Remove a stream, after a question. */
+  dropStream: (name: string) => void;
   /** Whether there are notebooks to insert into, in this application. */
   canInsert: () => boolean;
 }
@@ -38,6 +43,18 @@ export function DeskView(props: IViewOptions): JSX.Element {
           <LinkNotice model={model} trans={trans} />
           <ProblemNotice model={model} trans={trans} />
           {model.desk && <DeskContent desk={model.desk} {...props} />}
+          {model.streams && (
+            <StreamSection
+              actions={{
+                insert: props.canInsert() ? props.insertStream : null,
+                drop: props.dropStream
+              }}
+              serverSettings={model.serverSettings}
+              streams={model.streams}
+              trans={trans}
+            />
+          )}
+          {model.desk && <StoreLine status={model.desk.status} trans={trans} />}
         </div>
       )}
     </UseSignal>
@@ -60,14 +77,23 @@ function DeskContent(props: IViewOptions & { desk: IDesk }): JSX.Element {
       ) : (
         <EmptyDesk trans={trans} />
       )}
-      <footer
-        className="jp-nq-Panel-footer"
-        title={`${desk.status.host.program} (pid ${desk.status.host.pid})`}
-      >
-        {trans.__('Store')}{' '}
-        <span className="jp-nq-Panel-path">{desk.status.store}</span>
-      </footer>
     </>
+  );
+}
+
+function StoreLine(props: {
+  status: IStatus;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { status, trans } = props;
+  return (
+    <footer
+      className="jp-nq-Panel-footer"
+      title={`${status.host.program} (pid ${status.host.pid})`}
+    >
+      {trans.__('Store')}{' '}
+      <span className="jp-nq-Panel-path">{status.store}</span>
+    </footer>
   );
 }
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from jupyter_nq.streams import Stream, Subscription
     from jupyter_nq.streams.background import Listener
 
-HEADERS = ("name", "form", "messages", "kept", "published by", "read by", "lag", "lost", "memory")
-_FIGURES = frozenset({2, 3, 6, 7})
+HEADERS = ("name", "form", "messages", "rate", "kept", "published by", "read by", "lag", "lost", "memory")
+_FIGURES = frozenset({2, 3, 4, 7, 8})
 _EMPTY = "There is no stream yet. %nq_publish or nq.stream makes one."
 
 
@@ -63,6 +63,7 @@ class StreamsView(Sequence["Listed"]):
                 row.name,
                 row.form,
                 f"{row.messages:,}",
+                "damaged" if row.rate is None else f"{row.rate:,}/s",
                 f"{row.kept:,}",
                 self._named(map(str, row.publishers)),
                 self._named(row.consumers),

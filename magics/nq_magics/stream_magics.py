@@ -132,7 +132,7 @@ class StreamMagics(InSession):
     @magic_arguments()
     @usage_errors()
     def nq_streams(self, line: str) -> StreamsView:
-        """List the streams: how many messages, who publishes and who reads, how far behind, what was lost.
+        """List the streams: messages, how many in the last second, who publishes and reads, the lag, what was lost.
 
         %nq_streams
         names = [s.name for s in _]

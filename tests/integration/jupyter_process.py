@@ -20,6 +20,7 @@ from jupyter_nq.testing import wait_until
 
 TOKEN = "integration-token"
 _START_SECONDS = 60.0
+_HEARTBEAT_SECONDS = 10.0  # the default second is too short for a kernel that starts on a loaded machine
 _LAB_EXTENSIONS = ("jupyterlab", "jupyter_lsp", "jupyter_server_terminals")
 _NEVER = ("notebook", "notebook_shim")
 
@@ -41,6 +42,7 @@ class Kernel:
         self.session: str = session["id"]
         self._client = BlockingKernelClient(connection_file=str(connection_file))
         self._client.load_connection_file()
+        self._client.hb_channel.time_to_dead = _HEARTBEAT_SECONDS
         self._client.start_channels()
         self._client.wait_for_ready(timeout=_START_SECONDS)
 

@@ -185,6 +185,17 @@ def test_streams_are_listed_with_their_figures(session: Session) -> None:
     assert session.list_streams()[1].consumers == ("risk",)
 
 
+def test_a_damaged_stream_is_listed_without_its_rate(session: Session, nq_store_dir: Path) -> None:
+    """The messages of the last second count; one that cannot be read hides no stream."""
+    stream = session.stream("ticks", {"price": "float64"})
+    stream.publish_rows([(1.0,), (2.0,)])
+    assert (session.list_streams()[0].rate, stream.published_within(3600.0)) == (2, 2)
+    with (nq_store_dir / "streams" / "ticks" / "0-1").open("r+b") as file:
+        file.write(b"\xff" * 8)
+    (row,) = session.list_streams()
+    assert (row.messages, row.rate) == (2, None)
+
+
 def test_dropping_is_told_to_who_publishes_and_reads(session: Session, nq_store_dir: Path) -> None:
     """Both in another process and here; a batch that was read stays, and the name is free for another stream."""
     stream = session.stream("a", {"x": "int64"})

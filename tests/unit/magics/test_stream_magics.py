@@ -211,15 +211,16 @@ def test_streams_are_listed(shell: Shell) -> None:
     assert (len(view), view[0].lag) == (1, 2)
     head, row = repr(view).splitlines()
     assert re.split(r"  +", head) == [
-        "name", "form", "messages", "kept", "published by", "read by", "lag", "lost", "memory"
+        "name", "form", "messages", "rate", "kept", "published by", "read by", "lag", "lost", "memory"
     ]  # fmt: skip
     (me,) = nq.notebooks()
     process = f"{me.who} (pid {me.pid})"
     cells = re.split(r"  +", row)
-    assert cells[:5] == ["signals", "log", "2", "2", process]
-    assert sorted(cells[5].split(", ")) == sorted([f"{process} (2)", "risk"])
-    assert cells[6:8] == ["2", "0"]
-    assert re.fullmatch(r"[\d.]+ MiB each", cells[8])
+    assert cells[:3] + cells[4:6] == ["signals", "log", "2", "2", process]
+    assert re.fullmatch(r"[0-2]/s", cells[3])
+    assert sorted(cells[6].split(", ")) == sorted([f"{process} (2)", "risk"])
+    assert cells[7:9] == ["2", "0"]
+    assert re.fullmatch(r"[\d.]+ MiB each", cells[9])
     assert f"<td>{process}</td>" in view._repr_html_()
 
 
@@ -296,8 +297,8 @@ def test_another_process_is_named_by_its_pid_until_the_coordinator_knows_it(shel
 
 def test_numbers_that_nothing_reads_are_shown() -> None:
     """A stream that nobody uses has no publisher, no consumer and no lag."""
-    row = Listed("<b>", "tape", 1_234, 1_000, (), ("feed\x1b", "77"), 12, 3, 1 << 20)
+    row = Listed("<b>", "tape", 1_234, 1_000, (), ("feed\x1b", "77"), 12, 3, 1 << 20, 1_500)
     shown = repr(StreamsView([row]))
-    assert re.search(r"<b> +tape +1,234 +1,000 +nobody +feed\\x1b, pid 77 +12 +3 +1\.0 MiB each", shown)
+    assert re.search(r"<b> +tape +1,234 +1,500/s +1,000 +nobody +feed\\x1b, pid 77 +12 +3 +1\.0 MiB each", shown)
     assert "<b>" not in StreamsView([row])._repr_html_()
     assert len(shown.splitlines()) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -203,4 +204,83 @@ async def test_the_board_survives_what_it_did_not_expect(
     source.failure = None
     assert await _peers(seat) == 0
     assert sum("could not read" in record.message for record in caplog.records) == 1
+    await board.close()
+
+
+def _seen(messages: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "ticks",
+            "form": "log",
+            "messages": messages,
+            "kept": messages,
+            "retention_bytes": 1 << 20,
+            "overflow": "drop_oldest",
+            "exclusive": False,
+            "rate": 12.345,
+            "created_ns": 0,
+            "publishers": [{"lane": 0, "pid": os.getpid(), "messages": messages}],
+            "consumers": [],
+        }
+    ]
+
+
+async def _told(seat: Any) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(await asyncio.wait_for(seat.next(), DEADLINE_SECONDS))
+    return told
+
+
+async def test_streams_are_a_message_of_their_own() -> None:
+    """They come beside the desk, the newest alone, once for each change, and to seats that join later too."""
+    board = Board(Source().read, FAST, LOG)
+    board.start()
+    seat = board.join()
+    assert (await _told(seat))["kind"] == "desk"
+    for messages in (1, 2, 2):
+        board.show_streams(_seen(messages))
+    told = await _told(seat)
+    assert (told["kind"], [stream["messages"] for stream in told["streams"]]) == ("streams", [2])
+    assert told["streams"][0]["rate"] == 12.3
+    board.show_streams(_seen(2))
+    later = board.join()
+    assert {(await _told(later))["kind"], (await _told(later))["kind"]} == {"desk", "streams"}
+    waiting = asyncio.get_running_loop().create_task(seat.next())
+    board.show_streams([])
+    assert json.loads(await asyncio.wait_for(waiting, DEADLINE_SECONDS)) == {"kind": "streams", "streams": []}
+    await board.close()
+
+
+async def test_desk_and_streams_share_the_bounded_rate() -> None:
+    """While both change all the time, neither is starved, and together they are at most `hz` messages a second."""
+    source = Source()
+    board = Board(source.read, 20.0, LOG)
+    board.start()
+    seat = board.join()
+    loop = asyncio.get_running_loop()
+    began, kinds = loop.time(), []
+    for number in range(1, 9):
+        source.peers = number
+        board.changed()
+        board.show_streams(_seen(number))
+        kinds.append((await _told(seat))["kind"])
+    assert len(kinds) - 1 <= 20.0 * (loop.time() - began)
+    assert 3 <= kinds.count("streams") <= 5
+    await board.close()
+
+
+async def test_board_is_occupied_while_somebody_has_a_seat() -> None:
+    """Whoever brings the streams stops when the last one left; the next one is not shown what was then."""
+    board = Board(Source().read, FAST, LOG)
+    assert not board.occupied.is_set()
+    first, second = board.join(), board.join()
+    first.leave()
+    assert board.occupied.is_set()
+    board.show_streams(_seen(1))
+    second.leave()
+    assert not board.occupied.is_set()
+    board.start()
+    late = board.join()
+    assert (await _told(late))["kind"] == "desk"
+    board.show_streams(_seen(2))
+    assert [stream["messages"] for stream in (await _told(late))["streams"]] == [2]
     await board.close()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_nq.server.cells import load_cell, variable_for
+from jupyter_nq.server.cells import load_cell, subscribe_cell, variable_for
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,13 @@ def test_nothing_escapes_from_its_cell(name: str, path: str) -> None:
         words = [*assignment.value.args, *(keyword.value for keyword in assignment.value.keywords)]
         assert {ast.literal_eval(word) for word in words} <= {name, path}
         assert [alias.asname for alias in ast.parse(cell).body[0].names] == ["nq"]  # type: ignore[attr-defined]
+
+
+@given(st.text(max_size=40))
+def test_cell_of_a_stream_names_it_alone(name: str) -> None:
+    """Whatever the name, the cell opens that stream, reads it, and waits for a few seconds only."""
+    _, assignment, reading = ast.parse(subscribe_cell(name)).body
+    assert isinstance(assignment, ast.Assign)
+    opened = assignment.value.func.value  # type: ignore[attr-defined]
+    assert [ast.literal_eval(word) for word in opened.args] == [name]
+    assert ast.unparse(reading) == f"{ast.unparse(assignment.targets[0])}.get_messages(timeout=5)"

@@ -40,7 +40,7 @@ async def test_requests_run_off_the_loop() -> None:
     """An answer comes back, the coordinator's errors with it, and the loop's thread never blocks."""
     channel = Channel()
     link = Link(lambda: channel, LOG)
-    assert repr(link) == "<Link new>"
+    assert (repr(link), link.is_open) == ("<Link new>", False)
     assert await link.open()
     assert await link.request("find", name="a") == {"op": "find", "name": "a"}
     with pytest.raises(UnknownDataset):
@@ -48,7 +48,7 @@ async def test_requests_run_off_the_loop() -> None:
     assert await link.note("kernels", kernels=[])
     assert channel.notes == [("kernels", {"kernels": []})]
     assert threading.get_ident() not in channel.threads
-    assert repr(link) == "<Link open>"
+    assert (repr(link), link.is_open) == ("<Link open>", True)
     await link.close()
 
 
@@ -60,7 +60,7 @@ async def test_close_twice_and_use_after_close() -> None:
     await link.close()
     await link.close()
     assert channel.closed == 1
-    assert repr(link) == "<Link closed>"
+    assert (repr(link), link.is_open) == ("<Link closed>", False)
     assert not await link.open()
     assert not await link.note("kernels")
     with pytest.raises(CoordinatorUnavailable, match="shutting down"):

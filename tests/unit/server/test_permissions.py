@@ -25,6 +25,9 @@ MATRIX = {
     ("GET", r"/jupyter-nq/datasets"): ("read", "nq-datasets"),
     ("GET", r"/jupyter-nq/datasets/([^/]+)"): ("read", "nq-datasets"),
     ("DELETE", r"/jupyter-nq/datasets/([^/]+)"): ("write", "nq-datasets"),
+    ("GET", r"/jupyter-nq/streams"): ("read", "nq-streams"),
+    ("GET", r"/jupyter-nq/streams/([^/]+)"): ("read", "nq-streams"),
+    ("DELETE", r"/jupyter-nq/streams/([^/]+)"): ("write", "nq-streams"),
     ("GET", r"/jupyter-nq/notebooks"): ("read", "nq-notebooks"),
     ("GET", r"/jupyter-nq/feed"): ("read", "nq-desk"),
 }

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from pathlib import Path
+
 import pytest
 
 from jupyter_nq.errors import StreamBusy
@@ -29,3 +33,18 @@ def test_all_lanes_taken(make: Make) -> None:
     for claim in claims:
         claim.close()
     assert not (control.path / "claim.lock").exists()
+
+
+def test_look_at_a_lane_keeps_no_publisher_out(make: Make, nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever publishes first to an exclusive stream just while somebody looks gets its lane all the same."""
+    stream = make("x", exclusive=True)
+    lock = os.open(nq_store_dir / "x" / "0.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+
+    class Look:
+        def wait(self, _seconds: float) -> None:
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+    monkeypatch.setattr("jupyter_nq.streams.lanes.threading.Event", Look)
+    assert stream.publish("x") == 0
+    os.close(lock)
