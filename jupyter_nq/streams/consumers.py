@@ -159,7 +159,7 @@ def in_the_way(stream: Path, lane: int, end: int) -> list[Seen]:
 
 
 def consumers(stream: Path) -> Iterator[Seen]:
-    """Yield the consumers of a stream; those that died without a name are removed."""
+    """Yield the consumers of a stream; those that died without a name, or before they were made, are removed."""
     try:
         entries = sorted(os.listdir(stream / CONSUMERS))
     except FileNotFoundError:
@@ -179,16 +179,15 @@ def _look(path: Path) -> Seen | None:
         content = os.pread(fd, PAGE, 0)
         name = None if path.name.startswith(_ANONYMOUS) else path.name
         alone = try_flock(fd, fcntl.LOCK_SH)
-        if alone and name is None:
+        made = len(content) == PAGE and memoryview(content).cast("Q")[_STATE] != _MAKING
+        if alone and (name is None or not made):
             path.unlink(missing_ok=True)
             return None
     finally:
         os.close(fd)
-    if len(content) < PAGE:
-        return None
-    words = memoryview(content).cast("Q")
-    if words[_STATE] == _MAKING:
+    if not made:
         return None  # it is about to be made, and has read nothing
+    words = memoryview(content).cast("Q")
     found = {lane: words[_POSITIONS + lane] for lane in range(layout.LANES)}
     positions = {lane: seq for lane, seq in found.items() if seq != _NO_POSITION}
     pid = 0 if alone else words[_PID]

@@ -87,9 +87,15 @@ class Publisher:
         self._head = lane.head
         try:
             self._stamp_ns = self._rolling.newest_stamp_ns(self._form)
+            self._go_on()
         except BaseException:
             self._rolling.close()
             raise
+
+    def _go_on(self) -> None:
+        """Write on in the newest segment of the lane, behind what is committed, unless it has ended."""
+        if (newest := self._rolling.unfinished()) is not None:
+            self._writer = self._form.resumed(*newest, self._head)
 
     def __enter__(self) -> Publisher:
         return self

@@ -34,15 +34,20 @@ def decided(stream: Path) -> pa.Schema | None:
 
 def decide(stream: Path, schema: pa.Schema) -> pa.Schema:
     """Make this the schema, unless there is one by now; returns the one that holds."""
-    draft = stream / f"{_SCHEMA}.{secrets.token_hex(8)}.part"
-    with refused(draft):
-        try:
-            draft.touch(0o600)
-            draft.write_bytes(schema.serialize())
-            with contextlib.suppress(FileExistsError):
-                os.link(draft, stream / _SCHEMA)
-        finally:
+    if (found := decided(stream)) is None:
+        _propose(stream, schema)
+        found = decided(stream)
+    with refused(stream):
+        for draft in stream.glob(f"{_SCHEMA}.*.part"):  # of who died over it; what another proposes now comes too late
             draft.unlink(missing_ok=True)
-    found = decided(stream)
     assert found is not None
     return found
+
+
+def _propose(stream: Path, schema: pa.Schema) -> None:
+    draft = stream / f"{_SCHEMA}.{secrets.token_hex(8)}.part"
+    with refused(draft):
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(schema.serialize())
+        with contextlib.suppress(FileExistsError, FileNotFoundError):  # somebody was first, and removed the draft
+            os.link(draft, stream / _SCHEMA)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import threading
+
 import pytest
 
 from jupyter_nq.errors import StreamBusy
-from jupyter_nq.streams.lanes import Claim
+from jupyter_nq.streams.lanes import Claim, is_taken, lock_path
 from tests.unit.streams.conftest import Make
 
 
@@ -18,6 +23,19 @@ def test_first_free_lane_is_taken(make: Make) -> None:
     first.close()
     assert [claim.lane.number for claim in (second, third, Claim(control, 4))] == [1, 0, 2]
     assert [lane.number for lane in control.lanes()] == [0, 1, 2]
+
+
+def test_who_looks_at_a_lane_is_no_publisher(make: Make) -> None:
+    """The only publisher of a stream is not refused because the panel looks at that moment who publishes."""
+    control = make(exclusive=True)._control
+    Claim(control, 1).close()
+    fd = os.open(lock_path(control.path, 0), os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_SH)  # as is_taken does
+    threading.Timer(0.05, os.close, [fd]).start()
+    with contextlib.closing(Claim(control, 2)) as claim:
+        assert claim.lane.number == 0
+        assert is_taken(control, 0)
+    assert not is_taken(control, 0)
 
 
 def test_all_lanes_taken(make: Make) -> None:
