@@ -34,14 +34,17 @@ def decided(stream: Path) -> pa.Schema | None:
 
 def decide(stream: Path, schema: pa.Schema) -> pa.Schema:
     """Make this the schema, unless there is one by now; returns the one that holds."""
-    if (found := decided(stream)) is None:
+    while (found := decided(stream)) is None:
         _propose(stream, schema)
-        found = decided(stream)
-    with refused(stream):
-        for draft in stream.glob(f"{_SCHEMA}.*.part"):  # of who died over it; what another proposes now comes too late
-            draft.unlink(missing_ok=True)
-    assert found is not None
+    remove_drafts(stream)
     return found
+
+
+def remove_drafts(stream: Path) -> None:
+    """Remove what publishers left that died while they proposed a schema; one that lives proposes it once more."""
+    with refused(stream):
+        for draft in stream.glob(f"{_SCHEMA}.*.part"):
+            draft.unlink(missing_ok=True)
 
 
 def _propose(stream: Path, schema: pa.Schema) -> None:
@@ -49,5 +52,5 @@ def _propose(stream: Path, schema: pa.Schema) -> None:
     with refused(draft):
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(schema.serialize())
-        with contextlib.suppress(FileExistsError, FileNotFoundError):  # somebody was first, and removed the draft
+        with contextlib.suppress(FileExistsError, FileNotFoundError):  # somebody was first, or removed the draft
             os.link(draft, stream / _SCHEMA)

@@ -189,7 +189,8 @@ class Subscription:
         except (Lagged, ChecksumError, UnknownStream) as exc:  # what was read is not lost: the next call says it
             if not found:
                 raise
-            self._owed = exc if isinstance(exc, Lagged) else None
+            # without its frames, which hold this consumer: it would keep what it maps until garbage is collected
+            self._owed = exc.with_traceback(None) if isinstance(exc, Lagged) else None
         return found
 
     def read_batches(self, timeout: float = 0.0, max_messages: int = EVERYTHING) -> list[pa.RecordBatch]:

@@ -15,42 +15,33 @@ from jupyter_nq.errors import StreamBusy
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.consumers import CONSUMERS, consumers
 from jupyter_nq.streams.control import CONTROL, MappedControl
-from jupyter_nq.streams.directory import names
-from jupyter_nq.streams.lanes import lock_path
+from jupyter_nq.streams.directory import controls
+from jupyter_nq.streams.lanes import is_taken, lock_path
 from jupyter_nq.streams.publisher import Publisher
 from jupyter_nq.streams.rolling import segment_path
 
 _BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system
 
 
-def take_every_lane(control: MappedControl) -> list[int]:
-    """Take each lane of a stream that was ever used, and give them back; returns their numbers.
-
-    Raises
-    ------
-    StreamBusy
-        Somebody publishes.
-    """
-    with contextlib.ExitStack() as stack:
-        taken = [stack.enter_context(Publisher(control)).lane for _ in list(control.lanes())]
-    return taken
+def clean_streams(parent: Path) -> None:
+    """Take each lane of each stream that was ever used and is free, and give it back, which removes what is left."""
+    for control in controls(parent):
+        with contextlib.ExitStack() as stack, contextlib.suppress(StreamBusy):
+            for lane in list(control.lanes()):
+                if not is_taken(control, lane.number):
+                    stack.enter_context(Publisher(control))
 
 
 def stream_leftovers(parent: Path) -> list[str]:
-    """Have the streams of a directory cleaned by publishers and lookers; return a line for each thing that stays.
-
-    Nobody may be publishing.
-    """
+    """Return a line for each thing in the streams of a directory that nobody needs, now that nobody publishes."""
     found = [entry.name for entry in os.scandir(parent) if entry.name.startswith(".")]
-    for name in names(parent):
-        control = MappedControl(parent / name)
-        with contextlib.suppress(StreamBusy):  # whose lanes are listed below, as what they are
-            take_every_lane(control)
-        living = [seen for seen in consumers(control.path) if seen.pid]
-        found += [f"{name}: a consumer of process {seen.pid}" for seen in living]
-        needed = set(_needed(control))
+    for control in controls(parent):
+        name = control.static.name
+        if control.closed:
+            found.append(f"{name}: it was dropped, and is there")
+        found += [f"{name}: a consumer of process {seen.pid}" for seen in consumers(control.path) if seen.pid]
         there = {path for path in control.path.rglob("*") if path.is_file()}
-        found += sorted(f"{name}/{path.relative_to(control.path)}" for path in there - needed)
+        found += sorted(f"{name}/{path.relative_to(control.path)}" for path in there - set(_needed(control)))
         found += _beyond_retention(control)
     return found
 
@@ -59,6 +50,7 @@ def _needed(control: MappedControl) -> Iterator[Path]:
     """Yield the files that a stream at rest has, whether they are there or not."""
     yield control.path / CONTROL
     yield control.path / "schema"
+    yield control.path / "claim.lock"  # empty, and taken again by the next publisher
     for number in range(control.static.lanes):
         yield lock_path(control.path, number)
     for lane in control.lanes():

@@ -19,7 +19,7 @@ from jupyter_nq.errors import UnknownStream
 from jupyter_nq.streams import Options, Stream, Subscription, make_stream
 from jupyter_nq.streams.directory import drop_stream, sweep
 from jupyter_nq.testing import lines, syscalls
-from jupyter_nq.testing.stream_files import stream_leftovers
+from jupyter_nq.testing.stream_files import clean_streams, stream_leftovers
 from tests.unit.streams.conftest import SCHEMA, SMALL, ticks
 
 pytestmark = pytest.mark.usefixtures("light_children")
@@ -165,6 +165,7 @@ def _after(case: Case, parent: Path, where: str) -> tuple[int, int]:
     assert stream._writer().lane == 0, where
     _check_readers(stream, head + 1, where)
     stream.close()
+    clean_streams(parent)
     assert stream_leftovers(parent) == [], where
     return head, acknowledged
 
