@@ -191,7 +191,9 @@ class Operations:
     def _lane(self, connection: Connection, args: Mapping[str, Any]) -> Any:
         """Promise room for what one publisher of a stream keeps in memory."""
         name = check_name(arguments.text(args, "name"))
-        return self._promise(connection, f"{STREAMS}/{name}", self.streaming.retention_bytes(name), args)
+        what = f"{STREAMS}/{name}"
+        wanted = self.streaming.retention_bytes(name, self._desk.people.promises(what))
+        return self._promise(connection, what, wanted, args)
 
     def _promise(self, connection: Connection, name: str, wanted: int, args: Mapping[str, Any]) -> Any:
         files, limit = self._measured(), self._limit()

@@ -126,5 +126,9 @@ class People:
         """Tell whether any peer said that it holds this object."""
         return any(object_id in peer.holds for peer in self.peers.values())
 
+    def promises(self, name: str) -> int:
+        """Return how many peers were promised room for a name and have not given that back."""
+        return sum(r.name == name for peer in self.peers.values() for r in peer.reservations.values())
+
     def _index(self) -> None:
         self._kernels = {kernel.pid: kernel for kernel, _ in self.kernels()}

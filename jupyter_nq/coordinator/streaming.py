@@ -62,15 +62,23 @@ class Streaming:
         except UnknownStream:
             return None
 
-    def retention_bytes(self, name: str) -> int:
+    def retention_bytes(self, name: str, promised: int = 0) -> int:
         """Return what one more publisher of a stream needs: nothing when it can go on in the lane of one that is gone.
+
+        Parameters
+        ----------
+        name
+            Of the stream.
+        promised
+            How many publishers were promised room and may not have taken their lane: a free one is for each of them.
 
         Raises
         ------
         UnknownStream
         """
         control = open_control(self._parent, name)
-        if any(not is_taken(control, lane.number) for lane in control.lanes()):
+        free = sum(not is_taken(control, lane.number) for lane in control.lanes())
+        if free > promised:
             return 0
         return int(control.static.options["retention_bytes"])
 

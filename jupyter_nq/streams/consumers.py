@@ -160,7 +160,7 @@ def in_the_way(stream: Path, lane: int, end: int) -> list[Seen]:
 
 
 def consumers(stream: Path) -> Iterator[Seen]:
-    """Yield the consumers of a stream; those that died without a name are removed."""
+    """Yield the consumers of a stream; those that died without a name, or before they were made, are removed."""
     directory = f"{stream}/{CONSUMERS}"  # no paths below: whoever watches all streams looks at each of these often
     try:
         entries = sorted(os.listdir(directory))
@@ -180,17 +180,16 @@ def _look(path: str, name: str | None) -> Seen | None:
     try:
         content = os.pread(fd, PAGE, 0)
         alone = try_flock(fd, fcntl.LOCK_SH)
-        if alone and name is None:
+        made = len(content) == PAGE and memoryview(content).cast("Q")[_STATE] != _MAKING
+        if alone and (name is None or not made):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
             return None
     finally:
         os.close(fd)
-    if len(content) < PAGE:
-        return None
-    words = memoryview(content).cast("Q")
-    if words[_STATE] == _MAKING:
+    if not made:
         return None  # it is about to be made, and has read nothing
+    words = memoryview(content).cast("Q")
     found = enumerate(words[_POSITIONS : _POSITIONS + layout.LANES].tolist())
     positions = {lane: seq for lane, seq in found if seq != _NO_POSITION}
     pid = 0 if alone else words[_PID]

@@ -70,7 +70,13 @@ def drop_stream(parent: Path, name: str) -> int:
 
 
 def sweep(parent: Path) -> None:
-    """Remove what a process left that died while it made or dropped a stream; only the coordinator may."""
+    """Remove what a process left that died while it made or dropped a stream; only the coordinator may.
+
+    A stream that says that it was dropped and is still there goes too: nobody could publish to it any more.
+    """
+    for control in controls(parent):
+        if control.closed:
+            drop_stream(parent, control.static.name)
     with refused(parent):
         for entry in list(os.scandir(parent)):
             if entry.name.startswith("."):

@@ -55,7 +55,10 @@ class Form(Protocol):
         """Return for how many messages and rows a segment has room; zeros where that depends on them."""
 
     def writer(self, mapped: mmap.mmap, segment: Segment) -> Writer:
-        """Return what writes into a segment."""
+        """Return what writes into a new segment."""
+
+    def resumed(self, mapped: mmap.mmap, segment: Segment, path: Path, seq: int) -> Writer:
+        """Return what writes on in a segment, from a message on; `ChecksumError` when the one before is damaged."""
 
     def reader(self, mapped: mmap.mmap, segment: Segment, path: Path) -> Reader:
         """Return what reads a segment; its file is for errors."""

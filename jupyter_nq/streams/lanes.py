@@ -18,7 +18,7 @@ from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import CONTROL, Lane, MappedControl
 
 _CLAIMING = "claim.lock"
-_LOOK_SECONDS = 0.005  # whoever looks at a lane holds its lock for an instant: a publisher has it for longer
+_PAUSE_SECONDS = 0.0005
 _LAST = 1 << 62  # no lane ever counts so far
 
 
@@ -64,26 +64,29 @@ class Claim:
 
 
 def _take(control: MappedControl) -> tuple[int, int]:
-    found = _first_free(control)
-    if found is None:
-        threading.Event().wait(_LOOK_SECONDS)
-        found = _first_free(control)
-    if found is not None:
-        return found
+    for number in range(control.static.lanes):
+        fd = own(open_lock_file(lock_path(control.path, number)))
+        if _lock(fd):
+            return fd, number
+        disown(fd)
+        os.close(fd)
     name, pid = control.static.name, control.lane(0).get(layout.OWNER_PID)
     if control.static.lanes == 1:
         raise StreamBusy(f"The stream {name!r} is exclusive, and process {pid} publishes to it. Stop that one first.")
     raise StreamBusy(f"All {control.static.lanes} lanes of the stream {name!r} are taken. Stop a publisher first.")
 
 
-def _first_free(control: MappedControl) -> tuple[int, int] | None:
-    for number in range(control.static.lanes):
-        fd = own(open_lock_file(lock_path(control.path, number)))
-        if try_flock(fd, fcntl.LOCK_EX):
-            return fd, number
-        disown(fd)
-        os.close(fd)
-    return None
+def _lock(fd: int) -> bool:
+    """Lock a lane; False when it has a publisher. Who looks at it shares the lock, for an instant: that is waited for.
+
+    Whoever claims a lane holds the lock of claims, so nobody else takes this one meanwhile.
+    """
+    pause = threading.Event()
+    while not try_flock(fd, fcntl.LOCK_EX):
+        if not try_flock(fd, fcntl.LOCK_SH):
+            return False
+        pause.wait(_PAUSE_SECONDS)
+    return True
 
 
 def is_taken(control: MappedControl, number: int) -> bool:

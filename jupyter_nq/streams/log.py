@@ -117,8 +117,14 @@ class LogForm:
         return 0, 0
 
     def writer(self, mapped: mmap.mmap, segment: Segment) -> LogWriter:
-        """Return what writes into a segment."""
-        return LogWriter(self, mapped, segment)
+        """Return what writes into a new segment."""
+        return LogWriter(mapped, segment)
+
+    def resumed(self, mapped: mmap.mmap, segment: Segment, path: Path, seq: int) -> LogWriter:
+        """Return what writes on in a segment, from a message on; `ChecksumError` when the one before is damaged."""
+        count = seq - segment.first_seq
+        start = self.reader(mapped, segment, path).end(seq - 1) if count else PAGE
+        return LogWriter(mapped, segment, count, start)
 
     def reader(self, mapped: mmap.mmap, segment: Segment, path: Path) -> LogReader:
         """Return what reads a segment; its file is for errors."""
@@ -126,16 +132,26 @@ class LogForm:
 
 
 class LogWriter:
-    """A segment that is being written, by one thread at a time."""
+    """A segment that is being written, by one thread at a time.
 
-    def __init__(self, form: LogForm, mapped: mmap.mmap, segment: Segment) -> None:
+    Parameters
+    ----------
+    mapped, segment
+        Its memory, and what its header says.
+    count
+        Messages that it has.
+    start
+        Where the next one begins, a multiple of 64.
+    """
+
+    def __init__(self, mapped: mmap.mmap, segment: Segment, count: int = 0, start: int = PAGE) -> None:
         raw = memoryview(mapped)
         self._raw = raw
         self._first = segment.first_seq
-        self._sink = pa.FixedSizeBufferWriter(pa.py_buffer(raw[PAGE:]))
-        self._room = segment.file_bytes - PAGE
-        self._count = 0
-        self._form = form
+        self._start = start
+        self._sink = pa.FixedSizeBufferWriter(pa.py_buffer(raw[start:]))
+        self._room = segment.file_bytes - start
+        self._count = count
         self._stream: Any = None
 
     def write(self, item: Item, stamp_ns: int, seq: int) -> bool:
@@ -160,7 +176,7 @@ class LogWriter:
             self._sink.write(item.metadata)
         self._sink.write(bytes(-self._sink.tell() % _ALIGNED))
         at = len(self._raw) - SLOT_BYTES * self._count
-        slot = _SLOT.pack(seq, PAGE + start, stop - start, len(item.metadata), item.rows, stamp_ns, item.kind)
+        slot = _SLOT.pack(seq, self._start + start, stop - start, len(item.metadata), item.rows, stamp_ns, item.kind)
         self._raw[at : at + SLOT_BYTES] = slot + xxhash.xxh3_64_digest(slot)
         return True
 
@@ -193,6 +209,12 @@ class LogReader:
         if found.seq != seq or not PAGE <= found.offset <= end <= stop - SLOT_BYTES:
             raise ChecksumError(f"{self._path} is damaged: the slot of message {seq} is another's, or leads elsewhere.")
         return found
+
+    def end(self, seq: int) -> int:
+        """Return where the message behind another one begins."""
+        slot = self._slot(seq)
+        end = slot.offset + slot.bytes + slot.metadata_bytes
+        return end + -end % _ALIGNED
 
     def stamp(self, seq: int) -> int:
         """Return when a message was published, nanoseconds since 1970, UTC."""

@@ -25,6 +25,7 @@ from jupyter_nq.streams.forms import Form, Writer, form_of
 from jupyter_nq.streams.lanes import Claim
 from jupyter_nq.streams.layout import Segment
 from jupyter_nq.streams.rolling import Rolling
+from jupyter_nq.streams.schema import remove_drafts
 from jupyter_nq.streams.tape import TapeWriter
 
 POLICIES = ("drop_oldest", "block", "drop_new", "error")
@@ -83,13 +84,20 @@ class Publisher:
         control = self._control
         may_go = functools.partial(_may_go, control.path, lane.number, self._overflow)
         self._rolling = Rolling(control.path, control.static.stream_id, lane, self._retention_bytes, may_go)
+        remove_drafts(control.path)
         self._place = layout.lane_word(lane.number)
         self._head = lane.head
         try:
             self._stamp_ns = self._rolling.newest_stamp_ns(self._form)
+            self._go_on()
         except BaseException:
             self._rolling.close()
             raise
+
+    def _go_on(self) -> None:
+        """Write on in the newest segment of the lane, behind what is committed, unless it has ended."""
+        if (newest := self._rolling.unfinished()) is not None:
+            self._writer = self._form.resumed(*newest, self._head)
 
     def __enter__(self) -> Publisher:
         return self

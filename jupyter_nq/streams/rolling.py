@@ -128,9 +128,20 @@ class Rolling:
             newest.stamp_ns = time.monotonic_ns()
             with memoryview(newest.mapped) as raw, raw[:PAGE].cast("Q") as words:
                 words[layout.END_SEQ] = following.first_seq
+        self._lane.set(layout.HEAD_SEGMENT, following.number)  # before the tail, which never is beyond it
         if not self._lane.get(layout.TAIL_SEGMENT):
             self._lane.set(layout.TAIL_SEGMENT, following.number)
-        self._lane.set(layout.HEAD_SEGMENT, following.number)
+
+    def unfinished(self) -> tuple[mmap.mmap, Segment, Path] | None:
+        """Return the newest segment when it has not ended, mapped, for a publisher to go on in it; None else."""
+        if not self._kept or self._kept[-1].number != self._lane.get(layout.HEAD_SEGMENT):
+            return None
+        newest = self._kept[-1]
+        if not self._lane.get(layout.TAIL_SEGMENT):  # who made the first one was killed before it said so
+            self._lane.set(layout.TAIL_SEGMENT, self._kept[0].number)
+        with memoryview(newest.mapped) as raw, raw[:PAGE].cast("Q") as words:
+            ended = words[layout.END_SEQ]
+        return None if ended else (newest.mapped, header_of(newest.mapped, newest.path), newest.path)
 
     def oldest_end(self) -> int:
         """Return the sequence behind the last message of the oldest segment."""

@@ -34,15 +34,23 @@ def decided(stream: Path) -> pa.Schema | None:
 
 def decide(stream: Path, schema: pa.Schema) -> pa.Schema:
     """Make this the schema, unless there is one by now; returns the one that holds."""
+    while (found := decided(stream)) is None:
+        _propose(stream, schema)
+    remove_drafts(stream)
+    return found
+
+
+def remove_drafts(stream: Path) -> None:
+    """Remove what publishers left that died while they proposed a schema; one that lives proposes it once more."""
+    with refused(stream):
+        for draft in stream.glob(f"{_SCHEMA}.*.part"):
+            draft.unlink(missing_ok=True)
+
+
+def _propose(stream: Path, schema: pa.Schema) -> None:
     draft = stream / f"{_SCHEMA}.{secrets.token_hex(8)}.part"
     with refused(draft):
-        try:
-            draft.touch(0o600)
-            draft.write_bytes(schema.serialize())
-            with contextlib.suppress(FileExistsError):
-                os.link(draft, stream / _SCHEMA)
-        finally:
-            draft.unlink(missing_ok=True)
-    found = decided(stream)
-    assert found is not None
-    return found
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(schema.serialize())
+        with contextlib.suppress(FileExistsError, FileNotFoundError):  # somebody was first, or removed the draft
+            os.link(draft, stream / _SCHEMA)

@@ -189,7 +189,8 @@ class Subscription:
         except (Lagged, ChecksumError, UnknownStream) as exc:  # what was read is not lost: the next call says it
             if not found:
                 raise
-            self._owed = exc if isinstance(exc, Lagged) else None
+            # without its frames, which hold this consumer: it would keep what it maps until garbage is collected
+            self._owed = exc.with_traceback(None) if isinstance(exc, Lagged) else None
         return found
 
     def read_batches(self, timeout: float = 0.0, max_messages: int = EVERYTHING) -> list[pa.RecordBatch]:
@@ -234,8 +235,7 @@ class Subscription:
         """Wait until a lane has messages; returns each that has, with its reader and the sequence behind them."""
         self._check_usable()
         if self._owed is not None:
-            owed, self._owed = self._owed, None
-            raise owed
+            raise self._owed_now()
         deadline = time.monotonic() + timeout if timeout else 0.0
         found = self._look()
         while not found and timeout:
@@ -248,6 +248,16 @@ class Subscription:
             self._control.news.wait(seen, left)
         self._refuse_dropped(found)
         return found
+
+    def _owed_now(self) -> Lagged:
+        """Return the error that a call before this one kept back.
+
+        No frame that raises an error may have it in a variable: it would hold the frame, and with it this consumer and
+        what it maps, until garbage is collected.
+        """
+        assert self._owed is not None
+        owed, self._owed = self._owed, None
+        return owed
 
     def _refuse_dropped(self, found: list[tuple[Cursor, Reader, int]]) -> None:
         """Say that nothing more will come, once all that is mapped has been read."""
@@ -285,12 +295,15 @@ class Subscription:
         self._register.count_lost(missed)
         for cursor in self._cursors:
             self._moved(cursor)
+        raise self._lagged(missed)
+
+    def _lagged(self, missed: int) -> Lagged:
         error = Lagged(
             f"The stream {self._control.static.name!r} let go of {missed:,} messages before this consumer read them. "
             "It goes on with the oldest that is there; read faster, or make the stream with a larger retention."
         )
         error.lost = missed
-        raise error
+        return error
 
     def _first(self, ready: list[tuple[Cursor, Reader, int]]) -> tuple[Cursor, Reader, int]:
         if len(ready) == 1:

@@ -121,8 +121,14 @@ class TapeForm:
         return offsets(self.columns, rows, PAGE + rows * _SLOT_BYTES)
 
     def writer(self, mapped: mmap.mmap, segment: Segment) -> TapeWriter:
-        """Return what writes into a segment."""
+        """Return what writes into a new segment."""
         return TapeWriter(self, mapped, segment)
+
+    def resumed(self, mapped: mmap.mmap, segment: Segment, path: Path, seq: int) -> TapeWriter:
+        """Return what writes on in a segment, from a message on; `ChecksumError` when the one before is damaged."""
+        count = seq - segment.first_seq
+        row = self.reader(mapped, segment, path).batch(segment.first_seq, seq).num_rows if count else 0
+        return TapeWriter(self, mapped, segment, count, row)
 
     def reader(self, mapped: mmap.mmap, segment: Segment, path: Path) -> TapeReader:
         """Return what reads a segment; its file is for errors."""
@@ -134,7 +140,7 @@ class TapeWriter:
 
     __slots__ = ("_arrays", "_ends", "_first", "_row", "_rows", "_slot", "_stamps", "_views")
 
-    def __init__(self, form: TapeForm, mapped: mmap.mmap, segment: Segment) -> None:
+    def __init__(self, form: TapeForm, mapped: mmap.mmap, segment: Segment, slot: int = 0, row: int = 0) -> None:
         self._rows = segment.rows
         self._first = segment.first_seq
         raw = memoryview(mapped)
@@ -146,7 +152,7 @@ class TapeWriter:
         plain = all(column.format != "e" for column in form.columns)  # no memoryview has half floats
         self._views = tuple(cast(p, c.format) for p, c in zip(pieces, form.columns, strict=True)) if plain else ()
         self._arrays = [np.frombuffer(piece, c.format) for piece, c in zip(pieces, form.columns, strict=True)]
-        self._row = self._slot = 0
+        self._slot, self._row = slot, row
 
     def write_row(self, values: Sequence[Any], stamp_ns: int, seq: int) -> bool:
         """Write one row of plain numbers as a message; False as for `write`.

@@ -26,7 +26,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,21 +34,23 @@ from random import Random
 from typing import Any
 
 from jupyter_nq.buffers import Store
+from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
-from jupyter_nq.coordinator.files import cold_copies
 from jupyter_nq.errors import ChecksumError, NQError
-from jupyter_nq.testing import leftovers
+from jupyter_nq.streams.directory import names
+from jupyter_nq.testing import leftovers, stream_workloads  # noqa: F401 - which makes streams a kind
 from jupyter_nq.testing.forked import Forked, Say
 from jupyter_nq.testing.tally import Tally
-from jupyter_nq.testing.workloads import Content, State, Workload, kinds, workloads
+from jupyter_nq.testing.workloads import Content, State, Workload, content_of, kinds, version_of, workloads
 
 _NAMES_PER_KIND = 6
 _MOST_MESSAGES = 8
 _LONGEST_MOMENT = 0.004  # seconds after a message until the kill: longer than most steps
 _HOST_SHARE = 0.03  # of the cycles kill the host
 _SETTLE_EVERY = 10
+_REMEMBERED_STEPS = 8  # of each name, for findings
 _PROGRESS_SECONDS = 10.0
 _SHARED_MEMORY = "/dev/shm"
 
@@ -72,7 +74,7 @@ class Harness:
     seed
         Of all choices. The moment of a kill also depends on the machine, so a run cannot be repeated exactly.
     only
-        Names of workloads; None means all.
+        Names of workloads, or of kinds; None means all.
     patience_seconds
         How long the store may take to come to rest before what is left counts as leaked.
     """
@@ -85,9 +87,10 @@ class Harness:
         self._store = Store(path)
         self._patience_seconds = patience_seconds
         self._random = Random(seed)
-        self._names = {f"{kind}{i}": kind for kind in kinds() for i in range(_NAMES_PER_KIND)}
-        self._steps = {kind: _chosen(kind, only) for kind in kinds()}
+        self._steps = _chosen(only)
+        self._names = {f"{kind}{i}": kind for kind in self._steps for i in range(_NAMES_PER_KIND)}
         self._known: dict[str, State] = {}
+        self._history: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_REMEMBERED_STEPS))
         self._host: Forked | None = None
 
     def __enter__(self) -> Harness:
@@ -169,13 +172,17 @@ class Harness:
                 for after in function(session, name, before, random):
                     say(["begin", step, name, _plain(after)])
                 known[name] = after
-                say(["done", step, name, _version(session.store, name)])
+                say(["done", step, name, version_of(kind, session.store, name)])
 
     # -- checking --------------------------------------------------------------------------------
     def _account(self, follower: _Follower) -> None:
         self.tally.acknowledged.update(follower.acknowledged)
         step = follower.open
         self.tally.kills[step.workload if step else "between"] += 1
+        for done, name in follower.steps:
+            self._history[name].append(f"{done} in cycle {self.tally.cycles}")
+        if step is not None:
+            self._history[step.name].append(f"killed in {step.workload} in cycle {self.tally.cycles}")
 
     def _check(self, follower: _Follower) -> None:
         leftovers.catch_up(self._store)
@@ -187,7 +194,7 @@ class Harness:
         self, name: str, acknowledged: State | None, step: Step | None, older: Sequence[Content] = ()
     ) -> None:
         """Read one name, which is as it was acknowledged, or as the unfinished step wants it."""
-        told = f"{name} after {step}; {acknowledged} was acknowledged"
+        told = f"{name} after {step}; {acknowledged} was acknowledged; before that {', '.join(self._history[name])}"
         before, after = acknowledged.content if acknowledged else None, step.after if step else None
         try:
             read = kinds()[self._names[name]]
@@ -201,7 +208,7 @@ class Harness:
                 self._find("lost", f"{told}: it is gone")
             return
         self._known[name] = found
-        if found.content not in (before, after):
+        if not found.content.lies_between(before, after):
             self._find("lost", f"{told}: found {found}, which is older")
         elif acknowledged is not None and (found.version > acknowledged.version) is (found.content == before):
             self._find("torn", f"{told}: found {found}")
@@ -219,8 +226,11 @@ class Harness:
         for pid in (os.getpid(), host.pid):
             for target in leftovers.kept_open(pid, self._store, self._patience_seconds):
                 self._find("leaked", f"process {pid} has {target} open")
-        if unknown := set(self._store.names()) - set(self._known):
+        there = {*self._store.names(), *names(self._store.path / STREAMS)}
+        if unknown := there - set(self._known):
             self._find("torn", f"names that nobody put: {sorted(unknown)}")
+        if bytes_ := leftovers.unowned_promise(self._store, self._patience_seconds):
+            self._find("leaked", f"the coordinator keeps {bytes_:,} bytes promised to nobody")
 
     def _find(self, what: str, line: str) -> None:
         getattr(self.tally, what).append(f"cycle {self.tally.cycles}: {line}")
@@ -234,6 +244,7 @@ class _Follower:
         self.touched: set[str] = set()
         self.older: defaultdict[str, list[Content]] = defaultdict(list)  # what a name held before, in this cycle
         self.open: Step | None = None
+        self.steps: list[tuple[str, str]] = []  # those that were done: workload and name
         self.acknowledged: Counter[str] = Counter()
 
     def take(self, message: Any) -> None:
@@ -245,6 +256,7 @@ class _Follower:
             case ["done", str(workload), str(name), version] if self.open is not None:
                 self._acknowledge(name, self.open.after, version)
                 self.acknowledged[workload] += 1
+                self.steps.append((workload, name))
                 self.open = None
             case {"error": text}:
                 raise NQError(f"a child failed: {text}")
@@ -273,20 +285,17 @@ def _settings(path: Path) -> Settings:
     return Settings(store_dir=str(path), connect_seconds=20.0, spill_dir=f"{path}-disk")
 
 
-def _chosen(kind: str, only: Sequence[str] | None) -> dict[str, Workload]:
-    chosen = {name: function for name, function in workloads(kind).items() if only is None or name in only}
-    if not chosen:
-        raise ValueError(f"no workload of {kind!r} is among {only}; there are: {', '.join(workloads(kind))}")
-    return chosen
-
-
-def _version(store: Store, name: str) -> int:
-    """Return the version under a name as its files say; 0 when there is none."""
-    object_id, cold = store.names().get(name), cold_copies(store)
-    if object_id is None:
-        return 0
-    on_disk = cold is not None and not store.exists(object_id)
-    return cold.info(object_id).version if on_disk and cold is not None else store.info(object_id).version
+def _chosen(only: Sequence[str] | None) -> dict[str, dict[str, Workload]]:
+    """Return the workloads of each kind that has one among those that are wanted."""
+    found = {kind: workloads(kind) for kind in kinds()}
+    if only is not None:
+        wanted = {
+            kind: {n: step for n, step in steps.items() if kind in only or n in only} for kind, steps in found.items()
+        }
+        if unknown := set(only) - {*found, *(name for steps in found.values() for name in steps)}:
+            raise ValueError(f"there are no workloads {sorted(unknown)}; there are: {found}")
+        found = wanted
+    return {kind: steps for kind, steps in found.items() if steps}
 
 
 def _plain(content: Content | None) -> Any:
@@ -294,7 +303,7 @@ def _plain(content: Content | None) -> Any:
 
 
 def _content(plain: Any) -> Content | None:
-    return None if plain is None else Content(plain[0], tuple((seed, rows) for seed, rows in plain[1]))
+    return None if plain is None else content_of(plain[0], ((seed, rows) for seed, rows in plain[1]))
 
 
 def _spin(seconds: float) -> None:
@@ -309,7 +318,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Kill processes that share a store, and check what they leave.")
     parser.add_argument("--cycles", type=int, default=1000, help="how many kills (default 1000)")
     parser.add_argument("--seed", type=int, default=1, help="of all choices (default 1)")
-    parser.add_argument("--only", nargs="*", help="names of workloads (default all)")
+    parser.add_argument("--only", nargs="*", help="names of workloads, or of kinds: dataset, stream (default all)")
     parser.add_argument("--store", help="directory of the store (default a new one in shared memory)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     given = parser.parse_args(arguments)

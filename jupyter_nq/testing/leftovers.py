@@ -14,9 +14,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from jupyter_nq.buffers import Catalogue, ColdInfo
+from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.coordinator import Wire, dial
 from jupyter_nq.coordinator.files import cold_copies
 from jupyter_nq.coordinator.listening import SOCKET_NAME
+from jupyter_nq.streams.directory import promised_bytes
+from jupyter_nq.testing.stream_files import clean_streams, stream_leftovers
 
 _PAUSE_SECONDS = 0.002
 _LONGEST_PAUSE_SECONDS = 0.1
@@ -39,6 +42,7 @@ def leftovers(store: Catalogue) -> list[str]:
         needed = _needed_copies(named, cold.scan())
         found += [f"cold/{info.id}" for info in cold.scan() if info.id not in needed]
         found += [f"cold/tmp/{name}" for name in _listing(cold.tmp)]
+    found += [f"streams/{line}" for line in stream_leftovers(store.path / STREAMS)]
     owned = sum(_taken(store.path / "obj" / object_id) for object_id in wanted["obj"])
     lost = store.used_bytes() - owned
     return found + ([f"{lost:,} bytes that no dataset owns"] if lost else [])
@@ -72,6 +76,7 @@ def settle(store: Catalogue, seconds: float = 20.0) -> list[str]:
 
 def free(store: Catalogue) -> None:
     """Ask the coordinator to look for what dead writers left, or look where there is no coordinator."""
+    clean_streams(store.path / STREAMS)
     store.pool.trim(0)  # spare memory is nobody's, and no leftover
     wire = _line(store)
     if wire is None:
@@ -81,6 +86,31 @@ def free(store: Catalogue) -> None:
         wire.call("release", {"ticket": 0})  # of no reservation: it makes the coordinator look
     finally:
         wire.close()
+
+
+def unowned_promise(store: Catalogue, seconds: float = 20.0) -> int:
+    """Return the bytes that the coordinator counts and neither an object has nor a publisher; 0 without a coordinator.
+
+    Nobody may be writing; what it promised to the dead it forgets within a moment.
+    """
+    never = threading.Event()
+    deadline = time.monotonic() + seconds
+    while (found := _counted(store) - store.used_bytes() - promised_bytes(store.path / STREAMS)) > 0:
+        if time.monotonic() >= deadline:
+            return found
+        never.wait(_PAUSE_SECONDS)
+    return 0
+
+
+def _counted(store: Catalogue) -> int:
+    wire = _line(store)
+    if wire is None:
+        return 0
+    try:
+        counted: int = wire.call("status", {})["pool"]["used"]
+    finally:
+        wire.close()
+    return counted
 
 
 def catch_up(store: Catalogue) -> None:
@@ -104,8 +134,8 @@ def kept_open(pid: int, store: Catalogue, seconds: float = 20.0) -> list[str]:
 
 
 def open_files(pid: int, store: Catalogue) -> list[str]:
-    """Return what a process has open of the store's data now: objects, drafts and notes, those removed included."""
-    data = tuple(str(store.path / part) + os.sep for part in ("obj", "tmp", "notes"))
+    """Return what a process has open of the store's data now: objects, drafts, notes, streams, those removed too."""
+    data = tuple(str(store.path / part) + os.sep for part in ("obj", "tmp", "notes", STREAMS))
     found = []
     for entry in _listing(Path(f"/proc/{pid}/fd")):
         try:

@@ -13,15 +13,15 @@ True
 >>> forget(replaced)
 
 So a step that only moves bytes, such as a spill, yields `before`, and one that removes its dataset yields None.
-Something else than a dataset, such as a stream, is another kind: `kind(name, read)` says how to read back what one
-holds, and its workloads name it.
+Something else than a dataset, such as a stream (`stream_workloads`), is another kind: `kind(name, read)` says how to
+read back what one holds, and its workloads name it.
 
 All values follow from a few numbers, so that the harness knows them without having made them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -60,6 +60,10 @@ class Content:
     def and_then(self, random: Random) -> Content:
         """Return this content with one piece more."""
         return Content(self.form, (*self.pieces, _piece(random, least=1)))
+
+    def lies_between(self, before: Content | None, after: Content | None) -> bool:
+        """Tell whether a step that was killed may leave this: what was there, or what was to come."""
+        return self in (before, after)
 
     @property
     def rows(self) -> int:
@@ -104,17 +108,42 @@ Workload = Callable[[Session, str, Content | None, Random], Iterator[Content | N
 Read = Callable[[Store, str, list[Content]], State | None]
 """`read(store, name, candidates)` says which of the contents is there; None when there is nothing."""
 
+Version = Callable[[Store, str], int]
+"""`version(store, name)` returns a number that grows with each change of what is there; 0 when there is nothing."""
+
 # Written when modules are imported, by `kind`, `workload` and `forget`; read only afterwards.
 _kinds: dict[str, Read] = {}
+_versions: dict[str, Version] = {}
+_contents: dict[str, type[Content]] = {}
 _workloads: dict[str, dict[str, Workload]] = {}
 
 
-def kind(name: str, read: Read) -> None:
-    """Make a kind of named thing known, with the function that reads one back.
+def kind(name: str, read: Read, version: Version, contents: Mapping[str, type[Content]]) -> None:
+    """Make a kind of named thing known.
 
-    `read` raises `ChecksumError` for what is damaged or none of the candidates.
+    Parameters
+    ----------
+    name
+        Of the kind.
+    read
+        Reads one back; raises `ChecksumError` for what is damaged or none of the candidates.
+    version
+        Tells the version of one.
+    contents
+        Class of what one holds, by its `form`.
     """
-    _kinds[name] = read
+    _kinds[name], _versions[name] = read, version
+    _contents.update(contents)
+
+
+def version_of(of: str, store: Store, name: str) -> int:
+    """Return the version of a named thing of a kind, as its files say; 0 when there is none."""
+    return _versions[of](store, name)
+
+
+def content_of(form: str, pieces: Iterable[tuple[int, int]]) -> Content:
+    """Return a content from its fields, of the class that its form has."""
+    return _contents[form](form, tuple(pieces))
 
 
 def kinds() -> dict[str, Read]:
@@ -161,6 +190,15 @@ def read_dataset(store: Store, name: str, candidates: list[Content]) -> State | 
         if content is None:
             raise ChecksumError(f"{name} v{handle.version} has {handle.rows} rows and is none of {candidates}")
         return State(handle.version, content, handle.verify())
+
+
+def dataset_version(store: Store, name: str) -> int:
+    """Return the version under a name as its files say; 0 when there is none."""
+    object_id, cold = store.names().get(name), cold_copies(store)
+    if object_id is None:
+        return 0
+    on_disk = cold is not None and not store.exists(object_id)
+    return cold.info(object_id).version if on_disk and cold is not None else store.info(object_id).version
 
 
 def _mapped(store: Store, name: str) -> Handle | None:
@@ -268,7 +306,7 @@ def bring_back(store: Store, name: str) -> None:
         thaw(store, object_id, cold)
 
 
-kind("dataset", read_dataset)
+kind("dataset", read_dataset, dataset_version, {"table": Content, "array": Content})
 
 
 def _piece(random: Random, least: int = 0) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from jupyter_nq.config import Settings
 from jupyter_nq.coordinator.service import Service
 from jupyter_nq.coordinator.streaming import Streaming
 from jupyter_nq.errors import InvalidArgument, InvalidName, ProtocolError, StoreFull, UnknownStream
-from jupyter_nq.streams import Stream
+from jupyter_nq.streams import Stream, layout
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.publisher import Publisher
 from tests.unit.client.child import session_child
@@ -102,6 +102,35 @@ def test_a_lane_that_is_free_needs_no_room(service: Service, store: Store, conne
     with pytest.raises(StoreFull, match=r"streams/a' needs 128\.0 KiB"):
         wire.call("lane", {"name": "a"})
     taken.close()
+
+
+def test_a_free_lane_is_promised_once(service: Service, store: Store, connect: Dial) -> None:
+    """Of two who ask for it at the same time one gets it, and the other room for a lane of its own."""
+    first, second = connect(), connect()
+    first.call("stream", {"name": "a"})
+    Publisher(MappedControl(store.path / STREAMS / "a")).close()
+    ticket = first.call("lane", {"name": "a"})["ticket"]
+    assert _used(first) == _LEAST
+    other = second.call("lane", {"name": "a"})["ticket"]
+    assert _used(first) == 2 * _LEAST
+    first.call("release", {"ticket": ticket, "tidy": True})
+    second.call("release", {"ticket": other, "tidy": True})
+    assert _used(first) == _LEAST
+    assert first.call("lane", {"name": "a"})["ticket"]
+    assert _used(first) == _LEAST
+
+
+def test_a_stream_that_was_dropped_by_half_goes_when_the_next_coordinator_starts(store: Store) -> None:
+    """It said that it was dropped and its host died: nobody could publish to it, and its name is free again."""
+    streams = Streaming(store)
+    streams.make({"name": "a"}, 1 << 20)
+    control = MappedControl(store.path / STREAMS / "a")
+    control.words[layout.CLOSED] = 1
+    streams.start()
+    assert list((store.path / STREAMS).iterdir()) == []
+    streams.make({"name": "a"}, 1 << 20)
+    with Stream(store.path / STREAMS / "a") as stream:
+        assert stream.publish(b"x") == 0
 
 
 def test_what_was_half_made_or_half_dropped_is_swept(store: Store) -> None:

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,35 @@ def test_what_was_read_before_a_loss_is_returned(make: Make, monkeypatch: pytest
     assert before == list(range(len(before)))
     assert len(before) > 0
     assert after == list(range(len(before) + lost, stream.messages))
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_loss_holds_no_consumer(make: Make, monkeypatch: pytest.MonkeyPatch, told: bool) -> None:
+    """A consumer that nobody holds any more is gone at once, with what it maps, whether it told of a loss or not."""
+    stream = make(schema=SCHEMA, **SMALL)
+
+    def owing() -> weakref.ref[Subscription]:
+        consumer = stream.subscribe("earliest")
+        _fill(stream, 3)
+        monkeypatch.setattr(consumer, "_first", lambda ready: (_fill(stream, 100), ready[0])[1])
+        assert len(consumer.get_messages(20)) > 0
+        monkeypatch.undo()
+        assert consumer.lost > 0
+        if told:
+            lost = 0
+            try:  # pytest.raises would hold the frames itself
+                consumer.get_messages()
+            except Lagged as exc:
+                lost = exc.lost
+            assert lost == consumer.lost
+        return weakref.ref(consumer)
+
+    gc.disable()
+    try:
+        assert owing()() is None
+    finally:
+        gc.enable()
+    assert stream.consumers() == []
 
 
 def test_batches_of_one_lane_are_not_lost_with_another(make: Make) -> None:
