@@ -45,6 +45,7 @@ _HOMES = {
         ],
         "jupyter_nq.client.api",
     ),
+    **dict.fromkeys(["register", "unregister"], "jupyter_nq.client.notebooks.api"),
     **dict.fromkeys(
         [
             "asof",
@@ -97,6 +98,7 @@ __all__ = [
     "pin",
     "put",
     "refresh",
+    "register",
     "resample",
     "roll_table",
     "rolls",
@@ -107,6 +109,7 @@ __all__ = [
     "stream",
     "unload_ipython_extension",
     "unpin",
+    "unregister",
     "validate",
 ]
 
@@ -154,6 +157,7 @@ if TYPE_CHECKING:
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
+    from jupyter_nq.client.notebooks.api import register, unregister
     from jupyter_nq.client.session import Session
     from jupyter_nq.errors import NQError
 

@@ -143,6 +143,16 @@ class ProtocolError(NQError, ValueError):
     """A control message is malformed, oversized or unknown."""
 
 
+class NameTaken(NQError, ValueError):
+    """Another living process is registered under the name; the message says which."""
+
+
+class UnknownNotebook(NQError, KeyError):
+    """No connected process has this registered name, path or pid."""
+
+    __str__ = Exception.__str__
+
+
 class MissingLibrary(NQError, ImportError):
     """An optional library is needed; the message holds the install command."""
 

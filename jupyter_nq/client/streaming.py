@@ -43,6 +43,8 @@ class Listed:
     """Messages that consumers missed, all of them together."""
     retention_bytes: int
     """What each publisher may have in memory."""
+    consumer_pids: tuple[int, ...] = ()
+    """Pids of the consumers, in the order of `consumers`; 0 for a name that nobody uses now."""
 
 
 class Streaming:
@@ -163,4 +165,5 @@ def _row(stream: Stream) -> Listed:
         max((consumer["lag"] for consumer in consumers), default=0),
         sum(consumer["lost"] for consumer in consumers),
         stats["retention_bytes"],
+        tuple(consumer["pid"] for consumer in consumers),
     )

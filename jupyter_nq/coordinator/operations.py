@@ -22,6 +22,7 @@ from jupyter_nq.coordinator.drops import Drops
 from jupyter_nq.coordinator.files import cold_copies, lasting_copy, measure, remove_copy, stored_object
 from jupyter_nq.coordinator.identity import ancestors, clean_program, peer_credentials, program, started_ns
 from jupyter_nq.coordinator.memory import Memory, MemoryRules
+from jupyter_nq.coordinator.notebooks import Notebooks
 from jupyter_nq.coordinator.pins import Pins
 from jupyter_nq.coordinator.protocol import LAYOUT, PROTOCOL, ROLES, Request, upgrade_sentence
 from jupyter_nq.coordinator.streaming import Streaming
@@ -83,6 +84,7 @@ class Operations:
         self._pool_bytes = pool_bytes
         self.memory = Memory(store, desk, rules, self.apply, self._limit, hold_disk)
         self.streaming = Streaming(store)
+        self.notebooks = Notebooks(self.apply)
         self._settings = dict(settings)
         self._host = dict(host)
         self._since_ns = time.time_ns()
@@ -349,6 +351,8 @@ _OPERATIONS: dict[str, Callable[[Operations, Connection, Mapping[str, Any]], Any
     "stream": lambda self, connection, args: self.streaming.make(args, self._limit()),
     "lane": Operations._lane,
     "drop_stream": lambda self, connection, args: self.streaming.drop(args),
+    "register": lambda self, connection, args: self.notebooks.register(connection.peer, args),
+    "unregister": lambda self, connection, args: self.notebooks.unregister(connection.peer, args),
     "gc": Operations._gc,
     "hold": Operations._hold,
     "kernels": Operations._kernels,
