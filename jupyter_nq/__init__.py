@@ -45,7 +45,9 @@ _HOMES = {
         ],
         "jupyter_nq.client.api",
     ),
-    **dict.fromkeys(["register", "unregister"], "jupyter_nq.client.notebooks.api"),
+    **dict.fromkeys(
+        ["accept", "decline", "on_sync", "register", "sync", "synced", "unregister"], "jupyter_nq.client.notebooks.api"
+    ),
     **dict.fromkeys(
         [
             "asof",
@@ -77,11 +79,13 @@ __all__ = [
     "UnifiedDataLoader",
     "ZScore",
     "__version__",
+    "accept",
     "append",
     "asof",
     "completeness",
     "connect",
     "continuous",
+    "decline",
     "disconnect",
     "drop",
     "drop_stream",
@@ -95,6 +99,7 @@ __all__ = [
     "load_ipython_extension",
     "ls",
     "notebooks",
+    "on_sync",
     "pin",
     "put",
     "refresh",
@@ -107,6 +112,8 @@ __all__ = [
     "spill",
     "status",
     "stream",
+    "sync",
+    "synced",
     "unload_ipython_extension",
     "unpin",
     "unregister",
@@ -157,7 +164,7 @@ if TYPE_CHECKING:
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
-    from jupyter_nq.client.notebooks.api import register, unregister
+    from jupyter_nq.client.notebooks.api import accept, decline, on_sync, register, sync, synced, unregister
     from jupyter_nq.client.session import Session
     from jupyter_nq.errors import NQError
 

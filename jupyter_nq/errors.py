@@ -153,6 +153,16 @@ class UnknownNotebook(NQError, KeyError):
     __str__ = Exception.__str__
 
 
+class NotDelivered(NQError, RuntimeError):
+    """Another notebook did not take what was handed to it; the message says why."""
+
+
+class SyncTimeout(NotDelivered, TimeoutError):
+    """Another notebook did not say in time that it has what was handed to it."""
+
+    __str__ = Exception.__str__
+
+
 class MissingLibrary(NQError, ImportError):
     """An optional library is needed; the message holds the install command."""
 

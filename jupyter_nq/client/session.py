@@ -21,6 +21,7 @@ from jupyter_nq.client.bars.request import Reading
 from jupyter_nq.client.bars.sources import Given, source_for
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.line.overruled import overruled
+from jupyter_nq.client.notebooks.inbox import Inboxes
 from jupyter_nq.client.notebooks.registering import notebooks
 from jupyter_nq.client.notebooks.roster import Roster
 from jupyter_nq.client.objects import Objects
@@ -77,6 +78,7 @@ class Session(Objects):
         self.roster = Roster()
         channel = Channel(store, self.settings, role=role, require=require, on_connect=self.roster.tell)
         super().__init__(store, channel, self.settings)
+        self.inboxes = Inboxes(self)
         self.cache = Cache(self.settings, lambda: self.channel.peer_info.get("settings", {}))
         if role == "client" and (told := overruled(self.settings, self.channel)) is not None:
             try:
@@ -96,6 +98,7 @@ class Session(Objects):
 
     def close(self) -> None:
         """Leave the coordinator; frames that were handed out stay readable. Closing twice is fine."""
+        self.inboxes.close()
         self.cache.wait()
         self._writer.sparing.close()
         self.streaming.close()

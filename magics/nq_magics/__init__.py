@@ -53,7 +53,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     manager = shell.magics_manager
     for known in _MAGICS:
         magics = manager.registry.pop(known.__name__, None)
-        if isinstance(magics, StreamMagics):
+        if isinstance(magics, (StreamMagics, NotebookMagics)):
             magics.stop_all()
         for kind in ("line", "cell"):
             for name in magics.magics[kind] if magics is not None else ():

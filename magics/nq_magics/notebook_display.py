@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.client.listing import age, plain, short, table, who
 from nq_magics.display import Table
+from nq_magics.formats import duration
 
 if TYPE_CHECKING:
+    from jupyter_nq.client.notebooks.inbox import Arrival
+    from jupyter_nq.client.notebooks.syncing import Delivered
     from jupyter_nq.client.records import Notebook
 
 HEADERS = ("name", "type", "capabilities", "process", "since", "holds", "publishes", "reads")
@@ -57,3 +60,24 @@ def _cells(row: Notebook) -> tuple[str, ...]:
 
 def _joined(words: Sequence[str]) -> str:
     return ", ".join(map(plain, words))
+
+
+def synced_line(done: Delivered) -> str:
+    """Return the one line of `%nq_sync`."""
+    return (
+        f"{plain(done.target)} (pid {done.target_pid}) holds {done.name} v{done.version} after {duration(done.seconds)}"
+    )
+
+
+def accepted_line(names: Sequence[str], variable: str | None) -> str:
+    """Return the one line of `%nq_sync --accept`."""
+    what = ", ".join(names) or "everything that is handed over"
+    then = f"{variable} becomes what comes, between two cells" if variable else "nq.synced(name) returns what came"
+    return f"{what} {'is' if len(names) < 2 else 'are'} accepted: {then}"
+
+
+def arrived_line(variable: str, arrival: Arrival) -> str:
+    """Return the line about a variable that is another now."""
+    return (
+        f"{variable} is {arrival.name} v{arrival.version} now, from {plain(arrival.sender)} (pid {arrival.sender_pid})"
+    )
