@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    **dict.fromkeys(["DataFlowCoordinator", "create_notebook_client"], "jupyter_nq.client.notebooks.flow"),
+    **dict.fromkeys(["DataStreamType", "StreamStatus"], "jupyter_nq.client.notebooks.data_stream"),
+    "NotebookClient": "jupyter_nq.client.notebooks.notebook_client",
     "DataPreprocessor": "jupyter_nq.bars.features.preprocess",
     "DataValidator": "jupyter_nq.bars.validation.validator",
     "Features": "jupyter_nq.bars.features.pipeline",
@@ -66,16 +69,20 @@ _HOMES = {
 }
 
 __all__ = [
+    "DataFlowCoordinator",
     "DataPreprocessor",
+    "DataStreamType",
     "DataValidator",
     "Features",
     "MemoryManager",
     "MinMax",
     "NQError",
+    "NotebookClient",
     "Robust",
     "Scaler",
     "Session",
     "SharedMemoryPool",
+    "StreamStatus",
     "UnifiedDataLoader",
     "ZScore",
     "__version__",
@@ -85,6 +92,7 @@ __all__ = [
     "completeness",
     "connect",
     "continuous",
+    "create_notebook_client",
     "decline",
     "disconnect",
     "drop",
@@ -165,6 +173,9 @@ if TYPE_CHECKING:
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
     from jupyter_nq.client.notebooks.api import accept, decline, on_sync, register, sync, synced, unregister
+    from jupyter_nq.client.notebooks.data_stream import DataStreamType, StreamStatus
+    from jupyter_nq.client.notebooks.flow import DataFlowCoordinator, create_notebook_client
+    from jupyter_nq.client.notebooks.notebook_client import NotebookClient
     from jupyter_nq.client.session import Session
     from jupyter_nq.errors import NQError
 

@@ -12,7 +12,8 @@ import inspect
 import logging
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,45 +21,36 @@ import pandas as pd
 import pytest
 
 import jupyter_nq as nq
+from jupyter_nq.errors import NameTaken
+from jupyter_nq.testing import Child, wait_until
 
 from .specification import CONFIGURATION, EXAMPLES
 
 LATER = (
-    "DataFlowCoordinator",
-    "DataStreamType",
     "PerformanceMonitor",
     "PerformanceTimer",
     "ScalabilityManager",
     "ScalingConfiguration",
-    "create_notebook_client",
 )
 """What the examples use and `jupyter_nq` has not got yet."""
 
 NOTHING_LEFT = (
-    "Advanced Usage with Coordination",
     "Benchmarking Suite",
     "Multi-GPU Processing",
     "Auto-scaling",
-    "Notebook Registration",
-    "Data Streams",
-    "Data Synchronization",
-    "Example 3: Real-time Stream Processing",
 )
 """Examples that do not run yet at all."""
 
 MADE_OF_LATER = {
     "benchmark_suite": "PerformanceMonitor",
-    "coordinator": "DataFlowCoordinator",
-    "execution_client": "create_notebook_client",
     "memory_manager": "MemoryManager",
-    "notebook_client": "create_notebook_client",
-    "output_stream": "create_notebook_client",
     "performance_monitor": "PerformanceMonitor",
-    "risk_client": "create_notebook_client",
     "scalability_manager": "ScalabilityManager",
-    "stream": "create_notebook_client",
 }
 """What the page's examples call their objects -> what these are made of."""
+
+ENDLESS = "Example 3: Real-time Stream Processing"
+"""Runs until it is interrupted."""
 
 MODULES = (
     "unified_data_loader",
@@ -72,17 +64,32 @@ PREAMBLE = """
 import os
 import time
 
-from jupyter_nq import MemoryManager, UnifiedDataLoader
+from jupyter_nq import DataFlowCoordinator, DataStreamType, MemoryManager, UnifiedDataLoader, create_notebook_client
 
 config = {"development": {"profiling": {"enabled": False}}}
 data_loader = UnifiedDataLoader()
 memory_manager = MemoryManager()
 data = data_loader.load_data("30min")
+feature_data = data[["timestamp", "rsi_14"]]
+coordinator = DataFlowCoordinator()
+execution_client = create_notebook_client("execution_engine", "execution", coordinator)
+output_stream = execution_client.create_data_stream("output", DataStreamType.SIGNALS)
+processed = []
 
 
 def process_chunk(chunk):
     return chunk["close"].mean()
+
+
+def process_message(message_data):
+    if len(processed) == 3:
+        raise KeyboardInterrupt
+    processed.append(message_data)
+    return message_data
 """
+
+RISK = 'risk_client = create_notebook_client("risk_management", "risk", coordinator)\n'
+"""The other notebook of the examples, which may be another process."""
 
 
 @pytest.fixture(autouse=True)
@@ -136,15 +143,15 @@ def runnable(example: str) -> tuple[ast.Module, list[str]]:
     return ast.fix_missing_locations(tree), without.left_out
 
 
-def run(example: str) -> dict[str, Any]:
-    """Run the preamble and an example; returns its names."""
+def run(example: str, *, alone: bool = True) -> dict[str, Any]:
+    """Run the preamble and an example; returns its names. The other notebook is this process too, when it is alone."""
     names: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(PREAMBLE, "preamble", "exec"), names)
+    exec(compile(PREAMBLE + RISK if alone else PREAMBLE, "preamble", "exec"), names)
     exec(compile(runnable(example)[0], example, "exec"), names)
     return names
 
 
-@pytest.mark.parametrize("example", [name for name in EXAMPLES if name not in NOTHING_LEFT])
+@pytest.mark.parametrize("example", [name for name in EXAMPLES if name not in (*NOTHING_LEFT, ENDLESS)])
 def test_examples_run(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every example that has a line to run runs."""
     for name in ("WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
@@ -162,9 +169,9 @@ def test_nothing_is_left_out_in_silence() -> None:
     """The lists say exactly which examples lack lines, and which have none left."""
     assert [name for name in EXAMPLES if not runnable(name)[0].body] == list(NOTHING_LEFT)
     partly = {name for name in EXAMPLES if runnable(name)[1]} - set(NOTHING_LEFT)
-    assert partly <= {"Basic Usage", "Distributed Processing"}
+    assert partly <= {"Basic Usage", "Distributed Processing", "Advanced Usage with Coordination"}
     named = {name for text in EXAMPLES.values() for name in re.findall(r"\b[A-Z]\w+[a-z]\w+\b", text)}
-    assert set(LATER) - {"create_notebook_client"} <= named
+    assert set(LATER) <= named
 
 
 def test_the_examples_are_the_specification_s() -> None:
@@ -210,6 +217,143 @@ def test_validation(capsys: pytest.CaptureFixture[str]) -> None:
     result = names["result"]
     assert result.name == "nq_30min"
     assert (result.errors, result.statistics["rows"]) == ([], 2_000)
+
+
+_RISK_NOTEBOOK = """
+import jupyter_nq as nq
+coordinator = nq.DataFlowCoordinator(sys.argv[1])
+risk_client = nq.create_notebook_client("risk_management", "risk", coordinator)
+say("ready")
+"""
+
+
+@pytest.fixture
+def risk(nq_store_dir: Path) -> Iterator[Callable[[str], Child]]:
+    """Give a function that starts the risk notebook in a process of its own; its further code runs then."""
+    children: list[Child] = []
+
+    def start(code: str) -> Child:
+        children.append(Child(_RISK_NOTEBOOK + code, str(nq_store_dir)))
+        assert children[-1].line() == "ready"
+        return children[-1]
+
+    yield start
+    for child in children:
+        child.__exit__()
+
+
+def test_registration() -> None:
+    """Both notebooks are registered with their types, by one process."""
+    names = run("Notebook Registration")
+    assert {(row.name, row.type) for row in nq.notebooks()} == {
+        ("execution_engine", "execution"),
+        ("risk_management", "risk"),
+    }
+    assert names["risk_client"].notebook_id == "risk_management"
+
+
+def test_streams() -> None:
+    """The creator reads what it published, with its metadata and its time, under the stream's name."""
+    names = run("Data Streams")
+    (message,) = names["messages"]
+    pd.testing.assert_frame_equal(message.data, names["data"])
+    assert (message.sequence_number, message.stream_id) == (0, "market_data")
+    assert 0 < message.metadata["timestamp"] <= time.time()
+    assert message.timestamp.timestamp() == pytest.approx(message.metadata["timestamp"], abs=10)
+    assert names["stream"].consumers == ("risk_management",)
+
+
+def test_synchronization() -> None:
+    """It succeeds because the other notebook holds the data, in its inbox."""
+    names = run("Data Synchronization")
+    assert names["success"] is True
+    arrival = names["risk_client"].synced("processed_features")
+    pd.testing.assert_frame_equal(arrival.data, names["feature_data"])
+    assert (arrival.sender, arrival.version) == ("execution_engine", 1)
+
+
+def test_streams_between_two_processes(risk: Callable[[str], Child]) -> None:
+    """The other notebook opened the stream first, and reads what the example publishes."""
+    child = risk("""
+stream = risk_client.create_data_stream("market_data", nq.DataStreamType.MARKET_DATA)
+say("reads")
+(message,) = stream.get_messages(max_messages=10, timeout=60)
+say(len(message.data), list(message.metadata), message.sequence_number)
+""")
+    assert child.line() == "reads"
+    names = run("Data Streams", alone=False)
+    assert child.line() == "2000 ['timestamp'] 0"
+    assert len(names["messages"]) == 1
+
+
+def test_synchronization_between_two_processes(risk: Callable[[str], Child]) -> None:
+    """Its cell blocks meanwhile; then it has the data, and who sent them."""
+    child = risk("""
+input()
+arrival = risk_client.synced("processed_features")
+say(list(arrival.data.columns), len(arrival.data), arrival.sender)
+""")
+    assert run("Data Synchronization", alone=False)["success"] is True
+    child.tell()
+    assert child.line() == "['timestamp', 'rsi_14'] 2000 execution_engine"
+
+
+def test_registration_between_two_processes(risk: Callable[[str], Child]) -> None:
+    """The example's own registration of the other notebook is refused while that lives in another process."""
+    child = risk("input()")
+    with pytest.raises(NameTaken, match=rf"'risk_management' is taken.*\(pid {child.pid}\)"):
+        run("Notebook Registration", alone=False)
+
+
+def test_processing_in_real_time(risk: Callable[[str], Child]) -> None:
+    """What another process publishes is processed and published on, in order, until the loop is interrupted."""
+    risk("""
+from jupyter_nq.testing import wait_until
+wait_until(lambda: "realtime_data" in {row.name for row in risk_client.get_streams()}, timeout=60)
+stream = risk_client.get_data_stream("realtime_data")
+wait_until(lambda: stream.get_stats()["consumers"], timeout=60)
+for price in range(4):
+    stream.publish({"price": price})
+input()
+""")
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(PREAMBLE, "preamble", "exec"), names)
+    with pytest.raises(KeyboardInterrupt):
+        exec(compile(EXAMPLES[ENDLESS], ENDLESS, "exec"), names)
+    assert names["processed"] == [{"price": 0}, {"price": 1}, {"price": 2}]
+    assert [message.data for message in names["output_stream"].get_messages()] == names["processed"]
+
+
+def test_the_client_as_the_notebooks_use_it() -> None:
+    """The signatures and every method, with the arguments that the specification's notebooks pass."""
+    assert list(inspect.signature(nq.create_notebook_client).parameters) == [
+        "notebook_id",
+        "notebook_type",
+        "coordinator",
+    ]
+    coordinator = nq.DataFlowCoordinator(coordination_dir=os.environ["JUPYTER_NQ_STORE"], enable_persistence=True)
+    client = nq.create_notebook_client("risk_management", "risk", coordinator)
+    client.add_capability("limits")
+    assert coordinator.get_coordination_status()["notebooks"][0]["capabilities"] == ("limits",)
+    stream = coordinator.create_stream("signals", nq.DataStreamType.SIGNALS, ["risk_management"])
+    assert client.get_data_stream("signals").stream_type is nq.DataStreamType.SIGNALS
+    seen: list[Any] = []
+    stream.subscribe(seen.append)
+    coordinator.get_stream("signals").publish({"side": "buy"}, {"model": "v7"})
+    wait_until(lambda: seen)
+    assert (seen[0].data, seen[0].metadata) == ({"side": "buy"}, {"model": "v7"})
+    stream.unsubscribe(seen.append)
+    stream.pause()
+    stream.resume()
+    assert stream.get_stats()["messages"] == 1
+    stream.stop()
+    assert coordinator.synchronize_data("risk_management", "risk_management", "limits", {"max": 3})
+    assert client.get_synced_data("limits") == {"max": 3}
+    coordinator.register_notebook("hedger", "hedge")
+    coordinator.unregister_notebook("hedger")
+    assert coordinator.remove_stream("signals") == 1
+    client.cleanup()
+    coordinator.cleanup()
 
 
 def test_the_loader_as_the_notebooks_use_it(data: Path) -> None:
