@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOMES = {
     **dict.fromkeys(["DataFlowCoordinator", "create_notebook_client"], "jupyter_nq.client.notebooks.flow"),
     **dict.fromkeys(["DataStreamType", "StreamStatus"], "jupyter_nq.client.notebooks.data_stream"),
+    "mutex": "jupyter_nq.client.mutex.mutex",
     "NotebookClient": "jupyter_nq.client.notebooks.notebook_client",
     "DataPreprocessor": "jupyter_nq.bars.features.preprocess",
     "DataValidator": "jupyter_nq.bars.validation.validator",
@@ -106,6 +107,7 @@ __all__ = [
     "load",
     "load_ipython_extension",
     "ls",
+    "mutex",
     "notebooks",
     "on_sync",
     "pin",
@@ -172,6 +174,7 @@ if TYPE_CHECKING:
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
+    from jupyter_nq.client.mutex.mutex import mutex
     from jupyter_nq.client.notebooks.api import accept, decline, on_sync, register, sync, synced, unregister
     from jupyter_nq.client.notebooks.data_stream import DataStreamType, StreamStatus
     from jupyter_nq.client.notebooks.flow import DataFlowCoordinator, create_notebook_client

@@ -163,6 +163,16 @@ class SyncTimeout(NotDelivered, TimeoutError):
     __str__ = Exception.__str__
 
 
+class MutexTimeout(NQError, TimeoutError):
+    """Somebody else has a mutex for longer than was to be waited; the message says who."""
+
+    __str__ = Exception.__str__
+
+
+class LeaseLost(NQError, RuntimeError):
+    """A mutex is not this holder's any more: its lease ended, or it let go."""
+
+
 class MissingLibrary(NQError, ImportError):
     """An optional library is needed; the message holds the install command."""
 

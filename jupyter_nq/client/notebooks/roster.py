@@ -28,6 +28,10 @@ class Roster:
     def __repr__(self) -> str:
         return f"<Roster of {', '.join(str(name or 'this process') for name in self._mine()) or 'nobody'}>"
 
+    def called(self) -> str:
+        """Return the names that this process registered, as one reads them; empty without any."""
+        return ", ".join(name for name in self._mine() if name is not None)
+
     def register(self, channel: Channel, name: str | None, type_: str | None, capabilities: Iterable[str]) -> None:
         """Say what this process is, now and after each reconnection; `NameTaken` when another one has the name."""
         said = _checked(name, type_, capabilities)
