@@ -15,10 +15,12 @@ _MOST_LISTED = 10
 class Address:
     """A notebook that was found: its processes, the children of a kernel included.
 
-    `name` is the registered name by which it was meant, None for a path, a program or a pid; `shown` is for messages.
+    `first` is the one that is meant before the others; `name` the registered name by which it was meant, None for a
+    path, a program or a pid; `shown` is for messages.
     """
 
     pids: frozenset[int]
+    first: int
     name: str | None
     shown: str
 
@@ -35,7 +37,7 @@ def find(people: People, target: str) -> Address:
     """
     registered = people.registered.named(target)
     if registered is not None:
-        return Address(frozenset({registered.pid}), target, f"{target!r} (pid {registered.pid})")
+        return Address(frozenset({registered.pid}), registered.pid, target, f"{target!r} (pid {registered.pid})")
     processes, known = _processes(people)
     found = {root for root, names in known.items() if target in names}
     if len(found) > 1:
@@ -44,7 +46,8 @@ def find(people: People, target: str) -> Address:
     if not found:
         raise UnknownNotebook(_unknown(people, target, known))
     (root,) = found
-    return Address(frozenset(processes[root]), None, f"{target!r} (pid {root})")
+    first = next((pid for pid in processes[root] if str(pid) == target), root)
+    return Address(frozenset(processes[root]), first, None, f"{target!r} (pid {first})")
 
 
 def _processes(people: People) -> tuple[dict[int, set[int]], dict[int, set[str]]]:

@@ -123,8 +123,12 @@ class Deliveries:
                 self._refuse(number, delivery, "it went away before it said that it has it")
 
     def _inbox(self, address: Address, name: str) -> int:
-        """Return the connection that hears for a target: for its name, else for its process; the newest of several."""
+        """Return the connection that hears for a target: for its name, else for its process; the newest of several.
+
+        A kernel's own goes before those of its children.
+        """
         mine = [peer for peer in self._inboxes if self._people.peers[peer].pid in address.pids]
+        mine.sort(key=lambda peer: self._people.peers[peer].pid == address.first)
         order = (address.name, None) if address.name is not None else (None, *(self._inboxes[peer] for peer in mine))
         for wanted in order:
             for peer in reversed(mine):

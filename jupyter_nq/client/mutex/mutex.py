@@ -26,7 +26,7 @@ from jupyter_nq.client.mutex.record import Record, now_ns, read, write
 from jupyter_nq.client.mutex.waiting import Watcher
 from jupyter_nq.config import default_store_dir, load_settings
 from jupyter_nq.coordinator.identity import program
-from jupyter_nq.errors import InvalidArgument, LeaseLost, MutexTimeout
+from jupyter_nq.errors import InvalidArgument, InvalidName, LeaseLost, MutexTimeout
 
 MUTEXES = "mutexes"
 """Directory of a store's mutexes."""
@@ -274,8 +274,11 @@ class Lease:
 def held_by(store: Path) -> dict[str, Record | None]:
     """Return the mutexes of a store, by name, with who has them; None for those that nobody has."""
     directory = store / MUTEXES
-    found = sorted(os.listdir(directory)) if directory.is_dir() else []
-    return {name: Mutex(store, name).holder() for name in found}
+    found: dict[str, Record | None] = {}
+    for name in sorted(os.listdir(directory)) if directory.is_dir() else ():
+        with contextlib.suppress(InvalidName):  # not ours
+            found[name] = Mutex(store, name).holder()
+    return found
 
 
 @contextlib.contextmanager

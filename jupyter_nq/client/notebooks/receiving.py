@@ -126,6 +126,8 @@ class Receiver:
                     self._handle(data)
         except (OSError, NQError) as exc:
             _log.debug("the coordinator left: %s", exc)
+        except Exception:  # the root of the thread: whatever it was, the notebook must not be deaf
+            _log.exception("what was handed over cannot be read")
         finally:
             self._wire = None
             wire.close()

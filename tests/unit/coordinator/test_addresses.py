@@ -37,6 +37,7 @@ def people() -> People:
         ("risk.ipynb", {100, 101}, None, "'risk.ipynb' (pid 100)"),
         ("risk", {100, 101}, None, "'risk' (pid 100)"),
         ("100", {100, 101}, None, "'100' (pid 100)"),
+        ("101", {100, 101}, None, "'101' (pid 101)"),
         ("idle", {200}, None, "'idle' (pid 200)"),
         ("301", {301}, None, "'301' (pid 301)"),
     ],

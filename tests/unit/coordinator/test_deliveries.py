@@ -132,6 +132,21 @@ def test_an_inbox_hears_for_its_name_first(desk: Desk, deliveries: Deliveries, l
     assert [peer for peer, event, _ in letters.told if event == "sent"] == [13, 15, 15, 13]
 
 
+def test_a_kernel_hears_before_its_children(letters: Letters) -> None:
+    """For its notebook's path; a child that is meant by its pid hears itself."""
+    desk = Desk()
+    arrive(desk, 1)
+    desk.handle(ev.PeerArrived(2, 50, (), "lab", "server"))
+    desk.handle(ev.KernelsReported(2, {}, (ev.Kernel(100, "k", "desk/risk.ipynb", "risk"),)))
+    deliveries = Deliveries(desk.people, letters, lambda: False)
+    for peer, pid, ancestors in ((3, 100, (50,)), (4, 101, (100, 50))):
+        desk.handle(ev.PeerArrived(peer, pid, ancestors, "program", "watch"))
+        deliveries.receive(peer, None)
+    for target in ("desk/risk.ipynb", "100", "101"):
+        deliveries.send(1, target, _TOLD)
+    assert [peer for peer, _, _ in letters.told] == [3, 3, 4]
+
+
 def test_deliveries_to_one_target_are_bounded(desk: Desk, deliveries: Deliveries) -> None:
     """A target that does not answer cannot make the coordinator's memory grow."""
     deliveries.receive(12, None)
