@@ -13,6 +13,7 @@ import fcntl
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -102,7 +103,7 @@ class Mutex:
                 raise
 
     def acquire(self, timeout: float | None = None) -> Lease:
-        """Take the mutex, waiting for it; an interrupt ends the wait.
+        """Take the mutex, waiting for it; an interrupt ends the wait. Keep the lease: one that is forgotten has let go.
 
         Parameters
         ----------
@@ -122,16 +123,23 @@ class Mutex:
         found = self._try()
         if isinstance(found, Lease):
             return found
+        watcher = Watcher(self._path / _RECORD)
+        try:
+            watcher.open()
+            return self._wait(watcher, deadline, seconds)
+        finally:
+            watcher.close()
+
+    def _wait(self, watcher: Watcher, deadline: float | None, seconds: float | None) -> Lease:
         ended = 0  # token of a holder whose process has ended, while something that it left has the lock
-        with Watcher(self._path / _RECORD) as watcher:
-            while True:
-                watcher.heard()
-                found = self._try()
-                if isinstance(found, Lease):
-                    return found
-                pid = 0 if found.token == ended else found.pid
-                if watcher.wait(pid, self._pause(found, deadline, seconds)):
-                    ended = found.token
+        while True:
+            watcher.heard()
+            found = self._try()
+            if isinstance(found, Lease):
+                return found
+            pid = 0 if found.token == ended else found.pid
+            if watcher.wait(pid, self._pause(found, deadline, seconds)):
+                ended = found.token
 
     def holder(self) -> Record | None:
         """Return who has it now; None when it is free."""
@@ -202,11 +210,11 @@ class Lease:
         """Fencing token: greater than that of every holder before."""
         self._path = path
         self._lease_ns = lease_ns
-        self._held = held  # descriptor with the lock; -1 when this has let go, which is done once
+        self._let_go = weakref.finalize(self, _let_go, held)  # of the lock; also when an interrupt loses this
         self._pid = os.getpid()
 
     def __repr__(self) -> str:
-        return f"<Lease {self.token} of {self.name}{'' if self._held >= 0 else ', ended'}>"
+        return f"<Lease {self.token} of {self.name}{'' if self._let_go.alive else ', ended'}>"
 
     def __enter__(self) -> Lease:
         return self
@@ -241,8 +249,7 @@ class Lease:
         LeaseLost
             Somebody else took it meanwhile: what was done under it may have been done by two.
         """
-        held, self._held = self._held, -1
-        if held < 0 or self._pid != os.getpid():
+        if not self._let_go.alive or self._pid != os.getpid():
             return
         try:
             with _looking(self._path) as fd:
@@ -251,12 +258,12 @@ class Lease:
                 write(fd, self._path / _RECORD, replace(record, held=False))
                 _held(self._path, self.token).unlink(missing_ok=True)
         finally:
-            _let_go(held)
+            self._let_go()
 
     @contextlib.contextmanager
     def _own_record(self) -> Iterator[tuple[int, Record]]:
         """Give the locked record if it is this holder's."""
-        if self._held < 0 or self._pid != os.getpid():
+        if not self._let_go.alive or self._pid != os.getpid():
             raise LeaseLost(f"This process let go of the mutex {self.name!r}, or is a fork of its holder.")
         with _looking(self._path) as fd:
             record = read(fd, self._path / _RECORD)

@@ -23,35 +23,32 @@ _READ_BYTES = 4096
 
 
 class Watcher:
-    """Hears of writes to one file; a context manager.
+    """Hears of writes to one file, from `open` to `close`.
 
-    Raises
-    ------
-    StoreError
-        The system gives this user no more of them.
+    Those are no context manager: an interrupt at the end of its entry would leave the descriptor open.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd = -1
 
-    def __enter__(self) -> Watcher:
+    def open(self) -> None:
+        """Hear from now on; `StoreError` when the system gives this user no more of that."""
         system = ctypes.CDLL(None, use_errno=True)
         if not hasattr(system, "inotify_init1"):
-            return self
+            return
         self._fd = system.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         if self._fd >= 0:
             own(self._fd)
         if self._fd < 0 or system.inotify_add_watch(self._fd, os.fsencode(self._path), _MODIFIED) < 0:
             reason = os.strerror(ctypes.get_errno())
-            self.__exit__()
             raise StoreError(
                 f"{self._path} cannot be watched: {reason}. Raise fs.inotify.max_user_instances and "
                 "max_user_watches, or end processes that watch many files."
             )
-        return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def close(self) -> None:
+        """Hear no more. Closing twice is fine."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             disown(fd)

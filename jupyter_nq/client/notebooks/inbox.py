@@ -98,12 +98,14 @@ class Inbox:
         """Take what others hand over under a name, and call back with each `Arrival`, in a thread for callbacks."""
         if not callable(callback):
             raise InvalidArgument(f"{callback!r} cannot be called.")
-        self.accept(name)
+        self._renew_in_child()
         with self._lock:
-            self._asked[name].append(callback)
+            self._asked.setdefault(check_name(name), []).append(callback)
+        self._start()
 
     def decline(self, *names: str) -> None:
         """Take these names no longer, or nothing any more without one, and let go of what came under them."""
+        self._renew_in_child()
         with self._lock:
             self._everything = self._everything and bool(names)
             for name in names or (*self._asked, *self._arrived):
@@ -125,7 +127,12 @@ class Inbox:
         ------
         UnknownDataset
             None has come; with the nearest names that have.
+        InvalidArgument
+            The timeout is no time.
         """
+        if not isinstance(timeout, (int, float)) or not 0 <= timeout <= threading.TIMEOUT_MAX:
+            raise InvalidArgument(f"timeout={timeout!r} is no number of seconds.")
+        self._renew_in_child()
         deadline = time.monotonic() + timeout
         with self._lock:
             while (found := self._arrived.get(name)) is None or found.version <= newer_than:
@@ -137,21 +144,22 @@ class Inbox:
 
     def arrivals(self) -> list[Arrival]:
         """Return what is here, by name."""
+        self._renew_in_child()
         with self._lock:
             return [self._arrived[name] for name in sorted(self._arrived)]
 
     def close(self) -> None:
         """Take nothing any more, and let go of what came. Closing twice is fine."""
+        self._renew_in_child()
         with self._starting:
             receiver, self._receiver = self._receiver, None
         if receiver is not None:
             receiver.close()
-        if self._pid == os.getpid():
-            self.decline()
-            with self._lock:
-                caller, self._caller = self._caller, None
-            if caller is not None:
-                caller.close()
+        self.decline()  # what came last, too
+        with self._lock:
+            caller, self._caller = self._caller, None
+        if caller is not None:
+            caller.close()
 
     def _missing(self, name: str, newer_than: int) -> str:
         what = f"Nothing newer than version {newer_than}" if newer_than else "Nothing"
@@ -221,7 +229,8 @@ class Inboxes:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._lock = threading.Lock()  # guards _inboxes
+        self._lock = threading.Lock()  # guards _inboxes; a forked child has its own
+        self._pid = os.getpid()
         self._inboxes: dict[str | None, Inbox] = {}
 
     def __repr__(self) -> str:
@@ -229,12 +238,18 @@ class Inboxes:
 
     def of(self, name: str | None = None) -> Inbox:
         """Return the inbox of a registered name, or of the process."""
+        self._renew_in_child()
         with self._lock:
             return self._inboxes.setdefault(name, Inbox(self._session, name))
 
     def close(self) -> None:
         """Close all of them."""
+        self._renew_in_child()
         with self._lock:
             inboxes, self._inboxes = list(self._inboxes.values()), {}
         for inbox in inboxes:
             inbox.close()
+
+    def _renew_in_child(self) -> None:
+        if self._pid != os.getpid():
+            self._lock, self._pid = threading.Lock(), os.getpid()

@@ -241,6 +241,15 @@ def test_a_thread_does_not_wait_for_itself(nq_store_dir: Path) -> None:
         mutex.acquire()
 
 
+def test_a_lease_that_is_forgotten_has_let_go(nq_store_dir: Path) -> None:
+    """As one that an interrupt took from whoever was about to get it."""
+    lease = Mutex(nq_store_dir, "orders", 600).acquire()
+    assert held_by(nq_store_dir)["orders"] is not None
+    del lease
+    assert held_by(nq_store_dir) == {"orders": None}
+    assert Mutex(nq_store_dir, "orders").acquire(0).token == 2
+
+
 def test_an_interrupt_ends_the_wait(nq_store_dir: Path) -> None:
     """At once, and nothing is left open."""
     with _holder(nq_store_dir, 600):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_write_wakes(file: Path) -> None:
     """One that came before the wait, too, unless it was heard."""
-    with Watcher(file) as watcher:
+    with closing(Watcher(file)) as watcher:
+        watcher.open()
         file.write_bytes(b"b")
         begin = time.monotonic()
         assert not watcher.wait(0, 30)
@@ -36,7 +38,8 @@ def test_a_write_wakes(file: Path) -> None:
 
 def test_the_end_of_a_process_wakes(file: Path) -> None:
     """And is told; one that has ended is no process any more."""
-    with Child("input()") as child, Watcher(file) as watcher:
+    with Child("input()") as child, closing(Watcher(file)) as watcher:
+        watcher.open()
         os.kill(child.pid, 9)
         assert watcher.wait(child.pid, 30)
         child.wait()
@@ -46,9 +49,9 @@ def test_the_end_of_a_process_wakes(file: Path) -> None:
 def test_what_cannot_be_watched_is_told(tmp_path: Path) -> None:
     """With what to raise, and nothing stays open."""
     before = len(os.listdir("/proc/self/fd"))
-    with (
-        pytest.raises(StoreError, match=r"cannot be watched: No such file.*max_user_instances"),
-        Watcher(tmp_path / "x"),
-    ):
-        pass
+    watcher = Watcher(tmp_path / "x")
+    with pytest.raises(StoreError, match=r"cannot be watched: No such file.*max_user_instances"):
+        watcher.open()
+    watcher.close()
+    watcher.close()
     assert len(os.listdir("/proc/self/fd")) == before

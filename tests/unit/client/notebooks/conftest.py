@@ -16,6 +16,7 @@ Target = Callable[[str], Child]
 _REGISTERS = """
 from jupyter_nq.client.notebooks.registering import register
 from jupyter_nq.client.notebooks.syncing import accept, decline, on_sync, sync, synced
+from jupyter_nq.testing import wait_until
 register(session, "risk", "risk")
 """
 

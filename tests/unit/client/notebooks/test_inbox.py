@@ -65,6 +65,9 @@ def test_what_has_not_come_is_told(session: Session) -> None:
         synced(session, "feature")
     with pytest.raises(UnknownDataset, match="Nothing newer than version 1 has been handed over here under 'features'"):
         synced(session, "features", timeout=0.05, newer_than=1)
+    for timeout in (-1, float("nan"), float("inf"), "5"):
+        with pytest.raises(InvalidArgument, match="no number of seconds"):
+            synced(session, "features", timeout)  # type: ignore[arg-type]
     sender = threading.Thread(target=_send, args=(session, "features", 2))
     sender.start()
     assert synced(session, "features", timeout=20, newer_than=1).data == 2
