@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.notebooks.registering import register, unregister
 from jupyter_nq.client.records import Notebook
 from jupyter_nq.client.session import Session
@@ -103,6 +104,34 @@ def test_registrations_outlive_the_coordinator(nq_store_dir: Path) -> None:
             wait_until(lambda: session.channel.is_host, message="this process to coordinate")
             row = _named(session)["risk"]
             assert (row.type, row.capabilities, row.since) == ("risk", ("limits",), since)
+
+
+class _Line:
+    """A channel to a coordinator at which somebody else is registered as "a"."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.problems: list[str] = []
+
+    def request(self, _op: str, **args: Any) -> None:
+        """Refuse the name that is taken."""
+        if args["name"] == "a":
+            raise NameTaken("The name 'a' is taken.")
+        self.said.append(args["name"])
+
+    def note(self, _op: str, **args: Any) -> None:
+        """Keep a problem."""
+        self.problems.append(args["text"])
+
+
+def test_a_name_that_was_lost_is_told(session: Session, caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody took it between two coordinators: it is on everybody's desk, and the others are said all the same."""
+    register(session, "a")
+    register(session, "b")
+    line = _Line()
+    session.roster.tell(cast(Channel, line))
+    assert (line.said, line.problems) == (["b"], ["The name 'a' is taken."])
+    assert "this process lost a name" in caplog.text
 
 
 def test_a_forked_child_is_not_its_parent(session: Session) -> None:
