@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    **dict.fromkeys(["DataFlowCoordinator", "create_notebook_client"], "jupyter_nq.client.notebooks.flow"),
+    **dict.fromkeys(["DataStreamType", "StreamStatus"], "jupyter_nq.client.notebooks.data_stream"),
+    "mutex": "jupyter_nq.client.mutex.mutex",
+    "NotebookClient": "jupyter_nq.client.notebooks.notebook_client",
     "DataPreprocessor": "jupyter_nq.bars.features.preprocess",
     "DataValidator": "jupyter_nq.bars.validation.validator",
     "Features": "jupyter_nq.bars.features.pipeline",
@@ -46,6 +50,9 @@ _HOMES = {
         "jupyter_nq.client.api",
     ),
     **dict.fromkeys(
+        ["accept", "decline", "on_sync", "register", "sync", "synced", "unregister"], "jupyter_nq.client.notebooks.api"
+    ),
+    **dict.fromkeys(
         [
             "asof",
             "completeness",
@@ -63,24 +70,31 @@ _HOMES = {
 }
 
 __all__ = [
+    "DataFlowCoordinator",
     "DataPreprocessor",
+    "DataStreamType",
     "DataValidator",
     "Features",
     "MemoryManager",
     "MinMax",
     "NQError",
+    "NotebookClient",
     "Robust",
     "Scaler",
     "Session",
     "SharedMemoryPool",
+    "StreamStatus",
     "UnifiedDataLoader",
     "ZScore",
     "__version__",
+    "accept",
     "append",
     "asof",
     "completeness",
     "connect",
     "continuous",
+    "create_notebook_client",
+    "decline",
     "disconnect",
     "drop",
     "drop_stream",
@@ -93,10 +107,13 @@ __all__ = [
     "load",
     "load_ipython_extension",
     "ls",
+    "mutex",
     "notebooks",
+    "on_sync",
     "pin",
     "put",
     "refresh",
+    "register",
     "resample",
     "roll_table",
     "rolls",
@@ -105,8 +122,11 @@ __all__ = [
     "spill",
     "status",
     "stream",
+    "sync",
+    "synced",
     "unload_ipython_extension",
     "unpin",
+    "unregister",
     "validate",
 ]
 
@@ -154,6 +174,11 @@ if TYPE_CHECKING:
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
+    from jupyter_nq.client.mutex.mutex import mutex
+    from jupyter_nq.client.notebooks.api import accept, decline, on_sync, register, sync, synced, unregister
+    from jupyter_nq.client.notebooks.data_stream import DataStreamType, StreamStatus
+    from jupyter_nq.client.notebooks.flow import DataFlowCoordinator, create_notebook_client
+    from jupyter_nq.client.notebooks.notebook_client import NotebookClient
     from jupyter_nq.client.session import Session
     from jupyter_nq.errors import NQError
 

@@ -143,6 +143,36 @@ class ProtocolError(NQError, ValueError):
     """A control message is malformed, oversized or unknown."""
 
 
+class NameTaken(NQError, ValueError):
+    """Another living process is registered under the name; the message says which."""
+
+
+class UnknownNotebook(NQError, KeyError):
+    """No connected process has this registered name, path or pid."""
+
+    __str__ = Exception.__str__
+
+
+class NotDelivered(NQError, RuntimeError):
+    """Another notebook did not take what was handed to it; the message says why."""
+
+
+class SyncTimeout(NotDelivered, TimeoutError):
+    """Another notebook did not say in time that it has what was handed to it."""
+
+    __str__ = Exception.__str__
+
+
+class MutexTimeout(NQError, TimeoutError):
+    """Somebody else has a mutex for longer than was to be waited; the message says who."""
+
+    __str__ = Exception.__str__
+
+
+class LeaseLost(NQError, RuntimeError):
+    """A mutex is not this holder's any more: its lease ended, or it let go."""
+
+
 class MissingLibrary(NQError, ImportError):
     """An optional library is needed; the message holds the install command."""
 

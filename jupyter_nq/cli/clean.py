@@ -36,6 +36,7 @@ from jupyter_nq.client.disk import sign_of
 from jupyter_nq.client.line.hosting import LOCK_NAME, give_back, take_lock
 from jupyter_nq.client.line.policy import POLICY_NAME
 from jupyter_nq.client.listing import who
+from jupyter_nq.client.mutex import mutex
 from jupyter_nq.client.records import Dataset, Holder, Status
 from jupyter_nq.config import Settings, load_settings
 from jupyter_nq.coordinator.drops import DROPS_NAME, Drops
@@ -47,7 +48,7 @@ from jupyter_nq.streams import Stream
 from jupyter_nq.streams.directory import drop_stream
 from jupyter_nq.streams.directory import names as stream_names
 
-_PARTS = ("tmp", "obj", "names", NOTES, POOL, STREAMS, DROPS_NAME, PINS_NAME)
+_PARTS = ("tmp", "obj", "names", NOTES, POOL, STREAMS, DROPS_NAME, PINS_NAME, mutex.MUTEXES)
 _OWN = frozenset({*_PARTS, COLD, MARKER, SOCKET, LOCK_NAME, POLICY_NAME, f".{POLICY_NAME}"})
 
 
@@ -166,6 +167,18 @@ def _streams(path: Path, outcome: Outcome, drop: Callable[[str], object] | None)
             drop(name)
 
 
+def _mutexes(path: Path, outcome: Outcome, really: bool) -> None:
+    """Remove the mutexes that nobody has."""
+    for name, holder in mutex.held_by(path).items():
+        if holder is not None:
+            outcome.refused.append(f"the mutex {name}: {holder} has it")
+            continue
+        if really and not mutex.Mutex(path, name).remove():
+            outcome.refused.append(f"the mutex {name}: somebody has just taken it")
+            continue
+        outcome.removed.append(f"the mutex {name}")
+
+
 # -- without a coordinator -----------------------------------------------------------------------
 def _alone(path: Path, *, really: bool, keep_directory: bool) -> Outcome:
     """Sweep a store that has no coordinator, as its only keeper for the moment."""
@@ -176,6 +189,7 @@ def _alone(path: Path, *, really: bool, keep_directory: bool) -> Outcome:
         _temporary(store, outcome, really)
         _disk(store, outcome, really)
         _streams(path, outcome, partial(drop_stream, path / STREAMS) if really else None)
+        _mutexes(path, outcome, really)
         if (path / SOCKET).is_socket():
             outcome.removed.append(f"socket {SOCKET}, without a listener")
             if really:

@@ -87,11 +87,39 @@ class Notebook:
     path: str | None
     holds: tuple[str, ...]
     """Names of the datasets that it holds."""
+    name: str | None = None
+    """What it registered as (`nq.register`); a process with several names has a row for each."""
+    type: str | None = None
+    capabilities: tuple[str, ...] = ()
+    since: datetime | None = None
+    """When it registered, UTC; else when its process began, None where nobody knows that."""
+    publishes: tuple[str, ...] = ()
+    """Streams to which it publishes; known in the rows of `nq.notebooks`."""
+    reads: tuple[str, ...] = ()
+    """Streams of which it has a consumer; known in the rows of `nq.notebooks`."""
 
     @classmethod
     def from_wire(cls, row: Mapping[str, Any]) -> Notebook:
-        """Build a notebook row from a reply of the coordinator."""
-        return cls(row["who"], row["pid"], row.get("kernel_id"), row.get("path"), tuple(row.get("holds", ())))
+        """Build the first row of a process from a reply of the coordinator."""
+        return cls.all_from_wire(row)[0]
+
+    @classmethod
+    def all_from_wire(cls, row: Mapping[str, Any], **more: Any) -> list[Notebook]:
+        """Build the rows of a process and its children from a reply of the coordinator: one for each registration."""
+        said = row.get("registered", [])
+        nameless = {"pid": row["pid"], "name": None, "type": None, "capabilities": ()}
+        own = [one for one in said if one["pid"] == row["pid"]] or [{**nameless, "since_ns": row.get("started_ns", 0)}]
+        return [cls._registered(row, one, more) for one in (*own, *(one for one in said if one["pid"] != row["pid"]))]
+
+    @classmethod
+    def _registered(cls, row: Mapping[str, Any], said: Mapping[str, Any], more: Mapping[str, Any]) -> Notebook:
+        holds, capabilities = tuple(row.get("holds", ())), tuple(said["capabilities"])
+        process = row["who"], said["pid"], row.get("kernel_id"), row.get("path"), holds
+        return cls(*process, said["name"], said["type"], capabilities, _moment(said["since_ns"]), **more)
+
+
+def _moment(at_ns: int) -> datetime | None:
+    return datetime.fromtimestamp(at_ns / 1e9, UTC) if at_ns else None
 
 
 @dataclass(frozen=True)
@@ -153,5 +181,5 @@ class Desk:
         return cls(
             Status.from_wire(row["status"]),
             tuple(Dataset.from_wire(r) for r in row["datasets"]),
-            tuple(Notebook.from_wire(r) for r in row["notebooks"]),
+            tuple(notebook for r in row["notebooks"] for notebook in Notebook.all_from_wire(r)),
         )

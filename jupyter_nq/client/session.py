@@ -21,6 +21,9 @@ from jupyter_nq.client.bars.request import Reading
 from jupyter_nq.client.bars.sources import Given, source_for
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.line.overruled import overruled
+from jupyter_nq.client.notebooks.inbox import Inboxes
+from jupyter_nq.client.notebooks.registering import notebooks
+from jupyter_nq.client.notebooks.roster import Roster
 from jupyter_nq.client.objects import Objects
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Desk, Notebook, Status
@@ -72,7 +75,10 @@ class Session(Objects):
             raise InvalidArgument(f"require={require!r} is neither None nor 'server'.")
         self.settings = settings or load_settings(store_dir=None if where is None else os.fspath(where))
         store = Store(self.settings.store_dir or default_store_dir())
-        super().__init__(store, Channel(store, self.settings, role=role, require=require), self.settings)
+        self.roster = Roster()
+        channel = Channel(store, self.settings, role=role, require=require, on_connect=self.roster.tell)
+        super().__init__(store, channel, self.settings)
+        self.inboxes = Inboxes(self)
         self.cache = Cache(self.settings, lambda: self.channel.peer_info.get("settings", {}))
         if role == "client" and (told := overruled(self.settings, self.channel)) is not None:
             try:
@@ -92,6 +98,7 @@ class Session(Objects):
 
     def close(self) -> None:
         """Leave the coordinator; frames that were handed out stay readable. Closing twice is fine."""
+        self.inboxes.close()
         self.cache.wait()
         self._writer.sparing.close()
         self.streaming.close()
@@ -332,8 +339,11 @@ class Session(Objects):
         return Status.from_wire(self.channel.request("status"))
 
     def notebooks(self) -> list[Notebook]:
-        """Return the connected processes, kernels with the notebook they run."""
-        return [Notebook.from_wire(row) for row in self.channel.request("notebooks")]
+        """Return the connected processes, kernels with the notebook they run: what each is, holds, publishes and reads.
+
+        A process that registered several names has a row for each.
+        """
+        return notebooks(self)
 
     def desk(self) -> Desk:
         """Return status, datasets and notebooks, taken at one moment."""

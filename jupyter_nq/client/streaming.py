@@ -45,6 +45,8 @@ class Listed:
     """What each publisher may have in memory."""
     rate: int | None = 0
     """Messages that were published in the last second, of those that are kept; None when their times are damaged."""
+    consumer_pids: tuple[int, ...] = ()
+    """Pids of the consumers, in the order of `consumers`; 0 for a name that nobody uses now."""
 
 
 class Streaming:
@@ -166,6 +168,7 @@ def _row(stream: Stream) -> Listed:
         sum(consumer["lost"] for consumer in consumers),
         stats["retention_bytes"],
         _rate(stream),
+        tuple(consumer["pid"] for consumer in consumers),
     )
 
 

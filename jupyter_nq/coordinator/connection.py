@@ -124,6 +124,10 @@ class Connection(asyncio.Protocol):
         else:
             self._write({"event": name, "data": data})
 
+    def deliver(self, name: str, data: Mapping[str, Any]) -> None:
+        """Send an event of which none may be left out; while the peer does not read they wait, so let them be few."""
+        self._write({"event": name, "data": data})
+
     def close(self) -> None:
         """Close after what was written has left."""
         if self._transport is not None:

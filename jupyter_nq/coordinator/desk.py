@@ -25,6 +25,7 @@ from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.eviction import Eviction
 from jupyter_nq.coordinator.people import Peer, People, Reservation
 from jupyter_nq.coordinator.quota import refuse_beyond, used_bytes
+from jupyter_nq.coordinator.registered import Introduced
 from jupyter_nq.coordinator.versions import Versions
 from jupyter_nq.errors import ProtocolError, StoreError, StoreFull, UnknownDataset
 from jupyter_nq.sizes import shortened
@@ -210,6 +211,11 @@ class Desk:
                 self.eviction.use(id_)
         self.revision += 1
         return self._collect(peer.let_go(event.drop))
+
+    def _introduced(self, event: Introduced) -> Actions:
+        self.people.introduce(self._peer(event.peer), event)
+        self.revision += 1
+        return []
 
     def _kernels(self, event: ev.KernelsReported) -> Actions:
         self._peer(event.peer)
@@ -400,5 +406,6 @@ _HANDLERS: dict[type[Any], Any] = {
     ev.KernelsReported: Desk._kernels,
     ev.ProblemReported: Desk._problem,
     ev.HandoverAsked: Desk._handover,
+    Introduced: Desk._introduced,
     ev.Tick: Desk._tick,
 }

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jupyter_nq.coordinator.registered import Introduced
+
 DAMAGED = "damaged"
 """The kind of an object that is there and linked, and whose header cannot be read."""
 
 
-# -- what the desk knows -------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """One sealed object, as its header tells it.
@@ -85,9 +86,8 @@ class Kernel:
 class Rebuilt:
     """The store was read. `now` is monotonic, in seconds.
 
-    `objects` holds every object that a name links to and whose file is there, damaged ones included; `drops`
-    the names that were dropped, each with the last version that is meant; `copies` the copies on the disk by object,
-    those of objects that are not in memory included; `pins` the names that are to stay in memory.
+    `objects` holds every object that a name links to and whose file is there, damaged ones included; `drops` the names
+    that were dropped, each with the last version that is meant; `copies` those on the disk; `pins` names to keep.
     """
 
     objects: tuple[StoredObject, ...]
@@ -308,6 +308,7 @@ Event = (
     | KernelsReported
     | ProblemReported
     | HandoverAsked
+    | Introduced
     | Tick
 )
 

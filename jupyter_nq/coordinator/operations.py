@@ -17,11 +17,13 @@ from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.coordinator import arguments, views
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.connection import Connection
+from jupyter_nq.coordinator.deliveries import Post
 from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.coordinator.drops import Drops
 from jupyter_nq.coordinator.files import cold_copies, lasting_copy, measure, remove_copy, stored_object
 from jupyter_nq.coordinator.identity import ancestors, clean_program, peer_credentials, program, started_ns
 from jupyter_nq.coordinator.memory import Memory, MemoryRules
+from jupyter_nq.coordinator.notebooks import Notebooks
 from jupyter_nq.coordinator.pins import Pins
 from jupyter_nq.coordinator.protocol import LAYOUT, PROTOCOL, ROLES, Request, upgrade_sentence
 from jupyter_nq.coordinator.streaming import Streaming
@@ -42,7 +44,7 @@ LASTING = frozenset({"reserve", "publish", "drop", "handover", "copied", "pin", 
 """Operations that must not come to pass for somebody who has given up waiting for them."""
 
 
-class Effects(Protocol):
+class Effects(Post, Protocol):
     """What the service does beside answering."""
 
     def collect(self, id_: str, *, keep_copy: bool = False) -> None:
@@ -83,6 +85,7 @@ class Operations:
         self._pool_bytes = pool_bytes
         self.memory = Memory(store, desk, rules, self.apply, self._limit, hold_disk)
         self.streaming = Streaming(store)
+        self.notebooks = Notebooks(desk.people, self.apply, effects)
         self._settings = dict(settings)
         self._host = dict(host)
         self._since_ns = time.time_ns()
@@ -351,6 +354,11 @@ _OPERATIONS: dict[str, Callable[[Operations, Connection, Mapping[str, Any]], Any
     "stream": lambda self, connection, args: self.streaming.make(args, self._limit()),
     "lane": Operations._lane,
     "drop_stream": lambda self, connection, args: self.streaming.drop(args),
+    "register": lambda self, connection, args: self.notebooks.register(connection.peer, args),
+    "unregister": lambda self, connection, args: self.notebooks.unregister(connection.peer, args),
+    "receive": lambda self, connection, args: self.notebooks.receive(connection.peer, args),
+    "sync": lambda self, connection, args: self.notebooks.sync(connection.peer, args),
+    "synced": lambda self, connection, args: self.notebooks.synced(connection.peer, args),
     "gc": Operations._gc,
     "hold": Operations._hold,
     "kernels": Operations._kernels,

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_nq.coordinator.events import Kernel, KernelsReported, PeerArrived
+from jupyter_nq.coordinator.registered import Introduced, Registered
+from jupyter_nq.errors import ProtocolError
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class People:
 
     def __init__(self) -> None:
         self.peers: dict[int, Peer] = {}
+        self.registered = Registered()
         self._reports: dict[int, KernelsReported] = {}  # reporting peer -> its newest report
         self._kernels: dict[int, Kernel] = {}  # kernel's pid -> kernel
 
@@ -86,10 +89,22 @@ class People:
         return event.role == "client" and self.kernel_of(event.pid, event.ancestors) is None
 
     def leave(self, peer: int) -> Peer | None:
-        """Forget a peer and, if it was a server, its kernels."""
+        """Forget a peer, what it registered and, if it was a server, its kernels."""
+        self.registered.left(peer)
         if self._reports.pop(peer, None) is not None:
             self._index()
         return self.peers.pop(peer, None)
+
+    def introduce(self, peer: Peer, event: Introduced) -> None:
+        """Take in what a peer says of itself; `NameTaken`, `UnknownNotebook`, `ProtocolError`."""
+        if peer.role == "watch":
+            raise ProtocolError("A connection that only watches registers nothing.")
+        if event.gone:
+            self.registered.remove(peer.pid, event.name)
+            return
+        known = self.registered.named(event.name) if event.name is not None else None
+        other = self.peers.get(known.peer) if known is not None else None
+        self.registered.add(peer.pid, self.who(other).who if other is not None else "another process", event)
 
     def report(self, event: KernelsReported) -> None:
         """Replace what a server said of its kernels."""

@@ -5,7 +5,8 @@ A frame is a u32 (little-endian) byte count and one msgpack map. The forms of th
 - request `{"i": n, "op": name, "a": {...}}`, answered by `{"i": n, "r": value}` or by
   `{"i": n, "e": {"type": error class name, "message": text}}`, in any order;
 - note: a request without "i", never answered;
-- event `{"event": name, "data": {...}}`, only on connections that asked for them with op `watch`.
+- event `{"event": name, "data": {...}}`, only on connections that asked for them with op `watch` (that the desk has
+  changed), `receive` (that a version is handed over) or `sync` (whether it was taken).
 
 The first request is `hello`, in every version of the protocol, so that two versions can tell each other
 which environment to upgrade. What a coordinator reads is bounded by 1 MiB a frame; what it answers may be

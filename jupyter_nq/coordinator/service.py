@@ -238,6 +238,7 @@ class Service:
         self._connections.discard(connection)
         peer = self._desk.people.peers.get(connection.peer)
         if peer is not None:
+            self._operations.notebooks.left(connection.peer)
             self._operations.apply(ev.PeerLeft(connection.peer))
             if peer.reservations:
                 self.clean()
@@ -323,6 +324,12 @@ class Service:
     def clean(self) -> None:
         """Look for what writers left, in the background."""
         self._freeing.clean()
+
+    def tell(self, peer: int, event: str, data: Mapping[str, Any]) -> None:
+        """Send an event to a peer; one that has just left needs none."""
+        for connection in self._connections:
+            if connection.peer == peer:
+                connection.deliver(event, data)
 
     def ask_who(self) -> None:
         """Ask those who watch, servers among them, to send their kernels."""

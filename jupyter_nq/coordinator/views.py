@@ -48,9 +48,18 @@ def notebooks(desk: Desk) -> list[dict[str, Any]]:
             continue
         row = rows.setdefault(pid, _process(desk.people.who(peer).who, pid, peer.role, None, None, None))
         row["connected"] = True
+        row["pids"] = sorted({*row["pids"], peer.pid})
+        row["started_ns"] = row["started_ns"] or (peer.started_ns if peer.pid == pid else 0)
         row["holds"] = sorted({*row["holds"], *_names_held(desk, peer.holds)})
         row["reserved_bytes"] += sum(r.bytes for r in peer.reservations.values())
+    for registration in desk.people.registered:
+        _row_with(rows, registration.pid)["registered"].append(registration.row())
     return sorted(rows.values(), key=lambda row: (row["path"] is None, row["who"], row["pid"]))
+
+
+def _row_with(rows: dict[int, dict[str, Any]], pid: int) -> dict[str, Any]:
+    """Return the row of a process: its own, or that of the kernel from which it descends."""
+    return next(row for row in rows.values() if pid in row["pids"])
 
 
 def totals(desk: Desk) -> dict[str, Any]:
@@ -120,6 +129,9 @@ def _process(
         "connected": False,
         "holds": [],
         "reserved_bytes": 0,
+        "pids": [],
+        "started_ns": 0,
+        "registered": [],
     }
 
 

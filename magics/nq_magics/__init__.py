@@ -16,6 +16,7 @@ from nq_magics.arguments import parse
 from nq_magics.bar_magics import BarMagics
 from nq_magics.magics import NQMagics
 from nq_magics.memory_magics import MemoryMagics
+from nq_magics.notebook_magics import NotebookMagics
 from nq_magics.refresh_magics import RefreshMagics
 from nq_magics.stream_magics import StreamMagics
 
@@ -26,6 +27,7 @@ __all__ = [
     "BarMagics",
     "MemoryMagics",
     "NQMagics",
+    "NotebookMagics",
     "RefreshMagics",
     "StreamMagics",
     "load_ipython_extension",
@@ -33,7 +35,7 @@ __all__ = [
 ]
 
 
-_MAGICS = (NQMagics, BarMagics, RefreshMagics, MemoryMagics, StreamMagics)
+_MAGICS = (NQMagics, BarMagics, RefreshMagics, MemoryMagics, StreamMagics, NotebookMagics)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
@@ -51,7 +53,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     manager = shell.magics_manager
     for known in _MAGICS:
         magics = manager.registry.pop(known.__name__, None)
-        if isinstance(magics, StreamMagics):
+        if isinstance(magics, (StreamMagics, NotebookMagics)):
             magics.stop_all()
         for kind in ("line", "cell"):
             for name in magics.magics[kind] if magics is not None else ():

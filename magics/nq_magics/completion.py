@@ -116,6 +116,8 @@ def _positional(shell: InteractiveShell, name: str, words: list[str], *, assigne
         return [known for known in _dataset_names() if known not in words]
     if name == "nq_release" and not words:
         return [*_dataset_names(), *_variables(shell)]
+    if name == "nq_sync" and len(words) == 1:
+        return _dataset_names()
     if name in ("nq_get", "nq_put", "nq_refresh") and not words:
         return _dataset_names()
     if name in ("nq_put", "nq_publish") and len(words) == 1:

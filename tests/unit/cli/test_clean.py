@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from jupyter_nq.buffers import Store
 from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.cli import clean
 from jupyter_nq.client.line.channel import Channel
+from jupyter_nq.client.mutex.mutex import Mutex
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings, load_settings
 from jupyter_nq.streams import Stream, make_stream
@@ -287,3 +289,16 @@ def test_copies_on_the_disk_go_and_durable_ones_stay(
         session.drop("kept")
     run("clean", "--yes", "--store", nq_store_dir)
     assert not list((tmp_path / "disk").iterdir())
+
+
+def test_mutexes(run: Run, store: Store) -> None:
+    """One that somebody has stays, and the store with it; the others go."""
+    Mutex(store.path, "free").acquire().release()
+    with Mutex(store.path, "orders"):
+        code, said, _ = run("clean", "--yes", "--store", store.path)
+        assert code == 1
+        assert "not held  the mutex free" in said
+        assert re.search(rf"refused   the mutex orders: .* \(pid {os.getpid()}\), since .* has it", said)
+        assert [path.name for path in (store.path / "mutexes").iterdir()] == ["orders"]
+    assert run("clean", "--yes", "--store", store.path)[0] == 0
+    assert not store.path.exists()

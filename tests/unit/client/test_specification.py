@@ -7,12 +7,9 @@ of an example that need it are left out, until the name exists: then `test_later
 
 from __future__ import annotations
 
-import ast
 import inspect
-import logging
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,129 +19,12 @@ import pytest
 import jupyter_nq as nq
 
 from .specification import CONFIGURATION, EXAMPLES
+from .specification_run import ENDLESS, LATER, NOTHING_LEFT, run, runnable, store
 
-LATER = (
-    "DataFlowCoordinator",
-    "DataStreamType",
-    "PerformanceMonitor",
-    "PerformanceTimer",
-    "ScalabilityManager",
-    "ScalingConfiguration",
-    "create_notebook_client",
-)
-"""What the examples use and `jupyter_nq` has not got yet."""
-
-NOTHING_LEFT = (
-    "Advanced Usage with Coordination",
-    "Benchmarking Suite",
-    "Multi-GPU Processing",
-    "Auto-scaling",
-    "Notebook Registration",
-    "Data Streams",
-    "Data Synchronization",
-    "Example 3: Real-time Stream Processing",
-)
-"""Examples that do not run yet at all."""
-
-MADE_OF_LATER = {
-    "benchmark_suite": "PerformanceMonitor",
-    "coordinator": "DataFlowCoordinator",
-    "execution_client": "create_notebook_client",
-    "memory_manager": "MemoryManager",
-    "notebook_client": "create_notebook_client",
-    "output_stream": "create_notebook_client",
-    "performance_monitor": "PerformanceMonitor",
-    "risk_client": "create_notebook_client",
-    "scalability_manager": "ScalabilityManager",
-    "stream": "create_notebook_client",
-}
-"""What the page's examples call their objects -> what these are made of."""
-
-MODULES = (
-    "unified_data_loader",
-    "memory_manager",
-    "performance_monitor",
-    "data_flow_coordinator",
-    "scalability_manager",
-)
-
-PREAMBLE = """
-import os
-import time
-
-from jupyter_nq import MemoryManager, UnifiedDataLoader
-
-config = {"development": {"profiling": {"enabled": False}}}
-data_loader = UnifiedDataLoader()
-memory_manager = MemoryManager()
-data = data_loader.load_data("30min")
+__all__ = ["store"]  # a fixture
 
 
-def process_chunk(chunk):
-    return chunk["close"].mean()
-"""
-
-
-@pytest.fixture(autouse=True)
-def store(nq_store_dir: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make a private store and the sample files those that this process uses by itself."""
-    nq.disconnect()
-    monkeypatch.setenv("JUPYTER_NQ_STORE", str(nq_store_dir))
-    monkeypatch.setenv("JUPYTER_NQ_DATA", str(data))
-    monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))
-    level = logging.root.level
-    yield
-    logging.root.setLevel(level)
-    nq.disconnect()
-
-
-class WithoutLater(ast.NodeTransformer):
-    """Takes imports from `jupyter_nq`, and leaves out every statement that needs what is not there yet."""
-
-    def __init__(self) -> None:
-        self.left_out: list[str] = []
-
-    def visit(self, node: ast.AST) -> Any:
-        """Look at statements from the outside in."""
-        if isinstance(node, ast.ImportFrom) and node.module in MODULES:
-            node.module = "jupyter_nq"
-            node.names = [alias for alias in node.names if alias.name not in LATER]
-            return node if node.names else None
-        if isinstance(node, ast.With):
-            node.items = [item for item in node.items if not self.needs_later(item)]
-            if not node.items:
-                return [self.visit(inner) for inner in node.body]
-        if isinstance(node, (ast.Assign, ast.Expr)) and self.needs_later(node):
-            return None
-        if isinstance(node, ast.While):
-            return None if self.needs_later(node) else self.generic_visit(node)
-        return self.generic_visit(node)
-
-    def needs_later(self, node: ast.AST) -> bool:
-        """Tell whether anything in a statement is made of what is not there yet."""
-        named = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
-        later = {name for name in named if MADE_OF_LATER.get(name, name) in LATER}
-        self.left_out += sorted(later)
-        return bool(later)
-
-
-def runnable(example: str) -> tuple[ast.Module, list[str]]:
-    """Return an example as it can run now, and the names for which lines are left out."""
-    without = WithoutLater()
-    tree = without.visit(ast.parse(EXAMPLES[example]))
-    tree.body = [node for node in tree.body if node is not None]
-    return ast.fix_missing_locations(tree), without.left_out
-
-
-def run(example: str) -> dict[str, Any]:
-    """Run the preamble and an example; returns its names."""
-    names: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(PREAMBLE, "preamble", "exec"), names)
-    exec(compile(runnable(example)[0], example, "exec"), names)
-    return names
-
-
-@pytest.mark.parametrize("example", [name for name in EXAMPLES if name not in NOTHING_LEFT])
+@pytest.mark.parametrize("example", [name for name in EXAMPLES if name not in (*NOTHING_LEFT, ENDLESS)])
 def test_examples_run(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every example that has a line to run runs."""
     for name in ("WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
@@ -162,9 +42,9 @@ def test_nothing_is_left_out_in_silence() -> None:
     """The lists say exactly which examples lack lines, and which have none left."""
     assert [name for name in EXAMPLES if not runnable(name)[0].body] == list(NOTHING_LEFT)
     partly = {name for name in EXAMPLES if runnable(name)[1]} - set(NOTHING_LEFT)
-    assert partly <= {"Basic Usage", "Distributed Processing"}
+    assert partly <= {"Basic Usage", "Distributed Processing", "Advanced Usage with Coordination"}
     named = {name for text in EXAMPLES.values() for name in re.findall(r"\b[A-Z]\w+[a-z]\w+\b", text)}
-    assert set(LATER) - {"create_notebook_client"} <= named
+    assert set(LATER) <= named
 
 
 def test_the_examples_are_the_specification_s() -> None:

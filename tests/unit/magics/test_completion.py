@@ -51,6 +51,7 @@ def test_dataset_names(shell: Shell) -> None:
     assert shell.complete("%nq_get signals ") == ["as"]
     assert shell.complete("%nq_put signals my_") == ["my_array"]
     assert "signals" not in shell.complete("%nq_drop signals ")
+    assert shell.complete("%nq_sync risk sig") == ["signals"]
     shell.run("%nq_put limits my_array")
     assert shell.complete("%nq_drop signals ") == ["limits"]
     assert "signals" not in shell.complete("%nq_get signals as sig")
