@@ -25,10 +25,12 @@ class Outcome:
 
 
 class Kernel:
-    """One ipykernel process and the client that talks to it."""
+    """One ipykernel process and the client that talks to it; `python` is that of another environment."""
 
-    def __init__(self, store: Path, data: Path, **environment: str) -> None:
+    def __init__(self, store: Path, data: Path, python: str | None = None, **environment: str) -> None:
         self.manager = KernelManager(kernel_name="python3")
+        if python is not None:
+            self.manager.kernel_spec.argv[0] = python
         given = {**os.environ, "JUPYTER_NQ_STORE": str(store), "JUPYTER_NQ_DATA": str(data), **environment}
         self.manager.start_kernel(env=given, cwd=str(data))
         self._client: BlockingKernelClient = self.manager.client()
