@@ -18,7 +18,7 @@ from jupyter_nq.streams.flags.locking import disk_locked, locked
 from jupyter_nq.streams.flags.making import open_page
 from jupyter_nq.streams.flags.page import DEADLINE_NS, DURABLE_GENERATION, KEY, Page
 from jupyter_nq.streams.flags.places import Places
-from jupyter_nq.streams.flags.record import UNFINISHED, Owner, Record, Who, fresh_key, now_ns, shown
+from jupyter_nq.streams.flags.record import UNFINISHED, Owner, Record, Who, fresh_key, now_ns, shortened, shown
 
 
 @dataclass(frozen=True)
@@ -220,10 +220,11 @@ class Changes:
         known = [before.generation] if before is not None else []
         known += [copy.record.generation] if copy is not None else []
         owner = _owner(before, copy)
-        return Record(max(known, default=0) + 1, is_set, key, time.time_ns(), now_ns(), self._who(), why, owner)
+        generation = max(known, default=0) + 1
+        return shortened(Record(generation, is_set, key, time.time_ns(), now_ns(), self._who(), why, owner))
 
     def _replace_owner(self, page: Page, before: Record, owner: Owner | None) -> Changed:
-        record = replace(before, owner=owner)
+        record = shortened(replace(before, owner=owner))
         page.write(record)
         page.news.ring()
         return Changed(record, self._keep(page, record))

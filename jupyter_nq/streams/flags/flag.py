@@ -211,13 +211,19 @@ class Flag:
         background.add(self)
 
     def beat(self) -> None:
-        """Give a sign of life; raises `Halted` when it comes too late, and `FlagBusy` when another is the owner."""
-        if not self._owning.beat(self._reader.touchable()):
+        """Give a sign of life; raises `Halted` when it comes too late, and `FlagBusy` of who never was the owner."""
+        if not self._owning.beat(self._owned()):
             self.check()
 
     def release(self) -> None:
-        """Be the owner no more, without setting the flag; raises `Halted` when the heartbeat had stopped before."""
-        changed = self._owning.release(self._reader.touchable())
+        """Be the owner no more, without setting the flag; raises `Halted` when the heartbeat had stopped before.
+
+        Raises
+        ------
+        Halted, FlagBusy
+            The heartbeat had stopped before; this process never was the owner.
+        """
+        changed = self._owning.release(self._owned())
         if changed is None:
             self._reader.look()
             self.check()
@@ -270,6 +276,12 @@ class Flag:
     # -- what is there -----------------------------------------------------------------------------
     def _touched(self) -> Page | None:
         self._reader.is_set  # noqa: B018  # it looks when it is time
+        return self._reader.touchable()
+
+    def _owned(self) -> Page | None:
+        """Return the page for its owner; whoever was that and is not any more hears of the halt."""
+        if not self._owning.is_mine:
+            self.check()
         return self._reader.touchable()
 
     def _state(self) -> State:

@@ -125,6 +125,11 @@ class Ownership:
             self.close()
             return False
 
+    @property
+    def is_mine(self) -> bool:
+        """Tell whether this process is the owner, as far as it knows."""
+        return self._owner is not None
+
     def release(self, page: Page | None) -> Changed | None:
         """Be the owner no more; None when the heartbeat had stopped before, for which the flag is set."""
         with self._lock:

@@ -101,7 +101,7 @@ class Page:
     def write(self, record: Record) -> None:
         """Replace the record; only who holds the lock may. It is there at once, or not at all."""
         seq = (self.words[SEQ] + 1) & 0xFFFFFFFF
-        content = sealed(encode(shortened(record)), seq)
+        content = sealed(encode(record), seq)
         start = SLOT_OFFSETS[seq & 1]
         self._raw[start : start + len(content)] = content
         self._raw[:8] = MAGIC  # which damage may have changed

@@ -15,9 +15,10 @@ from typing import Any
 
 from jupyter_nq.errors import ChecksumError
 
-_REASON_LETTERS = 300
-_NAME_LETTERS = 60
-_PATH_LETTERS = 180
+# Two processes, a reason and what is between them fill a slot of 1,792 bytes.
+_REASON_BYTES = 600
+_NAME_BYTES = 64
+_PATH_BYTES = 240
 
 
 @dataclass(frozen=True)
@@ -108,28 +109,33 @@ def fresh_key() -> int:
 
 
 def shortened(record: Record) -> Record:
-    """Return a record that fits into its slot: long texts end with an ellipsis."""
+    """Return a record that fits into its slot: long texts lose their end, long paths their beginning."""
     owner = record.owner and replace(record.owner, who=_shortened_who(record.owner.who))
     who = record.who and _shortened_who(record.who)
-    return replace(record, why=_cut(record.why, _REASON_LETTERS), who=who, owner=owner)
+    return replace(record, why=_cut(record.why, _REASON_BYTES), who=who, owner=owner)
 
 
 def _shortened_who(who: Who) -> Who:
-    notebook = who.notebook and (who.notebook if len(who.notebook) <= _PATH_LETTERS else _tail(who.notebook))
-    return Who(_cut(who.program, _NAME_LETTERS), who.pid, notebook, _cut(who.host, _NAME_LETTERS))
+    notebook = who.notebook and _cut(who.notebook[::-1], _PATH_BYTES)[::-1]
+    return Who(_cut(who.program, _NAME_BYTES), who.pid, notebook, _cut(who.host, _NAME_BYTES))
 
 
-def _cut(text: str, letters: int) -> str:
-    return text if len(text) <= letters else f"{text[: letters - 1]}…"
+def _cut(text: str, most_bytes: int) -> str:
+    """Return a text that takes at most so many bytes as JSON; a longer one ends with an ellipsis."""
+    text = text.encode("utf-8", "replace").decode()  # half of a surrogate pair becomes a question mark
+    short = text[:most_bytes]
+    while (excess := len(_dumped(short)) - most_bytes) > 0:
+        short = short[: -max(excess // 6, 1)]  # a control character takes six bytes
+    return short if short == text else f"{short[:-1]}…"
 
 
-def _tail(path: str) -> str:
-    return f"…{path[1 - _PATH_LETTERS :]}"
+def _dumped(kept: Any) -> bytes:
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def encode(record: Record) -> bytes:
     """Return a record as JSON."""
-    return json.dumps(as_json(record), ensure_ascii=True, separators=(",", ":")).encode()
+    return _dumped(as_json(record))
 
 
 def as_json(record: Record) -> dict[str, Any]:
