@@ -5,8 +5,8 @@ coordinator running, datasets that nobody holds are dropped through it. Without 
 the coordinator's lock itself, so that none can start meanwhile, and removes the objects, dead temporary
 files, names, the socket and, when nothing is left, the directory. Copies of datasets that left memory go with them,
 and so do archives of parsed files and copies of files elsewhere: they are parsed or fetched again. Durable datasets
-stay on the disk, where the next store finds them, and so does whatever flag is set. Files that the package does not know are never touched, and a
-directory without the store's marker is refused.
+stay on the disk, where the next store finds them, and a flag that is set stays set. Files that the package does not
+know are never touched, and a directory without the store's marker is refused.
 """
 
 from __future__ import annotations

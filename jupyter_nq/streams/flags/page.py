@@ -9,6 +9,7 @@ setting that comes while somebody clears another cannot be lost, and a damaged k
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 import stat
@@ -33,6 +34,19 @@ SLOT_BYTES = 1792
 _DIGEST_BYTES = 16
 _HEAD_BYTES = _DIGEST_BYTES + 8
 _TRIES = 1000  # a record is replaced twice while it is read only by who does nothing else
+
+
+def _seeking() -> ctypes._NamedFuncPointer:
+    """Return the cheapest call that tells a size. It keeps the interpreter's lock.
+
+    Who reads a flag in a loop beside a busy thread would wait for that each time that the lock is let go.
+    """
+    found = ctypes.PyDLL(None).lseek
+    found.argtypes, found.restype = [ctypes.c_int, ctypes.c_int64, ctypes.c_int], ctypes.c_int64
+    return found
+
+
+_seek = _seeking()
 
 
 class Page:
@@ -64,6 +78,10 @@ class Page:
 
     def __repr__(self) -> str:
         return f"<Page {self.path}>"
+
+    def is_cut(self) -> bool:
+        """Tell whether the file is shorter than the page, or its size is not known; other threads do not run for it."""
+        return bool(_seek(self.fd, 0, os.SEEK_END) != PAGE_BYTES)
 
     def wrong(self) -> str | None:
         """Return what is wrong with the file; None when the mapping may be touched.

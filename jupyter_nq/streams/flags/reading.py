@@ -1,7 +1,7 @@
 """Reading a flag in a fraction of a microsecond, without ever taking for clear what cannot be read.
 
-Mostly a read compares one word with the key that was cleared. Once in a millisecond it looks whether the file is whole
-and has its name: what was cut off must not be touched. Ten times a second it looks at all of it: the path, the record
+Mostly a read compares one word with the key that was cleared. When the last look is 50 us ago it looks at the size of
+the file, because what was cut off must not be touched. Ten times a second it looks at all of it: the path, the record
 and its digest, the owner. These looks are made by whoever reads, so they need no thread, and hold in a forked child.
 """
 
@@ -18,11 +18,12 @@ from jupyter_nq.streams.flags.page import DEADLINE_NS, DURABLE_GENERATION, KEY, 
 from jupyter_nq.streams.flags.places import Places
 from jupyter_nq.streams.flags.record import Record, State, shown, unreadable
 
-GLANCE_NS = 1_000_000  # 1 ms
+GLANCE_NS = 50_000  # 50 us
 LOOK_NS = 100_000_000  # 100 ms
 UNSEEN = -1
 """What was seen of a flag that cannot be read: no key."""
 _NO_KEY = -1
+_SHORTEST_PAUSE_NS = 1_000_000  # 1 ms
 _SETTLE_SECONDS = 0.05
 _PAUSE_SECONDS = 0.001
 _NO_WORDS = memoryview(bytes(8 * 64)).cast("Q")
@@ -87,7 +88,7 @@ class Reader:
         """How long whoever waits may sleep before it looks again."""
         if self._owner is None or self.touchable() is None:
             return LOOK_NS / 1e9
-        return min(max(self._words[DEADLINE_NS] - clock.now_ns(), GLANCE_NS), LOOK_NS) / 1e9
+        return min(max(self._words[DEADLINE_NS] - clock.now_ns(), _SHORTEST_PAUSE_NS), LOOK_NS) / 1e9
 
     def lose(self, why: str) -> None:
         """Count the flag as set until it is opened again."""
@@ -106,8 +107,7 @@ class Reader:
             return True
         page = self.page
         assert page is not None
-        wrong = page.wrong()
-        if wrong is not None:
+        if page.is_cut() and (wrong := page.wrong()) is not None:
             self.lose(wrong)
             return True
         if now < self._look_at and not self._is_late(now):
@@ -130,7 +130,7 @@ class Reader:
 
     def _look(self, page: Page, now: int) -> bool:
         self._forget()
-        wrong = page.misplaced()
+        wrong = page.wrong() or page.misplaced()
         if wrong is not None:
             self.lose(wrong)
             return True

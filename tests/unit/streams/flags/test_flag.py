@@ -55,7 +55,7 @@ def test_what_was_not_seen_is_not_cleared(opened: Opened) -> None:
     one.set("first")
     assert other.state.why == "first"
     one.set("second")
-    with pytest.raises(FlagChanged, match="second. That was not seen before"):
+    with pytest.raises(FlagChanged, match=r"second\. That was not seen before"):
         other.clear("over")
     assert one.is_set
     assert other.clear("over").generation == 3

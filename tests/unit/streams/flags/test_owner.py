@@ -218,7 +218,7 @@ def test_odd_seconds_are_refused(opened: Opened, seconds: object) -> None:
     """Nothing else than a number of seconds, and nobody is the owner then."""
     with pytest.raises(InvalidArgument, match="deadman="):
         opened().own(seconds)  # type: ignore[arg-type]
-    with pytest.raises(InvalidArgument, match="beat='threads' is none of thread, manual. Did you mean 'thread'"):
+    with pytest.raises(InvalidArgument, match=r"beat='threads' is none of thread, manual\. Did you mean 'thread'"):
         opened().own(5.0, "threads")
     assert opened().state.owner is None
 
