@@ -8,6 +8,7 @@ records and copies.
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +20,10 @@ from jupyter_nq.streams.flags.making import open_page
 from jupyter_nq.streams.flags.page import DEADLINE_NS, DURABLE_GENERATION, KEY, Page
 from jupyter_nq.streams.flags.places import Places
 from jupyter_nq.streams.flags.record import UNFINISHED, Owner, Record, Who, fresh_key, now_ns, shortened, shown
+
+SETTLE_SECONDS = 0.05
+"""How long who sets a flag, and lives, may take to say why."""
+_PAUSE_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
@@ -157,8 +162,9 @@ class Changes:
         except NQError as exc:
             return str(exc)
         try:
+            abandoned_key = _abandoned_key(page)
             with locked(page):
-                return self._reconcile(page)
+                return self._reconcile(page, abandoned_key)
         except NQError as exc:
             if not _is_set(page):
                 _raise_alarm(page)
@@ -176,10 +182,12 @@ class Changes:
         there = copy.record
         return there.is_set == before.is_set and (there.generation >= before.generation or not before.is_set)
 
-    def _reconcile(self, page: Page) -> str | None:
+    def _reconcile(self, page: Page, abandoned_key: int | None) -> str | None:
         before = page.record()
         copy = read_copy(self._places, self._name)
-        if page.words[KEY] != before.key:
+        if (key := page.words[KEY]) != before.key:
+            if key != abandoned_key:
+                return None  # whoever sets it waits for the lock
             return self._set(page, before, UNFINISHED, by=None, keeps_owner=True).trouble
         if not before.is_set and copy is not None and copy.record.is_set:
             self._adopt(page, copy)
@@ -266,6 +274,16 @@ def record_or_none(page: Page) -> Record | None:
     """Return the record of a page; None when it is damaged."""
     with contextlib.suppress(ChecksumError):
         return page.record()
+    return None
+
+
+def _abandoned_key(page: Page) -> int | None:
+    """Return the key of a setting whose reason does not come; who sets it and lives says why in a moment."""
+    key, pause, deadline = page.words[KEY], threading.Event(), time.monotonic() + SETTLE_SECONDS
+    while page.words[KEY] == key and page.record().key != key:
+        if time.monotonic() > deadline:
+            return key
+        pause.wait(_PAUSE_SECONDS)
     return None
 
 

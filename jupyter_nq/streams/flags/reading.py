@@ -12,7 +12,7 @@ import time
 
 from jupyter_nq.errors import ChecksumError, NQError
 from jupyter_nq.streams.flags import record as clock
-from jupyter_nq.streams.flags.changing import Changes, record_or_none
+from jupyter_nq.streams.flags.changing import SETTLE_SECONDS, Changes, record_or_none
 from jupyter_nq.streams.flags.owner import verdict
 from jupyter_nq.streams.flags.page import DEADLINE_NS, DURABLE_GENERATION, KEY, SEQ, Page
 from jupyter_nq.streams.flags.places import Places
@@ -24,7 +24,6 @@ UNSEEN = -1
 """What was seen of a flag that cannot be read: no key."""
 _NO_KEY = -1
 _SHORTEST_PAUSE_NS = 1_000_000  # 1 ms
-_SETTLE_SECONDS = 0.05
 _PAUSE_SECONDS = 0.001
 _NO_WORDS = memoryview(bytes(8 * 64)).cast("Q")
 
@@ -180,7 +179,7 @@ def read_state(reader: Reader) -> tuple[State, int]:
 
     Who sets it just now says why in a moment, for which this waits a little.
     """
-    pause, deadline = threading.Event(), time.monotonic() + _SETTLE_SECONDS
+    pause, deadline = threading.Event(), time.monotonic() + SETTLE_SECONDS
     while True:
         page = reader.look()
         if page is None:
