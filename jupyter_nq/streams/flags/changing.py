@@ -80,16 +80,22 @@ class Changes:
         """Set the flag; it is set for all when this returns or raises, whoever holds the lock."""
         alarm = fresh_key()
         clock_ns = now_ns()
-        _raise_alarm(page, alarm)
+        raise_alarm(page, alarm)
         try:
             with locked(page):
                 return self._set(
                     page, record_or_none(page), why, by=self._who(), keeps_owner=True, alarm=alarm, clock_ns=clock_ns
                 )
         except NQError as exc:
-            _raise_alarm(page)  # somebody may have cleared the first one meanwhile, as nothing was known of it
+            raise_alarm(page)  # somebody may have cleared the first one meanwhile, as nothing was known of it
             record = Record(0, True, page.words[KEY], time.time_ns(), clock_ns, self._who(), why)
             return Changed(record, str(exc))
+
+    def set_on_disk(self, why: str) -> str | None:
+        """Set the flag where memory has no place for it; returns why the disk refuses, if it does."""
+        copy = self._copy_or_none()
+        record = self._next(None, copy, is_set=True, key=fresh_key(), why=why)
+        return self._written(record)
 
     def clear(self, page: Page, seen_key: int, why: str) -> Changed:
         """Clear the setting with a key.
@@ -114,7 +120,8 @@ class Changes:
                     self._adopt(page, copy)
                     raise self._newer(record_or_none(page), page.words[KEY])
                 record = self._next(before, copy, is_set=False, key=seen_key, why=why)
-                self._write_copy(page, record, copy)
+                self._write_copy(record, copy)
+            page.words[DURABLE_GENERATION] = record.generation
             page.write(record)
             page.news.ring()
         return Changed(record)
@@ -147,7 +154,7 @@ class Changes:
                     return None
                 return self._set(page, before, why, by=self._who())
         except NQError as exc:
-            _raise_alarm(page)
+            raise_alarm(page)
             return Changed(Record(0, True, page.words[KEY], time.time_ns(), now_ns(), self._who(), why), str(exc))
 
     # -- memory and disk ---------------------------------------------------------------------------
@@ -167,7 +174,7 @@ class Changes:
                 return self._reconcile(page, abandoned_key)
         except NQError as exc:
             if not _is_set(page):
-                _raise_alarm(page)
+                raise_alarm(page)
             return str(exc)
 
     def _agree(self, page: Page) -> bool:
@@ -196,7 +203,7 @@ class Changes:
 
     def _adopt(self, page: Page, copy: Copy) -> None:
         """Take over the setting that the disk has."""
-        _raise_alarm(page)
+        raise_alarm(page)
         page.write(replace(copy.record, key=page.words[KEY], owner=_owner(record_or_none(page), None)))
         page.words[DURABLE_GENERATION] = copy.record.generation
         page.news.ring()
@@ -238,22 +245,27 @@ class Changes:
         return Changed(record, self._keep(page, record))
 
     def _keep(self, page: Page, record: Record) -> str | None:
-        """Write the copy; returns why the disk refuses, if it does."""
+        """Write the copy, and note that in the page; returns why the disk refuses, if it does."""
+        trouble = self._written(record)
+        if trouble is None:
+            page.words[DURABLE_GENERATION] = record.generation
+        return trouble
+
+    def _written(self, record: Record) -> str | None:
         try:
             make_directory(self._places.disk)
             with disk_locked(self._places):
-                self._write_copy(page, record, self._copy_or_none())
+                self._write_copy(record, self._copy_or_none())
         except NQError as exc:
             return str(exc)
         return None
 
-    def _write_copy(self, page: Page, record: Record, copy: Copy | None) -> None:
+    def _write_copy(self, record: Record, copy: Copy | None) -> None:
         before = copy.history if copy is not None else ()
         if copy is not None and copy.record.is_set and copy.record.generation > record.generation:
             raise self._newer(copy.record, copy.record.key)  # of another machine with the same home directory
         sweep_drafts(self._places, self._name)
         write_copy(self._places, self._name, record, [one for one in before if one.generation < record.generation])
-        page.words[DURABLE_GENERATION] = record.generation
 
     def _copy_or_none(self) -> Copy | None:
         with contextlib.suppress(NQError):  # a setting is written over what cannot be read
@@ -292,7 +304,7 @@ def _is_set(page: Page) -> bool:
     return record is None or record.is_set or record.key != page.words[KEY]
 
 
-def _raise_alarm(page: Page, key: int | None = None) -> None:
+def raise_alarm(page: Page, key: int | None = None) -> None:
     """Set a flag, in one store, for everybody."""
     page.words[KEY] = fresh_key() if key is None else key
     page.news.ring()

@@ -57,7 +57,7 @@ def read_copy(places: Places, name: str) -> Copy | None:
         except FileNotFoundError:
             return None
         try:
-            content = os.read(fd, _MOST_BYTES)
+            content = os.pread(fd, _MOST_BYTES, 0)
         finally:
             os.close(fd)
     return _decoded(path, content)

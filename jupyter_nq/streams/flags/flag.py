@@ -12,9 +12,9 @@ import warnings
 from collections.abc import Callable
 
 from jupyter_nq.buffers.names import check_name
-from jupyter_nq.errors import ChecksumError, FlagChanged, Halted
+from jupyter_nq.errors import ChecksumError, FlagChanged, Halted, NQError, StoreError
 from jupyter_nq.streams.flags.background import background
-from jupyter_nq.streams.flags.changing import Changed, Changes, Newer
+from jupyter_nq.streams.flags.changing import Changed, Changes, Newer, raise_alarm
 from jupyter_nq.streams.flags.durable import read_copy
 from jupyter_nq.streams.flags.making import remove_page
 from jupyter_nq.streams.flags.owner import Ownership
@@ -145,10 +145,11 @@ class Flag:
 
         Raises
         ------
-        StoreError, StoreFull
-            There is no page that could be written: all who have the flag open see that, and count it as set.
+        StoreError
+            Memory has no place for it, because the store is gone, say: all who have the flag open see that, and count
+            it as set; the disk has it set for whoever opens it later, or the message says why not.
         """
-        page = self._reader.touchable() or self._reopened()
+        page = self._reader.touchable() or self._reopened_to_set(_reason(reason))
         changed = self._changes.set(page, _reason(reason))
         if changed.trouble is not None and page.misplaced() is not None:  # removed just now, by who took it for clear
             changed = self._changes.set(self._reopened(), _reason(reason))
@@ -304,6 +305,18 @@ class Flag:
         except ChecksumError:
             remove_page(self._places, self.name)
             return self._reader.open()
+
+    def _reopened_to_set(self, why: str) -> Page:
+        """Open the flag again; where memory has no place for it the disk has it set, for whoever opens it later."""
+        lost = self._reader.page
+        if lost is not None and not lost.is_cut():
+            raise_alarm(lost)  # for others who have the page that is gone
+        try:
+            return self._reopened()
+        except NQError as exc:
+            trouble = self._changes.set_on_disk(why)
+            kept = "the disk has it set" if trouble is None else f"nor has the disk: {trouble}"
+            raise StoreError(f"The flag {self.name!r} has no page in memory, {kept}. {exc}") from exc
 
     def _reopened_seen(self) -> Page:
         """Open the flag again, if it was seen that it cannot be read; what then is there must be seen, too."""

@@ -78,7 +78,11 @@ class Reader:
     def touchable(self) -> Page | None:
         """Return the page when it may be touched now, and its path leads to it; waits for nothing."""
         page = self.page
-        if self.lost is not None or page is None or page.wrong() is not None or page.misplaced() is not None:
+        if self.lost is not None or page is None:
+            return None
+        wrong = page.wrong() or page.misplaced()
+        if wrong is not None:
+            self.lose(wrong)
             return None
         return page
 

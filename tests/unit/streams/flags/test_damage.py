@@ -168,6 +168,19 @@ def test_a_disk_that_refuses_keeps_nobody_from_setting_it(opened: Opened, places
     assert opened().state.why == "limit"
 
 
+def test_without_a_store_the_disk_is_told(opened: Opened, places: Places) -> None:
+    """Memory has no place for it: that is an error, and whoever opens the flag in a new store finds it set."""
+    flag, other = opened(), opened()
+    store = places.memory.parent
+    shutil.rmtree(store)
+    with pytest.raises(StoreError, match="has no page in memory, the disk has it set"):
+        flag.set("limit")
+    assert flag.is_set
+    assert other.is_set
+    store.mkdir()
+    assert opened().state.why == "limit"
+
+
 def test_a_file_that_was_removed_is_made_again_as_the_disk_has_it(opened: Opened, places: Places) -> None:
     """Whoever opens it then reads what was said last."""
     flag = opened()

@@ -34,8 +34,8 @@ class _DiesBeforeTheDisk(Changes):
 
 
 class _DiesAfterTheDisk(Changes):
-    def _write_copy(self, page: Page, record: Record, copy: Copy | None) -> None:
-        super()._write_copy(page, record, copy)
+    def _write_copy(self, record: Record, copy: Copy | None) -> None:
+        super()._write_copy(record, copy)
         raise _Died
 
 
