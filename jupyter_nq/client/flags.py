@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from jupyter_nq.buffers.directory import open_directory
-from jupyter_nq.client.api import opened
+from jupyter_nq.client.api import at_hand
 from jupyter_nq.client.disk import machine
 from jupyter_nq.config import Settings, default_store_dir, load_settings, spill_dir_of
 from jupyter_nq.coordinator.identity import program
@@ -86,7 +86,7 @@ def places_of(store_path: Path, settings: Settings) -> Places:
 
 def _places() -> Places:
     """Return those of the session that is open, else of the store that the settings name."""
-    session = opened()
+    session = at_hand()
     if session is not None:
         return places_of(session.store.path, session.settings)
     settings = load_settings()

@@ -48,7 +48,8 @@ class Flag:
     """
 
     def __init__(self, places: Places, name: str, who: Callable[[], Who]) -> None:
-        # Only the thread of the notebook changes what is here; the background thread has _seen_at alone.
+        # What is here is replaced as a whole, by the notebook's thread, but for _seen_at: what the background thread
+        # has told last. None asks it to tell again.
         self.name = check_name(name)
         self._places = places
         self._changes = Changes(places, name, who)

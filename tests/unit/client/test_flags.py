@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import jupyter_nq as nq
+from jupyter_nq.client import api
 from jupyter_nq.client import flags as client_flags
 from jupyter_nq.client.disk import machine
 from jupyter_nq.client.session import Session
@@ -52,6 +53,12 @@ def test_a_coordinator_that_does_not_answer_changes_nothing(store: Path) -> None
         assert flag.is_set
         with socket.socket(socket.AF_UNIX) as line:
             line.connect(str(store / "ctl.sock"))  # it is there, and nobody has been asked
+
+
+def test_a_session_that_is_being_opened_is_not_waited_for() -> None:
+    """A coordinator that does not answer keeps the thread that connects, and not the one that halts."""
+    with api._lock:
+        assert nq.flag("halt").set("limit").is_set
 
 
 def test_one_object_for_each_name() -> None:
