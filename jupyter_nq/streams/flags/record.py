@@ -91,7 +91,7 @@ class State:
             return f"{self.name} is clear, and was never set"
         verb = "set" if self.is_set else "cleared"
         when = f", {self.at:%Y-%m-%d %H:%M:%S} UTC" if self.at is not None else ""
-        fleeting = "" if self.durable else " (in memory alone: the disk refuses it)"
+        fleeting = "" if self.durable else " (in memory alone so far)"
         return f"{self.name} was {verb} by {self.who or 'nobody known'}{when}: {self.why}{fleeting}"
 
 

@@ -12,6 +12,7 @@ import pytest
 from jupyter_nq.errors import ChecksumError, FlagChanged, Halted, StoreError
 from jupyter_nq.streams.flags import Places
 from jupyter_nq.streams.flags import record as clock
+from jupyter_nq.streams.flags.making import open_page
 from jupyter_nq.streams.flags.page import KEY, PAGE_BYTES, SEQ, SLOT_OFFSETS
 from jupyter_nq.testing import wait_until
 from tests.unit.streams.flags.conftest import Opened, reboot
@@ -187,6 +188,14 @@ def test_a_file_that_was_removed_is_made_again_as_the_disk_has_it(opened: Opened
     flag.set("limit")
     places.page("halt").unlink()
     assert opened().state.why == "limit"
+
+
+def test_a_page_is_never_there_before_it_is_set(opened: Opened, places: Places) -> None:
+    """It appears with what the disk has, and not a moment before."""
+    opened().set("limit")
+    reboot(places)
+    page = open_page(places, "halt")
+    assert (page.record().is_set, page.record().key) == (True, page.words[KEY])
 
 
 def test_what_the_disk_has_set_is_set_in_memory(opened: Opened, places: Places) -> None:

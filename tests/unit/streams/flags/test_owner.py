@@ -13,6 +13,7 @@ import pytest
 from jupyter_nq.errors import FlagBusy, Halted, InvalidArgument
 from jupyter_nq.streams.flags import Flag, Places
 from jupyter_nq.streams.flags import record as clock
+from jupyter_nq.streams.flags.background import background
 from jupyter_nq.streams.flags.page import DEADLINE_NS, Page
 from jupyter_nq.testing import wait_until
 from jupyter_nq.testing.forked import Forked, Say
@@ -61,7 +62,8 @@ def test_a_killed_owner_sets_it_within_its_seconds(opened: Opened, places: Place
         wait_until(lambda: flag.is_set, timeout=5.0)
     print(f"\na killed owner of 5 s is noticed after {time.monotonic() - start:.3f} s")
     assert f"its owner test (pid {child.pid}) ended without a release" in flag.state.why
-    assert (flag.state.owner, flag.state.durable) == (None, True)
+    assert flag.state.owner is None
+    wait_until(lambda: flag.state.durable)
     flag.clear("looked after")
     assert not flag.is_set
 
@@ -136,6 +138,26 @@ def test_a_manual_beat_keeps_it_clear_and_a_late_one_halts(opened: Opened) -> No
     assert other.is_set
     with pytest.raises(Halted):
         flag.release()
+
+
+@pytest.mark.parametrize("by_reader", [True, False])
+def test_a_deadline_is_kept_to_the_moment(opened: Opened, by_reader: bool) -> None:
+    """A reader finds that it has passed without any look of a thread, and a beat of the owner does not move it then."""
+    flag, other = opened(), opened()
+    for one in (flag, other):
+        background.remove(one)
+    flag.own(0.2, "manual")
+    background.remove(flag)
+    assert not other.is_set
+    words = Page(flag._places.page("halt")).words
+    while clock.now_ns() <= words[DEADLINE_NS]:
+        _ = by_reader and other.is_set
+    if by_reader:
+        assert other.is_set
+    else:
+        with pytest.raises(Halted, match="was late with its own heartbeat"):
+            flag.beat()
+    assert flag.is_set
 
 
 def test_only_an_owner_beats(opened: Opened) -> None:
