@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from jupyter_nq.errors import ChecksumError, FlagChanged, NQError
-from jupyter_nq.streams.flags.durable import Copy, make_directory, read_copy, sweep_drafts, write_copy
+from jupyter_nq.streams.flags.durable import Copy, make_directory, read_copy, remove_copy, sweep_drafts, write_copy
 from jupyter_nq.streams.flags.locking import disk_locked, locked
 from jupyter_nq.streams.flags.making import open_page
 from jupyter_nq.streams.flags.page import DEADLINE_NS, DURABLE_GENERATION, KEY, Page
@@ -120,7 +120,7 @@ class Changes:
                     self._adopt(page, copy)
                     raise self._newer(record_or_none(page), page.words[KEY])
                 record = self._next(before, copy, is_set=False, key=seen_key, why=why)
-                self._write_copy(record, copy)
+                self._write_clear(record, copy)
             page.words[DURABLE_GENERATION] = record.generation
             page.write(record)
             page.news.ring()
@@ -134,8 +134,12 @@ class Changes:
             if before.owner is not None:
                 why = f"its owner {before.owner.who} ended without a release"
                 before = self._set(page, before, why, by=self._who()).record
+            record = shortened(replace(before, owner=owner))
+            trouble = self._written(record)  # first: the disk may take longer than a heartbeat
             page.words[DEADLINE_NS] = now_ns() + round(owner.seconds * 1e9)
-            return self._replace_owner(page, before, owner)
+            page.write(record)
+            page.news.ring()
+            return Changed(record, trouble)
 
     def disarm(self, page: Page, owner: Owner) -> Changed | None:
         """Make nobody the owner; None when this one is not the owner any more."""
@@ -143,7 +147,10 @@ class Changes:
             before = page.record()
             if before.owner is None or before.owner.token != owner.token:
                 return None
-            return self._replace_owner(page, before, None)
+            record = replace(before, owner=None)
+            page.write(record)
+            page.news.ring()
+            return Changed(record, self._keep(page, record))
 
     def latch(self, page: Page, owner: Owner, why: str) -> Changed | None:
         """Set the flag for an owner that is gone; None when somebody else did, or it is the owner no more."""
@@ -238,12 +245,6 @@ class Changes:
         generation = max(known, default=0) + 1
         return shortened(Record(generation, is_set, key, time.time_ns(), now_ns(), self._who(), why, owner))
 
-    def _replace_owner(self, page: Page, before: Record, owner: Owner | None) -> Changed:
-        record = shortened(replace(before, owner=owner))
-        page.write(record)
-        page.news.ring()
-        return Changed(record, self._keep(page, record))
-
     def _keep(self, page: Page, record: Record) -> str | None:
         """Write the copy, and note that in the page; returns why the disk refuses, if it does."""
         trouble = self._written(record)
@@ -266,6 +267,18 @@ class Changes:
             raise self._newer(copy.record, copy.record.key)  # of another machine with the same home directory
         sweep_drafts(self._places, self._name)
         write_copy(self._places, self._name, record, [one for one in before if one.generation < record.generation])
+
+    def _write_clear(self, record: Record, copy: Copy | None) -> None:
+        """Write the copy of a clear; where only the last sync failed, the one before is put back: it stays set."""
+        try:
+            self._write_copy(record, copy)
+        except NQError:
+            with contextlib.suppress(NQError):  # the disk refuses that, too: it has what it has, and memory is set
+                if copy is None:
+                    remove_copy(self._places, self._name)
+                else:
+                    write_copy(self._places, self._name, copy.record, copy.history[1:])
+            raise
 
     def _copy_or_none(self) -> Copy | None:
         with contextlib.suppress(NQError):  # a setting is written over what cannot be read

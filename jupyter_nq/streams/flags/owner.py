@@ -43,7 +43,8 @@ def check_seconds(seconds: float) -> float:
 
 def verdict(page: Page, places: Places, name: str, owner: Owner) -> str | None:
     """Return why an owner counts as dead; None when it lives."""
-    left_ns = page.words[DEADLINE_NS] - now_ns()
+    now = now_ns()  # before the deadline: whoever is stopped between the two finds it later, not passed
+    left_ns = page.words[DEADLINE_NS] - now
     if left_ns < 0:
         return f"its owner {owner.who} gave no sign of life for {owner.seconds:g} s"
     if left_ns > owner.seconds * 1e9 + _SLACK_NS:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from jupyter_nq.errors import FlagChanged
-from jupyter_nq.streams.flags import Places, changing
+from jupyter_nq.errors import FlagChanged, StoreError
+from jupyter_nq.streams.flags import Places, changing, durable
 from jupyter_nq.streams.flags.changing import Changes
 from jupyter_nq.streams.flags.durable import read_copy
 from jupyter_nq.streams.flags.page import KEY, Page
@@ -109,6 +111,26 @@ def test_a_clear_that_died_before_memory_is_undone_once_somebody_opens_it(
     assert opened().is_set
     reboot(places)
     assert opened().state.why == "limit"
+
+
+def test_a_clear_whose_last_sync_fails_leaves_the_disk_set(
+    opened: Opened, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clear is refused, so a restart of the machine must not find it done."""
+    flag = opened()
+    flag.set("limit")
+
+    def fails(path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "sync_directory", fails)
+        with pytest.raises(StoreError, match="Input/output"):
+            flag.clear("over")
+    assert flag.is_set
+    copy = read_copy(places, "halt")
+    assert copy is not None
+    assert (copy.record.is_set, copy.record.why, len(copy.history)) == (True, "limit", 1)
 
 
 def test_a_clear_of_an_older_setting_is_refused_under_the_lock(opened: Opened, places: Places) -> None:
