@@ -19,6 +19,7 @@ _HOMES = {
     "DataValidator": "jupyter_nq.bars.validation.validator",
     "Features": "jupyter_nq.bars.features.pipeline",
     **dict.fromkeys(["MinMax", "Robust", "Scaler", "ZScore"], "jupyter_nq.bars.features.scalers"),
+    **dict.fromkeys(["flag", "flags"], "jupyter_nq.client.flags"),
     "MemoryManager": "jupyter_nq.client.memory.manager",
     "NQError": "jupyter_nq.errors",
     "Session": "jupyter_nq.client.session",
@@ -99,6 +100,8 @@ __all__ = [
     "drop",
     "drop_stream",
     "empty",
+    "flag",
+    "flags",
     "forget",
     "gc",
     "get",
@@ -172,6 +175,7 @@ if TYPE_CHECKING:
         validate,
     )
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
+    from jupyter_nq.client.flags import flag, flags
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
     from jupyter_nq.client.mutex.mutex import mutex

@@ -128,6 +128,19 @@ class Lagged(NQError, LookupError):
     __str__ = Exception.__str__
 
 
+# -- flags ---------------------------------------------------------------------------------------
+class Halted(NQError, RuntimeError):
+    """A flag is set; the message says by whom, when and why."""
+
+
+class FlagChanged(NQError, RuntimeError):
+    """A flag that was to be cleared was set anew, which nobody here has seen; it stays set."""
+
+
+class FlagBusy(NQError, RuntimeError):
+    """A flag has an owner already, whose heartbeat it waits for."""
+
+
 # -- coordinator ---------------------------------------------------------------------------------
 class CoordinatorUnavailable(NQError, ConnectionError):
     """No coordinator answers, and this process may not or cannot host one."""

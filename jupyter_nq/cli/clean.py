@@ -5,8 +5,8 @@ coordinator running, datasets that nobody holds are dropped through it. Without 
 the coordinator's lock itself, so that none can start meanwhile, and removes the objects, dead temporary
 files, names, the socket and, when nothing is left, the directory. Copies of datasets that left memory go with them,
 and so do archives of parsed files and copies of files elsewhere: they are parsed or fetched again. Durable datasets
-stay on the disk, where the next store finds them. Files that the package does not know are never touched, and a
-directory without the store's marker is refused.
+stay on the disk, where the next store finds them, and a flag that is set stays set. Files that the package does not
+know are never touched, and a directory without the store's marker is refused.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from jupyter_nq.buffers.names import is_object_id
 from jupyter_nq.buffers.platform import process_is_alive
 from jupyter_nq.cli.doctor.checks import read_marker
 from jupyter_nq.cli.doctor.findings import Failed
+from jupyter_nq.cli.flags_left import sweep_flags
 from jupyter_nq.cli.view import holders, reach, store_path
 from jupyter_nq.client.bars import fetch
 from jupyter_nq.client.bars.cache import Cache
@@ -47,9 +48,10 @@ from jupyter_nq.sizes import counted, size
 from jupyter_nq.streams import Stream
 from jupyter_nq.streams.directory import drop_stream
 from jupyter_nq.streams.directory import names as stream_names
+from jupyter_nq.streams.flags.places import FLAGS
 
 _PARTS = ("tmp", "obj", "names", NOTES, POOL, STREAMS, DROPS_NAME, PINS_NAME, mutex.MUTEXES)
-_OWN = frozenset({*_PARTS, COLD, MARKER, SOCKET, LOCK_NAME, POLICY_NAME, f".{POLICY_NAME}"})
+_OWN = frozenset({*_PARTS, FLAGS, COLD, MARKER, SOCKET, LOCK_NAME, POLICY_NAME, f".{POLICY_NAME}"})
 
 
 @dataclass
@@ -105,7 +107,7 @@ def check_ours(path: Path) -> None:
 def empty(path: Path, *, keep_directory: bool) -> Outcome:
     """Remove everything that nobody holds from a store without coordinator; a missing store is empty."""
     if (path / MARKER).is_file():
-        return _alone(path, really=True, keep_directory=keep_directory)
+        return _alone(path, load_settings(store_dir=str(path)), really=True, keep_directory=keep_directory)
     if path.is_dir() and not keep_directory and not any(path.iterdir()):
         path.rmdir()
     return Outcome()
@@ -115,7 +117,7 @@ def sweep(path: Path, settings: Settings, *, really: bool) -> Outcome:
     """Remove what nobody holds, or with `really=False` only say what that is."""
     with reach(path, settings) as wire:
         if wire is None:
-            return _alone(path, really=really, keep_directory=False)
+            return _alone(path, settings, really=really, keep_directory=False)
         outcome = Outcome()
         for row in wire.call("ls", {}):
             dataset = Dataset.from_wire(row)
@@ -129,6 +131,7 @@ def sweep(path: Path, settings: Settings, *, really: bool) -> Outcome:
             if really:
                 wire.call("drop", {"name": dataset.name, "id": row["id"]})
         _streams(path, outcome, (lambda name: wire.call("drop_stream", {"name": name})) if really else None)
+        _flags(path, settings, outcome, really)
         status = Status.from_wire(wire.call("status", {}))
         outcome.refused.append(f"{path} itself: its coordinator runs in {status.host} ({status.host_pid})")
         return outcome
@@ -179,8 +182,14 @@ def _mutexes(path: Path, outcome: Outcome, really: bool) -> None:
         outcome.removed.append(f"the mutex {name}")
 
 
+def _flags(path: Path, settings: Settings, outcome: Outcome, really: bool) -> None:
+    removed, refused = sweep_flags(path, settings, really=really)
+    outcome.removed += removed
+    outcome.refused += refused
+
+
 # -- without a coordinator -----------------------------------------------------------------------
-def _alone(path: Path, *, really: bool, keep_directory: bool) -> Outcome:
+def _alone(path: Path, settings: Settings, *, really: bool, keep_directory: bool) -> Outcome:
     """Sweep a store that has no coordinator, as its only keeper for the moment."""
     outcome = Outcome()
     store = Store(path, create=False)
@@ -190,6 +199,7 @@ def _alone(path: Path, *, really: bool, keep_directory: bool) -> Outcome:
         _disk(store, outcome, really)
         _streams(path, outcome, partial(drop_stream, path / STREAMS) if really else None)
         _mutexes(path, outcome, really)
+        _flags(path, settings, outcome, really)
         if (path / SOCKET).is_socket():
             outcome.removed.append(f"socket {SOCKET}, without a listener")
             if really:

@@ -62,6 +62,11 @@ def opened() -> Session | None:
         return _session if _pid == os.getpid() else None
 
 
+def at_hand() -> Session | None:
+    """Return this process's session if it is open, without waiting for a thread that is just opening one."""
+    return _session if _pid == os.getpid() else None
+
+
 def warm_up() -> None:
     """Import and run once what a first load needs beside this module, so that it is as fast as the next one.
 

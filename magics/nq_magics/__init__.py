@@ -14,6 +14,7 @@ from jupyter_nq.client.api import warm_up
 from nq_magics import completion
 from nq_magics.arguments import parse
 from nq_magics.bar_magics import BarMagics
+from nq_magics.flag_magics import FlagMagics
 from nq_magics.magics import NQMagics
 from nq_magics.memory_magics import MemoryMagics
 from nq_magics.notebook_magics import NotebookMagics
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BarMagics",
+    "FlagMagics",
     "MemoryMagics",
     "NQMagics",
     "NotebookMagics",
@@ -35,7 +37,7 @@ __all__ = [
 ]
 
 
-_MAGICS = (NQMagics, BarMagics, RefreshMagics, MemoryMagics, StreamMagics, NotebookMagics)
+_MAGICS = (NQMagics, BarMagics, RefreshMagics, MemoryMagics, StreamMagics, NotebookMagics, FlagMagics)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
