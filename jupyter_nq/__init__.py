@@ -60,6 +60,7 @@ _HOMES = {
         ],
         "jupyter_nq.client.bars.api",
     ),
+    **dict.fromkeys(["snapshot", "snapshot_of", "snapshots"], "jupyter_nq.client.desk_api"),
 }
 
 __all__ = [
@@ -101,6 +102,9 @@ __all__ = [
     "roll_table",
     "rolls",
     "rotate_keys",
+    "snapshot",
+    "snapshot_of",
+    "snapshots",
     "sniff",
     "spill",
     "status",
@@ -152,6 +156,7 @@ if TYPE_CHECKING:
         validate,
     )
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
+    from jupyter_nq.client.desk_api import snapshot, snapshot_of, snapshots
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
     from jupyter_nq.client.session import Session

@@ -44,13 +44,15 @@ class Handle:
     """One version of an object, mapped into this process; made by `Store.open`."""
 
     def __init__(self, store: Opening, mapping: MappedFile, static: layout.Static, info: ObjectInfo, rows: int) -> None:
-        # _mapping is the only mutable state: close() forgets it, and nobody else writes it.
+        # _mapping is mutable: close() forgets it, and nobody else writes it; so are _shown and rows, until it is given
+        # to whoever asked for it.
         self._mapping: MappedFile | None = mapping
         self._store = store
         self._static = static
         self.info = info
         self.rows = rows
         """Rows of the version that was opened."""
+        self._shown: int | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self._mapping is None else "mapped"
@@ -65,9 +67,15 @@ class Handle:
     @property
     def version(self) -> int:
         """Version that was opened; 0 when the object is not published."""
+        if self._shown is not None:
+            return self._shown
         if self.rows == self.info.rows:
             return self.info.version
         return next((v for v, rows, _ in reversed(self.info.versions) if rows == self.rows), self.info.version)
+
+    def show(self, version: int, rows: int) -> None:
+        """Show a version of which the caller knows the rows: one that has left the header's list of versions, too."""
+        self._shown, self.rows = version, min(rows, self.info.rows)
 
     @property
     def address(self) -> int:

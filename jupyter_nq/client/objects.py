@@ -48,7 +48,7 @@ class Objects:
         self.channel = channel
         self.spilling = Spilling(store, channel, settings)
         self.streaming = Streaming(store, channel, self.spilling.room)
-        self._writer = Writer(store, channel, self.spilling.room, self._hold, reserve_share=settings.append_reserve)
+        self._writer = Writer(store, channel, self.spilling.room, self.hold, reserve_share=settings.append_reserve)
         self._verified: Verified = set()  # only added to, by whatever thread; one entry too few costs a reading
 
     # -- shared objects --------------------------------------------------------------------------
@@ -226,7 +226,7 @@ class Objects:
                     f"{exc} Before that, try nq.spill({name!r}) and get it again: the disk has a copy of it."
                 ) from exc
             raise
-        return self._hold(handle)
+        return self.hold(handle)
 
     def _mapped(self, name: str, version: int | None, private: bool) -> Handle:
         """Map a version; one that left memory is brought back, and may leave again before it is mapped."""
@@ -376,7 +376,7 @@ class Objects:
         found: dict[str, Any] = self.channel.request("find", name=name, version=version)
         return str(found["id"])
 
-    def _hold(self, handle: Handle) -> Handle:
+    def hold(self, handle: Handle) -> Handle:
         """Announce what is held here, until the last view is gone."""
         if self.spilling.encrypts:
             handle.exclude_from_core_dumps()

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jupyter_nq.coordinator.snapshot_events import Snapshot
+
 DAMAGED = "damaged"
 """The kind of an object that is there and linked, and whose header cannot be read."""
 
@@ -87,7 +89,7 @@ class Rebuilt:
 
     `objects` holds every object that a name links to and whose file is there, damaged ones included; `drops`
     the names that were dropped, each with the last version that is meant; `copies` the copies on the disk by object,
-    those of objects that are not in memory included; `pins` the names that are to stay in memory.
+    those of objects that are not in memory included; `pins` the names that are to stay in memory; `snapshots` by label.
     """
 
     objects: tuple[StoredObject, ...]
@@ -96,6 +98,7 @@ class Rebuilt:
     drops: Mapping[str, int] = field(default_factory=dict)
     copies: Mapping[str, Copy] = field(default_factory=dict)
     pins: frozenset[str] = frozenset()
+    snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from nq_magics.bar_magics import BarMagics
 from nq_magics.magics import NQMagics
 from nq_magics.memory_magics import MemoryMagics
 from nq_magics.refresh_magics import RefreshMagics
+from nq_magics.snapshot_magics import SnapshotMagics
 from nq_magics.stream_magics import StreamMagics
 
 if TYPE_CHECKING:
@@ -27,13 +28,14 @@ __all__ = [
     "MemoryMagics",
     "NQMagics",
     "RefreshMagics",
+    "SnapshotMagics",
     "StreamMagics",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]
 
 
-_MAGICS = (NQMagics, BarMagics, RefreshMagics, MemoryMagics, StreamMagics)
+_MAGICS = (NQMagics, BarMagics, RefreshMagics, MemoryMagics, StreamMagics, SnapshotMagics)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

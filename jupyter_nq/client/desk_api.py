@@ -1,0 +1,10 @@
+"""The public functions about what a desk works on: over this process's session."""
+
+from __future__ import annotations
+
+from jupyter_nq.client import snapshots as _snapshots
+from jupyter_nq.client.api import through_session
+
+snapshot = through_session(_snapshots.snapshot)
+snapshot_of = through_session(_snapshots.snapshot_of)
+snapshots = through_session(_snapshots.snapshots)
