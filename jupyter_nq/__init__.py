@@ -60,7 +60,7 @@ _HOMES = {
         ],
         "jupyter_nq.client.bars.api",
     ),
-    **dict.fromkeys(["snapshot", "snapshot_of", "snapshots"], "jupyter_nq.client.desk_api"),
+    **dict.fromkeys(["restore", "save", "snapshot", "snapshot_of", "snapshots"], "jupyter_nq.client.desk_api"),
 }
 
 __all__ = [
@@ -99,9 +99,11 @@ __all__ = [
     "put",
     "refresh",
     "resample",
+    "restore",
     "roll_table",
     "rolls",
     "rotate_keys",
+    "save",
     "snapshot",
     "snapshot_of",
     "snapshots",
@@ -156,7 +158,7 @@ if TYPE_CHECKING:
         validate,
     )
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
-    from jupyter_nq.client.desk_api import snapshot, snapshot_of, snapshots
+    from jupyter_nq.client.desk_api import restore, save, snapshot, snapshot_of, snapshots
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
     from jupyter_nq.client.session import Session

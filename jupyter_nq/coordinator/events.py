@@ -87,9 +87,8 @@ class Kernel:
 class Rebuilt:
     """The store was read. `now` is monotonic, in seconds.
 
-    `objects` holds every object that a name links to and whose file is there, damaged ones included; `drops`
-    the names that were dropped, each with the last version that is meant; `copies` the copies on the disk by object,
-    those of objects that are not in memory included; `pins` the names that are to stay in memory; `snapshots` by label.
+    `objects` holds every object that a name links to and whose file is there, damaged ones too; `drops` the last
+    version that was dropped of a name; `copies` the copies on the disk by object, in memory or not; `pins` names.
     """
 
     objects: tuple[StoredObject, ...]
@@ -105,8 +104,7 @@ class Rebuilt:
 class Found:
     """What is in the store and on the disk; of some the desk may not know.
 
-    `objects` are sealed, some have no version yet; `copies` and `drops` are as in `Rebuilt`.
-    """
+    `objects` are sealed, some have no version yet; `copies` and `drops` are as in `Rebuilt`."""
 
     objects: tuple[StoredObject, ...]
     now: float

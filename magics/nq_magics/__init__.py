@@ -17,6 +17,7 @@ from nq_magics.bar_magics import BarMagics
 from nq_magics.magics import NQMagics
 from nq_magics.memory_magics import MemoryMagics
 from nq_magics.refresh_magics import RefreshMagics
+from nq_magics.set_magics import SetMagics
 from nq_magics.snapshot_magics import SnapshotMagics
 from nq_magics.stream_magics import StreamMagics
 
@@ -28,6 +29,7 @@ __all__ = [
     "MemoryMagics",
     "NQMagics",
     "RefreshMagics",
+    "SetMagics",
     "SnapshotMagics",
     "StreamMagics",
     "load_ipython_extension",
@@ -35,7 +37,7 @@ __all__ = [
 ]
 
 
-_MAGICS = (NQMagics, BarMagics, RefreshMagics, MemoryMagics, StreamMagics, SnapshotMagics)
+_MAGICS = (NQMagics, BarMagics, RefreshMagics, MemoryMagics, StreamMagics, SnapshotMagics, SetMagics)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

@@ -22,6 +22,7 @@ from IPython.core.error import UsageError
 from jupyter_nq.buffers import ObjectInfo, Store
 from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.client.api import opened
+from jupyter_nq.client.sets.document import names_of_sets
 from jupyter_nq.config import default_store_dir, load_settings
 from jupyter_nq.coordinator.snapshot_records import SNAPSHOTS_NAME
 from jupyter_nq.errors import NQError
@@ -123,6 +124,8 @@ def _positional(shell: InteractiveShell, name: str, words: list[str], *, assigne
         return _variables(shell)
     if name in _OF_STREAMS and not words:
         return _stream_names()
+    if name in ("nq_save", "nq_restore") and not words:
+        return names_of_sets()
     if name == "nq_drop_stream":
         return [known for known in _stream_names() if known not in words]
     return then_as if name in ("nq_get", "nq_refresh", "nq_subscribe") else ()
