@@ -60,7 +60,10 @@ _HOMES = {
         ],
         "jupyter_nq.client.bars.api",
     ),
-    **dict.fromkeys(["restore", "save", "snapshot", "snapshot_of", "snapshots"], "jupyter_nq.client.desk_api"),
+    **dict.fromkeys(
+        ["follow", "is_current", "restore", "save", "snapshot", "snapshot_of", "snapshots", "stale"],
+        "jupyter_nq.client.desk_api",
+    ),
 }
 
 __all__ = [
@@ -86,9 +89,11 @@ __all__ = [
     "drop",
     "drop_stream",
     "empty",
+    "follow",
     "forget",
     "gc",
     "get",
+    "is_current",
     "iterate",
     "list_streams",
     "load",
@@ -109,6 +114,7 @@ __all__ = [
     "snapshots",
     "sniff",
     "spill",
+    "stale",
     "status",
     "stream",
     "unload_ipython_extension",
@@ -158,7 +164,7 @@ if TYPE_CHECKING:
         validate,
     )
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
-    from jupyter_nq.client.desk_api import restore, save, snapshot, snapshot_of, snapshots
+    from jupyter_nq.client.desk_api import follow, is_current, restore, save, snapshot, snapshot_of, snapshots, stale
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
     from jupyter_nq.client.session import Session

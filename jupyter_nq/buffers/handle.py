@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_nq.buffers import layout
+from jupyter_nq.buffers import layout, words
 from jupyter_nq.buffers.cold.encryption import exclude_from_core_dumps
 from jupyter_nq.buffers.objects import ObjectInfo, info_of, read_static
 from jupyter_nq.buffers.refusals import refused
@@ -172,6 +172,22 @@ class Handle:
     def exclude_from_core_dumps(self) -> None:
         """Keep its pages out of core dumps, and those of tensors that come from it."""
         _exclude(self.mapping())
+
+    def watch_rows(self) -> Callable[[], int | None]:
+        """Return what tells the committed rows of the object at any later time; None when no view is left.
+
+        It reads one word of the header, and keeps nothing mapped. It raises `ChecksumError` for a damaged one.
+        """
+        mapping, static = weakref.ref(self.mapping()), self._static
+
+        def rows_now() -> int | None:
+            found = mapping()
+            if found is None:
+                return None
+            with memoryview(found) as raw, raw[: layout.PAGE] as page, page.cast("Q") as header:
+                return words.value(header, static, "committed_rows")
+
+        return rows_now
 
     def on_release(self, callback: Callable[[], object]) -> weakref.finalize[Any, Any]:
         """Call `callback` when the handle and the last view are gone, and with them the lease."""

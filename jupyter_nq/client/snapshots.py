@@ -108,6 +108,7 @@ class Snapshot:
         except BaseException:
             handle.close()  # the error's traceback would keep it mapped
             raise
+        self._session.working.note(handle, on_purpose=True)
         return self._session.hold(handle)
 
     def verify(self) -> None:
