@@ -61,7 +61,18 @@ _HOMES = {
         "jupyter_nq.client.bars.api",
     ),
     **dict.fromkeys(
-        ["follow", "is_current", "restore", "save", "snapshot", "snapshot_of", "snapshots", "stale"],
+        [
+            "check_consistency",
+            "follow",
+            "is_current",
+            "restore",
+            "rule",
+            "save",
+            "snapshot",
+            "snapshot_of",
+            "snapshots",
+            "stale",
+        ],
         "jupyter_nq.client.desk_api",
     ),
 }
@@ -82,6 +93,7 @@ __all__ = [
     "__version__",
     "append",
     "asof",
+    "check_consistency",
     "completeness",
     "connect",
     "continuous",
@@ -108,6 +120,7 @@ __all__ = [
     "roll_table",
     "rolls",
     "rotate_keys",
+    "rule",
     "save",
     "snapshot",
     "snapshot_of",
@@ -164,7 +177,18 @@ if TYPE_CHECKING:
         validate,
     )
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
-    from jupyter_nq.client.desk_api import follow, is_current, restore, save, snapshot, snapshot_of, snapshots, stale
+    from jupyter_nq.client.desk_api import (
+        check_consistency,
+        follow,
+        is_current,
+        restore,
+        rule,
+        save,
+        snapshot,
+        snapshot_of,
+        snapshots,
+        stale,
+    )
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
     from jupyter_nq.client.session import Session
