@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,32 @@ class MappedFile(mmap.mmap):
     origin: mmap.mmap | None = None
     is_dumped = True
     """Whether its pages may be in a core dump."""
+
+
+class Watch(NamedTuple):
+    """What a mapping is, without keeping it."""
+
+    mapping: weakref.ref[MappedFile]
+    static: layout.Static
+
+    def rows(self) -> int | None:
+        """Return the rows that the object has by now, None when no view is left; `ChecksumError` for a damaged header.
+
+        It reads one word in shared memory.
+        """
+        found = self.mapping()
+        if found is None:
+            return None
+        with memoryview(found) as raw, raw[: layout.PAGE] as page, page.cast("Q") as header:
+            return words.value(header, self.static, "committed_rows")
+
+    def addresses(self) -> tuple[tuple[int, int], ...]:
+        """Return where it lies, the end exclusive; nothing when no view is left."""
+        found = self.mapping()
+        if found is None:
+            return ()
+        first: int = np.frombuffer(found, np.uint8).__array_interface__["data"][0]
+        return ((first, first + self.static.file_bytes),)
 
 
 class Handle:
@@ -173,21 +199,9 @@ class Handle:
         """Keep its pages out of core dumps, and those of tensors that come from it."""
         _exclude(self.mapping())
 
-    def watch_rows(self) -> Callable[[], int | None]:
-        """Return what tells the committed rows of the object at any later time; None when no view is left.
-
-        It reads one word of the header, and keeps nothing mapped. It raises `ChecksumError` for a damaged one.
-        """
-        mapping, static = weakref.ref(self.mapping()), self._static
-
-        def rows_now() -> int | None:
-            found = mapping()
-            if found is None:
-                return None
-            with memoryview(found) as raw, raw[: layout.PAGE] as page, page.cast("Q") as header:
-                return words.value(header, static, "committed_rows")
-
-        return rows_now
+    def watch(self) -> Watch:
+        """Return what knows of this mapping, and keeps nothing mapped."""
+        return Watch(weakref.ref(self.mapping()), self._static)
 
     def on_release(self, callback: Callable[[], object]) -> weakref.finalize[Any, Any]:
         """Call `callback` when the handle and the last view are gone, and with them the lease."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jupyter_nq.buffers import Handle, Store
+from jupyter_nq.buffers.handle import Watch
 from jupyter_nq.client.holding import shows
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.origin import dataset_of, origin_of
@@ -24,6 +25,8 @@ from jupyter_nq.errors import ChecksumError, CoordinatorUnavailable, InvalidArgu
 
 if TYPE_CHECKING:
     from jupyter_nq.client.objects import Objects
+
+_MOST_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -51,19 +54,14 @@ class Behind:
         return f"{self.name} v{self.version}: {self.how}, the newest is v{self.newest} with {self.newest_rows:,} rows"
 
 
-@dataclass(frozen=True)
-class _Worked:
-    """One mapping of what was the newest version."""
+class _Worked(NamedTuple):
+    """One mapping of a version."""
 
     name: str
     id: str
     version: int
     rows: int
-    first: int
-    last: int
-    """Its addresses, the end exclusive."""
-    rows_now: Callable[[], int | None]
-    """Rows of the object now, None when no view is left."""
+    watch: Watch
     on_purpose: bool
     """Whether this very version was wanted."""
 
@@ -80,11 +78,13 @@ class Working:
     """
 
     def __init__(self, store: Store, channel: Channel) -> None:
-        # _lock guards _worked; whoever loops over it takes a copy.
+        # _lock guards _worked; whoever loops over it takes a copy. What is gone is forgotten whenever somebody looks,
+        # and when there are more than _most.
         self._store = store
         self._channel = channel
         self._lock = threading.Lock()
         self._worked: dict[int, _Worked] = {}
+        self._most = _MOST_KEPT
         self._numbers = itertools.count()
         self._appended: dict[str, int] = {}  # name -> newest version that was appended here; replaced as a whole
 
@@ -93,19 +93,13 @@ class Working:
 
     def note(self, handle: Handle, *, on_purpose: bool) -> None:
         """Remember that a handle's version is worked on, until its last view is gone; `on_purpose`, in this version."""
-        first = handle.address
-        found = _Worked(
-            handle.info.name,
-            handle.info.id,
-            handle.version,
-            handle.rows,
-            first,
-            first + handle.nbytes,
-            handle.watch_rows(),
-            on_purpose,
-        )
+        info = handle.info
+        found = _Worked(info.name, info.id, handle.version, handle.rows, handle.watch(), on_purpose)
         with self._lock:
             self._worked[next(self._numbers)] = found
+            too_many = len(self._worked) > self._most
+        if too_many:
+            self._most = max(_MOST_KEPT, 2 * len(list(self._alive())))
 
     def appended(self, stored: Stored) -> Stored:
         """Take in that this process made a version by appending; returns it."""
@@ -128,7 +122,7 @@ class Working:
         if isinstance(data, str):
             self._refuse_unknown(data)
             return not any(one.name == data for one in self.behind())
-        shown = [(one, rows_now) for one, rows_now in self._alive() if shows(data, ((one.first, one.last),))]
+        shown = [(one, rows_now) for one, rows_now in self._alive() if shows(data, one.watch.addresses())]
         if shown:
             return all(self._linked(one.name) == one.id and rows_now == one.rows for one, rows_now in shown)
         if (origin := origin_of(data)) is None:
@@ -138,7 +132,8 @@ class Working:
 
     def addresses(self, name: str, version: int) -> tuple[tuple[int, int], ...]:
         """Return where the views of a version lie that are worked on."""
-        return tuple((one.first, one.last) for one, _ in self._alive() if (one.name, one.version) == (name, version))
+        alive = (one for one, _ in self._alive() if (one.name, one.version) == (name, version))
+        return tuple(where for one in alive for where in one.watch.addresses())
 
     def newest_of(self, name: str) -> tuple[str, int | None] | None:
         """Return which object a name means now and how many rows that has in memory; None when it means none."""
@@ -162,7 +157,7 @@ class Working:
             known = list(self._worked.items())
         for number, one in known:
             with suppress(ChecksumError):  # whoever reads it is told
-                rows_now = one.rows_now()
+                rows_now = one.watch.rows()
                 if rows_now is not None:
                     yield one, rows_now
                     continue

@@ -33,7 +33,7 @@ class BetweenCells:
         # All of it belongs to the thread that runs the cells.
         self._shell = shell
         self._running: list[object] = []
-        self._told: set[tuple[str, int, int | None]] = set()
+        self._told: set[tuple[str, int, bool]] = set()  # name, version that is worked on, whether it was dropped
         self._trouble = ""  # why it is not known whether something is behind, as it was told last
         self._following = Following(shell.user_ns)
 
@@ -69,7 +69,7 @@ class BetweenCells:
         lines = []
         try:
             for behind in session.working.behind():
-                key = behind.name, behind.version, behind.newest
+                key = behind.name, behind.version, behind.newest is None
                 if key not in self._told:
                     self._told.add(key)
                     lines += self._notice(session, behind)

@@ -72,6 +72,16 @@ def test_what_this_process_made_is_its_own(session: Session) -> None:
     assert len(frames) == 2
 
 
+def test_what_is_gone_is_forgotten(session: Session) -> None:
+    """A program that gets the same dataset again and again, and never asks, remembers few of them."""
+    session.put("a", np.arange(5))
+    held = session.get("a")
+    for _ in range(500):
+        session.get("a")
+    assert len(session.working._worked) < 100
+    assert is_current(session, held)
+
+
 def test_old_on_purpose_is_no_news(session: Session) -> None:
     """A version by its number, and what a snapshot gives."""
     session.put("a", {"x": np.arange(5.0)})
