@@ -2,11 +2,12 @@
 
 A notebook says where its variables are (`use`), and asks before each cell (`move`). Looking costs a link and a word in
 shared memory for each. A variable that means something else by then was rebound by the user, and is left alone from
-then on; until it is looked at, at most one cell long, its old frame is kept.
+then on.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,7 +29,8 @@ class _Followed:
     session: Objects
     name: str
     view: View
-    shown: Any
+    shown: Callable[[], Any]
+    """What it was given; None when that is gone. Where there are weak references, nothing is kept by this."""
     version: int
     seen: tuple[str, int | None] | None
 
@@ -56,7 +58,7 @@ class Following:
 
     def shown(self, variable: str) -> Any:
         """Return what a variable that follows something was given last."""
-        return self._followed[variable].shown
+        return self._followed[variable].shown()
 
     def begin(self, session: Objects, name: str, variable: str, view: View) -> str:
         """Let a variable show the newest version of a dataset from now on; returns the line that says so."""
@@ -71,7 +73,8 @@ class Following:
 
     def _moved(self, variable: str) -> str | None:
         one = self._followed[variable]
-        if self._namespace.get(variable) is not one.shown:
+        shown = one.shown()
+        if shown is None or self._namespace.get(variable) is not shown:
             del self._followed[variable]
             return f"{variable} is something else now: it does not follow {one.name} any more"
         try:
@@ -95,8 +98,16 @@ class Following:
         with session.open(name) as handle:
             shown, version = view(handle), handle.version
         self._namespace[variable] = shown
-        self._followed[variable] = _Followed(session, name, view, shown, version, seen)
+        self._followed[variable] = _Followed(session, name, view, _reference(shown), version, seen)
         return self._followed[variable]
+
+
+def _reference(shown: Any) -> Callable[[], Any]:
+    """Return what gives a value back without keeping it; a dict, which has no weak references, is kept a cell long."""
+    try:
+        return weakref.ref(shown)
+    except TypeError:
+        return lambda: shown
 
 
 _current: Following | None = None

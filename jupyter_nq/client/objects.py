@@ -303,6 +303,7 @@ class Objects:
         # With the object, so that a drop that is sent again never takes what was put meanwhile.
         for wanted, id_ in {wanted: self._find(wanted, None) for wanted in names}.items():
             self.channel.request("drop", name=wanted, id=id_)
+            self.working.dropped(wanted)
 
     # -- memory ----------------------------------------------------------------------------------
     def pin(self, name: str) -> Stored:

@@ -46,7 +46,7 @@ class Behind:
     pid: int = 0
     """Process that wrote what replaced it; 0 when that is not known."""
     is_own: bool = False
-    """Whether this process made the newest version itself."""
+    """Whether this process made the newest version itself, or dropped the name."""
 
     def __str__(self) -> str:
         if self.newest is None:
@@ -87,6 +87,7 @@ class Working:
         self._most = _MOST_KEPT
         self._numbers = itertools.count()
         self._appended: dict[str, int] = {}  # name -> newest version that was appended here; replaced as a whole
+        self._dropped: frozenset[str] = frozenset()  # names that were dropped here; replaced as a whole
 
     def __repr__(self) -> str:
         return f"<Working on {len(list(self._alive()))} views of {self._store.path}>"
@@ -105,6 +106,10 @@ class Working:
         """Take in that this process made a version by appending; returns it."""
         self._appended = {**self._appended, stored.name: stored.version}
         return stored
+
+    def dropped(self, name: str) -> None:
+        """Take in that this process dropped a name."""
+        self._dropped = self._dropped | {name}
 
     def behind(self) -> list[Behind]:
         """Return what is worked on and has been superseded, each version of a name once, by name."""
@@ -128,7 +133,10 @@ class Working:
         if (origin := origin_of(data)) is None:
             dataset_of(data)  # raises, and says what to write
             raise InvalidArgument("This shows no shared dataset. Write the name, as nq.ls() has it.")
-        return self._newest(origin.dataset) == origin.version
+        try:
+            return self._newest(origin.dataset) == origin.version
+        except UnknownDataset:
+            return False
 
     def addresses(self, name: str, version: int) -> tuple[tuple[int, int], ...]:
         """Return where the views of a version lie that are worked on."""
@@ -173,7 +181,7 @@ class Working:
     def _told(self, one: _Worked, linked: str | None) -> Behind | None:
         """Return how a version was superseded; None when its successor is damaged, which whoever gets it is told."""
         if linked is None:
-            return Behind(one.name, one.version, None, "dropped", one.rows, 0)
+            return Behind(one.name, one.version, None, "dropped", one.rows, 0, is_own=one.name in self._dropped)
         how = "appended to" if linked == one.id else "replaced"
         try:
             info = self._store.info(linked)

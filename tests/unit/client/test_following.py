@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from jupyter_nq.buffers import Handle
 from jupyter_nq.client.following import Following, current, follow, use
+from jupyter_nq.client.holding import mapped_as
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import InvalidArgument, UnknownDataset
 
@@ -68,6 +70,18 @@ def test_a_variable_that_means_something_else_is_left(session: Session, rebound:
     assert following.move() == ["x is something else now: it does not follow a any more"]
     assert following.move() == []
     assert names == ({"x": mine} if rebound else {})
+
+
+def test_nothing_is_kept_in_memory_by_following(session: Session) -> None:
+    """With the variable goes the last view, and the memory when the dataset was replaced."""
+    names: _Names = {}
+    session.put("a", np.arange(3))
+    following = Following(names)
+    following.begin(session, "a", "x", _view)
+    del names["x"]
+    gc.collect()
+    assert mapped_as(session.store, "a") == ()
+    assert len(following.move()) == 1
 
 
 def test_a_dropped_dataset(session: Session) -> None:

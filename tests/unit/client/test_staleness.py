@@ -69,6 +69,8 @@ def test_what_this_process_made_is_its_own(session: Session) -> None:
     session.append("a", {"x": np.ones(2)})
     session.put("b", np.arange(4))
     assert [(one.name, one.is_own) for one in stale(session)] == [("a", True), ("b", True)]
+    session.drop("a")
+    assert [(one.name, one.is_own, one.newest) for one in stale(session)] == [("a", True, None), ("b", True, 2)]
     assert len(frames) == 2
 
 
@@ -107,6 +109,8 @@ def test_bars_that_were_copied_say_what_they_are(session: Session) -> None:
     session.put(name, table)
     assert not is_current(session, copy)
     assert not is_current(session, bars)
+    session.drop(name)
+    assert not is_current(session, copy)
     with pytest.raises(InvalidArgument, match="does not say which dataset"):
         is_current(session, pd.DataFrame({"x": [1]}))
     with pytest.raises(UnknownDataset, match="no dataset 'nothing'"):
