@@ -68,6 +68,21 @@ _HOMES = {
         ],
         "jupyter_nq.client.bars.api",
     ),
+    **dict.fromkeys(
+        [
+            "check_consistency",
+            "follow",
+            "is_current",
+            "restore",
+            "rule",
+            "save",
+            "snapshot",
+            "snapshot_of",
+            "snapshots",
+            "stale",
+        ],
+        "jupyter_nq.client.desk_api",
+    ),
 }
 
 __all__ = [
@@ -91,6 +106,7 @@ __all__ = [
     "accept",
     "append",
     "asof",
+    "check_consistency",
     "completeness",
     "connect",
     "continuous",
@@ -102,9 +118,11 @@ __all__ = [
     "empty",
     "flag",
     "flags",
+    "follow",
     "forget",
     "gc",
     "get",
+    "is_current",
     "iterate",
     "list_streams",
     "load",
@@ -118,11 +136,18 @@ __all__ = [
     "refresh",
     "register",
     "resample",
+    "restore",
     "roll_table",
     "rolls",
     "rotate_keys",
+    "rule",
+    "save",
+    "snapshot",
+    "snapshot_of",
+    "snapshots",
     "sniff",
     "spill",
+    "stale",
     "status",
     "stream",
     "sync",
@@ -175,6 +200,18 @@ if TYPE_CHECKING:
         validate,
     )
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
+    from jupyter_nq.client.desk_api import (
+        check_consistency,
+        follow,
+        is_current,
+        restore,
+        rule,
+        save,
+        snapshot,
+        snapshot_of,
+        snapshots,
+        stale,
+    )
     from jupyter_nq.client.flags import flag, flags
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool

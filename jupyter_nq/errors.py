@@ -74,6 +74,12 @@ class UnknownDataset(NQError, KeyError):
     __str__ = Exception.__str__
 
 
+class UnknownSnapshot(NQError, KeyError):
+    """No snapshot has this label."""
+
+    __str__ = Exception.__str__
+
+
 class UnsupportedData(NQError, TypeError):
     """The data cannot be laid out in a shared object."""
 

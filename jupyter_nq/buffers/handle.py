@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jupyter_nq.buffers import layout
+from jupyter_nq.buffers import layout, words
 from jupyter_nq.buffers.cold.encryption import exclude_from_core_dumps
 from jupyter_nq.buffers.objects import ObjectInfo, info_of, read_static
 from jupyter_nq.buffers.refusals import refused
@@ -40,17 +40,45 @@ class MappedFile(mmap.mmap):
     """Whether its pages may be in a core dump."""
 
 
+class Watch(NamedTuple):
+    """What a mapping is, without keeping it."""
+
+    mapping: weakref.ref[MappedFile]
+    static: layout.Static
+
+    def rows(self) -> int | None:
+        """Return the rows that the object has by now, None when no view is left; `ChecksumError` for a damaged header.
+
+        It reads one word in shared memory.
+        """
+        found = self.mapping()
+        if found is None:
+            return None
+        with memoryview(found) as raw, raw[: layout.PAGE] as page, page.cast("Q") as header:
+            return words.value(header, self.static, "committed_rows")
+
+    def addresses(self) -> tuple[tuple[int, int], ...]:
+        """Return where it lies, the end exclusive; nothing when no view is left."""
+        found = self.mapping()
+        if found is None:
+            return ()
+        first: int = np.frombuffer(found, np.uint8).__array_interface__["data"][0]
+        return ((first, first + self.static.file_bytes),)
+
+
 class Handle:
     """One version of an object, mapped into this process; made by `Store.open`."""
 
     def __init__(self, store: Opening, mapping: MappedFile, static: layout.Static, info: ObjectInfo, rows: int) -> None:
-        # _mapping is the only mutable state: close() forgets it, and nobody else writes it.
+        # _mapping is mutable: close() forgets it, and nobody else writes it; so are _shown and rows, until it is given
+        # to whoever asked for it.
         self._mapping: MappedFile | None = mapping
         self._store = store
         self._static = static
         self.info = info
         self.rows = rows
         """Rows of the version that was opened."""
+        self._shown: int | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self._mapping is None else "mapped"
@@ -65,9 +93,15 @@ class Handle:
     @property
     def version(self) -> int:
         """Version that was opened; 0 when the object is not published."""
+        if self._shown is not None:
+            return self._shown
         if self.rows == self.info.rows:
             return self.info.version
         return next((v for v, rows, _ in reversed(self.info.versions) if rows == self.rows), self.info.version)
+
+    def show(self, version: int, rows: int) -> None:
+        """Show a version of which the caller knows the rows: one that has left the header's list of versions, too."""
+        self._shown, self.rows = version, min(rows, self.info.rows)
 
     @property
     def address(self) -> int:
@@ -164,6 +198,10 @@ class Handle:
     def exclude_from_core_dumps(self) -> None:
         """Keep its pages out of core dumps, and those of tensors that come from it."""
         _exclude(self.mapping())
+
+    def watch(self) -> Watch:
+        """Return what knows of this mapping, and keeps nothing mapped."""
+        return Watch(weakref.ref(self.mapping()), self._static)
 
     def on_release(self, callback: Callable[[], object]) -> weakref.finalize[Any, Any]:
         """Call `callback` when the handle and the last view are gone, and with them the lease."""

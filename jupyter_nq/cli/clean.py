@@ -43,6 +43,7 @@ from jupyter_nq.config import Settings, load_settings
 from jupyter_nq.coordinator.drops import DROPS_NAME, Drops
 from jupyter_nq.coordinator.files import cold_copies
 from jupyter_nq.coordinator.pins import PINS_NAME, Pins
+from jupyter_nq.coordinator.snapshot_records import SNAPSHOTS_NAME, SnapshotRecords
 from jupyter_nq.errors import ChecksumError, StoreError, UnknownStream
 from jupyter_nq.sizes import counted, size
 from jupyter_nq.streams import Stream
@@ -50,7 +51,7 @@ from jupyter_nq.streams.directory import drop_stream
 from jupyter_nq.streams.directory import names as stream_names
 from jupyter_nq.streams.flags.places import FLAGS
 
-_PARTS = ("tmp", "obj", "names", NOTES, POOL, STREAMS, DROPS_NAME, PINS_NAME, mutex.MUTEXES)
+_PARTS = ("tmp", "obj", "names", NOTES, POOL, STREAMS, DROPS_NAME, PINS_NAME, SNAPSHOTS_NAME, mutex.MUTEXES)
 _OWN = frozenset({*_PARTS, FLAGS, COLD, MARKER, SOCKET, LOCK_NAME, POLICY_NAME, f".{POLICY_NAME}"})
 
 
@@ -130,6 +131,8 @@ def sweep(path: Path, settings: Settings, *, really: bool) -> Outcome:
             outcome.removed.append(f"dataset {dataset.name} ({size(dataset.bytes or dataset.disk_bytes)})")
             if really:
                 wire.call("drop", {"name": dataset.name, "id": row["id"]})
+        for row in wire.call("snapshots", {}):
+            outcome.refused.append(f"the snapshot {row['label']}: release it (nq.snapshot_of, %nq_snapshot --release)")
         _streams(path, outcome, (lambda name: wire.call("drop_stream", {"name": name})) if really else None)
         _flags(path, settings, outcome, really)
         status = Status.from_wire(wire.call("status", {}))
@@ -309,6 +312,9 @@ def _directory(store: Store, outcome: Outcome, really: bool, keep: bool) -> None
             Drops(path).forget(*record)
         for name in Pins(path).read():
             Pins(path).record(name, pinned=False)
+        SnapshotRecords(path).sweep()
+        for label in SnapshotRecords(path).read():
+            SnapshotRecords(path).forget(label)
         store.pool.trim(0)
         _unlink_disk(store)
         for part in _PARTS:

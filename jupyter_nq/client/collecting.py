@@ -26,6 +26,8 @@ class Collected:
     held: tuple[tuple[str, int, int, tuple[int, ...]], ...] = ()
     """What stays, because somebody holds it: name, version, bytes, and the pids that do; no pid when nobody does any
     more, and it is kept a minute for its writer."""
+    kept: tuple[tuple[str, int, int, str], ...] = ()
+    """What stays, because a snapshot has it: name, version, bytes, and the label."""
 
     def __str__(self) -> str:
         return self.text()
@@ -36,6 +38,10 @@ class Collected:
         for name, version, nbytes, pids in self.held:
             held = f"is held by pid {', '.join(map(str, pids))}" if pids else "waits a minute for its writer"
             lines.append(f"{name} v{version}, {size(nbytes)}, {held}")
+        lines += [
+            f"{name} v{version}, {size(nbytes)}, is in the snapshot {label}"
+            for name, version, nbytes, label in self.kept
+        ]
         return "\n".join(lines)
 
 
@@ -43,6 +49,8 @@ def collect(store: Store, channel: Channel) -> Collected:
     """Have everything freed that nobody needs, and wait for it."""
     before = store.used_bytes()
     loose: list[dict[str, Any]] = channel.request("gc")["loose"]
+    kept = [row for row in loose if row.get("snapshots")]  # a host of an older version has none
+    loose = [row for row in loose if row not in kept]
     deadline = time.monotonic() + _WAIT_SECONDS
     waiting = [row for row in loose if not row["pids"]]
     while waiting and time.monotonic() < deadline:
@@ -52,7 +60,8 @@ def collect(store: Store, channel: Channel) -> Collected:
     held = [row for row in loose if row not in gone]
     store.pool.trim(0)
     freed = max(0, before - store.used_bytes())
-    return Collected(len(gone), freed, tuple(_held(store, row) for row in held))
+    listed = tuple((row["name"], row["version"], row["bytes"], row["snapshots"][0]) for row in kept)
+    return Collected(len(gone), freed, tuple(_held(store, row) for row in held), listed)
 
 
 def _held(store: Store, row: dict[str, Any]) -> tuple[str, int, int, tuple[int, ...]]:

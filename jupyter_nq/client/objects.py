@@ -24,6 +24,7 @@ from jupyter_nq.client.records import Dataset, Stored
 from jupyter_nq.client.rotating import Rotated
 from jupyter_nq.client.selection import checked_form, visible
 from jupyter_nq.client.spilling import Spilling
+from jupyter_nq.client.staleness import Working
 from jupyter_nq.client.streaming import Streaming
 from jupyter_nq.client.writing import Writer, refuse_parsed
 from jupyter_nq.config import Settings
@@ -48,7 +49,8 @@ class Objects:
         self.channel = channel
         self.spilling = Spilling(store, channel, settings)
         self.streaming = Streaming(store, channel, self.spilling.room)
-        self._writer = Writer(store, channel, self.spilling.room, self._hold, reserve_share=settings.append_reserve)
+        self._writer = Writer(store, channel, self.spilling.room, self.hold, reserve_share=settings.append_reserve)
+        self.working = Working(store, channel)
         self._verified: Verified = set()  # only added to, by whatever thread; one entry too few costs a reading
 
     # -- shared objects --------------------------------------------------------------------------
@@ -185,7 +187,7 @@ class Objects:
         with self.store.writing(name), self.open(name) as before:
             refuse_parsed(name, before.info.meta, "Add the rows to the file and refresh it")
             durable = self._is_durable(name)
-            added = self._writer.add(name, before.info.id, rows)
+            added = self.working.appended(self._writer.add(name, before.info.id, rows))
             if durable:
                 self._keep_added(added)
             return added
@@ -201,7 +203,7 @@ class Objects:
             if (current, self.store.info(current).rows) != (base.info.id, base.rows):
                 return None
             if len(rows):
-                self._writer.add(name, current, rows, note)
+                self.working.appended(self._writer.add(name, current, rows, note))
             else:
                 self.store.annotate(current, note)
             return self.open(name)
@@ -226,7 +228,8 @@ class Objects:
                     f"{exc} Before that, try nq.spill({name!r}) and get it again: the disk has a copy of it."
                 ) from exc
             raise
-        return self._hold(handle)
+        self.working.note(handle, on_purpose=version is not None)
+        return self.hold(handle)
 
     def _mapped(self, name: str, version: int | None, private: bool) -> Handle:
         """Map a version; one that left memory is brought back, and may leave again before it is mapped."""
@@ -300,6 +303,7 @@ class Objects:
         # With the object, so that a drop that is sent again never takes what was put meanwhile.
         for wanted, id_ in {wanted: self._find(wanted, None) for wanted in names}.items():
             self.channel.request("drop", name=wanted, id=id_)
+            self.working.dropped(wanted)
 
     # -- memory ----------------------------------------------------------------------------------
     def pin(self, name: str) -> Stored:
@@ -376,7 +380,7 @@ class Objects:
         found: dict[str, Any] = self.channel.request("find", name=name, version=version)
         return str(found["id"])
 
-    def _hold(self, handle: Handle) -> Handle:
+    def hold(self, handle: Handle) -> Handle:
         """Announce what is held here, until the last view is gone."""
         if self.spilling.encrypts:
             handle.exclude_from_core_dumps()

@@ -26,6 +26,14 @@ def optional_text(args: Mapping[str, Any], name: str) -> str | None:
     return None if args.get(name) is None else text(args, name)
 
 
+def texts(args: Mapping[str, Any], name: str) -> list[str]:
+    """Return a list of texts; absent means none."""
+    value = args.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ProtocolError(f"The argument {name!r} must be a list of texts.")
+    return value
+
+
 def number(args: Mapping[str, Any], name: str) -> int:
     """Return an integer from 0 to 2**62."""
     value = args.get(name)

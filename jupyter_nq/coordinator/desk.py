@@ -7,8 +7,8 @@ changes nothing. `revision` grows with every change that somebody could see.
 The truth about holds is the lock on each object's file; what peers announce is for showing and for not
 trying in vain. So a `Collect` may come back as "still held", and is tried again at a later tick.
 
-An object that had a version is collected only when its name was dropped or means a newer one; that no name
-links to it is not enough, because a name may have been lost.
+An object that had a version is collected only when its name was dropped or means a newer one, and no snapshot has it;
+that no name links to it is not enough, because a name may have been lost.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from typing import Any
 from cachetools import FIFOCache
 
 from jupyter_nq.coordinator import events as ev
+from jupyter_nq.coordinator import snapshot_events as sn
 from jupyter_nq.coordinator.eviction import Eviction
 from jupyter_nq.coordinator.people import Peer, People, Reservation
 from jupyter_nq.coordinator.quota import refuse_beyond, used_bytes
 from jupyter_nq.coordinator.registered import Introduced
+from jupyter_nq.coordinator.snapshots import Snapshots, answer
 from jupyter_nq.coordinator.versions import Versions
 from jupyter_nq.errors import ProtocolError, StoreError, StoreFull, UnknownDataset
 from jupyter_nq.sizes import shortened
@@ -36,7 +38,7 @@ _REMEMBERED_PUBLISHES = 1024
 _LONGEST_PROBLEM = 500
 _TICKET_BITS = 62  # random, so that a ticket of an older coordinator frees nobody's reservation
 
-Actions = list[ev.Action]
+Actions = list[ev.Action | sn.SnapshotAction]
 
 
 def _random_ticket() -> int:
@@ -51,7 +53,8 @@ class Desk:
         self.versions = Versions()
         self.people = People()
         self._collecting: set[str] = set()
-        self.eviction = Eviction(self.versions, self.people, self._collecting)
+        self.snapshots = Snapshots(self.versions)
+        self.eviction = Eviction(self.versions, self.people, self._collecting, self.snapshots)
         self.owners: dict[str, str] = {}  # object id -> who published it, as shown then
         self.problem: dict[str, Any] | None = None
         self.revision = 0
@@ -62,7 +65,7 @@ class Desk:
         self._undo: Callable[[], None] | None = None  # takes the event back that is being carried out
         self._asked: list[str] = []  # the collections that this event asked for
 
-    def handle(self, event: ev.Event) -> Actions:
+    def handle(self, event: ev.Event | sn.SnapshotEvent) -> Actions:
         """Change the state by one event and return what is to be done, in order."""
         if not isinstance(event, ev.Failed):
             self._undo = None
@@ -80,6 +83,7 @@ class Desk:
             self.versions.add(stored)
         self.versions.dropped = dict(event.drops)
         self.eviction.copies, self.eviction.pins = dict(event.copies), set(event.pins)
+        self.snapshots.restore(event.snapshots)
         known = self.versions.objects
         actions: Actions = []
         for name, id_ in event.links.items():
@@ -135,6 +139,8 @@ class Desk:
         """Is an object that no name links to not needed any more?"""
         if not stored.version:
             return stored.id not in self._grace
+        if self.snapshots.keeps(stored.id):
+            return False
         return self.versions.was_dropped(stored) or self.versions.superseded(stored)
 
     def _collected(self, event: ev.Collected) -> Actions:
@@ -173,7 +179,7 @@ class Desk:
         if event.left is not None:
             return self._fell_back(*event.left)
         self.versions.link(stored.name, None)
-        return self.versions.record_drop(stored.name, stored.version)
+        return [*self.versions.record_drop(stored.name, stored.version)]
 
     def _fell_back(self, stored: ev.StoredObject, copy: ev.Copy) -> Actions:
         """Let a name mean what the disk has of it for good, as it would after a restart of the machine."""
@@ -239,7 +245,7 @@ class Desk:
         peer = self._peer(event.peer)
         peer.renounce(event.name)
         try:
-            refuse_beyond(self.versions, self.people, self.eviction.pins, event)
+            refuse_beyond(self.versions, self.people, self.eviction.pins, self.snapshots, event)
         except StoreFull:
             if not (ids := self.eviction.in_the_way(event)):
                 raise
@@ -266,6 +272,28 @@ class Desk:
             self._undo = partial(self.eviction.pins.symmetric_difference_update, {event.name})
             self.revision += 1
         return [*recorded, answer]
+
+    def _take_snapshot(self, event: sn.TakeSnapshot) -> Actions:
+        peer, before = self._peer(event.peer), dict(self.snapshots.taken)
+        if (again := self.snapshots.repeated(event)) is not None:
+            return [answer(again)]
+        chosen = self.snapshots.chosen(event)
+        if away := [stored.name for stored in chosen if self.eviction.is_on_disk(stored.id)]:
+            return [ev.Reply({"bring_back": away})]
+        taken = self.snapshots.take(event, chosen, self.people.who(peer).who)
+        self._undo = partial(self.snapshots.restore, before)
+        self.revision += 1
+        return [sn.RecordSnapshot(taken), answer(taken)]
+
+    def _release_snapshot(self, event: sn.ReleaseSnapshot) -> Actions:
+        self._peer(event.peer)
+        before = dict(self.snapshots.taken)
+        if (gone := self.snapshots.release(event)) is None:
+            return [ev.Reply({"released": False})]
+        self._undo = partial(self.snapshots.restore, before)
+        self.revision += 1
+        freed = self._collect(member.id for member in gone.members)
+        return [sn.ForgetSnapshot(gone.label), ev.Reply({"released": True}), *freed]
 
     def _release(self, event: ev.Release) -> Actions:
         self._peer(event.peer).reservations.pop(event.ticket, None)
@@ -303,7 +331,7 @@ class Desk:
             return []
         self._undo = self.eviction.undoing()
         self.revision += 1
-        return self.eviction.unkept(stored)
+        return [*self.eviction.unkept(stored)]
 
     def _name(self, stored: ev.StoredObject, version: int) -> ev.StoredObject:
         self._grace.pop(stored.id, None)
@@ -408,4 +436,6 @@ _HANDLERS: dict[type[Any], Any] = {
     ev.HandoverAsked: Desk._handover,
     Introduced: Desk._introduced,
     ev.Tick: Desk._tick,
+    sn.TakeSnapshot: Desk._take_snapshot,
+    sn.ReleaseSnapshot: Desk._release_snapshot,
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_nq.coordinator.registered import Introduced
+from jupyter_nq.coordinator.snapshot_events import Snapshot
 
 DAMAGED = "damaged"
 """The kind of an object that is there and linked, and whose header cannot be read."""
@@ -86,8 +87,9 @@ class Kernel:
 class Rebuilt:
     """The store was read. `now` is monotonic, in seconds.
 
-    `objects` holds every object that a name links to and whose file is there, damaged ones included; `drops` the names
-    that were dropped, each with the last version that is meant; `copies` those on the disk; `pins` names to keep.
+    `objects` holds every object that a name links to and whose file is there, damaged ones too; `drops` the names that
+    were dropped, each with the last version that is meant; `copies` the copies on the disk by object, in memory or not;
+    `pins` names.
     """
 
     objects: tuple[StoredObject, ...]
@@ -96,14 +98,14 @@ class Rebuilt:
     drops: Mapping[str, int] = field(default_factory=dict)
     copies: Mapping[str, Copy] = field(default_factory=dict)
     pins: frozenset[str] = frozenset()
+    snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """What is in the store and on the disk; of some the desk may not know.
 
-    `objects` are sealed, some have no version yet; `copies` and `drops` are as in `Rebuilt`.
-    """
+    `objects` are sealed, some have no version yet; `copies` and `drops` are as in `Rebuilt`."""
 
     objects: tuple[StoredObject, ...]
     now: float

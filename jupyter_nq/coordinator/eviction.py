@@ -16,6 +16,7 @@ from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.events import Copy, Reserve, StoredObject
 from jupyter_nq.coordinator.people import People
 from jupyter_nq.coordinator.quota import lacking, wrote
+from jupyter_nq.coordinator.snapshots import Snapshots
 from jupyter_nq.coordinator.versions import Versions
 from jupyter_nq.errors import StoreError, UnknownDataset
 
@@ -26,8 +27,9 @@ POLICIES = ("lru", "lfu", "fifo")
 class Eviction:
     """Copies, pins and uses. Only the desk changes them."""
 
-    def __init__(self, versions: Versions, people: People, collecting: Set[str]) -> None:
+    def __init__(self, versions: Versions, people: People, collecting: Set[str], snapshots: Snapshots) -> None:
         self._versions = versions
+        self._snapshots = snapshots
         self._people = people
         self._collecting = collecting  # objects whose memory is being freed, for good or for the disk
         self.copies: dict[str, Copy] = {}
@@ -91,7 +93,7 @@ class Eviction:
     def _free(self) -> Iterator[StoredObject]:
         for name, id_ in self._versions.links.items():
             stored = self._versions.objects[id_]
-            stays = name in self.pins or self._stayed.get(id_) == self._clock
+            stays = name in self.pins or self._snapshots.keeps(id_) or self._stayed.get(id_) == self._clock
             busy = stays or id_ in self.leaving or self._people.held(id_)
             if stored.bytes and stored.version and stored.kind != ev.DAMAGED and not busy:
                 yield stored
@@ -232,6 +234,8 @@ class Eviction:
     def _refuse_busy(self, stored: StoredObject, going: bool) -> None:
         if stored.name in self.pins:
             raise StoreError(f"{stored.name!r} is pinned. Unpin it first.")
+        if labels := self._snapshots.labels_of(stored.id):
+            raise StoreError(f"{stored.name!r} is in the snapshot {labels[0]!r}. Release that first.")
         if going:
             raise StoreError(f"{stored.name!r} is about to be freed, or was replaced.")
         if self._people.held(stored.id):

@@ -15,6 +15,7 @@ from jupyter_nq.buffers.platform import lock_holders
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.drops import Drops
 from jupyter_nq.coordinator.pins import Pins
+from jupyter_nq.coordinator.snapshot_records import SnapshotRecords
 from jupyter_nq.errors import ChecksumError, NQError, UnknownDataset
 
 _BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system
@@ -58,7 +59,9 @@ def survey(store: Catalogue) -> ev.Rebuilt:
         elif cold is not None and cold.exists(id_):
             objects[id_], told[id_] = _unreadable(cold.file(id_), name)
     drops, pins = Drops(store.path).read(), Pins(store.path).read()
-    return ev.Rebuilt(tuple(objects.values()), links, time.monotonic(), drops, told, pins)
+    records = SnapshotRecords(store.path)
+    records.sweep()
+    return ev.Rebuilt(tuple(objects.values()), links, time.monotonic(), drops, told, pins, records.read())
 
 
 def cold_copies(store: Catalogue) -> ColdCopies | None:

@@ -107,6 +107,7 @@ class Memory:
                 "version": stored.version,
                 "bytes": stored.bytes,
                 "pids": sorted({peer.pid for peer, _ in desk.people.holders(stored.id)}),
+                "snapshots": desk.snapshots.labels_of(stored.id),
             }
             for stored in (desk.versions.objects[id_] for id_ in sorted(desk.versions.loose))
         ]

@@ -26,6 +26,8 @@ from jupyter_nq.coordinator.memory import Memory, MemoryRules
 from jupyter_nq.coordinator.notebooks import Notebooks
 from jupyter_nq.coordinator.pins import Pins
 from jupyter_nq.coordinator.protocol import LAYOUT, PROTOCOL, ROLES, Request, upgrade_sentence
+from jupyter_nq.coordinator.snapshot_events import ForgetSnapshot, RecordSnapshot, SnapshotAction, SnapshotEvent
+from jupyter_nq.coordinator.snapshotting import Snapshotting
 from jupyter_nq.coordinator.streaming import Streaming
 from jupyter_nq.errors import (
     ChecksumError,
@@ -40,7 +42,10 @@ from jupyter_nq.errors import (
 _LIMIT_SECONDS = 1.0
 _SPARE = ""  # what a reservation for memory without a dataset is for; no dataset has such a name
 
-LASTING = frozenset({"reserve", "publish", "drop", "handover", "copied", "pin", "stream", "lane", "drop_stream"})
+LASTING = frozenset({"reserve", "publish", "drop", "handover", "copied", "pin", "stream", "lane", "drop_stream"}) | {
+    "snapshot",
+    "release_snapshot",
+}
 """Operations that must not come to pass for somebody who has given up waiting for them."""
 
 
@@ -86,6 +91,7 @@ class Operations:
         self.memory = Memory(store, desk, rules, self.apply, self._limit, hold_disk)
         self.streaming = Streaming(store)
         self.notebooks = Notebooks(desk.people, self.apply, effects)
+        self.snapshotting = Snapshotting(store, desk, self.apply, self._look_again)
         self._settings = dict(settings)
         self._host = dict(host)
         self._since_ns = time.time_ns()
@@ -105,7 +111,7 @@ class Operations:
         except OSError as exc:
             raise self._refused(exc) from exc
 
-    def apply(self, event: ev.Event) -> Any:
+    def apply(self, event: ev.Event | SnapshotEvent) -> Any:
         """Move the desk and do what follows; when the store refuses, it is as if nothing had happened."""
         answer = None
         for action in self._desk.handle(event):
@@ -122,7 +128,7 @@ class Operations:
     def _refused(self, error: Exception) -> NQError:
         return error if isinstance(error, NQError) else StoreError(f"{self._store.path}: {error}")
 
-    def _act(self, action: ev.Action) -> None:
+    def _act(self, action: ev.Action | SnapshotAction) -> None:
         match action:
             case ev.Stamp(id_, version):
                 self._store.stamp(id_, version)
@@ -140,6 +146,8 @@ class Operations:
                 remove_copy(self._store, id_)
             case ev.RecordPin(name, pinned):
                 self._pins.record(name, pinned)
+            case RecordSnapshot() | ForgetSnapshot():
+                self.snapshotting.act(action)
             case ev.AskWho():
                 self._effects.ask_who()
             case ev.Yield():
@@ -359,6 +367,9 @@ _OPERATIONS: dict[str, Callable[[Operations, Connection, Mapping[str, Any]], Any
     "receive": lambda self, connection, args: self.notebooks.receive(connection.peer, args),
     "sync": lambda self, connection, args: self.notebooks.sync(connection.peer, args),
     "synced": lambda self, connection, args: self.notebooks.synced(connection.peer, args),
+    "snapshot": lambda self, connection, args: self.snapshotting.take(connection.peer, args),
+    "snapshots": lambda self, connection, args: self.snapshotting.rows(),
+    "release_snapshot": lambda self, connection, args: self.snapshotting.release(connection.peer, args),
     "gc": Operations._gc,
     "hold": Operations._hold,
     "kernels": Operations._kernels,

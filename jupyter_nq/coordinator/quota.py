@@ -15,6 +15,7 @@ from collections.abc import Iterable, Set
 
 from jupyter_nq.coordinator.events import Measured, Reserve, StoredObject, Unfinished
 from jupyter_nq.coordinator.people import Peer, People
+from jupyter_nq.coordinator.snapshots import Snapshots
 from jupyter_nq.coordinator.versions import Versions
 from jupyter_nq.errors import StoreFull
 from jupyter_nq.sizes import size
@@ -55,7 +56,7 @@ def wrote(peer: Peer, stored: StoredObject) -> bool:
     return stored.owner_pid == peer.pid and stored.created_ns >= peer.started_ns
 
 
-def refuse_beyond(versions: Versions, people: People, pins: Set[str], wanted: Reserve) -> None:
+def refuse_beyond(versions: Versions, people: People, pins: Set[str], snapshots: Snapshots, wanted: Reserve) -> None:
     """Raise `StoreFull` when a reservation does not fit into the pool, or into what one process may have.
 
     `pins` are the names that are to stay in memory.
@@ -72,7 +73,9 @@ def refuse_beyond(versions: Versions, people: People, pins: Set[str], wanted: Re
         used = used_bytes(versions, people, wanted.files)
         biggest = _biggest(versions)
         pinned = [stored for stored in biggest if _is_pinned(stored, versions, pins)]
-        listed = "; ".join(f"{_describe(stored)}, {_stays(stored, people, stored in pinned)}" for stored in biggest)
+        listed = "; ".join(
+            f"{_describe(stored)}, {_stays(stored, people, snapshots, stored in pinned)}" for stored in biggest
+        )
         raise StoreFull(
             f"{wanted.name!r} needs {size(wanted.bytes)}, but the store may hold {size(wanted.limit)} "
             f"({(_CONFIGURED if wanted.configured else _FREE)[0]}) and {size(used)} are in use"
@@ -113,11 +116,12 @@ def _describe(stored: StoredObject) -> str:
     return f"{name}, {size(stored.bytes)}"
 
 
-def _stays(stored: StoredObject, people: People, pinned: bool) -> str:
+def _stays(stored: StoredObject, people: People, snapshots: Snapshots, pinned: bool) -> str:
     """Return why an object is still in memory."""
     holders = dict.fromkeys(people.who(peer) for peer, _ in people.holders(stored.id))
     held = f"held by {', '.join(f'{who.who}, pid {who.pid}' for who in holders)}" if holders else ""
-    return " and ".join(filter(None, ["pinned" if pinned else "", held])) or "not held"
+    kept = "".join(f"in the snapshot {label}" for label in snapshots.labels_of(stored.id)[:1])
+    return " and ".join(filter(None, ["pinned" if pinned else "", kept, held])) or "not held"
 
 
 def _remedy(wanted: Reserve, has_datasets: bool, has_pinned: bool) -> str:

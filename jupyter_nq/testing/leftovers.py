@@ -18,19 +18,24 @@ from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.coordinator import Wire, dial
 from jupyter_nq.coordinator.files import cold_copies
 from jupyter_nq.coordinator.listening import SOCKET_NAME
+from jupyter_nq.coordinator.snapshot_records import SNAPSHOTS_NAME, SnapshotRecords
 from jupyter_nq.streams.directory import promised_bytes
 from jupyter_nq.testing.stream_files import clean_streams, stream_leftovers
 
 _PAUSE_SECONDS = 0.002
 _LONGEST_PAUSE_SECONDS = 0.1
 _ANSWER_SECONDS = 10.0
-_DIRECTORIES = ("obj", "tmp", "names", "notes", "drops")
+_DIRECTORIES = ("obj", "tmp", "names", "notes", "drops", SNAPSHOTS_NAME)
 
 
 def leftovers(store: Catalogue) -> list[str]:
-    """Return a line for each thing in the store that no dataset needs, and one for bytes that nobody owns."""
+    """Return a line for each thing in the store that no dataset or snapshot needs, and one for bytes nobody owns."""
     named = store.names()
-    wanted = {"obj": set(named.values()), "names": set(named), "notes": set(named.values())}
+    taken = SnapshotRecords(store.path).read()
+    kept = {member.id: member.name for snapshot in taken.values() for member in snapshot.members}
+    objects = {*named.values(), *kept}
+    drops = {record for record in _listing(store.path / "drops") if record.rpartition(".")[0] in kept.values()}
+    wanted = {"obj": objects, "names": set(named), "notes": objects, SNAPSHOTS_NAME: set(taken), "drops": drops}
     found = [
         f"{directory}/{name}"
         for directory in _DIRECTORIES

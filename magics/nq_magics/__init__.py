@@ -7,6 +7,7 @@ a warm `%nq_load`, and a user who times the cell should time the load.
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 from jupyter_nq.bars import compiled
@@ -14,11 +15,14 @@ from jupyter_nq.client.api import warm_up
 from nq_magics import completion
 from nq_magics.arguments import parse
 from nq_magics.bar_magics import BarMagics
+from nq_magics.between_cells import BetweenCells
 from nq_magics.flag_magics import FlagMagics
 from nq_magics.magics import NQMagics
 from nq_magics.memory_magics import MemoryMagics
 from nq_magics.notebook_magics import NotebookMagics
 from nq_magics.refresh_magics import RefreshMagics
+from nq_magics.set_magics import SetMagics
+from nq_magics.snapshot_magics import SnapshotMagics
 from nq_magics.stream_magics import StreamMagics
 
 if TYPE_CHECKING:
@@ -31,19 +35,35 @@ __all__ = [
     "NQMagics",
     "NotebookMagics",
     "RefreshMagics",
+    "SetMagics",
+    "SnapshotMagics",
     "StreamMagics",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]
 
 
-_MAGICS = (NQMagics, BarMagics, RefreshMagics, MemoryMagics, StreamMagics, NotebookMagics, FlagMagics)
+_MAGICS = (
+    NQMagics,
+    BarMagics,
+    RefreshMagics,
+    MemoryMagics,
+    StreamMagics,
+    NotebookMagics,
+    FlagMagics,
+    SnapshotMagics,
+    SetMagics,
+)
+
+_around: weakref.WeakKeyDictionary[InteractiveShell, BetweenCells] = weakref.WeakKeyDictionary()
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics and their completion with a shell."""
     shell.register_magics(*_MAGICS)
     completion.register(shell)
+    _around[shell] = BetweenCells(shell)
+    _around[shell].register()
     warm_up()
     compiled.announce = print
     parse(NQMagics.nq_load, "NQ 30min as bars", assigns=True)
@@ -52,6 +72,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take back what `load_ipython_extension` registered; variables, datasets and streams stay."""
     completion.unregister(shell)
+    if shell in _around:
+        _around.pop(shell).unregister()
     manager = shell.magics_manager
     for known in _MAGICS:
         magics = manager.registry.pop(known.__name__, None)

@@ -22,7 +22,9 @@ from IPython.core.error import UsageError
 from jupyter_nq.buffers import ObjectInfo, Store
 from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.client.api import opened
+from jupyter_nq.client.sets.document import names_of_sets
 from jupyter_nq.config import default_store_dir, load_settings
+from jupyter_nq.coordinator.snapshot_records import SNAPSHOTS_NAME
 from jupyter_nq.errors import NQError
 from jupyter_nq.streams.directory import names as names_of_streams
 from nq_magics.arguments import COLUMNS, STARTS, quoted, raw_words, unquote
@@ -112,7 +114,7 @@ def _positional(shell: InteractiveShell, name: str, words: list[str], *, assigne
         if len(words) > 1:
             return then_as
         return [*_symbols(), *_timeframes(None), *then_as] if is_path(words[0]) else [*_timeframes(words[0]), *then_as]
-    if name in ("nq_drop", "nq_pin", "nq_unpin", "nq_spill"):
+    if name in ("nq_drop", "nq_pin", "nq_unpin", "nq_spill", "nq_snapshot"):
         return [known for known in _dataset_names() if known not in words]
     if name == "nq_release" and not words:
         return [*_dataset_names(), *_variables(shell)]
@@ -124,6 +126,8 @@ def _positional(shell: InteractiveShell, name: str, words: list[str], *, assigne
         return _variables(shell)
     if name in _OF_STREAMS and not words:
         return _stream_names()
+    if name in ("nq_save", "nq_restore") and not words:
+        return names_of_sets()
     if name == "nq_drop_stream":
         return [known for known in _stream_names() if known not in words]
     return then_as if name in ("nq_get", "nq_refresh", "nq_subscribe") else ()
@@ -148,6 +152,8 @@ def _values(name: str, parser: ArgumentParser, option: str, words: list[str]) ->
         return sorted(available_timezones())
     if option == "--symbol":
         return _symbols()
+    if option == "--release":
+        return _snapshot_labels()
     if option == "--start" and name in _OF_STREAMS:
         return STARTS
     if name == "nq_get":
@@ -214,6 +220,13 @@ def _dataset_names() -> list[str]:
 def _stream_names() -> list[str]:
     try:
         return names_of_streams(_store_path() / STREAMS)
+    except (NQError, OSError):
+        return []
+
+
+def _snapshot_labels() -> list[str]:
+    try:
+        return sorted(entry for entry in os.listdir(_store_path() / SNAPSHOTS_NAME) if not entry.startswith("."))
     except (NQError, OSError):
         return []
 

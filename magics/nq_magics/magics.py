@@ -17,6 +17,7 @@ from IPython.core.magic import line_magic, magics_class, needs_local_scope
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
 from nq_magics.arguments import column_list, feature_list, moment, parse, raw_words, variable_to_share, version
+from nq_magics.between_cells import check_follow, follow_bars
 from nq_magics.display import DatasetsView, DeskView, StatusView, got_line, load_lines, stored_line
 from nq_magics.in_session import InSession
 from nq_magics.options import as_option, reading_of, reading_options
@@ -52,6 +53,7 @@ class NQMagics(InSession):
     @reading_options
     @argument("--symbol", help="Instrument, where the file name does not tell.")
     @argument("--data-dir", help="Directory to look in; the configured one unless given.")
+    @argument("--follow", action="store_true", help="Between cells, move the variable to the newest version.")
     @as_option
     @usage_errors()
     def nq_load(self, line: str) -> Any:
@@ -66,12 +68,15 @@ class NQMagics(InSession):
         %nq_load NQ 30min as all --columns timestamp,close,flags
         %nq_load NQ 30min as x --features sma(20),rsi(14),macd(12,26,9)
         %nq_load {path} as closes --columns timestamp,close --as numpy
+        %nq_load NQ 30min as bars --follow            and stay at the newest version, between cells
 
         The frame is read-only, because every notebook sees the same memory; df.copy() is your own.
         """
         args = parse(self.nq_load, line, assigns=True)
         wanted = wanted_bars(args.words, args.symbol)
         several = symbols_in(wanted)
+        if args.follow:
+            check_follow(args.variable, several)
         if several:
             loaded = {symbol: self._load(replace(wanted, source=symbol), args) for symbol in several}
             return self._deliver(loaded, args.variable)
@@ -96,7 +101,7 @@ class NQMagics(InSession):
         data = session.view(mapped.handle, args.as_, columns=args.columns, **rows)
         stamps = session.view(mapped.handle, "numpy", columns=["timestamp"], **rows)["timestamp"]
         print(*load_lines(mapped, stamps), sep="\n")
-        return data
+        return follow_bars(session, mapped.handle.info.name, args) if args.follow else data
 
     @line_magic
     @magic_arguments()

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from jupyter_nq.coordinator import events as ev
+from jupyter_nq.coordinator import snapshot_events as sn
 from jupyter_nq.coordinator import views
 from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.errors import NQError, StoreError, StoreFull, UnknownDataset
 
 _NAMES = st.sampled_from(["bars", "signals"])
 _PEERS = st.integers(1, 3)
+_LABELS = st.sampled_from(["x", "y"])
 _LIMIT = 1000
 
 
@@ -29,6 +31,7 @@ class ModelStore:
     headers: dict[str, ev.StoredObject] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     drops: dict[tuple[str, int], None] = field(default_factory=dict)  # the records, by name and version
+    snapshots: dict[str, sn.Snapshot] = field(default_factory=dict)
     locks: set[tuple[int, str]] = field(default_factory=set)  # who (peer) holds the lock of which object
 
     def stamp(self, id_: str, version: int) -> None:
@@ -44,7 +47,7 @@ class ModelStore:
 
 
 class DeskMachine(RuleBasedStateMachine):
-    """Clients put, append, map, let go, drop, leave and crash; so do the store and the coordinator."""
+    """Clients put, append, map, let go, drop, take snapshots, leave and crash; so do the store and the coordinator."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +61,7 @@ class DeskMachine(RuleBasedStateMachine):
         self.now = 0.0
 
     # -- carrying out -------------------------------------------------------------------------------
-    def carry_out(self, actions: list[ev.Action], stop_after: int = 99) -> None:
+    def carry_out(self, actions: list[ev.Action | sn.SnapshotAction], stop_after: int = 99) -> None:
         for action in actions[:stop_after]:
             match action:
                 case ev.Stamp(id_, version):
@@ -73,7 +76,12 @@ class DeskMachine(RuleBasedStateMachine):
                         self.store.drops[name, version] = None
                 case ev.ForgetDrop(name, version):
                     self.store.drops.pop((name, version), None)
+                case sn.RecordSnapshot(snapshot):
+                    self.store.snapshots[snapshot.label] = snapshot
+                case sn.ForgetSnapshot(label):
+                    del self.store.snapshots[label]
                 case ev.Collect(id_):
+                    assert id_ not in self.kept(), "nothing is collected that a snapshot has"
                     assert id_ not in self.store.links.values(), "the newest version is never collected"
                     assert not self.desk.people.held(id_), "nothing is collected that a peer said it holds"
                     assert id_ not in self.collecting
@@ -81,6 +89,10 @@ class DeskMachine(RuleBasedStateMachine):
                     self.collecting.append(id_)
                 case _:
                     pass
+
+    def kept(self) -> set[str]:
+        """Return what the recorded snapshots have."""
+        return {member.id for snapshot in self.store.snapshots.values() for member in snapshot.members}
 
     def may_go(self, header: ev.StoredObject) -> bool:
         linked = self.store.headers.get(self.store.links.get(header.name, ""))
@@ -178,6 +190,29 @@ class DeskMachine(RuleBasedStateMachine):
         else:
             assert name not in self.store.links
 
+    @rule(peer=_PEERS, label=_LABELS, outcome=st.sampled_from(["done", "done", "failed", "killed"]))
+    def take_snapshot(self, peer: int, label: str, outcome: str) -> None:
+        self.serial += 1
+        try:
+            actions = self.desk.handle(sn.TakeSnapshot(peer, (), label, str(self.serial), 0))
+        except NQError:
+            return
+        if outcome == "done":
+            self.carry_out(actions)
+            assert {m.id for m in self.store.snapshots[label].members} == set(self.store.links.values())
+        elif outcome == "failed":
+            self.desk.handle(ev.Failed())
+        else:
+            self.restart()
+
+    @rule(peer=_PEERS, label=_LABELS, at=st.sampled_from([0, 1, 99, 99]))
+    def release_snapshot(self, peer: int, label: str, at: int) -> None:
+        if peer in self.present and label in self.store.snapshots:
+            actions = self.desk.handle(sn.ReleaseSnapshot(peer, label, self.store.snapshots[label].token))
+            self.carry_out(actions, stop_after=at)
+            if at != 99:
+                self.restart()
+
     # -- the coordinator ----------------------------------------------------------------------------
     @precondition(lambda self: self.collecting)
     @rule()
@@ -203,7 +238,8 @@ class DeskMachine(RuleBasedStateMachine):
         self.collecting = []
         objects = tuple(self.store.headers.values())
         drops = {name: max(v for n, v in self.store.drops if n == name) for name, _ in self.store.drops}
-        self.carry_out(self.desk.handle(ev.Rebuilt(objects, dict(self.store.links), self.now, drops)))
+        told = ev.Rebuilt(objects, dict(self.store.links), self.now, drops, snapshots=dict(self.store.snapshots))
+        self.carry_out(self.desk.handle(told))
         for peer in self.present:
             self.desk.handle(ev.PeerArrived(peer, 100 + peer, (), "p", "client"))
         for peer, id_ in self.store.locks:
@@ -236,6 +272,12 @@ class DeskMachine(RuleBasedStateMachine):
     def what_is_locked_is_there(self) -> None:
         """Nobody loses an object under a view."""
         assert all(id_ in self.store.headers for _, id_ in self.store.locks)
+
+    @invariant()
+    def snapshots_are_whole(self) -> None:
+        """The desk knows those that are recorded, and all that they have is there."""
+        assert self.desk.snapshots.taken == self.store.snapshots
+        assert self.kept() <= set(self.store.headers)
 
     @invariant()
     def views_can_always_be_made(self) -> None:
