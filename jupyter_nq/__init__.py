@@ -16,6 +16,7 @@ _HOMES = {
     "Features": "jupyter_nq.bars.features.pipeline",
     **dict.fromkeys(["MinMax", "Robust", "Scaler", "ZScore"], "jupyter_nq.bars.features.scalers"),
     "MemoryManager": "jupyter_nq.client.memory.manager",
+    **dict.fromkeys(["kafka_in", "kafka_out"], "jupyter_nq.client.bridges"),
     "NQError": "jupyter_nq.errors",
     "Session": "jupyter_nq.client.session",
     "SharedMemoryPool": "jupyter_nq.client.memory.pool",
@@ -89,6 +90,8 @@ __all__ = [
     "gc",
     "get",
     "iterate",
+    "kafka_in",
+    "kafka_out",
     "list_streams",
     "load",
     "load_ipython_extension",
@@ -152,6 +155,7 @@ if TYPE_CHECKING:
         validate,
     )
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
+    from jupyter_nq.client.bridges import kafka_in, kafka_out
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
     from jupyter_nq.client.session import Session

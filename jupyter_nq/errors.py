@@ -128,6 +128,16 @@ class Lagged(NQError, LookupError):
     __str__ = Exception.__str__
 
 
+class UnreadableMessage(NQError, ValueError):
+    """What came from Kafka is no message of a stream; it is kept in a stream of dead letters."""
+
+
+class BridgeFailed(NQError, ConnectionError):
+    """A bridge to Kafka ended: the broker refuses what no further attempt would change; the message says what."""
+
+    __str__ = Exception.__str__
+
+
 # -- coordinator ---------------------------------------------------------------------------------
 class CoordinatorUnavailable(NQError, ConnectionError):
     """No coordinator answers, and this process may not or cannot host one."""
