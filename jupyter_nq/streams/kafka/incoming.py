@@ -111,6 +111,7 @@ class KafkaIn(Bridge):
     # -- partitions ------------------------------------------------------------------------------
     def _carry(self) -> None:
         while not self._stopping.is_set() and not self._assign():
+            self._client.poll(0)  # hears what is the matter; there is no message yet
             self._stopping.wait(self._next_pause())
         looked = time.monotonic()
         while not self._stopping.is_set():
