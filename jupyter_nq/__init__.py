@@ -18,6 +18,7 @@ _HOMES = {
     "MemoryManager": "jupyter_nq.client.memory.manager",
     **dict.fromkeys(["kafka_in", "kafka_out"], "jupyter_nq.client.bridges"),
     "NQError": "jupyter_nq.errors",
+    "process_concurrent": "jupyter_nq.client.concurrent",
     "Session": "jupyter_nq.client.session",
     "SharedMemoryPool": "jupyter_nq.client.memory.pool",
     "UnifiedDataLoader": "jupyter_nq.client.bars.loader",
@@ -98,6 +99,7 @@ __all__ = [
     "ls",
     "notebooks",
     "pin",
+    "process_concurrent",
     "put",
     "refresh",
     "resample",
@@ -156,6 +158,7 @@ if TYPE_CHECKING:
     )
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
     from jupyter_nq.client.bridges import kafka_in, kafka_out
+    from jupyter_nq.client.concurrent import process_concurrent
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
     from jupyter_nq.client.session import Session

@@ -153,6 +153,18 @@ class ProtocolError(NQError, ValueError):
     """A control message is malformed, oversized or unknown."""
 
 
+# -- work in several workers ---------------------------------------------------------------------
+class ChunkFailed(NQError, RuntimeError):
+    """A chunk was not processed: its function failed, which is the cause, or its worker was killed."""
+
+    number = 0
+    """Of the chunk, counted from 0."""
+
+
+class ProcessingCancelled(NQError, RuntimeError):
+    """Work was cancelled by who had begun it."""
+
+
 class MissingLibrary(NQError, ImportError):
     """An optional library is needed; the message holds the install command."""
 

@@ -7,15 +7,18 @@ a warm `%nq_load`, and a user who times the cell should time the load.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from jupyter_nq.bars import compiled
+from jupyter_nq.client import concurrent
 from jupyter_nq.client.api import warm_up
 from nq_magics import completion
 from nq_magics.arguments import parse
 from nq_magics.bar_magics import BarMagics
 from nq_magics.magics import NQMagics
 from nq_magics.memory_magics import MemoryMagics
+from nq_magics.progress import ProgressLine
 from nq_magics.refresh_magics import RefreshMagics
 from nq_magics.stream_magics import StreamMagics
 
@@ -42,6 +45,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     completion.register(shell)
     warm_up()
     compiled.announce = print
+    concurrent.display = functools.partial(ProgressLine, after_seconds=2.0)
     parse(NQMagics.nq_load, "NQ 30min as bars", assigns=True)
 
 
