@@ -149,7 +149,8 @@ class KafkaIn(Bridge):
         """Return the offset at which a partition is read first."""
         kafka = clients.library()
         begin = kafka.OFFSET_BEGINNING if self._start_at == "earliest" else kafka.OFFSET_END
-        return self._delivery.position.offsets.get(partition, begin)
+        kept = self._delivery.position.offsets.get(partition)
+        return int(begin if kept is None else kept)
 
     # -- messages --------------------------------------------------------------------------------
     def _take(self, found: Sequence[Any]) -> None:

@@ -31,7 +31,7 @@ def test_each_form_is_read() -> None:
 @pytest.mark.parametrize(("value", "form"), [(b"{", "json"), (b"\xff", "json"), (b"no", "arrow"), (None, "bytes")])
 def test_what_cannot_be_read_says_why(value: bytes | None, form: str) -> None:
     """It goes to the dead letters."""
-    with pytest.raises(UnreadableMessage, match="no value|is not (json|arrow)"):
+    with pytest.raises(UnreadableMessage, match=r"no value|is not (json|arrow)"):
         read_foreign(value, form)
 
 

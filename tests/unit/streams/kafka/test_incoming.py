@@ -202,7 +202,7 @@ def test_a_stream_is_not_read_into_itself(make: Make, bridges: Bridges) -> None:
     stream = make()
     stream.publish(b"x")
     bridges.out(stream)
-    with pytest.raises(BridgeFailed, match="go round for ever. Read it into another stream"):
+    with pytest.raises(BridgeFailed, match=r"go round for ever\. Read it into another stream"):
         bridges.into(stream).wait(20)
     assert stream.messages == 1
 
