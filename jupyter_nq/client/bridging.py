@@ -112,18 +112,14 @@ def kafka_in(
     InvalidArgument, InvalidName, MissingLibrary, StoreFull, ChecksumError
     """
     library()
-    called = _name(stream)
-    session.stream(called)
-    bridge = KafkaIn(
-        open_control(session.store.path / STREAMS, called),
-        _topic(topic),
-        config,
-        name=_bridge_name(name, topic),
-        publisher=session.streaming.own_publisher,
-        dead_letters=lambda: session.stream(f"{called}.dead-letters", retention_bytes=RETENTION_BYTES),
-        start=start,
-        foreign=foreign,
-    )
+    session.stream(called := _name(stream))
+    control = open_control(session.store.path / STREAMS, called)
+    own: dict[str, Any] = {
+        "publisher": session.streaming.own_publisher,
+        "dead_letters": lambda: session.stream(f"{called}.dead-letters", retention_bytes=RETENTION_BYTES),
+    }
+    told: dict[str, Any] = {"name": _bridge_name(name, topic), "start": start, "foreign": foreign}
+    bridge = KafkaIn(control, _topic(topic), config, **own, **told)
     _running.add(bridge)
     return bridge
 

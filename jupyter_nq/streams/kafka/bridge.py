@@ -72,8 +72,10 @@ class Bridge(abc.ABC):
     @property
     def state(self) -> str:
         """`running`; `waiting` while something is in its way that it tries again; `stopped`; or `failed`."""
+        if self.error is not None:
+            return "failed"
         if self._ended.is_set():
-            return "stopped" if self.error is None else "failed"
+            return "stopped"
         return "running" if self._trouble is None else "waiting"
 
     @property
@@ -131,7 +133,7 @@ class Bridge(abc.ABC):
             self._carry()
         except Exception as exc:  # it is shown in `error`, and raised by `wait`
             self.error = exc
-            _log.warning("%r ended: %s", self, exc)
+            _log.warning("%r: %s", self, exc)
         finally:
             self._close()
             self._client = None

@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from jupyter_nq.errors import NQError, StreamFull, UnsupportedData
+from jupyter_nq.errors import NQError, StreamFull, UnknownStream, UnsupportedData
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.kafka.position import Entry, Position
 from jupyter_nq.streams.kafka.record import Begun, Record, settled
@@ -100,6 +100,7 @@ class Delivery:
         SchemaMismatch, UnknownStream
             The bridge cannot go on. What was published before is settled.
         """
+        self.check()
         before = self._lane.head
         entries = [one.entry for one in planned]
         begun = Begun(self._lane.number, before, os.getpid(), self._started_ns, entries)
@@ -111,6 +112,13 @@ class Delivery:
             self.position = self.position.after(entries[: self.done])
             if self.done < len(entries):
                 self._write()
+
+    def check(self) -> None:
+        """Raise `UnknownStream` when the stream was dropped."""
+        if self._control.closed:
+            raise UnknownStream(
+                f"The stream {self._control.static.name!r} was dropped. Make it again: nq.stream(name)."
+            )
 
     def pass_by(self, entry: Entry) -> None:
         """Go on behind a message that is in the stream of dead letters."""

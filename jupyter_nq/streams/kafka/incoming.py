@@ -84,7 +84,11 @@ class KafkaIn(Bridge):
         self._is_tape = control.static.form == "tape"
         self._dead_letters = DeadLetters(dead_letters)
         self._client = clients.consumer(self._config, self._on_error)
-        self._delivery = Delivery(control, check_name(name), publisher, self._blocked)
+        try:
+            self._delivery = Delivery(control, check_name(name), publisher, self._blocked)
+        except BaseException:
+            self._client.close()
+            raise
         self._start()
 
     @property
@@ -118,7 +122,9 @@ class KafkaIn(Bridge):
             found = self._client.poll(_POLL_SECONDS)
             if found is not None:
                 self._take([found, *self._client.consume(_AT_ONCE - 1, 0.0)])
-            elif self._trouble is not None or time.monotonic() - looked > _PARTITIONS_SECONDS:
+                continue
+            self._delivery.check()
+            if self._trouble is not None or time.monotonic() - looked > _PARTITIONS_SECONDS:
                 looked = time.monotonic()
                 if not self._assign():
                     self._stopping.wait(self._next_pause())

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from jupyter_nq.errors import BridgeFailed, InvalidArgument, InvalidName, SchemaMismatch, StreamBusy
+from jupyter_nq.errors import BridgeFailed, InvalidArgument, InvalidName, SchemaMismatch, StreamBusy, UnknownStream
 from jupyter_nq.streams import Stream
+from jupyter_nq.streams.directory import drop_stream
 from jupyter_nq.streams.kafka.envelope import encode
 from jupyter_nq.streams.messages import Message
 from jupyter_nq.testing import wait_until
@@ -207,6 +208,21 @@ def test_a_stream_is_not_read_into_itself(make: Make, bridges: Bridges) -> None:
     assert stream.messages == 1
 
 
+@pytest.mark.parametrize("idle", [True, False])
+def test_a_stream_that_is_dropped_ends_it(make: Make, bridges: Bridges, idle: bool) -> None:
+    """With the reason, whether there are messages or none."""
+    far = make("far")
+    bridges.send(_message(0))
+    bridge = bridges.into(far)
+    wait_until(lambda: bridge.messages == 1)
+    drop_stream(far._control.path.parent, "far")
+    if not idle:
+        bridges.send(_message(1))
+    with pytest.raises(UnknownStream, match="was dropped"):
+        bridge.wait(20)
+    assert "was dropped" in bridge.stats()["trouble"]
+
+
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
@@ -214,6 +230,7 @@ def test_a_stream_is_not_read_into_itself(make: Make, bridges: Bridges) -> None:
         ({"foreign": "csv"}, InvalidArgument, "none of json, bytes, arrow"),
         ({"name": "../x"}, InvalidName, "not a dataset name"),
         ({"config": ""}, InvalidArgument, "names no brokers"),
+        ({"config": {"bootstrap.servers": "h:1", "nothing": 1}}, InvalidArgument, "config is refused: No such"),
     ],
 )
 def test_bad_arguments(make: Make, bridges: Bridges, options: dict[str, Any], error: type, says: str) -> None:
