@@ -130,12 +130,14 @@ class Bridge(abc.ABC):
 
     def _run(self) -> None:
         try:
-            self._carry()
+            try:
+                self._carry()
+            finally:
+                self._close()
         except Exception as exc:  # it is shown in `error`, and raised by `wait`
             self.error = exc
             _log.warning("%r: %s", self, exc)
         finally:
-            self._close()
             self._client = None
             self._ended.set()
 
@@ -191,6 +193,7 @@ class Bridge(abc.ABC):
 def _part_in_child() -> None:
     for bridge in list(_live):
         _of_the_parent.append(bridge._client)
+        bridge._stopping, bridge._ended = threading.Event(), threading.Event()  # somebody may hold the others' locks
         bridge._stopping.set()
         bridge._ended.set()
     _live.clear()

@@ -93,11 +93,11 @@ class KafkaOut(Bridge):
             self._client.poll(0)
 
     def _read(self) -> list[Message]:
-        try:
-            return self._subscription.get_messages(_AT_ONCE)
-        except Lagged as exc:
-            self.lost += exc.lost
-            return self._read()
+        while True:
+            try:
+                return self._subscription.get_messages(_AT_ONCE)
+            except Lagged as exc:
+                self.lost += exc.lost
 
     def _idle(self, seen: int) -> None:
         self._client.poll(0)
@@ -114,6 +114,7 @@ class KafkaOut(Bridge):
         while self._awaited and not self._stopping.is_set():
             self._client.poll(_POLL_SECONDS)
             self._check_refused()
+        self._check_refused()  # also of what came back while there were more to send
         if self._stopping.is_set():
             return
         self._subscription.ack()

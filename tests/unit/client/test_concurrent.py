@@ -154,7 +154,7 @@ _INTERRUPTED = """
 import os, threading
 import jupyter_nq as nq
 def fn(number):
-    say(os.getpid())
+    os.write(1, b"%d\\n" % os.getpid())  # in one piece, whoever else writes
     threading.Event().wait(60)
 try:
     nq.process_concurrent(range(9), fn, 2, sys.argv[1])

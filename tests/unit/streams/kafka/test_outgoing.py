@@ -11,6 +11,7 @@ import pytest
 
 from jupyter_nq.errors import BridgeFailed, StreamBusy, UnknownStream
 from jupyter_nq.streams.directory import drop_stream
+from jupyter_nq.streams.kafka import clients
 from jupyter_nq.streams.kafka.envelope import decode
 from jupyter_nq.testing import wait_until
 from jupyter_nq.testing.forked import Forked
@@ -112,6 +113,45 @@ def test_a_message_that_the_broker_refuses(make: Make, bridges: Bridges) -> None
     assert "too large" in bridge.stats()["trouble"]
     again = bridges.out(stream, config={"bootstrap.servers": bridges.broker, "message.max.bytes": 4_000_000})
     wait_until(lambda: again.messages == 1)
+
+
+class _Refusing:
+    """A producer whose broker refuses each message, and says so at the next poll."""
+
+    def __init__(self) -> None:
+        self._told: list[Any] = []
+
+    def produce(self, *_: Any, on_delivery: Any, **_named: Any) -> None:
+        """Take a message."""
+        self._told.append(on_delivery)
+
+    def poll(self, _seconds: float) -> None:
+        """Say what became of it."""
+        from confluent_kafka import KafkaError
+
+        for tell in self._told:
+            tell(KafkaError(KafkaError.POLICY_VIOLATION), None)
+        self._told.clear()
+
+    def purge(self) -> None:
+        """Forget the rest."""
+
+
+def test_what_was_not_delivered_is_not_acknowledged(
+    make: Make, bridges: Bridges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where that is known before all are sent: the next bridge sends all of them."""
+    stream = make()
+    for number in range(20):
+        stream.publish(number)
+    with monkeypatch.context() as patch:
+        patch.setattr(clients, "producer", lambda *_: _Refusing())
+        bridge = bridges.out(stream)
+        with pytest.raises(BridgeFailed, match=r"a message was not delivered: .*Policy"):
+            bridge.wait(20)
+    assert bridge.messages == 0
+    again = bridges.out(stream)
+    wait_until(lambda: again.messages == 20, 20)
 
 
 def test_what_the_stream_let_go_of_is_counted(make: Make, bridges: Bridges) -> None:
