@@ -92,18 +92,11 @@ def kafka_in(
         messages of a log say under "kafka" where they came from.
     config
         As of `kafka_out`.
-    name
-        Under which is kept how far it has read; None takes `kafka.` and the topic.
-    start
-        "earliest" or "latest", of partitions that no bridge of this name has read.
+    name, start
+        Under which is kept how far it has read, `kafka.` and the topic; "earliest" or "latest", of what was never read.
     foreign
         What the values of other programs are: "json", "bytes", or "arrow" (a stream of its IPC format). None takes only
         what `kafka_out` sent.
-
-    Returns
-    -------
-    KafkaIn
-        As `kafka_out`.
 
     Raises
     ------

@@ -90,41 +90,29 @@ def process_concurrent(
     Parameters
     ----------
     chunks
-        Taken one by one as workers become free, so of a generator (such as `nq.iterate`) no more than two for each
-        worker are in memory.
+        Taken as workers become free: of a generator (`nq.iterate`) no more than two for each are in memory.
     fn
-        Called with a chunk. A function, method or lambda of a notebook will do in both modes.
+        Called with a chunk. Any function of a notebook will do in both modes.
     workers
         How many work at the same time; None takes the processors.
     mode
-        "threads" for what releases the interpreter lock (numpy, Arrow, files): chunks are handed over as they are.
-        "processes" for Python code: forked from this process, so they see its variables as they were; a chunk and its
-        result are pickled between a process and its own children. To hand over shared data without a copy, let the
-        chunks be names and rows, and `fn` call `nq.get`. What a library's own threads hold is not there in a forked
-        process, such as a client of Kafka or a tensor on a GPU.
+        "threads" for what releases the interpreter lock (numpy, Arrow, files). "processes" for Python code: forked from
+        this one, so they see its variables; a chunk and its result are pickled between a process and its own children.
+        Let chunks be names and rows, and `fn` call `nq.get`, and no data is copied. What a library's own threads hold,
+        such as a client of Kafka, does not work in a forked process.
     on_progress
         Called in this thread with how many chunks are done, and how many there are, None when that is not known.
     cancel
-        Set by another thread to end it: `ProcessingCancelled`.
-
-    Returns
-    -------
-    list
-        Of each chunk what `fn` returned.
+        Set by another thread to end it.
 
     Raises
     ------
     ChunkFailed
-        `fn` failed, or its worker was killed: with the chunk's number, and the error as its cause. No further chunk is
-        begun.
+        `fn` failed, the cause, or its worker was killed: with the chunk's number. No further chunk is begun.
     ProcessingCancelled
-        It was cancelled. As with an interrupt, processes are killed at once; a thread ends after the call that it is
-        in.
+        By `cancel`. As with an interrupt, processes are killed at once, and a thread ends after its call.
     InvalidArgument
-        Of another mode, or with no worker.
 
-    Examples
-    --------
     >>> process_concurrent([[1, 2], [3]], sum)
     [3, 3]
     """
@@ -260,7 +248,7 @@ def _described(chunk: Any) -> str:
     """Return a few words for a chunk: its type and length, of short values the value.
 
     >>> _described([1, 2]), _described("NQ")
-    ("list of 2", "'NQ'")
+    ('list of 2', "'NQ'")
     """
     if isinstance(chunk, Sized) and not isinstance(chunk, (str, bytes)):
         return f"{type(chunk).__name__} of {len(chunk):,}"
