@@ -21,7 +21,9 @@ _HOMES = {
     **dict.fromkeys(["MinMax", "Robust", "Scaler", "ZScore"], "jupyter_nq.bars.features.scalers"),
     **dict.fromkeys(["flag", "flags"], "jupyter_nq.client.flags"),
     "MemoryManager": "jupyter_nq.client.memory.manager",
+    **dict.fromkeys(["kafka_in", "kafka_out"], "jupyter_nq.client.bridges"),
     "NQError": "jupyter_nq.errors",
+    "process_concurrent": "jupyter_nq.client.concurrent",
     "Session": "jupyter_nq.client.session",
     "SharedMemoryPool": "jupyter_nq.client.memory.pool",
     "UnifiedDataLoader": "jupyter_nq.client.bars.loader",
@@ -124,6 +126,8 @@ __all__ = [
     "get",
     "is_current",
     "iterate",
+    "kafka_in",
+    "kafka_out",
     "list_streams",
     "load",
     "load_ipython_extension",
@@ -132,6 +136,7 @@ __all__ = [
     "notebooks",
     "on_sync",
     "pin",
+    "process_concurrent",
     "put",
     "refresh",
     "register",
@@ -200,6 +205,8 @@ if TYPE_CHECKING:
         validate,
     )
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
+    from jupyter_nq.client.bridges import kafka_in, kafka_out
+    from jupyter_nq.client.concurrent import process_concurrent
     from jupyter_nq.client.desk_api import (
         check_consistency,
         follow,

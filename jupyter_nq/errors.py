@@ -147,6 +147,16 @@ class FlagBusy(NQError, RuntimeError):
     """A flag has an owner already, whose heartbeat it waits for."""
 
 
+class UnreadableMessage(NQError, ValueError):
+    """What came from Kafka is no message of a stream; it is kept in a stream of dead letters."""
+
+
+class BridgeFailed(NQError, ConnectionError):
+    """A bridge to Kafka ended: the broker refuses what no further attempt would change; the message says what."""
+
+    __str__ = Exception.__str__
+
+
 # -- coordinator ---------------------------------------------------------------------------------
 class CoordinatorUnavailable(NQError, ConnectionError):
     """No coordinator answers, and this process may not or cannot host one."""
@@ -190,6 +200,18 @@ class MutexTimeout(NQError, TimeoutError):
 
 class LeaseLost(NQError, RuntimeError):
     """A mutex is not this holder's any more: its lease ended, or it let go."""
+
+
+# -- work in several workers ---------------------------------------------------------------------
+class ChunkFailed(NQError, RuntimeError):
+    """A chunk was not processed: its function failed, which is the cause, or its worker was killed."""
+
+    number = 0
+    """Of the chunk, counted from 0."""
+
+
+class ProcessingCancelled(NQError, RuntimeError):
+    """Work was cancelled by who had begun it."""
 
 
 class MissingLibrary(NQError, ImportError):

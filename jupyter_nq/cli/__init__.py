@@ -23,6 +23,7 @@ _HOMES = {
     "warmup": "warmup",
     "clean": "clean",
     "rotate": "rotate",
+    "kafka": "kafka",
 }
 
 

@@ -52,6 +52,7 @@ def build_parser() -> OneLineParser:
     clean = _command(commands, "clean", "list and remove what was left in the store, and archives; what is held stays")
     clean.add_argument("--yes", action="store_true", help="remove without asking")
     _command(commands, "rotate", "seal what is encrypted on the disk with the current master key")
+    _kafka(_command(commands, "kafka", "carry a stream to a topic of Kafka, or a topic to a stream, until it is ended"))
     return parser
 
 
@@ -82,6 +83,23 @@ def _sample(command: OneLineParser) -> None:
         "--layout", action="append", metavar="NAME", help=f"write only this one: {_LAYOUTS}; may be given again"
     )
     command.add_argument("--force", action="store_true", help="replace files that are there")
+
+
+def _kafka(command: OneLineParser) -> None:
+    way = command.add_mutually_exclusive_group(required=True)
+    way.add_argument("--out", action="store_true", help="from the stream to the topic")
+    way.add_argument("--in", dest="into", action="store_true", help="from the topic to the stream")
+    command.add_argument("stream", metavar="STREAM", help="name of the stream")
+    command.add_argument("topic", metavar="TOPIC", help="name of the topic")
+    command.add_argument("--brokers", metavar="HOST:PORT[,...]", help="where the brokers are")
+    command.add_argument("--config", metavar="FILE", help="librdkafka's settings in YAML; mode 0600, if it has secrets")
+    command.add_argument("--name", metavar="NAME", help="of the bridge, under which it goes on (kafka.TOPIC)")
+    command.add_argument(
+        "--start", choices=("earliest", "latest"), default="earliest", help="of the first (%(default)s)"
+    )
+    command.add_argument(
+        "--foreign", choices=("json", "bytes", "arrow"), help="with --in: what the values of other programs are"
+    )
 
 
 def _json(command: OneLineParser) -> None:

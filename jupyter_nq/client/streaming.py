@@ -113,6 +113,10 @@ class Streaming:
                 publisher.close()
             self._publishers.clear()
 
+    def own_publisher(self, control: MappedControl, started_ns: int) -> Publisher:
+        """Return another publisher of a stream than all others here, with room for what it keeps; close it."""
+        return self._room.for_lane(control.static.name, lambda: Publisher(control, started_ns))
+
     def _publisher(self, control: MappedControl) -> Publisher:
         """Return this process's publisher of a stream, with room for what it keeps."""
         static = control.static

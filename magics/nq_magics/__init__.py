@@ -7,10 +7,12 @@ a warm `%nq_load`, and a user who times the cell should time the load.
 
 from __future__ import annotations
 
+import functools
 import weakref
 from typing import TYPE_CHECKING
 
 from jupyter_nq.bars import compiled
+from jupyter_nq.client import concurrent
 from jupyter_nq.client.api import warm_up
 from nq_magics import completion
 from nq_magics.arguments import parse
@@ -20,6 +22,7 @@ from nq_magics.flag_magics import FlagMagics
 from nq_magics.magics import NQMagics
 from nq_magics.memory_magics import MemoryMagics
 from nq_magics.notebook_magics import NotebookMagics
+from nq_magics.progress import ProgressLine
 from nq_magics.refresh_magics import RefreshMagics
 from nq_magics.set_magics import SetMagics
 from nq_magics.snapshot_magics import SnapshotMagics
@@ -66,6 +69,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     _around[shell].register()
     warm_up()
     compiled.announce = print
+    concurrent.display = functools.partial(ProgressLine, after_seconds=2.0)
     parse(NQMagics.nq_load, "NQ 30min as bars", assigns=True)
 
 

@@ -13,7 +13,7 @@ from jupyter_nq import __version__
 from jupyter_nq.cli import _HOMES
 from jupyter_nq.cli.parser import build_parser
 
-COMMANDS = ["demo", "sample", "status", "ls", "doctor", "warmup", "clean", "rotate"]
+COMMANDS = ["demo", "sample", "status", "ls", "doctor", "warmup", "clean", "rotate", "kafka"]
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,9 @@
+"""The public functions of the bridges to Kafka: over this process's session, with what only they need."""
+
+from __future__ import annotations
+
+from jupyter_nq.client import bridging
+from jupyter_nq.client.api import through_session
+
+kafka_in = through_session(bridging.kafka_in)
+kafka_out = through_session(bridging.kafka_out)
