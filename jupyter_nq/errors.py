@@ -128,6 +128,12 @@ class Lagged(NQError, LookupError):
     __str__ = Exception.__str__
 
 
+class LiveGap(NQError, LookupError):
+    """Live bars cannot be joined to what is known: rows are missing between, and the message says from when to when."""
+
+    __str__ = Exception.__str__
+
+
 # -- coordinator ---------------------------------------------------------------------------------
 class CoordinatorUnavailable(NQError, ConnectionError):
     """No coordinator answers, and this process may not or cannot host one."""

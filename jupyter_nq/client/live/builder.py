@@ -139,7 +139,7 @@ class BarBuilder:
 
     def cut(self, cut_ns: int) -> None:
         """Take note that rows are missing before an instant: what began before it is not published."""
-        self.cut_ns = cut_ns
+        self.cut_ns = max(self.cut_ns, cut_ns)
 
     def add(self, rows: Rows) -> Built:
         """Take rows, in the order in which they came."""

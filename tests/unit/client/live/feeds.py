@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pyarrow as pa
 
-from jupyter_nq.bars.instruments import EQUITY
+from jupyter_nq.bars.features.pipeline import Features
+from jupyter_nq.bars.instruments import EQUITY, instrument
 from jupyter_nq.bars.resample import resample
 from jupyter_nq.bars.sample import sample_bars
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.client.live.builder import BarBuilder
 from jupyter_nq.client.live.rows import Intake
+from jupyter_nq.client.session import Session
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
@@ -65,3 +67,32 @@ def built(feed: Sequence[pa.Table], builder: BarBuilder, intake: Intake, end_ns:
     if end_ns is not None:
         found.append(builder.advance(end_ns))
     return pa.concat_tables(found)
+
+
+def published(session: Session, name: str) -> pa.Table:
+    """Return all that is on a tape."""
+    stream = session.stream(name)
+    assert stream.schema is not None
+    found = [stream.schema.empty_table()]
+    with stream.subscribe("earliest") as reader:
+        while (table := reader.read_table()) is not None:
+            found.append(table)
+    return pa.concat_tables(found)
+
+
+def same(found: pa.Table, wanted: pa.Table) -> bool:
+    """Tell whether two tables have the same columns, bit for bit: NaN equals NaN."""
+
+    def bits(table: pa.Table, name: str) -> bytes:
+        column = table[name]
+        return np.asarray(column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).tobytes()
+
+    return found.column_names == wanted.column_names and all(
+        bits(found, name) == bits(wanted, name) for name in wanted.column_names
+    )
+
+
+def featured(bars: pa.Table, length: int, wanted: Sequence[str]) -> pa.Table:
+    """Return bars with the features that history has."""
+    hours = instrument("NQ").regular_hours
+    return Features(wanted, calendar=EQUITY, minutes=length, regular_hours=hours).compute(bars)

@@ -1,0 +1,8 @@
+"""The public functions of live bars: over this process's session."""
+
+from __future__ import annotations
+
+from jupyter_nq.client.api import through_session
+from jupyter_nq.client.live import starting
+
+live = through_session(starting.live)
