@@ -45,6 +45,7 @@ _HOMES = {
         ],
         "jupyter_nq.client.api",
     ),
+    **dict.fromkeys(["live", "replay"], "jupyter_nq.client.live.api"),
     **dict.fromkeys(
         [
             "asof",
@@ -90,6 +91,7 @@ __all__ = [
     "get",
     "iterate",
     "list_streams",
+    "live",
     "load",
     "load_ipython_extension",
     "ls",
@@ -97,6 +99,7 @@ __all__ = [
     "pin",
     "put",
     "refresh",
+    "replay",
     "resample",
     "roll_table",
     "rolls",
@@ -152,6 +155,7 @@ if TYPE_CHECKING:
         validate,
     )
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
+    from jupyter_nq.client.live.api import live, replay
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
     from jupyter_nq.client.session import Session

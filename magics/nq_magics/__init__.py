@@ -14,6 +14,7 @@ from jupyter_nq.client.api import warm_up
 from nq_magics import completion
 from nq_magics.arguments import parse
 from nq_magics.bar_magics import BarMagics
+from nq_magics.live_magics import LiveMagics
 from nq_magics.magics import NQMagics
 from nq_magics.memory_magics import MemoryMagics
 from nq_magics.refresh_magics import RefreshMagics
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BarMagics",
+    "LiveMagics",
     "MemoryMagics",
     "NQMagics",
     "RefreshMagics",
@@ -33,7 +35,7 @@ __all__ = [
 ]
 
 
-_MAGICS = (NQMagics, BarMagics, RefreshMagics, MemoryMagics, StreamMagics)
+_MAGICS = (NQMagics, BarMagics, RefreshMagics, MemoryMagics, StreamMagics, LiveMagics)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
@@ -51,7 +53,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     manager = shell.magics_manager
     for known in _MAGICS:
         magics = manager.registry.pop(known.__name__, None)
-        if isinstance(magics, StreamMagics):
+        if isinstance(magics, (StreamMagics, LiveMagics)):
             magics.stop_all()
         for kind in ("line", "cell"):
             for name in magics.magics[kind] if magics is not None else ():
