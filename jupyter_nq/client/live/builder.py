@@ -145,7 +145,7 @@ class BarBuilder:
         """Take rows, in the order in which they came."""
         starts = rows.starts
         before = starts < self.joined_ns
-        ahead = before & (rows.reached < self.joined_ns)
+        ahead = before & (rows.reached < self.joined_ns + self._row_wait_ns)  # rows in disorder are no late ones
         late = before & ~ahead
         if len(starts):
             self._merge(rows, ~before, late)

@@ -194,6 +194,14 @@ def test_rows_before_the_join_are_skipped_and_the_bar_goes_on() -> None:
     assert _bars(builder.advance(_FOREVER)) == [(0, 5.0, 8.0, 4.0, 7.0, 11)]
 
 
+def test_rows_in_disorder_before_the_join_are_not_late() -> None:
+    """They are read again by a new worker, and within the grace their order says nothing."""
+    builder, intake = _builder("5min", 0, 10 * SECOND_NS), Intake(0, EQUITY)
+    builder.join(_OPEN + 5 * MINUTE_NS)
+    told = builder.add(intake.take(_tick((301, 9.0), (299, 9.0), (311, 8.0), (298, 7.0))).rows)
+    assert (told.skipped, told.late.tolist()) == (1, [False, False, False, True])
+
+
 def test_a_bar_that_lacks_its_first_rows_is_not_published() -> None:
     """It is counted instead."""
     builder, intake = _builder("5min", 0), Intake(0, EQUITY)

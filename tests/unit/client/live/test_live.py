@@ -12,7 +12,9 @@ from jupyter_nq.client.live.live import Live, running, stopped_line
 from jupyter_nq.client.live.starting import live
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import LiveGap
+from jupyter_nq.streams import Stream
 from jupyter_nq.testing import wait_until
+from jupyter_nq.testing.forked import Forked, Say
 from tests.unit.client.live.clock import ManualClock
 from tests.unit.client.live.feeds import BARS, MINUTE_NS, SECOND_NS, TICKS, history, minutes, published, same, ticks
 
@@ -60,6 +62,38 @@ def test_a_worker_that_fails_says_why(session: Session, caplog: pytest.LogCaptur
     assert "live bars of NQ have ended" in caplog.text
     assert "failed at" in repr(bars)
     bars.stop()
+
+
+def test_a_forked_child_builds_nothing(session: Session) -> None:
+    """It says so, may stop its copy, and the parent's goes on."""
+    with _started(session) as bars:
+
+        def look(say: Say) -> None:
+            say(bars.status.state)
+            bars.stop()
+            say(bars.status.state)
+
+        with Forked(look) as child:
+            assert [child.hear(), child.hear()] == ["stopped", "stopped"]
+            assert child.wait() == 0
+        session.stream("feed.ticks").publish(ticks(_FEED))
+        wait_until(lambda: bars.status.bars["5min"] == 23)
+
+
+def test_a_closed_session_ends_the_work(session: Session, caplog: pytest.LogCaptureFixture) -> None:
+    """The next bars find no way out; nothing waits for them."""
+    bars = _started(session)
+    stream = session.stream("feed.ticks")
+    stream.publish(ticks(_FEED.slice(0, 8)))
+    wait_until(lambda: bars.status.bars["5min"] == 1)
+    held = Stream(session.store.path / "streams" / "feed.ticks")
+    session.close()
+    with caplog.at_level(logging.WARNING, "jupyter_nq"):
+        held.publish(ticks(_FEED.slice(8, 8)))
+        wait_until(lambda: bars.status.state == "failed")
+    held.close()
+    bars.stop()
+    assert "live bars of NQ have ended" in caplog.text
 
 
 def test_a_hole_ends_the_work(session: Session) -> None:
