@@ -127,6 +127,14 @@ def test_a_session_that_ends_early_ends_its_bar() -> None:
     assert builder.advance(close_ns).equals(resample(table.slice(0, 20), "4h", minutes=1, calendar=EQUITY))
 
 
+def test_an_earlier_tick_that_comes_later_gives_the_open() -> None:
+    """In another message; of equal stamps the first to come is the open, and the last the close."""
+    builder, intake = _builder("5min", 0, SECOND_NS), Intake(0, EQUITY)
+    for rows in ([(20, 5.0), (30, 6.0)], [(10, 7.0), (29, 4.0)], [(10, 8.0), (30, 9.0)]):
+        builder.add(intake.take(_tick(*rows)).rows)
+    assert _bars(builder.advance(_FOREVER)) == [(0, 7.0, 9.0, 4.0, 9.0, 6)]
+
+
 # -- closing ------------------------------------------------------------------------------------------
 def test_the_clock_closes_a_bar_without_a_trade() -> None:
     """At its end and the grace, not before; where nothing was traded there is no bar."""

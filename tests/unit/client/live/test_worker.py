@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.schema import BAR_SCHEMA
+from jupyter_nq.client.live import worker
 from jupyter_nq.client.live.live import Live
 from jupyter_nq.client.live.starting import prepared
 from jupyter_nq.client.origin import Origin
@@ -256,9 +257,11 @@ def test_the_open_bar_is_on_a_stream_of_its_own(session: Session) -> None:
     live.stop()
 
 
-def test_a_worker_that_is_behind_makes_nothing_late(session: Session) -> None:
-    """By the clock all bars are over, yet the rows are there and count."""
-    _feed(session, _FEED)
+def test_a_worker_that_is_behind_makes_nothing_late(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the clock all bars are over, yet the rows are there and count, however few it reads at a time."""
+    monkeypatch.setattr(worker, "_AT_ONCE", 3)
+    for piece in pieces(_FEED, range(0, 1_500, 50)):
+        _feed(session, piece)
     live = _live(session, ManualClock(_END))
     live.worker.catch_up()
     assert live.late == 0
