@@ -1,8 +1,8 @@
 """Joining live bars to history, and to what an earlier worker published: no bar twice, and no hole.
 
-All that a worker knows when it begins follows from three things: the bars of history, the bars on its tape, and the
-rows that the source has kept. Nothing else is written down, so a worker that was killed at any moment is followed by
-one that goes on.
+What a worker knows when it begins follows from the bars of history, the bars on its tape, and the rows that the source
+has kept from its position on. None of these says what the others do not, so a worker that was killed at any moment is
+followed by one that goes on.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ FORMING_SCHEMA = pa.schema(
 )
 """Of the open bar: as a closed one, the end at which it will be closed, and a mark that is always 1."""
 _RETENTION_BYTES = 8 << 20  # 8 MiB: of 5-minute bars with ten features more than half a year
-_LATE_BYTES = 1 << 20  # 1 MiB
+_MIDDLE_BYTES = 1 << 20  # 1 MiB
 _SMALL_BYTES = 128 << 10  # 128 KiB, the least that a stream takes
 _SEGMENT_BYTES = 64 << 10  # 64 KiB, the least: each new worker begins a segment
 _MOST_ROWS = 2_000  # of a message, which takes half of the retention at most
@@ -123,39 +123,58 @@ class Journal:
     def __init__(self, session: Session, out: str, source_id: str, *, sandboxed: bool) -> None:
         self._session, self._out = session, out
         self._open()
-        former = [entry["source"] for entry in self._entries if "source" in entry]
-        if sandboxed and former and former[-1] != source_id:
+        former = self._last.get("source")
+        if sandboxed and former not in (None, source_id):
             self.close()
             for name in session.streaming.names():
                 if is_output(name, out):
                     session.drop_stream(name)
             self._open()
-            former = []
-        cuts = [entry["cut_ns"] for entry in self._entries if "cut_ns" in entry]
-        self.cut_ns: int | None = cuts[-1] if cuts else None
+        self._source = source_id
+        self.cut_ns: int | None = self._last.get("cut_ns")
         """Before which rows are missing, as the last worker wrote it down; None when it did not."""
-        if former[-1:] != [source_id]:
-            self.write({"event": "source", "source": source_id})
+        self.joined: bool = former == source_id and self._last.get("joined", False)
+        """Whether the first rows of this source were seen to join what is known."""
+        if self._last.get("source") != source_id:
+            self._write("source")
 
     def __repr__(self) -> str:
         return f"<Journal {self.stream.name}>"
 
     def _open(self) -> None:
         session, out = self._session, self._out
-        self.stream = _opened(session, f"{out}{NOTICES}", None, _SMALL_BYTES)
-        self._late = _opened(session, f"{out}{LATE}", None, _LATE_BYTES)
+        self.stream = _opened(session, f"{out}{NOTICES}", None, _MIDDLE_BYTES)
+        self._late = _opened(session, f"{out}{LATE}", None, _MIDDLE_BYTES)
         try:
             self._lock = self.stream.subscribe("earliest", name=_WORKER)
         except StreamBusy as exc:
             raise StreamBusy(
                 f"A worker builds the live bars of {out!r} already. Stop it there (live.stop()), or pass another out=."
             ) from exc
+        self._last: Mapping[str, Any] = {}
         with self.stream.subscribe("earliest") as reader:
-            self._entries: list[Mapping[str, Any]] = [one.data for one in reader.get_messages(1 << 20)]
+            while found := reader.get_messages(1_000):
+                self._last = max(found, key=lambda one: one.timestamp_ns).data
 
-    def write(self, entry: Mapping[str, Any]) -> None:
-        """Write down something that is to be known, for whoever reads the bars, and for the next worker."""
-        self.stream.publish(dict(entry))
+    def write_gap(self, from_ns: int, to_ns: int, lost: int) -> None:
+        """Write down that rows are missing, for whoever reads the bars, and that no bar before `to_ns` is published."""
+        self.cut_ns = to_ns
+        self._write("gap", from_ns=from_ns, to_ns=to_ns, lost=lost)
+
+    def write_cut(self, cut_ns: int) -> None:
+        """Write down that nobody knows what came before."""
+        self.cut_ns = cut_ns
+        self._write("cut")
+
+    def write_joined(self) -> None:
+        """Write down that rows join what is known, so that the next worker does not ask again."""
+        self.joined = True
+        self._write("joined")
+
+    def _write(self, event: str, **fields: Any) -> None:
+        """Write a notice with all that the next worker must know: older ones may go."""
+        state = {"source": self._source, "cut_ns": self.cut_ns, "joined": self.joined}
+        self.stream.publish({"event": event, **fields, **state})
 
     def set_aside(self, rows: Rows, reason: str, timeframe: str | None = None) -> None:
         """Publish rows that no bar has, or not that of this length, with the reason."""

@@ -89,12 +89,11 @@ class Worker:
         self._intake = Intake(minutes, calendar)
         self.counts: Counter[str] = Counter()
         """Rows set aside by reason, rows skipped at the join, and gaps."""
-        fresh = all(seen.name != name for seen in source.consumers())
         self._mark = source.subscribe("earliest", name=name, gating=gating)
         self._reader = source.subscribe(self._mark.position)
         self._settled: Mapping[int, int] = self._mark.position
         self._read: deque[tuple[Mapping[int, int], int]] = deque()  # position before it, newest stamp in it
-        self._lost: int | None = 0 if fresh else None  # None: no row can be missing
+        self._lost: int | None = None if journal.joined else 0  # None: no row can be missing
 
     def __repr__(self) -> str:
         return f"<Worker of {', '.join(repr(lane.output) for lane in self.lanes)}>"
@@ -131,12 +130,14 @@ class Worker:
         first_ns, reached_ns = int(rows.starts.min()), int(rows.reached[0])
         joined_ns = min(lane.builder.joined_ns for lane in self.lanes)
         if reached_ns == NOTHING and joined_ns == NOTHING:
-            if self._journal.cut_ns is None or lost:
-                self._cut(first_ns)
+            self._cut(first_ns)
+            self._journal.write_cut(first_ns)
         elif lost and reached_ns != NOTHING:
             self._missing(max(joined_ns, reached_ns), first_ns, lost)
         elif first_ns > joined_ns:
             self._check_hole(joined_ns, first_ns, lost)
+        if not self._journal.joined:
+            self._journal.write_joined()
 
     def _check_hole(self, known_ns: int, first_ns: int, lost: int) -> None:
         stop_ns = first_ns if self._minutes else first_ns // MINUTE_NS * MINUTE_NS
@@ -153,11 +154,10 @@ class Worker:
             )
         self.counts["gaps"] += 1
         _log.warning("live bars: %s; bars that lack rows are not published", told)
-        self._journal.write({"event": "gap", "from_ns": known_ns, "to_ns": first_ns, "lost": lost})
         self._cut(first_ns)
+        self._journal.write_gap(known_ns, first_ns, lost)
 
     def _cut(self, first_ns: int) -> None:
-        self._journal.write({"event": "cut", "cut_ns": first_ns})
         for lane in self.lanes:
             lane.builder.cut(first_ns)
 

@@ -146,6 +146,12 @@ def test_a_hole_between_history_and_the_stream_is_never_silent(session: Session,
         with pytest.raises(LiveGap, match="rows are missing between 2020-06-29 01:48:00Z and 2020-06-29 02:10:00Z"):
             live.start()
         assert live.status.state == "stopped"
+        with pytest.raises(LiveGap), _live(session, clock, warmup=_past(_FEED.slice(0, 203))) as again:
+            again.start()  # nor is it when the cell runs again
+        live = _live(session, clock, warmup=_past(_FEED.slice(0, 222)))
+        live.worker.catch_up()
+        live.stop()
+        _live(session, clock).start().stop()  # what has joined needs no history any more
         return
     live.worker.catch_up()
     found = published(session, "NQ.5min.live")
@@ -154,7 +160,7 @@ def test_a_hole_between_history_and_the_stream_is_never_silent(session: Session,
     assert same(found, whole.slice(whole.num_rows - found.num_rows))
     assert (live.status.gaps, live.status.incomplete) == (1, 1)
     notices = [message.data["event"] for message in session.stream("NQ.notices").subscribe("earliest").get_messages()]
-    assert notices == ["source", "gap", "cut"]
+    assert notices == ["source", "gap", "joined"]
     live.stop()
 
 
