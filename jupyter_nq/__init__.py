@@ -52,6 +52,7 @@ _HOMES = {
         ],
         "jupyter_nq.client.api",
     ),
+    **dict.fromkeys(["live", "replay"], "jupyter_nq.client.live.api"),
     **dict.fromkeys(
         ["accept", "decline", "on_sync", "register", "sync", "synced", "unregister"], "jupyter_nq.client.notebooks.api"
     ),
@@ -129,6 +130,7 @@ __all__ = [
     "kafka_in",
     "kafka_out",
     "list_streams",
+    "live",
     "load",
     "load_ipython_extension",
     "ls",
@@ -140,6 +142,7 @@ __all__ = [
     "put",
     "refresh",
     "register",
+    "replay",
     "resample",
     "restore",
     "roll_table",
@@ -220,6 +223,7 @@ if TYPE_CHECKING:
         stale,
     )
     from jupyter_nq.client.flags import flag, flags
+    from jupyter_nq.client.live.api import live, replay
     from jupyter_nq.client.memory.manager import MemoryManager
     from jupyter_nq.client.memory.pool import SharedMemoryPool
     from jupyter_nq.client.mutex.mutex import mutex

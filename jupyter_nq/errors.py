@@ -134,6 +134,22 @@ class Lagged(NQError, LookupError):
     __str__ = Exception.__str__
 
 
+class UnreadableMessage(NQError, ValueError):
+    """What came from Kafka is no message of a stream; it is kept in a stream of dead letters."""
+
+
+class BridgeFailed(NQError, ConnectionError):
+    """A bridge to Kafka ended: the broker refuses what no further attempt would change; the message says what."""
+
+    __str__ = Exception.__str__
+
+
+class LiveGap(NQError, LookupError):
+    """Live bars cannot be joined to what is known: rows are missing between, and the message says from when to when."""
+
+    __str__ = Exception.__str__
+
+
 # -- flags ---------------------------------------------------------------------------------------
 class Halted(NQError, RuntimeError):
     """A flag is set; the message says by whom, when and why."""
@@ -145,16 +161,6 @@ class FlagChanged(NQError, RuntimeError):
 
 class FlagBusy(NQError, RuntimeError):
     """A flag has an owner already, whose heartbeat it waits for."""
-
-
-class UnreadableMessage(NQError, ValueError):
-    """What came from Kafka is no message of a stream; it is kept in a stream of dead letters."""
-
-
-class BridgeFailed(NQError, ConnectionError):
-    """A bridge to Kafka ended: the broker refuses what no further attempt would change; the message says what."""
-
-    __str__ = Exception.__str__
 
 
 # -- coordinator ---------------------------------------------------------------------------------

@@ -99,7 +99,28 @@ def resample(
     """
     rule = _rule(timeframe, minutes, calendar, hours, outside, regular_hours)
     rows, stamps, _ = _buckets(table, rule)
-    return _aggregated(rows, stamps)
+    return aggregated(rows, stamps)
+
+
+def bar_starts(starts: Ints, timeframe: str, *, minutes: int, calendar: str | None) -> Ints:
+    """Return the stamp of the longer bar in which each source bar lies, as `resample` cuts whole sessions.
+
+    Parameters
+    ----------
+    starts
+        Starts of source bars, ns UTC, in their order; one may be there several times.
+    timeframe, minutes, calendar
+        As for `resample`.
+
+    Raises
+    ------
+    InvalidArgument, ConfigError
+        As `resample`.
+    """
+    rule = _rule(timeframe, minutes, calendar, "eth", "error", None)
+    if not len(starts):
+        return starts
+    return _grid(starts, _hours(starts, rule), rule)[0]
 
 
 class Resampler:
@@ -133,7 +154,7 @@ class Resampler:
         if self._pending is None:
             return BAR_SCHEMA.empty_table()
         rows, stamps, _ = _buckets(self._pending, self._rule)
-        return _aggregated(rows, stamps)
+        return aggregated(rows, stamps)
 
     def add(self, batch: pa.Table | pa.RecordBatch) -> pa.Table:
         """Take the next rows, and return the bars that are now complete, which may be none.
@@ -154,7 +175,7 @@ class Resampler:
         reached = self._last + self._rule.source_minutes * _MINUTE_NS >= end
         last = len(stamps) if reached else int(np.searchsorted(stamps, stamps[-1]))
         self._pending = None if reached else rows.slice(last)
-        return _aggregated(rows.slice(0, last), stamps[:last])
+        return aggregated(rows.slice(0, last), stamps[:last])
 
     def finish(self) -> pa.Table:
         """Return the last bar if it is partial, its end not reached by the rows, or none; and begin anew."""
@@ -201,6 +222,11 @@ def _buckets(table: pa.Table, rule: _Rule) -> tuple[pa.Table, Ints, int]:
         if not len(starts):
             return table, starts, _NOTHING
         hours = _hours(starts, rule)
+    return table, *_grid(starts, hours, rule)
+
+
+def _grid(starts: Ints, hours: _Hours, rule: _Rule) -> tuple[Ints, int]:
+    """Return for each row the stamp of its result, and where the last result ends."""
     anchor = hours.of(np.where(hours.closed, 0, hours.first))
     since = starts - anchor
     uneven = since != since // (rule.source_minutes * _MINUTE_NS) * (rule.source_minutes * _MINUTE_NS)
@@ -212,7 +238,7 @@ def _buckets(table: pa.Table, rule: _Rule) -> tuple[pa.Table, Ints, int]:
         grid = np.maximum(grid, hours.of(hours.first))
     if rule.minutes == _DAY_MINUTES:
         grid = np.where(hours.of(hours.closed), grid, hours.of(hours.first))
-    return table, grid, int(min(grid[-1] + length, hours.stop[np.flatnonzero(hours.counts)[-1]]))
+    return grid, int(min(grid[-1] + length, hours.stop[np.flatnonzero(hours.counts)[-1]]))
 
 
 @dataclass(frozen=True)
@@ -269,7 +295,21 @@ def _listed(table: pa.Table) -> str:
     return ", ".join(f"{field.name} ({field.type})" for field in table.schema) or "no column"
 
 
-def _aggregated(table: pa.Table, stamps: Ints) -> pa.Table:
+def aggregated(table: pa.Table, stamps: Ints) -> pa.Table:
+    """Return one bar for each run of rows with the same stamp: all longer bars are made here, live ones too.
+
+    Parameters
+    ----------
+    table
+        Rows in the order of their time: `open high low close volume`, `flags` if there.
+    stamps
+        Stamp of the bar of each, ns UTC.
+
+    Returns
+    -------
+    pa.Table
+        Bars of `BAR_SCHEMA`.
+    """
     if not len(stamps):
         return BAR_SCHEMA.empty_table()
     first = np.concatenate([[0], np.flatnonzero(np.diff(stamps)) + 1])
@@ -291,6 +331,11 @@ def _aggregated(table: pa.Table, stamps: Ints) -> pa.Table:
         np.add.reduceat(volume, first),
         flags,
     )
+    return bar_table(columns)
+
+
+def bar_table(columns: Sequence[npt.NDArray[Any]]) -> pa.Table:
+    """Return bars as a table over the memory of their columns, which have the order and the types of `BAR_SCHEMA`."""
     arrays = [
         pa.Array.from_buffers(field.type, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
         for values, field in zip(columns, BAR_SCHEMA, strict=True)

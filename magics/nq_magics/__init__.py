@@ -19,6 +19,7 @@ from nq_magics.arguments import parse
 from nq_magics.bar_magics import BarMagics
 from nq_magics.between_cells import BetweenCells
 from nq_magics.flag_magics import FlagMagics
+from nq_magics.live_magics import LiveMagics
 from nq_magics.magics import NQMagics
 from nq_magics.memory_magics import MemoryMagics
 from nq_magics.notebook_magics import NotebookMagics
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BarMagics",
     "FlagMagics",
+    "LiveMagics",
     "MemoryMagics",
     "NQMagics",
     "NotebookMagics",
@@ -52,6 +54,7 @@ _MAGICS = (
     RefreshMagics,
     MemoryMagics,
     StreamMagics,
+    LiveMagics,
     NotebookMagics,
     FlagMagics,
     SnapshotMagics,
@@ -81,7 +84,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     manager = shell.magics_manager
     for known in _MAGICS:
         magics = manager.registry.pop(known.__name__, None)
-        if isinstance(magics, (StreamMagics, NotebookMagics)):
+        if isinstance(magics, (StreamMagics, NotebookMagics, LiveMagics)):
             magics.stop_all()
         for kind in ("line", "cell"):
             for name in magics.magics[kind] if magics is not None else ():

@@ -16,20 +16,27 @@ from nq_magics.arguments import quoted
 _OPTIONS = {
     "as_": "--as",
     "columns": "--columns",
+    "close_after_ms": "--close-after",
     "contract": "--contract",
     "data_dir": "--data-dir",
     "day_first": "--day-first or --month-first",
     "edge": "--edge",
     "end": "--end",
     "features": "--features",
+    "gap": "--gap",
+    "out": "--out",
+    "prefix": "--as",
     "profile": "--profile",
     "quarantine": "--quarantine",
+    "source_timeframe": "--source-timeframe",
+    "speed": "--speed",
     "start": "--start",
     "suffix": "--suffix",
     "symbol": "--symbol",
     "tolerance_minutes": "--tolerance",
     "tz": "--tz",
     "version": "--version",
+    "warmup": "--warmup",
 }
 _ORDERS = {"True": "--day-first", "False": "--month-first"}
 _PHRASES = {

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jupyter_nq.bars import load_bars
 from jupyter_nq.bars.columns import floats_of, starts_of
 from jupyter_nq.bars.instruments import EQUITY, FX
-from jupyter_nq.bars.resample import Resampler, resample
+from jupyter_nq.bars.resample import Resampler, bar_starts, resample
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.bars.sessions.calendar import sessions
 from jupyter_nq.errors import ConfigError, InvalidArgument
@@ -206,6 +206,20 @@ def test_nothing_comes_of_nothing() -> None:
     """No rows give no bars."""
     assert resample(BAR_SCHEMA.empty_table(), "1h", minutes=5, calendar=EQUITY).equals(BAR_SCHEMA.empty_table())
     assert Resampler("1h", minutes=5, calendar=EQUITY).add(BAR_SCHEMA.empty_table()).num_rows == 0
+
+
+@pytest.mark.parametrize("timeframe", ["30min", "1h", "4h", "1D"])
+def test_each_row_is_told_the_bar_in_which_it_lies(timeframe: str) -> None:
+    """As it is cut, also where rows have one start; no row has no bar."""
+    table = year_of_bars(30).slice(0, 500)
+    starts = starts_of(table)
+    found = bar_starts(np.repeat(starts, 2), timeframe, minutes=30, calendar=EQUITY)
+    assert np.array_equal(found[::2], found[1::2])
+    assert np.array_equal(np.unique(found), starts_of(resample(table, timeframe, minutes=30, calendar=EQUITY)))
+    assert (found[::2] <= starts).all()
+    assert not len(bar_starts(starts[:0], timeframe, minutes=30, calendar=EQUITY))
+    with pytest.raises(InvalidArgument, match="at no multiple of 30 minutes"):
+        bar_starts(starts + MINUTE, timeframe, minutes=30, calendar=EQUITY)
 
 
 def test_refusals() -> None:

@@ -1,0 +1,330 @@
+"""Live bars over real streams, step by step: published once, joined to what is known, and none of it lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jupyter_nq.bars.instruments import EQUITY
+from jupyter_nq.bars.schema import BAR_SCHEMA
+from jupyter_nq.client.live import worker
+from jupyter_nq.client.live.live import Live
+from jupyter_nq.client.live.starting import prepared
+from jupyter_nq.client.origin import Origin
+from jupyter_nq.client.session import Session
+from jupyter_nq.errors import InvalidArgument, LiveGap, SchemaMismatch, StreamBusy, UnknownStream
+from tests.unit.client.live.clock import ManualClock
+from tests.unit.client.live.feeds import (
+    BARS,
+    MINUTE_NS,
+    SECOND_NS,
+    TICKS,
+    TIMEFRAMES,
+    featured,
+    history,
+    minutes,
+    pieces,
+    published,
+    same,
+    ticks,
+)
+
+_FEED = minutes(1_500)
+_OPEN = 1_593_381_600 * SECOND_NS
+_END = _OPEN + 72 * 60 * MINUTE_NS
+_FEATURES = ["sma(5)", "rsi(3)", "vwap"]
+
+
+def _live(session: Session, clock: ManualClock | None = None, bars: Any = ("5min",), **options: Any) -> Live:
+    source = options.pop("source", "feed.NQ.1min")
+    return prepared(session, "NQ", source, bars, clock=clock or ManualClock(_OPEN), **options)
+
+
+def _feed(session: Session, table: pa.Table, name: str = "feed.NQ.1min") -> None:
+    with session.stream(name, BARS if "open" in table.column_names else TICKS) as stream:
+        if table.num_rows:
+            stream.publish(table)
+
+
+def _past(table: pa.Table, minutes: int = 1) -> pa.Table:
+    noted: pa.Table = Origin("NQ.1min", 1, "NQ", minutes, EQUITY).note(table)
+    return noted
+
+
+def _featured(table: pa.Table, length: int) -> pa.Table:
+    return featured(table, length, _FEATURES)
+
+
+# -- the bits of history ------------------------------------------------------------------------------
+def test_all_lengths_and_their_features_are_those_of_the_file(session: Session) -> None:
+    """From one stream, in messages of odd sizes; a clock closes the last ones."""
+    _feed(session, _FEED.slice(0, 0))
+    clock = ManualClock(_OPEN, begin_ns=_OPEN)
+    live = _live(session, clock, TIMEFRAMES, features=_FEATURES, out="NQ")
+    for piece in pieces(_FEED, range(0, 1_400, 53)):
+        _feed(session, piece)
+        live.worker.step()
+    clock.time_ns = _END
+    live.worker.step()
+    for timeframe, lane in zip(TIMEFRAMES, live.worker.lanes, strict=True):
+        wanted = _featured(history(_FEED, timeframe), lane.builder.minutes)
+        assert same(published(session, live.streams[timeframe]), wanted)
+    assert live.status.late == live.status.gaps == live.status.incomplete == 0
+    live.stop()
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.lists(st.integers(0, 2_000), max_size=12), steps=st.integers(1, 5), restart=st.integers(0, 12))
+def test_neither_messages_nor_a_new_worker_show(session: Session, cuts: list[int], steps: int, restart: int) -> None:
+    """Ticks cut anywhere, read some messages at a time, and a worker that another one follows: the same bars."""
+    feed = ticks(_FEED.slice(0, 500))
+    for name in session.streaming.names():
+        session.drop_stream(name)
+    _feed(session, feed.slice(0, 0), "feed.ticks")
+    options = {"source": "feed.ticks", "features": _FEATURES, "close_after_ms": 0, "bars": ["5min", "1h"], "out": "NQ"}
+    live = _live(session, ManualClock(_OPEN, begin_ns=_OPEN), **options)
+    for number, piece in enumerate(pieces(feed, cuts)):
+        _feed(session, piece, "feed.ticks")
+        if number % steps == 0:
+            live.worker.step()
+        if number == restart:
+            live.stop()
+            live = _live(session, ManualClock(_OPEN, begin_ns=_OPEN), **options)
+    live.worker.catch_up()
+    live.stop()
+    live = _live(session, ManualClock(_END, begin_ns=_OPEN), **options)
+    live.worker.catch_up()
+    for timeframe, length in (("5min", 5), ("1h", 60)):
+        wanted = _featured(history(_FEED.slice(0, 500), timeframe), length)
+        assert same(published(session, f"NQ.{timeframe}.live"), wanted)
+    live.stop()
+
+
+# -- joining ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("known", [1, 203, 700])
+def test_history_and_the_stream_are_joined(session: Session, known: int) -> None:
+    """The stream has half an hour that history has too; the bar that history left open is completed from the stream."""
+    _feed(session, _FEED.slice(max(0, known - 30)))
+    clock = ManualClock(_OPEN + 1_000 * MINUTE_NS)
+    live = _live(session, clock, ["5min", "1h"], features=_FEATURES, warmup=_past(_FEED.slice(0, known)))
+    live.worker.catch_up()
+    clock.time_ns = _END
+    live.worker.step()
+    for timeframe, length in (("5min", 5), ("1h", 60)):
+        whole = _featured(history(_FEED, timeframe), length)
+        found = published(session, live.streams[timeframe])
+        assert found.num_rows
+        assert same(found, whole.slice(whole.num_rows - found.num_rows))
+        before = history(_FEED.slice(0, known), timeframe).num_rows - 1
+        assert found.num_rows in (whole.num_rows - before, whole.num_rows - before - 1)
+    assert live.status.skipped == 2 * min(known, 30)
+    live.stop()
+
+
+def test_a_bar_of_history_that_is_not_over_does_not_count(session: Session) -> None:
+    """A file has it before its end; by the clock it is forming."""
+    _feed(session, _FEED)
+    starts = _FEED["timestamp"].cast(pa.int64()).to_pylist()
+    live = _live(session, ManualClock(starts[99] + 1), warmup=_past(_FEED.slice(0, 100)))
+    live.worker.catch_up()
+    assert live.status.skipped == 99
+    live.stop()
+
+
+@pytest.mark.parametrize("gap", ["error", "keep"])
+def test_a_hole_between_history_and_the_stream_is_never_silent(session: Session, gap: str) -> None:
+    """It is an error; or, when asked for, a notice, and bars that lack rows are not published."""
+    _feed(session, _FEED.slice(222))
+    clock = ManualClock(_OPEN + 1_000 * MINUTE_NS)
+    live = _live(session, clock, ["5min"], warmup=_past(_FEED.slice(0, 203)), gap=gap)
+    if gap == "error":
+        with pytest.raises(LiveGap, match="rows are missing between 2020-06-29 01:48:00Z and 2020-06-29 02:10:00Z"):
+            live.start()
+        assert live.status.state == "stopped"
+        with pytest.raises(LiveGap), _live(session, clock, warmup=_past(_FEED.slice(0, 203))) as again:
+            again.start()  # nor is it when the cell runs again
+        live = _live(session, clock, warmup=_past(_FEED.slice(0, 222)))
+        live.worker.catch_up()
+        live.stop()
+        _live(session, clock).start().stop()  # what has joined needs no history any more
+        return
+    live.worker.catch_up()
+    found = published(session, "NQ.5min.live")
+    whole = history(_FEED, "5min")
+    assert found["timestamp"][0].as_py().isoformat() == "2020-06-29T02:10:00+00:00"
+    assert same(found, whole.slice(whole.num_rows - found.num_rows))
+    assert (live.status.gaps, live.status.incomplete) == (1, 1)
+    notices = [message.data["event"] for message in session.stream("NQ.notices").subscribe("earliest").get_messages()]
+    assert notices == ["source", "gap", "joined"]
+    live.stop()
+
+
+def test_a_pause_of_the_exchange_is_no_hole(session: Session) -> None:
+    """History ends with a session, and the stream begins with the next."""
+    sessions = minutes(1_500)
+    day = history(sessions, "1D")
+    close = int(np.searchsorted(np.asarray(sessions["timestamp"].cast(pa.int64())), day["timestamp"][1].value))
+    _feed(session, sessions.slice(close))
+    live = _live(session, ManualClock(_END), warmup=_past(sessions.slice(0, close)))
+    live.worker.catch_up()
+    assert (live.status.gaps, live.status.incomplete) == (0, 0)
+    live.stop()
+
+
+def test_without_history_the_first_bar_that_lacks_rows_is_notpublished(session: Session) -> None:
+    """Nobody knows what came before the first row; also a second worker remembers."""
+    _feed(session, _FEED.slice(3, 20))
+    for _ in range(2):
+        live = _live(session, ManualClock(_OPEN))
+        live.worker.catch_up()
+        live.stop()
+    first = published(session, "NQ.5min.live")["timestamp"][0].value
+    assert first == _OPEN + 5 * MINUTE_NS
+
+
+def test_rows_that_the_source_let_go_of_are_a_hole(session: Session) -> None:
+    """A worker that was away for longer than the source keeps rows is told how many are gone."""
+    stream = session.stream("feed.NQ.1min", BARS, retention_bytes=1 << 17, segment_bytes=1 << 16)
+    stream.publish(_FEED.slice(0, 10))
+    live = _live(session, ManualClock(_OPEN))
+    live.worker.catch_up()
+    live.stop()
+    for piece in pieces(minutes(6_000).slice(10), range(0, 6_000, 400)):
+        stream.publish(piece)
+    again = _live(session, ManualClock(_OPEN))
+    with pytest.raises(LiveGap, match=r"rows are missing between .* \(\d+ messages\)"):
+        again.start()
+
+
+# -- a new worker -------------------------------------------------------------------------------------
+def test_newer_history_fills_what_the_tape_lacks(session: Session) -> None:
+    """While no worker ran the source was lost; the bars come from the history that was refreshed."""
+    _feed(session, _FEED.slice(0, 300))
+    live = _live(session, ManualClock(_OPEN, begin_ns=_OPEN), features=_FEATURES, out="NQ")
+    live.worker.catch_up()
+    live.stop()
+    session.drop_stream("feed.NQ.1min")
+    _feed(session, _FEED.slice(800))
+    clock = ManualClock(_END)
+    live = _live(session, clock, features=_FEATURES, warmup=_past(_FEED.slice(0, 803)))
+    live.worker.catch_up()
+    assert same(published(session, "NQ.5min.live"), _featured(history(_FEED, "5min"), 5))
+    live.stop()
+
+
+def test_two_workers_do_not_build_the_same_bars(session: Session) -> None:
+    """The second one is told what to do; after the first has stopped it may."""
+    _feed(session, _FEED.slice(0, 30))
+    first = _live(session)
+    with pytest.raises(StreamBusy, match="A worker builds the live bars of 'NQ' already"):
+        _live(session)
+    other = _live(session, out="mine")
+    other.stop()
+    first.stop()
+    _live(session).stop()
+
+
+# -- what is set aside --------------------------------------------------------------------------------
+def test_late_ticks_are_counted_and_published_and_change_nothing(session: Session) -> None:
+    """Each with the length whose bar was closed."""
+    feed = ticks(_FEED.slice(0, 40))
+    _feed(session, feed, "feed.ticks")
+    live = _live(session, None, ["1min", "1D"], source="feed.ticks", close_after_ms=0)
+    live.worker.catch_up()
+    before = published(session, "NQ.1min.live")
+    _feed(session, feed.slice(8, 2), "feed.ticks")
+    live.worker.catch_up()
+    assert live.late == 2
+    (message,) = session.stream("NQ.late").subscribe("earliest").get_messages()
+    assert message.metadata == {"reason": "late", "timeframe": "1min"}
+    assert message.data["close"].to_pylist() == feed["price"][8:10].to_pylist()
+    assert published(session, "NQ.1min.live").equals(before)
+    live.stop()
+
+
+def test_the_open_bar_is_on_a_stream_of_its_own(session: Session) -> None:
+    """Marked as partial, with its end; the tape of closed bars never has it."""
+    _feed(session, _FEED.slice(0, 7))
+    live = _live(session, ManualClock(_OPEN, begin_ns=_OPEN), out="NQ")
+    live.worker.catch_up()
+    (row,) = session.stream(live.forming["5min"]).subscribe("earliest", conflate=True).get_messages()
+    assert row.data["partial"] == 1
+    assert row.data["timestamp"].value == _OPEN + 5 * MINUTE_NS
+    assert row.data["closes"].value == _OPEN + 10 * MINUTE_NS
+    assert row.data["close"] == _FEED["close"][6].as_py()
+    assert published(session, "NQ.5min.live").num_rows == 1
+    live.worker.step()
+    assert session.stream(live.forming["5min"]).messages == 1, "nothing new, nothing shown"
+    live.stop()
+
+
+def test_a_worker_that_is_behind_makes_nothing_late(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the clock all bars are over, yet the rows are there and count, however few it reads at a time."""
+    monkeypatch.setattr(worker, "_AT_ONCE", 3)
+    for piece in pieces(_FEED, range(0, 1_500, 50)):
+        _feed(session, piece)
+    live = _live(session, ManualClock(_END))
+    live.worker.catch_up()
+    assert live.late == 0
+    assert published(session, "NQ.5min.live").num_rows == history(_FEED, "5min").num_rows
+    live.stop()
+
+
+# -- refusals -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"source": "nothing"}, UnknownStream, "There is no stream 'nothing'"),
+        ({"bars": []}, InvalidArgument, "names no length"),
+        ({"bars": ["90s"]}, ValueError, "90 seconds"),
+        ({"gap": "ignore"}, InvalidArgument, "neither 'error' nor 'keep'"),
+        ({"close_after_ms": 70_000}, InvalidArgument, "close_after_ms=70000"),
+        ({"close_after_ms": True}, InvalidArgument, "close_after_ms=True"),
+        ({"features": []}, InvalidArgument, "names no feature"),
+        ({"source": "odd"}, InvalidArgument, "does not tell how long its bars are"),
+        ({"source": "odd", "source_timeframe": "7min"}, InvalidArgument, "7-minute bars give no 5min bars"),
+        ({"source": "loose"}, InvalidArgument, "has no columns yet"),
+        ({"warmup": "NQ.1min"}, KeyError, "NQ.1min"),
+        ({"warmup": _past(_FEED, 30)}, InvalidArgument, "30-minute bars give no 5min bars"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(session: Session, options: Any, error: type[Exception], says: str) -> None:
+    """In words, and the name is free afterwards."""
+    _feed(session, _FEED.slice(0, 10))
+    _feed(session, _FEED.slice(0, 10), "odd")
+    session.stream("loose").publish({"x": 1})
+    with pytest.raises(error, match=says):
+        _live(session, **{"bars": ["5min"], **options})
+    _live(session).stop()
+
+
+def test_history_that_ends_within_a_bar_of_the_source_is_refused(session: Session) -> None:
+    """Its rows would count twice, or not at all."""
+    _feed(session, history(_FEED, "5min").drop_columns(["flags"]), "feed.NQ.5min")
+    with pytest.raises(InvalidArgument, match="history ends at 2020-06-28 22:08:00Z, within a 5-minute bar"):
+        _live(session, ManualClock(_END), source="feed.NQ.5min", warmup=_past(_FEED.slice(0, 7)))
+
+
+def test_other_features_are_refused(session: Session) -> None:
+    """The tape has its columns."""
+    _feed(session, _FEED.slice(0, 10))
+    _live(session, features=_FEATURES).stop()
+    with pytest.raises(SchemaMismatch, match="sma_5"):
+        _live(session)
+
+
+def test_a_stream_of_bars_has_the_columns_of_history(session: Session) -> None:
+    """So that the two are one table when put together."""
+    _feed(session, _FEED.slice(0, 10))
+    live = _live(session, features="sma(2)")
+    assert session.stream(live.streams["5min"]).schema == pa.schema(
+        [*BAR_SCHEMA, pa.field("sma_2", pa.float64(), nullable=False)]
+    )
+    assert repr(live) == "<Live NQ, stopped at 2020-06-28 22:00:00Z, closed bars 0 of 5min, lag 1>"
+    live.stop()
+    live.stop()
