@@ -204,7 +204,7 @@ _held: list[Subscription] = []  # of a child, which dies with them; its only thr
 def _open(session: Session, name: str) -> Stream:
     shape = shape_of(name)
     schema = SCHEMA if shape.form == "tape" else None
-    sizes = {"segment_bytes": _SEGMENT_BYTES, "retention_bytes": 3 * _SEGMENT_BYTES}
+    sizes: dict[str, Any] = {"segment_bytes": _SEGMENT_BYTES, "retention_bytes": 3 * _SEGMENT_BYTES}
     return session.stream(name, schema, form=shape.form, **sizes, **shape.options)
 
 
