@@ -38,6 +38,17 @@ def test_who_looks_at_a_lane_is_no_publisher(make: Make) -> None:
     assert not is_taken(control, 0)
 
 
+def test_who_was_stopped_while_it_looked_holds_nobody_up(make: Make) -> None:
+    """After a moment the next lane is taken."""
+    control = make()._control
+    Claim(control, 1).close()
+    fd = os.open(lock_path(control.path, 0), os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    with contextlib.closing(Claim(control, 2)) as claim:
+        assert claim.lane.number == 1
+    os.close(fd)
+
+
 def test_all_lanes_taken(make: Make) -> None:
     """One publisher more than there are lanes is refused with their number."""
     control = make()._control
