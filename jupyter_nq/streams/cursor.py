@@ -45,6 +45,11 @@ class Cursor:
         return f"<Cursor at {self.seq} of {self.lane!r}>"
 
     @property
+    def number(self) -> int:
+        """Number of the segment that was read last; 0 before the first."""
+        return self._number
+
+    @property
     def lag(self) -> int:
         """Messages that are committed and were not read."""
         return max(0, self.lane.head - self.seq)

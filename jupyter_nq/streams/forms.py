@@ -29,6 +29,12 @@ class Writer(Protocol):
 class Reader(Protocol):
     """A segment as a consumer maps it."""
 
+    raw: memoryview
+    """All of its bytes."""
+
+    def pieces(self, start: int, stop: int) -> list[tuple[int, memoryview]]:
+        """Return all bytes of the messages from `start` to before `stop`, each run with its place in the segment."""
+
     def stamp(self, seq: int) -> int:
         """Return when a message was published, nanoseconds since 1970, UTC."""
 

@@ -31,7 +31,7 @@ METADATA_LIMIT_BYTES = 1 << 20  # 1 MiB
 # Words of the control file, as places among its 64-bit words. `wake` and `space` are futexes in their lower halves.
 WAKE, WAITING, SPACE, SPACE_WAITING, CLOSED = range(32, 37)
 # Words of a lane, counted from its first.
-HEAD, TAIL, HEAD_SEGMENT, TAIL_SEGMENT, OWNER_PID, OWNER_STARTED = range(6)
+HEAD, TAIL, HEAD_SEGMENT, TAIL_SEGMENT, OWNER_PID, OWNER_STARTED, DURABLE, MISSED = range(8)
 END_SEQ = 32
 """Word of a segment: the sequence behind its last message once it is full; 0 while it is written."""
 

@@ -180,12 +180,12 @@ class LogReader:
         self.first = segment.first_seq
         self._form = form
         self._path = path
-        self._raw = memoryview(mapped)
+        self.raw = memoryview(mapped)
         self._buffer = pa.py_buffer(mapped)
 
     def _slot(self, seq: int) -> _Slot:
-        stop = len(self._raw) - SLOT_BYTES * (seq - self.first)
-        slot = bytes(self._raw[max(stop - SLOT_BYTES, PAGE) : stop])
+        stop = len(self.raw) - SLOT_BYTES * (seq - self.first)
+        slot = bytes(self.raw[max(stop - SLOT_BYTES, PAGE) : stop])
         if slot[_SLOT.size :] != xxhash.xxh3_64_digest(slot[: _SLOT.size]):
             raise ChecksumError(f"{self._path} is damaged: the slot of message {seq} differs from its digest.")
         found = _Slot(*_SLOT.unpack_from(slot))
@@ -193,6 +193,17 @@ class LogReader:
         if found.seq != seq or not PAGE <= found.offset <= end <= stop - SLOT_BYTES:
             raise ChecksumError(f"{self._path} is damaged: the slot of message {seq} is another's, or leads elsewhere.")
         return found
+
+    def pieces(self, start: int, stop: int) -> list[tuple[int, memoryview]]:
+        """Return payloads and slots of the messages from `start` to before `stop`, with what stands between."""
+        before = self._end(start - 1) if start > self.first else PAGE
+        end = self._end(stop - 1)
+        slots = [len(self.raw) - SLOT_BYTES * (seq - self.first) for seq in (stop, start)]
+        return [(before, self.raw[before:end]), (slots[0], self.raw[slots[0] : slots[1]])]
+
+    def _end(self, seq: int) -> int:
+        slot = self._slot(seq)
+        return slot.offset + slot.bytes + slot.metadata_bytes
 
     def stamp(self, seq: int) -> int:
         """Return when a message was published, nanoseconds since 1970, UTC."""

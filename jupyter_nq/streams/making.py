@@ -37,6 +37,8 @@ class Options:
     """How long `block` waits for the slowest consumer."""
     exclusive: bool = False
     """Whether one publisher at a time may write to it."""
+    durable: bool = False
+    """Whether it outlives the machine: what is published is copied to the disk in groups."""
 
     def check(self) -> None:
         """Refuse values that make no stream; raises `InvalidArgument`."""

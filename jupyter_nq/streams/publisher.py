@@ -21,6 +21,8 @@ from jupyter_nq.errors import InvalidArgument, StreamFull, UnknownStream
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.consumers import Seen, in_the_way
 from jupyter_nq.streams.control import Lane, MappedControl
+from jupyter_nq.streams.durable.flushing import Entry, flusher
+from jupyter_nq.streams.durable.keeping import Keys, keep_lane, no_keys, wait_for_disk
 from jupyter_nq.streams.forms import Form, Writer, form_of
 from jupyter_nq.streams.lanes import Claim
 from jupyter_nq.streams.layout import Segment
@@ -42,6 +44,8 @@ class Publisher:
         The stream's control file.
     started_ns
         When this process began.
+    keys
+        Gives the master keys with which a durable stream is encrypted on the disk.
 
     Raises
     ------
@@ -49,7 +53,7 @@ class Publisher:
         The stream takes no further publisher.
     """
 
-    def __init__(self, control: MappedControl, started_ns: int = 0) -> None:
+    def __init__(self, control: MappedControl, started_ns: int = 0, keys: Keys = no_keys) -> None:
         # _lock guards all that follows: the lane, its segments, and the head that this process alone moves.
         self._control = control
         self._form: Form = form_of(control)
@@ -69,7 +73,8 @@ class Publisher:
         except BaseException:
             self._claim.close()
             raise
-        self._finalizer = weakref.finalize(self, _give_back, self._claim, self._rolling)
+        self._kept = keep_lane(control, self._claim.lane, keys)
+        self._finalizer = weakref.finalize(self, _give_back, self._claim, self._rolling, self._kept)
         _live.add(self)
         self.dropped = 0
         """Messages that found no room, of a stream that drops new ones."""
@@ -163,8 +168,10 @@ class Publisher:
     def part(self) -> None:
         """Leave the lane to the parent, in a forked child; its segments are the parent's too."""
         self._lock = threading.Lock()
-        self._claim = self._writer = None
-        self._finalizer()  # descriptors that lead to /dev/null by now
+        claim, self._claim, self._writer = self._claim, None, None
+        self._finalizer.detach()
+        if claim is not None:
+            _give_back(claim, self._rolling, None)  # descriptors that lead to /dev/null by now
 
     def _now(self) -> int:
         """Return the time of a message: of one lane it never goes back, whatever the clock does."""
@@ -196,6 +203,7 @@ class Publisher:
 
     def _memory(self, segment: Segment) -> mmap.mmap | None:
         """Return the memory of another segment, when there is room; None when new messages are dropped."""
+        self._let_disk_have(segment.file_bytes)
         deadline = time.monotonic() + self._block_seconds
         while (mapped := self._try(segment)) is None:
             if self._overflow == "drop_new":
@@ -205,6 +213,14 @@ class Publisher:
                 break
             self._wait_for_room(seen, deadline)
         return mapped
+
+    def _let_disk_have(self, wanted: int) -> None:
+        """Wait, of a durable stream, until the disk has what is about to leave memory, as long as it takes any."""
+        if self._kept is None:
+            return
+        lane = self._open().lane
+        flusher.hurry()
+        wait_for_disk(self._kept, lane, self._rolling.leaving(wanted), self._block_seconds)
 
     def _try(self, segment: Segment) -> mmap.mmap | None:
         before, self._writer = self._writer, None  # an interrupt must not leave the one of a segment that has ended
@@ -244,7 +260,9 @@ def _may_go(stream: Path, lane: int, overflow: str, end: int) -> bool:
     return overflow == "drop_oldest" or not in_the_way(stream, lane, end)
 
 
-def _give_back(claim: Claim, rolling: Rolling) -> None:
+def _give_back(claim: Claim, rolling: Rolling, kept: Entry | None) -> None:
+    if kept is not None:
+        flusher.remove(kept)
     rolling.close()
     claim.close()
 

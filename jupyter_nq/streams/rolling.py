@@ -136,6 +136,16 @@ class Rolling:
         """Return the sequence behind the last message of the oldest segment."""
         return self._kept[1].first_seq if len(self._kept) > 1 else self._lane.head
 
+    def leaving(self, wanted: int) -> int:
+        """Return the sequence before which messages leave memory when a segment of so many bytes is begun."""
+        total = wanted + sum(kept.file_bytes for kept in self._kept)
+        ends = [*(kept.first_seq for kept in self._kept), self._lane.head]
+        gone = 0
+        while gone < len(self._kept) and total > self._retention_bytes:
+            total -= self._kept[gone].file_bytes
+            gone += 1
+        return ends[gone]
+
     def newest_stamp_ns(self, form: Form) -> int:
         """Return when the last message was published, as far as it is there; 0 else."""
         head = self._lane.head

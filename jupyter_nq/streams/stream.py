@@ -16,6 +16,7 @@ from jupyter_nq.streams import layout
 from jupyter_nq.streams.background import Listener, background
 from jupyter_nq.streams.consumers import Seen, consumers
 from jupyter_nq.streams.control import MappedControl
+from jupyter_nq.streams.durable.keeping import Keys, durability, flush, is_durable, no_keys
 from jupyter_nq.streams.forms import form_of
 from jupyter_nq.streams.lanes import is_taken
 from jupyter_nq.streams.messages import Message
@@ -37,6 +38,8 @@ class Stream:
         Gives the process's publisher of a stream; None makes one for this handle.
     started_ns
         When this process began.
+    keys
+        Gives the master keys with which a durable stream is encrypted on the disk.
 
     Raises
     ------
@@ -44,17 +47,23 @@ class Stream:
     """
 
     def __init__(
-        self, path: Path, publisher: Callable[[MappedControl], Publisher] | None = None, started_ns: int = 0
+        self,
+        path: Path,
+        publisher: Callable[[MappedControl], Publisher] | None = None,
+        started_ns: int = 0,
+        keys: Keys = no_keys,
     ) -> None:
         # _lock guards _publisher, which is made when it is first needed, and _closed; _reading guards _own, and is held
         # while that waits for messages, which other threads may publish here.
         self._control = MappedControl(path)
         self._started_ns = started_ns
+        self._keys = keys
+        self._missed = {lane.number: lane.get(layout.MISSED) for lane in self._control.lanes()}
         self._since = {lane.number: lane.head for lane in self._control.lanes()}
         self._part()
         _live.add(self)
         self._publisher: Publisher | None = None
-        self._find_publisher = publisher or (lambda control: Publisher(control, started_ns))
+        self._find_publisher = publisher or (lambda control: Publisher(control, started_ns, keys))
         self._shares_publisher = publisher is not None
         self._own: Subscription | None = None
         self._closed = False
@@ -116,6 +125,34 @@ class Stream:
             count += publish(row) is not None
         return count
 
+    @property
+    def durable(self) -> bool:
+        """Tell whether it was made to outlive the machine."""
+        return is_durable(self._control)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Return when the disk has all that was published before, by whom ever: then it outlives the machine.
+
+        What named consumers of this process acknowledged is there then, too. Without it the disk has what was published
+        0.2 s later, or when a segment is full.
+
+        Parameters
+        ----------
+        timeout
+            Seconds; None waits as long as it takes, also for a publisher elsewhere that is stopped.
+
+        Raises
+        ------
+        NotDurable
+            The disk refuses, or has not all of it in time; or messages left memory before the disk had them, which is
+            said once. Publishing goes on in memory, and the disk gets what is there as soon as it takes it.
+        InvalidArgument
+            The stream is not durable.
+        """
+        if not self.durable:
+            raise InvalidArgument(f"The stream {self.name!r} is not durable: it was made without durable=True.")
+        flush(self._control, self._keys, timeout, self._missed)
+
     def _writer(self) -> Publisher:
         publisher = self._publisher
         if publisher is not None and publisher.usable:
@@ -137,7 +174,13 @@ class Stream:
         """Return a consumer of its own; see `Subscription`."""
         self._check_open()
         return Subscription(
-            self._control, start, name=name, gating=gating, conflate=conflate, started_ns=self._started_ns
+            self._control,
+            start,
+            name=name,
+            gating=gating,
+            conflate=conflate,
+            started_ns=self._started_ns,
+            keys=self._keys,
         )
 
     def on_message(
@@ -181,7 +224,10 @@ class Stream:
         return list(consumers(self._control.path))
 
     def stats(self) -> dict[str, Any]:
-        """Return its figures: messages ever and kept, publishers, and consumers with their lag and what they lost."""
+        """Return its figures: messages ever and kept, publishers, and consumers with their lag and what they lost.
+
+        `durability` has of each lane how many messages the disk has, how many it never got, and why it refuses.
+        """
         lanes = list(self._control.lanes())
         heads = {lane.number: lane.head for lane in lanes}
         return {
@@ -190,6 +236,7 @@ class Stream:
             "messages": sum(heads.values()),
             "kept": sum(lane.head - lane.tail for lane in lanes),
             "retention_bytes": self._control.static.options["retention_bytes"],
+            "durability": durability(self._control),
             "publishers": [
                 {"lane": lane.number, "pid": lane.get(layout.OWNER_PID), "messages": lane.head}
                 for lane in lanes

@@ -14,6 +14,9 @@ from jupyter_nq.errors import ChecksumError, InvalidArgument, Lagged, UnknownStr
 from jupyter_nq.streams.consumers import Register
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.cursor import Cursor
+from jupyter_nq.streams.durable.flushing import Entry, flusher
+from jupyter_nq.streams.durable.keeping import Keys, no_keys
+from jupyter_nq.streams.durable.positions import keep_positions
 from jupyter_nq.streams.forms import Reader, form_of
 from jupyter_nq.streams.messages import Message
 from jupyter_nq.streams.starting import Start, first_of
@@ -44,6 +47,8 @@ class Subscription:
         Skips to the newest message of each lane; what is skipped is not lost.
     started_ns
         When this process began.
+    keys
+        Gives the master keys with which a durable stream is encrypted on the disk.
 
     Raises
     ------
@@ -62,6 +67,7 @@ class Subscription:
         gating: bool = False,
         conflate: bool = False,
         started_ns: int = 0,
+        keys: Keys = no_keys,
     ) -> None:
         if gating and control.static.options["overflow"] == "drop_oldest":
             raise InvalidArgument(
@@ -73,7 +79,8 @@ class Subscription:
         self._conflate = conflate
         self._named = name is not None
         self._register = Register(control.path, name, gating=gating, started_ns=started_ns)
-        self._finalizer = weakref.finalize(self, _end, self._register, control.space)
+        self._kept = keep_positions(control, self._register, name, keys)
+        self._finalizer = weakref.finalize(self, _end, self._register, control.space, self._kept)
         self._cursors: list[Cursor] = []
         self._owed: Lagged | None = None
         self.lost = 0
@@ -120,6 +127,9 @@ class Subscription:
 
     def ack(self) -> None:
         """Keep the position under the consumer's name: all that was returned so far has been dealt with.
+
+        Of a durable stream it is on the disk 0.2 s later, or when this is closed or the stream flushed; after a restart
+        of the machine that comes first, what was acknowledged in between is read again.
 
         Raises
         ------
@@ -308,8 +318,10 @@ class Subscription:
             self._register.move(cursor.lane.number, cursor.seq)
 
 
-def _end(register: Register, space: Bell) -> None:
+def _end(register: Register, space: Bell, kept: Entry | None) -> None:
     """Let go of a consumer's file; publishers that waited for it wait no longer."""
+    if kept is not None:
+        flusher.remove(kept)
     register.close()
     space.ring()
 

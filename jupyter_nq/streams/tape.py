@@ -188,9 +188,11 @@ class TapeReader:
     def __init__(self, form: TapeForm, mapped: mmap.mmap, segment: Segment, path: Path) -> None:
         if form.places(segment.rows)[1] > segment.file_bytes or segment.slots != segment.rows:
             raise ChecksumError(f"{path} is damaged: it has room for fewer rows than it says.")
-        raw = memoryview(mapped)
+        self.raw = raw = memoryview(mapped)
         stop = PAGE + 8 * segment.slots
         self.first = segment.first_seq
+        self._form = form
+        self._slots = segment.slots
         self._name = form.name
         self._path = path
         self._stamps = raw[PAGE:stop].cast("q")
@@ -224,6 +226,16 @@ class TapeReader:
             return self._ends[seq - self.first]
         except IndexError:
             raise ChecksumError(f"{self._path} is damaged: message {seq} should be there, and has no place.") from None
+
+    def pieces(self, start: int, stop: int) -> list[tuple[int, memoryview]]:
+        """Return times, ends, and values of each column of the messages from `start` to before `stop`."""
+        first = self._end(start - 1) & _ROW if start > self.first else 0
+        rows = (self._end(stop - 1) & _ROW) - first
+        slot, slots = start - self.first, stop - start
+        spans = [(PAGE + 8 * slot, 8 * slots), (PAGE + 8 * (self._slots + slot), 8 * slots)]
+        starts, _ = self._form.places(self._slots)
+        spans += [(at + first * c.bytes, rows * c.bytes) for at, c in zip(starts, self._form.columns, strict=True)]
+        return [(at, self.raw[at : at + nbytes]) for at, nbytes in spans]
 
     def batches(self, start: int, stop: int) -> list[pa.RecordBatch]:
         """Return the messages from `start` to before `stop` as one batch."""

@@ -71,6 +71,7 @@ def test_the_words_are_where_the_code_has_them() -> None:
     assert {name: _CONTROL[name][0] // 8 for name in words} == words
     lane = {"head": layout.HEAD, "tail": layout.TAIL, "head_segment": layout.HEAD_SEGMENT}
     lane |= {"tail_segment": layout.TAIL_SEGMENT, "owner_pid": layout.OWNER_PID, "owner_started": layout.OWNER_STARTED}
+    lane |= {"durable": layout.DURABLE, "missed": layout.MISSED}
     assert {name: offset // 8 for name, (offset, _) in _LANE.items()} == lane
     assert _CONTROL["lane_words"] == (layout.LANES_OFFSET, str(layout.LANES * layout.LANE_BYTES))
     assert _CONTROL["metadata"] == (layout.METADATA_OFFSET, "`metadata_bytes`")
@@ -105,6 +106,8 @@ def test_the_control_file_has_what_is_documented(parent: Path, tape: Stream) -> 
         "tail_segment": 1,
         "owner_pid": os.getpid(),
         "owner_started": 0,
+        "durable": 0,
+        "missed": 0,
     }
     assert _word(content, _LANE, "owner_pid", 4096 + 64) == 0
 
