@@ -82,7 +82,7 @@ class Operations:
         self._effects = effects
         self._pool_bytes = pool_bytes
         self.memory = Memory(store, desk, rules, self.apply, self._limit, hold_disk)
-        self.streaming = Streaming(store)
+        self.streaming = Streaming(store, hold_disk)
         self._settings = dict(settings)
         self._host = dict(host)
         self._since_ns = time.time_ns()
