@@ -112,8 +112,11 @@ def _check_kinds(told: Mapping[str, Any]) -> None:
     for name in ("retention_bytes", "segment_bytes"):
         if type(value := told.get(name, 0)) is not int:
             raise InvalidArgument(f"{name}={value!r} is no whole number of bytes. Write for example 64 << 20.")
-    if type(value := told.get("block_seconds", 0)) not in (int, float):
-        raise InvalidArgument(f"block_seconds={value!r} is no number of seconds.")
+    if type(value := told.get("retention_rows", 0)) is not int:
+        raise InvalidArgument(f"retention_rows={value!r} is no whole number of rows.")
+    for name in ("block_seconds", "retention_seconds"):
+        if type(value := told.get(name, 0)) not in (int, float):
+            raise InvalidArgument(f"{name}={value!r} is no number of seconds.")
     for name in ("exclusive", "durable"):
         if type(value := told.get(name, False)) is not bool:
             raise InvalidArgument(f"{name}={value!r} is neither True nor False.")

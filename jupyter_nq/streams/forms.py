@@ -38,6 +38,9 @@ class Reader(Protocol):
     def stamp(self, seq: int) -> int:
         """Return when a message was published, nanoseconds since 1970, UTC."""
 
+    def rows(self, start: int, stop: int) -> int:
+        """Return how many rows the messages from `start` to before `stop` have; one without columns counts as one."""
+
     def message(self, seq: int, lane: int) -> Message:
         """Return a message."""
 

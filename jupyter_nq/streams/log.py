@@ -194,6 +194,11 @@ class LogReader:
             raise ChecksumError(f"{self._path} is damaged: the slot of message {seq} is another's, or leads elsewhere.")
         return found
 
+    def rows(self, start: int, stop: int) -> int:
+        """Return how many rows the messages from `start` to before `stop` have; one that is no batch counts as one."""
+        slots = map(self._slot, range(start, stop))
+        return sum(1 if slot.kind in (BYTES, JSON) else slot.rows for slot in slots)
+
     def pieces(self, start: int, stop: int) -> list[tuple[int, memoryview]]:
         """Return payloads and slots of the messages from `start` to before `stop`, with what stands between."""
         before = self._end(start - 1) if start > self.first else PAGE

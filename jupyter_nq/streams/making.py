@@ -37,6 +37,10 @@ class Options:
     """How long `block` waits for the slowest consumer."""
     exclusive: bool = False
     """Whether one publisher at a time may write to it."""
+    retention_rows: int = 0
+    """Rows that each publisher's messages keep, the newest message whatever it has; 0 for as many as have room."""
+    retention_seconds: float = 0.0
+    """How long messages are kept; 0 for as long as they have room."""
     durable: bool = False
     """Whether it outlives the machine: what is published is copied to the disk in groups."""
 
@@ -50,8 +54,21 @@ class Options:
                 f"segment_bytes={self.segment_bytes:,} and retention_bytes={self.retention_bytes:,}: a segment has at "
                 f"least {LEAST_BYTES:,} bytes, and the retention room for two."
             )
+        self._check_limits()
         if not self.block_seconds >= 0:
             raise InvalidArgument(f"block_seconds={self.block_seconds!r} is no number of seconds.")
+
+    def _check_limits(self) -> None:
+        """Refuse limits that are none, or that contradict what the stream is to wait for."""
+        for name, unit in (("retention_rows", "number of rows"), ("retention_seconds", "number of seconds")):
+            value = getattr(self, name)
+            if not 0 <= value < 1 << 62:
+                raise InvalidArgument(f"{name}={value!r} is no {unit}. Leave it out for no limit.")
+            if value and self.overflow != "drop_oldest":
+                raise InvalidArgument(
+                    f"{name}={value!r} and overflow={self.overflow!r}: a limit lets go of messages, whoever needs "
+                    "them. Take overflow='drop_oldest', or retention_bytes alone."
+                )
 
 
 def make_stream(

@@ -26,6 +26,7 @@ from jupyter_nq.streams.durable.keeping import Keys, keep_lane, no_keys, wait_fo
 from jupyter_nq.streams.forms import Form, Writer, form_of
 from jupyter_nq.streams.lanes import Claim
 from jupyter_nq.streams.layout import Segment
+from jupyter_nq.streams.retention import Limits, is_limited
 from jupyter_nq.streams.rolling import Rolling
 from jupyter_nq.streams.tape import TapeWriter
 
@@ -92,6 +93,8 @@ class Publisher:
         self._head = lane.head
         try:
             self._stamp_ns = self._rolling.newest_stamp_ns(self._form)
+            limited = is_limited(control.static.options)
+            self._limits = Limits(control, self._form, lane, self._rolling) if limited else None
         except BaseException:
             self._rolling.close()
             raise
@@ -129,6 +132,8 @@ class Publisher:
                 self._stamp_ns = stamp_ns
                 seq = self._head
                 self._head = self._words[self._place] = seq + 1
+                if self._limits is not None:
+                    self._limits.apply(stamp_ns)
         if not done:
             return self.publish(tuple(values))
         self._ring()
@@ -155,6 +160,8 @@ class Publisher:
             self._stamp_ns = stamp_ns
             seq = self._head
             self._head = self._words[self._place] = seq + 1
+            if self._limits is not None:
+                self._limits.apply(stamp_ns)
         self._ring()
         return seq
 

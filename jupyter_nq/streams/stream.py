@@ -21,7 +21,7 @@ from jupyter_nq.streams.forms import form_of
 from jupyter_nq.streams.lanes import is_taken
 from jupyter_nq.streams.messages import Message
 from jupyter_nq.streams.publisher import Publisher
-from jupyter_nq.streams.starting import Start
+from jupyter_nq.streams.starting import Start, visible_tail
 from jupyter_nq.streams.subscription import Subscription
 
 _live: weakref.WeakSet[Stream] = weakref.WeakSet()
@@ -56,6 +56,7 @@ class Stream:
         # _lock guards _publisher, which is made when it is first needed, and _closed; _reading guards _own, and is held
         # while that waits for messages, which other threads may publish here.
         self._control = MappedControl(path)
+        self._form = form_of(self._control)
         self._started_ns = started_ns
         self._keys = keys
         self._missed = {lane.number: lane.get(layout.MISSED) for lane in self._control.lanes()}
@@ -88,7 +89,7 @@ class Stream:
     @property
     def schema(self) -> pa.Schema | None:
         """Arrow schema of its batches; None for a log that has none yet."""
-        return form_of(self._control).known()
+        return self._form.known()
 
     @property
     def messages(self) -> int:
@@ -234,7 +235,7 @@ class Stream:
             "name": self.name,
             "form": self.form,
             "messages": sum(heads.values()),
-            "kept": sum(lane.head - lane.tail for lane in lanes),
+            "kept": sum(lane.head - visible_tail(self._control, self._form, lane) for lane in lanes),
             "retention_bytes": self._control.static.options["retention_bytes"],
             "durability": durability(self._control),
             "publishers": [

@@ -19,7 +19,8 @@ from jupyter_nq.streams.durable.keeping import Keys, no_keys
 from jupyter_nq.streams.durable.positions import keep_positions
 from jupyter_nq.streams.forms import Reader, form_of
 from jupyter_nq.streams.messages import Message
-from jupyter_nq.streams.starting import Start, first_of
+from jupyter_nq.streams.retention import age_ns, is_limited
+from jupyter_nq.streams.starting import Start, first_of, since
 from jupyter_nq.streams.waiting import Bell
 
 EVERYTHING = 1 << 62
@@ -77,6 +78,7 @@ class Subscription:
         self._control = control
         self._form = form_of(control)
         self._conflate = conflate
+        self._limited, self._age_ns = is_limited(control.static.options), age_ns(control.static.options)
         self._named = name is not None
         self._register = Register(control.path, name, gating=gating, started_ns=started_ns)
         self._kept = keep_positions(control, self._register, name, keys)
@@ -275,13 +277,25 @@ class Subscription:
             if self._conflate:
                 self._skip(cursor)
             before = cursor.seq
+            if self._limited and cursor.seq < cursor.lane.tail:
+                cursor.seek(cursor.lane.tail)
             ready = cursor.available()
+            if ready is not None and self._age_ns:
+                ready = self._young(cursor, *ready)
             missed += cursor.seq - before
             if ready is not None:
                 found.append((cursor, *ready))
         if missed and not self._conflate:
             self._tell_lost(missed)
         return found
+
+    def _young(self, cursor: Cursor, reader: Reader, stop: int) -> tuple[Reader, int] | None:
+        """Skip messages that are too old now, though nobody let go of them: their publisher may be idle, or gone."""
+        oldest_ns = time.time_ns() - self._age_ns
+        if reader.stamp(cursor.seq) >= oldest_ns:
+            return reader, stop
+        cursor.seek(max(cursor.seq, since(self._control, self._form, cursor.lane, oldest_ns)))
+        return cursor.available()
 
     def _skip(self, cursor: Cursor) -> None:
         """Go to the newest message, and let publishers wait no longer for those before it."""

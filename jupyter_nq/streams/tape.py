@@ -227,10 +227,14 @@ class TapeReader:
         except IndexError:
             raise ChecksumError(f"{self._path} is damaged: message {seq} should be there, and has no place.") from None
 
+    def rows(self, start: int, stop: int) -> int:
+        """Return how many rows the messages from `start` to before `stop` have."""
+        return (self._end(stop - 1) & _ROW) - (self._end(start - 1) & _ROW if start > self.first else 0)
+
     def pieces(self, start: int, stop: int) -> list[tuple[int, memoryview]]:
         """Return times, ends, and values of each column of the messages from `start` to before `stop`."""
         first = self._end(start - 1) & _ROW if start > self.first else 0
-        rows = (self._end(stop - 1) & _ROW) - first
+        rows = self.rows(start, stop)
         slot, slots = start - self.first, stop - start
         spans = [(PAGE + 8 * slot, 8 * slots), (PAGE + 8 * (self._slots + slot), 8 * slots)]
         starts, _ = self._form.places(self._slots)

@@ -28,6 +28,7 @@ from jupyter_nq.streams.durable import positions, schema
 from jupyter_nq.streams.durable.frames import Frame, FrameReader, Piece
 from jupyter_nq.streams.durable.home import LINK, Part, is_unborn, lanes, parts, read_control
 from jupyter_nq.streams.layout import Control, Segment, decode_segment, encode_control, encode_segment
+from jupyter_nq.streams.retention import trim
 from jupyter_nq.streams.rolling import segment_path
 
 _LOCK = "restore.lock"
@@ -105,6 +106,8 @@ def _make(home: Path, parent: Path, keys: KeyRing | None) -> None:
             (draft / CONTROL).touch(0o600)
             (draft / CONTROL).write_bytes(content)
             os.symlink(home, draft / LINK)
+        trim(MappedControl(draft))
+        with refused(draft):
             os.rename(draft, parent / home.name)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
