@@ -68,12 +68,22 @@ class Streaming:
         return f"<Streaming in {self._parent}, {len(self._publishers)} publishers>"
 
     def open(
-        self, name: str, schema: pa.Schema | Mapping[str, Any] | None, form: str | None, options: Mapping[str, Any]
+        self,
+        name: str,
+        schema: pa.Schema | Mapping[str, Any] | None,
+        form: str | None,
+        options: Mapping[str, Any],
+        *,
+        evolve: bool = False,
     ) -> Stream:
-        """Open a stream, made unless it is there."""
+        """Open a stream, made unless it is there; with `evolve` one that is there gets the schema."""
         check_name(name)
         schema = _schema(schema)
         self.lasting.bring_back(name)
+        if evolve and schema is not None and (self._parent / name).is_dir():
+            stream = self.open(name, None, form, options)
+            stream.evolve(schema)
+            return stream
         if not (self._parent / name).is_dir() or schema is not None or form is not None or options:
             self.lasting.prepare(options)
             told = None if schema is None else schema.serialize().to_pybytes()

@@ -20,6 +20,7 @@ from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.directory import drop_stream, open_control, promised_bytes, sweep
 from jupyter_nq.streams.lanes import is_taken
 from jupyter_nq.streams.making import LEAST_BYTES, Options, make_stream
+from jupyter_nq.streams.schema import schema_of
 
 _SHARE = 8  # of the pool that the messages of one publisher take, unless somebody says more
 _SEGMENTS = 8  # of one publisher
@@ -124,4 +125,6 @@ def _check_kinds(told: Mapping[str, Any]) -> None:
 
 def _shown(control: MappedControl) -> dict[str, Any]:
     static = control.static
-    return {"name": static.name, "form": static.form, "schema": static.schema, "options": static.options}
+    schema = schema_of(control.path, static, control.epoch)
+    told = None if schema is None else schema.serialize().to_pybytes()
+    return {"name": static.name, "form": static.form, "schema": told, "options": static.options}

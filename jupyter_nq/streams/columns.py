@@ -12,6 +12,7 @@ from jupyter_nq.buffers.values.lanes import Array
 from jupyter_nq.errors import SchemaMismatch, UnsupportedData
 
 _ALIGNED = 64  # a cache line, and what Arrow recommends
+_MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,27 @@ def check_same(wanted: pa.Schema, found: pa.Schema, name: str) -> None:
     if wanted.names != found.names or wanted.types != found.types:
         raise SchemaMismatch(
             f"The stream {name!r} has {_shown(wanted)}; the data have {_shown(found)}. Convert the data, or make "
-            "another stream."
+            f"another stream.{differences(wanted, found)}"
         )
+
+
+def differences(stream: pa.Schema, data: pa.Schema) -> str:
+    """Return the columns in which two schemas differ, side by side, a line for each."""
+    names = list(dict.fromkeys([*stream.names, *data.names]))
+    pairs = [(name, _type(stream, name), _type(data, name)) for name in names]
+    unlike = [pair for pair in pairs if pair[1] != pair[2]]
+    if not unlike:
+        return "\nThe columns are the same, in another order or with one twice."
+    lines = [("column", "stream", "data"), *unlike[:_MOST_SHOWN]]
+    widths = [max(len(line[place]) for line in lines) for place in range(3)]
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    more = [f"and {len(unlike) - _MOST_SHOWN:,} more"] if len(unlike) > _MOST_SHOWN else []
+    return "\n" + "\n".join([*table, *more])
+
+
+def _type(schema: pa.Schema, name: str) -> str:
+    found = [str(schema.field(place).type) for place in schema.get_all_field_indices(name)]
+    return ", ".join(found) or "-"
 
 
 def _shown(schema: pa.Schema) -> str:

@@ -178,6 +178,7 @@ class LogReader:
 
     def __init__(self, form: LogForm, mapped: mmap.mmap, segment: Segment, path: Path) -> None:
         self.first = segment.first_seq
+        self.epoch = segment.epoch
         self._form = form
         self._path = path
         self.raw = memoryview(mapped)
@@ -219,7 +220,7 @@ class LogReader:
         slot = self._slot(seq)
         noted = self._buffer.slice(slot.offset + slot.bytes, slot.metadata_bytes)
         metadata = self._unpacked(noted, seq) if slot.metadata_bytes else {}
-        return Message(self._data(slot), metadata, slot.stamp_ns, seq, lane, self._form.name)
+        return Message(self._data(slot), metadata, slot.stamp_ns, seq, lane, self._form.name, self.epoch)
 
     def _data(self, slot: _Slot) -> Any:
         if slot.kind == BYTES:

@@ -18,6 +18,7 @@ from jupyter_nq.streams.columns import check_same, columns_of, is_fixed
 from jupyter_nq.streams.control import CONTROL, MappedControl
 from jupyter_nq.streams.layout import FORMS, LANES, METADATA_LIMIT_BYTES, Control, encode_control
 from jupyter_nq.streams.publisher import POLICIES
+from jupyter_nq.streams.schema import schema_of
 
 LEAST_BYTES = 1 << 16  # 64 KiB
 """Of a segment."""
@@ -116,16 +117,18 @@ def make_stream(
                 raise
     found = MappedControl(parent / name)
     if found.static.stream_id != control.stream_id:
-        _check_same(found.static, schema, form, asked)
+        _check_same(found, schema, form, asked)
     return found
 
 
-def _check_same(there: Control, schema: pa.Schema | None, form: str, options: Options | None) -> None:
+def _check_same(found: MappedControl, schema: pa.Schema | None, form: str, options: Options | None) -> None:
     """Refuse to hand out a stream that is another than what was asked for."""
+    there = found.static
     if schema is not None:
-        if there.schema is None:
+        current = schema_of(found.path, there, found.epoch)
+        if current is None:
             raise SchemaMismatch(f"The stream {there.name!r} is there, and takes its schema from its first batch.")
-        check_same(pa.ipc.read_schema(pa.py_buffer(there.schema)), schema, there.name)
+        check_same(current, schema, there.name)
         if form != there.form:
             raise InvalidArgument(f"The stream {there.name!r} is there, and is a {there.form}, not a {form}.")
     if options is not None and asdict(options) != there.options:

@@ -23,7 +23,8 @@ from jupyter_nq.streams.consumers import Seen, in_the_way
 from jupyter_nq.streams.control import Lane, MappedControl
 from jupyter_nq.streams.durable.flushing import Entry, flusher
 from jupyter_nq.streams.durable.keeping import Keys, keep_lane, no_keys, wait_for_disk
-from jupyter_nq.streams.forms import Form, Writer, form_of
+from jupyter_nq.streams.epochs import check_epoch
+from jupyter_nq.streams.forms import Epochs, Form, Writer, form_of
 from jupyter_nq.streams.lanes import Claim
 from jupyter_nq.streams.layout import Segment
 from jupyter_nq.streams.retention import Limits, is_limited
@@ -57,7 +58,9 @@ class Publisher:
     def __init__(self, control: MappedControl, started_ns: int = 0, keys: Keys = no_keys) -> None:
         # _lock guards all that follows: the lane, its segments, and the head that this process alone moves.
         self._control = control
-        self._form: Form = form_of(control)
+        self._epoch = control.epoch
+        self._form: Form = form_of(control, self._epoch)
+        self._epochs = Epochs(control)
         self._lock = threading.Lock()
         self._started_ns = started_ns
         options = control.static.options
@@ -92,9 +95,9 @@ class Publisher:
         self._place = layout.lane_word(lane.number)
         self._head = lane.head
         try:
-            self._stamp_ns = self._rolling.newest_stamp_ns(self._form)
+            self._stamp_ns = self._rolling.newest_stamp_ns(self._epochs)
             limited = is_limited(control.static.options)
-            self._limits = Limits(control, self._form, lane, self._rolling) if limited else None
+            self._limits = Limits(control, self._epochs, lane, self._rolling) if limited else None
         except BaseException:
             self._rolling.close()
             raise
@@ -115,13 +118,29 @@ class Publisher:
         """Number of its lane."""
         return self._open().lane.number
 
-    def publish_row(self, values: Sequence[Any]) -> int | None:
+    def publish_row(self, values: Sequence[Any], epoch: int | None = None) -> int | None:
         """Publish one row of a tape, its values in the order of the columns; returns the message's sequence.
 
         Plain numbers are fastest: a time as an integer in the unit of its column.
+
+        Parameters
+        ----------
+        values
+            As many as columns.
+        epoch
+            That of the schema which they were made for; None takes them for the schema of now.
+
+        Raises
+        ------
+        SchemaMismatch
+            As for `publish`; or the stream has evolved since that epoch.
         """
         if self._words[layout.CLOSED]:
             self._refuse_dropped()
+        if self._words[layout.EPOCH] != self._epoch:
+            self._enter_epoch()
+        if epoch is not None and epoch != self._epoch:
+            check_epoch(self._control, epoch)
         with self._lock:
             writer, stamp_ns = self._writer, self._now()
             try:
@@ -135,12 +154,19 @@ class Publisher:
                 if self._limits is not None:
                     self._limits.apply(stamp_ns)
         if not done:
-            return self.publish(tuple(values))
+            return self.publish(tuple(values), epoch=epoch)
         self._ring()
         return seq
 
-    def publish(self, data: Any, metadata: Any = None) -> int | None:
+    def publish(self, data: Any, metadata: Any = None, *, epoch: int | None = None) -> int | None:
         """Publish one message; returns its sequence, None when it was dropped.
+
+        Parameters
+        ----------
+        data, metadata
+            As the form of the stream takes them.
+        epoch
+            That of the schema for which a row without names was made; None takes it for the schema of now.
 
         Raises
         ------
@@ -151,8 +177,15 @@ class Publisher:
         """
         if self._words[layout.CLOSED]:
             self._refuse_dropped()
-        item = self._form.item(data, metadata)
+        if self._words[layout.EPOCH] != self._epoch:
+            self._enter_epoch()
+        if isinstance(data, (tuple, list)):
+            check_epoch(self._control, epoch)
+        form = self._form
+        item = form.item(data, metadata)
         with self._lock:
+            if form is not self._form:  # another thread found that the stream has evolved
+                item = self._form.item(data, metadata)
             writer, stamp_ns = self._writer, self._now()
             done = writer is not None and writer.write(item, stamp_ns, self._head)
             if not done and not self._begin(item, stamp_ns):
@@ -164,6 +197,12 @@ class Publisher:
                 self._limits.apply(stamp_ns)
         self._ring()
         return seq
+
+    def _enter_epoch(self) -> None:
+        """Go on with the schema that the stream has now, in another segment."""
+        with self._lock:
+            epoch = self._control.epoch
+            self._form, self._writer, self._epoch = form_of(self._control, epoch), None, epoch
 
     def close(self) -> None:
         """Give the lane back; what was published stays. Closing twice is fine."""
@@ -244,7 +283,7 @@ class Publisher:
                 "publisher, and at least two messages. Publish smaller ones, or make it with a larger retention."
             )
         nbytes = max(self._segment_bytes, needed)
-        identity = os.getpid(), self._started_ns, time.time_ns()
+        identity = os.getpid(), self._started_ns, time.time_ns(), self._epoch
         slots, rows = self._form.sizes(nbytes)
         static = self._control.static
         return Segment(static.stream_id, lane, number, self._head, static.form, slots, rows, nbytes, *identity)

@@ -13,7 +13,7 @@ from typing import Any
 
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import Lane, MappedControl
-from jupyter_nq.streams.forms import Form, Reader, form_of
+from jupyter_nq.streams.forms import Epochs, Reader, Reads
 from jupyter_nq.streams.reading import header_of
 from jupyter_nq.streams.rolling import Kept, Rolling
 
@@ -41,7 +41,7 @@ class Limits:
         The segments of the lane.
     """
 
-    def __init__(self, control: MappedControl, form: Form, lane: Lane, rolling: Rolling) -> None:
+    def __init__(self, control: MappedControl, form: Reads, lane: Lane, rolling: Rolling) -> None:
         options = control.static.options
         self._form = form
         self._lane = lane
@@ -104,7 +104,7 @@ class Limits:
 
 def trim(control: MappedControl) -> None:
     """Move the tails of a stream that nobody publishes to behind its limits."""
-    form, static = form_of(control), control.static
+    form, static = Epochs(control), control.static
     for lane in control.lanes() if is_limited(static.options) else ():
         rolling = Rolling(control.path, static.stream_id, lane, static.options["retention_bytes"], lambda _: True)
         try:

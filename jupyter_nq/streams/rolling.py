@@ -28,7 +28,7 @@ from jupyter_nq.buffers.segments import allocate
 from jupyter_nq.errors import ChecksumError
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import Lane
-from jupyter_nq.streams.forms import Form
+from jupyter_nq.streams.forms import Reads
 from jupyter_nq.streams.layout import Segment, encode_segment
 from jupyter_nq.streams.reading import header_of
 
@@ -162,7 +162,7 @@ class Rolling:
             gone += 1
         return ends[gone]
 
-    def newest_stamp_ns(self, form: Form) -> int:
+    def newest_stamp_ns(self, form: Reads) -> int:
         """Return when the last message was published, as far as it is there; 0 else."""
         head = self._lane.head
         for kept in reversed(self._kept):

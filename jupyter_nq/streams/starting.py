@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from jupyter_nq.errors import InvalidArgument
 from jupyter_nq.streams.control import Lane, MappedControl
 from jupyter_nq.streams.cursor import Cursor
-from jupyter_nq.streams.forms import Form
+from jupyter_nq.streams.forms import Reads
 from jupyter_nq.streams.retention import age_ns
 
 _LAST_SEQ = (1 << 63) - 1
@@ -17,7 +17,7 @@ _LAST_SEQ = (1 << 63) - 1
 Start = str | int | datetime | Mapping[int, int]
 
 
-def first_of(control: MappedControl, form: Form, lane: Lane, start: Start) -> int:
+def first_of(control: MappedControl, form: Reads, lane: Lane, start: Start) -> int:
     """Return the sequence of the first message of a lane that a consumer with this start reads.
 
     Raises
@@ -38,7 +38,7 @@ def first_of(control: MappedControl, form: Form, lane: Lane, start: Start) -> in
     raise InvalidArgument(f"start={start!r} is none of 'latest', 'earliest', a sequence, -N, a time, or a position.")
 
 
-def _counted(control: MappedControl, form: Form, lane: Lane, start: int) -> int:
+def _counted(control: MappedControl, form: Reads, lane: Lane, start: int) -> int:
     lanes = list(control.lanes())
     if len(lanes) > 1:
         raise InvalidArgument(
@@ -54,7 +54,7 @@ def _sequence(start: int) -> int:
     return start
 
 
-def _since(control: MappedControl, form: Form, lane: Lane, start: datetime) -> int:
+def _since(control: MappedControl, form: Reads, lane: Lane, start: datetime) -> int:
     """Return the first message that was published at a time or later, and is kept."""
     if start.tzinfo is None:
         raise InvalidArgument(f"The time {start} has no zone. Give one, such as UTC.")
@@ -63,13 +63,13 @@ def _since(control: MappedControl, form: Form, lane: Lane, start: datetime) -> i
     return max(since(control, form, lane, since_ns), visible_tail(control, form, lane))
 
 
-def visible_tail(control: MappedControl, form: Form, lane: Lane) -> int:
+def visible_tail(control: MappedControl, form: Reads, lane: Lane) -> int:
     """Return the sequence of the oldest message of a lane that is kept, and not too old now."""
     limit_ns = age_ns(control.static.options)
     return since(control, form, lane, time.time_ns() - limit_ns) if limit_ns else lane.tail
 
 
-def since(control: MappedControl, form: Form, lane: Lane, since_ns: int) -> int:
+def since(control: MappedControl, form: Reads, lane: Lane, since_ns: int) -> int:
     """Return the first message that was published at a time or later, nanoseconds since 1970, UTC.
 
     The times of a lane never go back.
@@ -85,7 +85,7 @@ def since(control: MappedControl, form: Form, lane: Lane, since_ns: int) -> int:
     return low
 
 
-def _stamp(control: MappedControl, form: Form, lane: Lane, seq: int) -> int | None:
+def _stamp(control: MappedControl, form: Reads, lane: Lane, seq: int) -> int | None:
     """Return the time of a message; None when it is gone by now."""
     cursor = Cursor(control, form, lane, seq)
     ready = cursor.available()

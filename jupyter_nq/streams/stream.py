@@ -16,8 +16,9 @@ from jupyter_nq.streams import layout
 from jupyter_nq.streams.background import Listener, background
 from jupyter_nq.streams.consumers import Seen, consumers
 from jupyter_nq.streams.control import MappedControl
-from jupyter_nq.streams.durable.keeping import Keys, durability, flush, is_durable, no_keys
-from jupyter_nq.streams.forms import form_of
+from jupyter_nq.streams.durable.keeping import Keys, durability, flush, is_durable, keep_schemas, no_keys
+from jupyter_nq.streams.epochs import evolve
+from jupyter_nq.streams.forms import Epochs, form_of
 from jupyter_nq.streams.lanes import is_taken
 from jupyter_nq.streams.messages import Message
 from jupyter_nq.streams.publisher import Publisher
@@ -56,7 +57,8 @@ class Stream:
         # _lock guards _publisher, which is made when it is first needed, and _closed; _reading guards _own, and is held
         # while that waits for messages, which other threads may publish here.
         self._control = MappedControl(path)
-        self._form = form_of(self._control)
+        self._epochs = Epochs(self._control)
+        self._epoch = self._control.epoch
         self._started_ns = started_ns
         self._keys = keys
         self._missed = {lane.number: lane.get(layout.MISSED) for lane in self._control.lanes()}
@@ -89,7 +91,37 @@ class Stream:
     @property
     def schema(self) -> pa.Schema | None:
         """Arrow schema of its batches; None for a log that has none yet."""
-        return self._form.known()
+        return form_of(self._control).known()
+
+    @property
+    def epoch(self) -> int:
+        """Which schema the stream has now: 0 is the first, and each that followed one more."""
+        return self._control.epoch
+
+    def evolve(self, schema: pa.Schema) -> int:
+        """Give the stream another schema; returns the number of its epoch, that of now when it has this schema.
+
+        What was published before keeps its schema, and consumers read it first. Publishers go on with data of the new
+        schema; those of the old one are refused, and rows without names by every handle that was opened before.
+
+        Parameters
+        ----------
+        schema
+            Arrow schema; of a tape, columns of a fixed width.
+
+        Raises
+        ------
+        InvalidArgument, UnsupportedData
+            The schema has no columns, or some that a tape does not take.
+        UnknownStream
+            The stream was dropped.
+        NotDurable, StoreError
+            The disk of a durable stream refuses; in memory the stream has evolved.
+        """
+        self._check_open()
+        self._epoch = evolve(self._control, schema)
+        keep_schemas(self._control, self._keys)
+        return self._epoch
 
     @property
     def messages(self) -> int:
@@ -117,13 +149,13 @@ class Stream:
         StreamBusy
             The stream takes no further publisher.
         """
-        return self._writer().publish(data, metadata)
+        return self._writer().publish(data, metadata, epoch=self._epoch)
 
     def publish_rows(self, rows: Iterable[Sequence[Any]]) -> int:
         """Publish rows of a tape, each a message of its own; returns how many."""
         publish, count = self._writer().publish_row, 0
         for row in rows:
-            count += publish(row) is not None
+            count += publish(row, self._epoch) is not None
         return count
 
     @property
@@ -235,7 +267,7 @@ class Stream:
             "name": self.name,
             "form": self.form,
             "messages": sum(heads.values()),
-            "kept": sum(lane.head - visible_tail(self._control, self._form, lane) for lane in lanes),
+            "kept": sum(lane.head - visible_tail(self._control, self._epochs, lane) for lane in lanes),
             "retention_bytes": self._control.static.options["retention_bytes"],
             "durability": durability(self._control),
             "publishers": [

@@ -17,7 +17,7 @@ from jupyter_nq.streams.cursor import Cursor
 from jupyter_nq.streams.durable.flushing import Entry, flusher
 from jupyter_nq.streams.durable.keeping import Keys, no_keys
 from jupyter_nq.streams.durable.positions import keep_positions
-from jupyter_nq.streams.forms import Reader, form_of
+from jupyter_nq.streams.forms import Epochs, Reader
 from jupyter_nq.streams.messages import Message
 from jupyter_nq.streams.retention import age_ns, is_limited
 from jupyter_nq.streams.starting import Start, first_of, since
@@ -76,7 +76,7 @@ class Subscription:
                 "Make it with overflow='block', or leave gating out."
             )
         self._control = control
-        self._form = form_of(control)
+        self._form = Epochs(control)
         self._conflate = conflate
         self._limited, self._age_ns = is_limited(control.static.options), age_ns(control.static.options)
         self._named = name is not None
@@ -207,6 +207,8 @@ class Subscription:
     def read_batches(self, timeout: float = 0.0, max_messages: int = EVERYTHING) -> list[pa.RecordBatch]:
         """Return what is there as batches: of each lane its messages in order, on a tape joined without a copy.
 
+        Those of one call have one schema: where the stream evolved, the next call has what follows.
+
         Raises
         ------
         Lagged
@@ -216,7 +218,11 @@ class Subscription:
         """
         found: list[pa.RecordBatch] = []
         read: list[tuple[Cursor, int]] = []
-        for cursor, reader, stop in self._ready(timeout):
+        ready = self._ready(timeout)
+        epoch = min((reader.epoch for _, reader, _ in ready), default=0)
+        for cursor, reader, stop in ready:
+            if reader.epoch > epoch:  # in the next call: its batches have another schema
+                continue
             stop = min(stop, cursor.seq + max_messages)
             max_messages -= stop - cursor.seq
             if stop > cursor.seq:

@@ -191,6 +191,7 @@ class TapeReader:
         self.raw = raw = memoryview(mapped)
         stop = PAGE + 8 * segment.slots
         self.first = segment.first_seq
+        self.epoch = segment.epoch
         self._form = form
         self._slots = segment.slots
         self._name = form.name
@@ -255,4 +256,4 @@ class TapeReader:
         batch, kind = self.batch(seq, seq + 1), self._end(seq) >> ROW_BITS
         if kind > FRAME or (kind == ROW and batch.num_rows != 1):
             raise ChecksumError(f"{self._path} is damaged: message {seq} is no row, or more than one.")
-        return Message(from_batch(batch, kind), {}, self.stamp(seq), seq, lane, self._name)
+        return Message(from_batch(batch, kind), {}, self.stamp(seq), seq, lane, self._name, self.epoch)

@@ -13,9 +13,10 @@ from jupyter_nq.sizes import counted
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import Lane, MappedControl
 from jupyter_nq.streams.durable.flushing import Entry, flusher
-from jupyter_nq.streams.durable.home import home_of
+from jupyter_nq.streams.durable.home import check_keys, home_of
 from jupyter_nq.streams.durable.lane import LaneWriter
-from jupyter_nq.streams.forms import form_of
+from jupyter_nq.streams.durable.schema import Schemas
+from jupyter_nq.streams.forms import Epochs
 from jupyter_nq.streams.lanes import is_taken
 
 Keys = Callable[[], KeyRing | None]
@@ -73,13 +74,30 @@ def writer_of(control: MappedControl, lane: Lane, keys: Keys, patience_seconds: 
     NotDurable
         The stream has no directory on the disk.
     """
+    return LaneWriter(control, Epochs(control), lane, _home(control), keys(), patience_seconds)
+
+
+def _home(control: MappedControl) -> Path:
     home = home_of(control)
     if home is None:
         raise NotDurable(
             f"The stream {control.static.name!r} was made to be durable, and nobody gave it a directory on the disk. "
             "Open it with nq.stream."
         )
-    return LaneWriter(control, form_of(control), lane, Path(home), keys(), patience_seconds)
+    return home
+
+
+def keep_schemas(control: MappedControl, keys: Keys) -> None:
+    """Return when the disk has the schemas of a durable stream; any other has none there.
+
+    Raises
+    ------
+    NotDurable, StoreError, UnknownKey
+    """
+    if is_durable(control):
+        home, ring = _home(control), keys()
+        check_keys(home, ring)
+        Schemas(control, home, ring).keep()
 
 
 def keep_lane(control: MappedControl, lane: Lane, keys: Keys) -> Entry | None:

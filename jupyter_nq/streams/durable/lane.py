@@ -25,7 +25,7 @@ from jupyter_nq.streams.cursor import Cursor
 from jupyter_nq.streams.durable.frames import MESSAGES, Frame, FrameReader, FrameWriter, Head, Piece
 from jupyter_nq.streams.durable.home import Part, check_keys, is_unborn, part_path, parts
 from jupyter_nq.streams.durable.schema import Schemas
-from jupyter_nq.streams.forms import Form, Reader
+from jupyter_nq.streams.forms import Reader, Reads
 
 _FRAME_BYTES = 1 << 20  # 1 MiB: a frame is joined while other threads of the process wait
 _PATIENCE_SECONDS = 1.0  # whoever catches up for a dead publisher is done in that time
@@ -57,7 +57,7 @@ class LaneWriter:
     def __init__(
         self,
         control: MappedControl,
-        form: Form,
+        form: Reads,
         lane: Lane,
         home: Path,
         keys: KeyRing | None,

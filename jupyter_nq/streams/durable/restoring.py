@@ -100,7 +100,7 @@ def _make(home: Path, parent: Path, keys: KeyRing | None) -> None:
         content = bytearray(encode_control(static))
         words = memoryview(content).cast("Q")
         heads = {lane: _restore_lane(home, draft, static, lane, words, keys) for lane in range(lanes(home))}
-        schema.bring_back(home, draft, keys)
+        words[layout.EPOCH] = schema.bring_back(home, draft, keys)
         positions.bring_back(home, draft, heads, keys)
         with refused(draft):
             (draft / CONTROL).touch(0o600)

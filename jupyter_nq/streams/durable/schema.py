@@ -32,8 +32,9 @@ class Schemas:
         stream = self._control.path
         if not stream.is_dir():  # dropped
             return
+        begun = self._control.epoch  # a schema that is being written is of none that has
         for name in schema_files(stream):
-            if name in self._kept:
+            if name in self._kept or epoch_of(name) > begun:
                 continue
             if not (self._home / name).exists():
                 content = (stream / name).read_bytes()
@@ -47,10 +48,22 @@ def schema_files(directory: Path) -> list[str]:
         return sorted(name for name in os.listdir(directory) if _NAME.fullmatch(name))
 
 
-def bring_back(home: Path, draft: Path, keys: KeyRing | None) -> None:
-    """Write the schemas of the disk into the directory of a stream that is made again."""
+def epoch_of(name: str) -> int:
+    """Return the epoch of a file with a schema.
+
+    >>> epoch_of("schema"), epoch_of("schema.2")
+    (0, 2)
+    """
+    return int(name.partition(".")[2] or 0)
+
+
+def bring_back(home: Path, draft: Path, keys: KeyRing | None) -> int:
+    """Write the schemas of the disk into the directory of a stream that is made again; returns the newest epoch."""
+    epoch = 0
     for name in schema_files(home):
         content = FrameReader(home / name).only(keys)
         with refused(draft):
             (draft / name).touch(0o600)
             (draft / name).write_bytes(content)
+        epoch = max(epoch, epoch_of(name))
+    return epoch
