@@ -28,8 +28,8 @@ def evolve(control: MappedControl, wanted: pa.Schema) -> int:
     UnknownStream
         The stream was dropped.
     """
-    if not len(wanted):
-        raise InvalidArgument("A stream evolves to a schema with columns: their names and types.")
+    if not isinstance(wanted, pa.Schema) or not wanted.names:
+        raise InvalidArgument(f"A stream evolves to a pyarrow.schema with columns, not to {wanted!r}.")
     if control.static.form == "tape":
         columns_of(wanted)
     if control.closed:

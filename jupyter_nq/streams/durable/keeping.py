@@ -108,8 +108,8 @@ def keep_lane(control: MappedControl, lane: Lane, keys: Keys) -> Entry | None:
 def wait_for_disk(entry: Entry, lane: Lane, seq: int, seconds: float) -> None:
     """Wait until the disk has the messages of a lane before a sequence, as long as it takes any."""
     deadline = time.monotonic() + seconds
-    while lane.get(layout.DURABLE) < seq and entry.error is None and flusher.group(deadline):
-        pass
+    while lane.get(layout.DURABLE) < seq and entry.error is None and time.monotonic() < deadline:
+        flusher.group(deadline)
 
 
 def catch_up(control: MappedControl, keys: Keys) -> None:
