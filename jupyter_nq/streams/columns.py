@@ -88,22 +88,20 @@ def check_same(wanted: pa.Schema, found: pa.Schema, name: str) -> None:
 
 
 def differences(stream: pa.Schema, data: pa.Schema) -> str:
-    """Return the columns in which two schemas differ, side by side, a line for each."""
+    """Return a sentence with the columns in which two schemas differ, each with both types."""
     names = list(dict.fromkeys([*stream.names, *data.names]))
     pairs = [(name, _type(stream, name), _type(data, name)) for name in names]
     unlike = [pair for pair in pairs if pair[1] != pair[2]]
     if not unlike:
-        return "\nThe columns are the same, in another order or with one twice."
-    lines = [("column", "stream", "data"), *unlike[:_MOST_SHOWN]]
-    widths = [max(len(line[place]) for line in lines) for place in range(3)]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    more = [f"and {len(unlike) - _MOST_SHOWN:,} more"] if len(unlike) > _MOST_SHOWN else []
-    return "\n" + "\n".join([*table, *more])
+        return " They differ in the order of the columns."
+    shown = "; ".join(f"{name} is {there} there and {here} here" for name, there, here in unlike[:_MOST_SHOWN])
+    more = f"; and {len(unlike) - _MOST_SHOWN:,} more" if len(unlike) > _MOST_SHOWN else ""
+    return f" Column by column: {shown}{more}."
 
 
 def _type(schema: pa.Schema, name: str) -> str:
     found = [str(schema.field(place).type) for place in schema.get_all_field_indices(name)]
-    return ", ".join(found) or "-"
+    return " and ".join(found) or "missing"
 
 
 def _shown(schema: pa.Schema) -> str:

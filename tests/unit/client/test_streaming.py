@@ -76,7 +76,9 @@ def test_a_stream_is_opened_with_another_schema_when_it_is_to_evolve(session: Se
     stream = session.stream("ticks", renamed, evolve=True)
     assert (stream.epoch, stream.publish_rows([(1, 2.0)])) == (1, 1)
     assert session.stream("ticks", renamed).epoch == 1
-    with pytest.raises(SchemaMismatch, match=r"(?s)the data have .*column +stream +data\nlast +double +-"):
+    with pytest.raises(
+        SchemaMismatch, match="last is double there and missing here; price is missing there and double here"
+    ):
         session.stream("ticks", _TICKS)
     table = stream.subscribe("earliest").read_table()
     assert table is not None

@@ -65,7 +65,7 @@ def test_a_table_has_one_schema(make: Make, form: str) -> None:
 
 @FORMS
 def test_the_old_schema_is_refused_with_both_side_by_side(make: Make, form: str) -> None:
-    """By every publisher, at once; the message has a line for each column that differs, and nothing was published."""
+    """By every publisher, at once; the message names each column that differs, and nothing was published."""
     stream, elsewhere = make(schema=_OLD, form=form), make(schema=_OLD, form=form)
     for one in (stream, elsewhere):
         one.publish(_old())
@@ -73,8 +73,9 @@ def test_the_old_schema_is_refused_with_both_side_by_side(make: Make, form: str)
     for one in (stream, elsewhere):
         with pytest.raises(SchemaMismatch) as refused:
             one.publish(_old())
-        lines = [line.split() for line in str(refused.value).splitlines()[1:]]
-        assert lines == [["column", "stream", "data"], ["price", "float", "double"], ["side", "int8", "-"]]
+        assert str(refused.value).endswith(
+            " Column by column: price is float there and double here; side is int8 there and missing here."
+        )
         one.publish(_new())
     assert stream.messages == 4
 
