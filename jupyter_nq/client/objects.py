@@ -22,6 +22,7 @@ from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Stored
 from jupyter_nq.client.rotating import Rotated
+from jupyter_nq.client.rotating_streams import with_streams
 from jupyter_nq.client.selection import checked_form, visible
 from jupyter_nq.client.spilling import Spilling
 from jupyter_nq.client.staleness import Working
@@ -48,7 +49,7 @@ class Objects:
         self.store = store
         self.channel = channel
         self.spilling = Spilling(store, channel, settings)
-        self.streaming = Streaming(store, channel, self.spilling.room)
+        self.streaming = Streaming(store, channel, self.spilling)
         self._writer = Writer(store, channel, self.spilling.room, self.hold, reserve_share=settings.append_reserve)
         self.working = Working(store, channel)
         self._verified: Verified = set()  # only added to, by whatever thread; one entry too few costs a reading
@@ -362,7 +363,9 @@ class Objects:
         StoreFull
             The disk has no room for the largest copy twice; doing it again does the rest.
         """
-        return self.spilling.rotate(progress)
+        done, keys = self.spilling.rotate(progress), self.spilling.read_keys()
+        assert keys is not None, "without it nothing was rotated"
+        return with_streams(done, self.spilling.copies().path, keys)
 
     def gc(self) -> Collected:
         """Free what nobody needs, at once: replaced and dropped versions, leftovers of dead processes, spare memory.

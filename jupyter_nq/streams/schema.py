@@ -1,6 +1,7 @@
-"""The schema of a log that was made without one: the first batch decides, for every publisher.
+"""Schemas that a stream was not made with, each in a file of its own, which appears whole or not at all.
 
-It lies in a file of its own, which appears whole or not at all; who comes second finds the first one's.
+Of a log that was made without one the first batch decides, for every publisher; who comes second finds the first one's.
+A stream that evolves has one for each epoch.
 """
 
 from __future__ import annotations
@@ -14,13 +15,54 @@ import pyarrow as pa
 
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import ChecksumError
+from jupyter_nq.streams.layout import Control
 
 _SCHEMA = "schema"
 
 
+def file_of(epoch: int) -> str:
+    """Return the name of the file with the schema of an epoch.
+
+    >>> file_of(0), file_of(2)
+    ('schema', 'schema.2')
+    """
+    return _SCHEMA if epoch == 0 else f"{_SCHEMA}.{epoch}"
+
+
+def schema_of(stream: Path, static: Control, epoch: int) -> pa.Schema | None:
+    """Return the schema with which an epoch of a stream began; None of a log whose first batch decides.
+
+    Raises
+    ------
+    ChecksumError
+        Its file is damaged or gone.
+    """
+    if epoch == 0:
+        return None if static.schema is None else pa.ipc.read_schema(pa.py_buffer(static.schema))
+    found = _read(stream / file_of(epoch))
+    if found is None:
+        raise ChecksumError(f"{stream / file_of(epoch)} is gone, and messages need it. Remove the stream.")
+    return found
+
+
+def write(stream: Path, epoch: int, schema: pa.Schema) -> None:
+    """Write the schema of an epoch that has not begun."""
+    draft = stream / f"{_SCHEMA}.{secrets.token_hex(8)}.part"
+    with refused(draft):
+        try:
+            draft.touch(0o600)
+            draft.write_bytes(schema.serialize())
+            os.rename(draft, stream / file_of(epoch))
+        finally:
+            draft.unlink(missing_ok=True)
+
+
 def decided(stream: Path) -> pa.Schema | None:
     """Return the schema that was decided on; None as long as there was no batch."""
-    path = stream / _SCHEMA
+    return _read(stream / _SCHEMA)
+
+
+def _read(path: Path) -> pa.Schema | None:
     with refused(path):
         try:
             content = path.read_bytes()
