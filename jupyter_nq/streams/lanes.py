@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from pathlib import Path
 
 from jupyter_nq.buffers.forking import disown, own
@@ -18,6 +19,7 @@ from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import CONTROL, Lane, MappedControl
 
 _CLAIMING = "claim.lock"
+_LOOK_SECONDS = 0.5
 _PAUSE_SECONDS = 0.0005
 _LAST = 1 << 62  # no lane ever counts so far
 
@@ -79,11 +81,13 @@ def _take(control: MappedControl) -> tuple[int, int]:
 def _lock(fd: int) -> bool:
     """Lock a lane; False when it has a publisher. Who looks at it shares the lock, for an instant: that is waited for.
 
-    Whoever claims a lane holds the lock of claims, so nobody else takes this one meanwhile.
+    Whoever claims a lane holds the lock of claims, so nobody else takes this one meanwhile. One that looks for longer
+    was stopped, and the lane counts as taken.
     """
     pause = threading.Event()
+    deadline = time.monotonic() + _LOOK_SECONDS
     while not try_flock(fd, fcntl.LOCK_EX):
-        if not try_flock(fd, fcntl.LOCK_SH):
+        if not try_flock(fd, fcntl.LOCK_SH) or time.monotonic() > deadline:
             return False
         pause.wait(_PAUSE_SECONDS)
     return True

@@ -92,7 +92,10 @@ def remove_drafts(stream: Path) -> None:
 def _propose(stream: Path, schema: pa.Schema) -> None:
     draft = stream / f"{_SCHEMA}.{secrets.token_hex(8)}.part"
     with refused(draft):
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(schema.serialize())
-        with contextlib.suppress(FileExistsError, FileNotFoundError):  # somebody was first, or removed the draft
-            os.link(draft, stream / _SCHEMA)
+        try:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+                file.write(schema.serialize())
+            with contextlib.suppress(FileExistsError, FileNotFoundError):  # somebody was first, or removed the draft
+                os.link(draft, stream / _SCHEMA)
+        finally:
+            draft.unlink(missing_ok=True)

@@ -293,7 +293,8 @@ def _chosen(only: Sequence[str] | None) -> dict[str, dict[str, Workload]]:
             kind: {n: step for n, step in steps.items() if kind in only or n in only} for kind, steps in found.items()
         }
         if unknown := set(only) - {*found, *(name for steps in found.values() for name in steps)}:
-            raise ValueError(f"there are no workloads {sorted(unknown)}; there are: {found}")
+            there = "; ".join(f"{kind}: {', '.join(steps)}" for kind, steps in found.items())
+            raise ValueError(f"there are no workloads {', '.join(sorted(unknown))}. There are {there}.")
         found = wanted
     return {kind: steps for kind, steps in found.items() if steps}
 

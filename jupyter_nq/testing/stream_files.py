@@ -40,7 +40,7 @@ def stream_leftovers(parent: Path) -> list[str]:
         if control.closed:
             found.append(f"{name}: it was dropped, and is there")
         found += [f"{name}: a consumer of process {seen.pid}" for seen in consumers(control.path) if seen.pid]
-        there = {path for path in control.path.rglob("*") if path.is_file()}
+        there = {Path(where) / file for where, _, files in os.walk(control.path) for file in files}
         found += sorted(f"{name}/{path.relative_to(control.path)}" for path in there - set(_needed(control)))
         found += _beyond_retention(control)
     return found

@@ -44,7 +44,15 @@ class Kernel:
         self._client.load_connection_file()
         self._client.hb_channel.time_to_dead = _HEARTBEAT_SECONDS
         self._client.start_channels()
-        self._client.wait_for_ready(timeout=_START_SECONDS)
+        wait_until(self._answers, _START_SECONDS, "the kernel to answer")
+
+    def _answers(self) -> bool:
+        """Wait until it answers; False when it was taken for dead, as one is that needs a second to start."""
+        try:
+            self._client.wait_for_ready(timeout=_START_SECONDS)
+        except RuntimeError:
+            return False
+        return True
 
     def run(self, code: str) -> str:
         """Run a cell and return what it printed; an error of the cell is an error here."""

@@ -36,9 +36,9 @@ print(numbers == list(range({_MESSAGES})), ticks.lost)
 """
 _BLOCK = (
     f"""
-import pathlib, time
+import pathlib, threading
 pathlib.Path("blocked").touch()
-time.sleep({_BLOCKED_SECONDS})
+threading.Event().wait({_BLOCKED_SECONDS})
 """
     + _READ
 )

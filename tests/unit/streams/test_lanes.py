@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_nq.errors import StreamBusy
-from jupyter_nq.streams.lanes import Claim
+from jupyter_nq.streams.lanes import Claim, lock_path
 from tests.unit.streams.conftest import Make
 
 
@@ -22,6 +23,17 @@ def test_first_free_lane_is_taken(make: Make) -> None:
     first.close()
     assert [claim.lane.number for claim in (second, third, Claim(control, 4))] == [1, 0, 2]
     assert [lane.number for lane in control.lanes()] == [0, 1, 2]
+
+
+def test_who_was_stopped_while_it_looked_holds_nobody_up(make: Make) -> None:
+    """After a moment the next lane is taken."""
+    control = make()._control
+    Claim(control, 1).close()
+    fd = os.open(lock_path(control.path, 0), os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    with contextlib.closing(Claim(control, 2)) as claim:
+        assert claim.lane.number == 1
+    os.close(fd)
 
 
 def test_all_lanes_taken(make: Make) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jupyter_nq.testing import Child
+from jupyter_nq.testing.kills import Harness
 
 _RUN = """
 import json
@@ -52,6 +53,12 @@ def test_a_wrong_workload_is_found_out(what: str, nq_store_dir: Path) -> None:
     assert found[what], found
     assert found["cycles"] < 40
     assert "cycle" in found[what][0]
+
+
+def test_workloads_that_are_not_there_are_named(nq_store_dir: Path) -> None:
+    """With those that are, by their kinds."""
+    with pytest.raises(ValueError, match=r"no workloads putt\. There are dataset: put, .*; stream: publish, "):
+        Harness(nq_store_dir, 1, only=["put", "putt"])
 
 
 def test_nothing_is_found_where_nothing_is_wrong(nq_store_dir: Path) -> None:
