@@ -97,12 +97,21 @@ class Streaming:
 
     def existing(self, name: str) -> Stream:
         """Open a stream that is there; `UnknownStream` with the nearest names when there is none."""
+        self.control(name)
+        return self._stream(name)
+
+    def control(self, name: str) -> MappedControl:
+        """Return the control file of a stream that is there, back from the disk; `UnknownStream` when there is none."""
         self.lasting.bring_back(name)
-        open_control(self._parent, name)
-        return self._opened(name)
+        found = open_control(self._parent, name)
+        self.lasting.settle(found)
+        return found
 
     def _opened(self, name: str) -> Stream:
         self.lasting.settle(MappedControl(self._parent / name))
+        return self._stream(name)
+
+    def _stream(self, name: str) -> Stream:
         return Stream(self._parent / name, publisher=self._publisher, keys=self.lasting.keys)
 
     def names(self) -> list[str]:

@@ -95,10 +95,14 @@ class Epochs:
 
     def reader(self, mapped: mmap.mmap, segment: Segment, path: Path) -> Reader:
         """Return what reads a segment; its file is for errors."""
-        form = self._forms.get(segment.epoch)
+        return self.form(segment.epoch).reader(mapped, segment, path)
+
+    def form(self, epoch: int) -> Form:
+        """Return the form of an epoch."""
+        form = self._forms.get(epoch)
         if form is None:
-            form = self._forms[segment.epoch] = form_of(self._control, segment.epoch)
-        return form.reader(mapped, segment, path)
+            form = self._forms[epoch] = form_of(self._control, epoch)
+        return form
 
 
 def form_of(control: MappedControl, epoch: int | None = None) -> Form:

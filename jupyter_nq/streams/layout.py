@@ -35,6 +35,9 @@ HEAD, TAIL, HEAD_SEGMENT, TAIL_SEGMENT, OWNER_PID, OWNER_STARTED, DURABLE, MISSE
 END_SEQ = 32
 """Word of a segment: the sequence behind its last message once it is full; 0 while it is written."""
 
+OWNERS = 64
+"""First word of a segment, to the end of its page, of those that say who went on in it: see `owners`."""
+
 _CONTROL = struct.Struct("<8sQ16sQQQ")
 _SEGMENT = struct.Struct("<8sQ16s11Q")
 _DIGEST_OFFSET = 248

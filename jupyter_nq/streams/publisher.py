@@ -27,6 +27,7 @@ from jupyter_nq.streams.epochs import check_epoch
 from jupyter_nq.streams.forms import Epochs, Form, Writer, form_of
 from jupyter_nq.streams.lanes import Claim
 from jupyter_nq.streams.layout import Segment
+from jupyter_nq.streams.owners import Owner, go_on
 from jupyter_nq.streams.retention import Limits, is_limited
 from jupyter_nq.streams.rolling import Rolling
 from jupyter_nq.streams.schema import remove_drafts
@@ -108,7 +109,9 @@ class Publisher:
     def _go_on(self) -> None:
         """Write on in the newest segment of the lane, unless it has ended, or is of another epoch."""
         newest = self._rolling.unfinished()
-        if newest is not None and newest[1].epoch == self._epoch:
+        if newest is None or newest[1].epoch != self._epoch:
+            return
+        if go_on(newest[0], Owner(self._head, os.getpid(), self._started_ns)):
             self._writer = self._form.resumed(*newest, self._head)
 
     def __enter__(self) -> Publisher:

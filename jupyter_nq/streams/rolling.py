@@ -30,6 +30,7 @@ from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import Lane
 from jupyter_nq.streams.forms import Reads
 from jupyter_nq.streams.layout import Segment, encode_segment
+from jupyter_nq.streams.owners import forget
 from jupyter_nq.streams.reading import header_of
 
 
@@ -112,6 +113,7 @@ class Rolling:
             raw[: layout.STATIC_BYTES] = encode_segment(segment)
             with raw[:PAGE].cast("Q") as words:
                 words[layout.END_SEQ] = 0
+        forget(kept.mapped)
         with refused(kept.path):
             os.rename(kept.path, segment_path(self._stream, self._lane.number, segment.number))
             fcntl.flock(kept.fd, fcntl.LOCK_SH)

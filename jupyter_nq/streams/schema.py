@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -47,14 +48,8 @@ def schema_of(stream: Path, static: Control, epoch: int) -> pa.Schema | None:
 
 def write(stream: Path, epoch: int, schema: pa.Schema) -> None:
     """Write the schema of an epoch that has not begun."""
-    draft = stream / f"{_SCHEMA}.{secrets.token_hex(8)}.part"
-    with refused(draft):
-        try:
-            draft.touch(0o600)
-            draft.write_bytes(schema.serialize())
-            os.rename(draft, stream / file_of(epoch))
-        finally:
-            draft.unlink(missing_ok=True)
+    while not _placed(stream, schema, file_of(epoch), os.rename):
+        pass
 
 
 def decided(stream: Path) -> pa.Schema | None:
@@ -77,25 +72,28 @@ def _read(path: Path) -> pa.Schema | None:
 def decide(stream: Path, schema: pa.Schema) -> pa.Schema:
     """Make this the schema, unless there is one by now; returns the one that holds."""
     while (found := decided(stream)) is None:
-        _propose(stream, schema)
+        _placed(stream, schema, _SCHEMA, os.link)
     remove_drafts(stream)
     return found
 
 
 def remove_drafts(stream: Path) -> None:
-    """Remove what publishers left that died while they proposed a schema; one that lives proposes it once more."""
+    """Remove what publishers left that died while they proposed a schema; one that lives writes it once more."""
     with refused(stream):
         for draft in stream.glob(f"{_SCHEMA}.*.part"):
             draft.unlink(missing_ok=True)
 
 
-def _propose(stream: Path, schema: pa.Schema) -> None:
+def _placed(stream: Path, schema: pa.Schema, name: str, place: Callable[[Path, Path], None]) -> bool:
+    """Write a draft and give it its name; False when somebody was first, or removed the draft."""
     draft = stream / f"{_SCHEMA}.{secrets.token_hex(8)}.part"
     with refused(draft):
         try:
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
                 file.write(schema.serialize())
-            with contextlib.suppress(FileExistsError, FileNotFoundError):  # somebody was first, or removed the draft
-                os.link(draft, stream / _SCHEMA)
+            with contextlib.suppress(FileExistsError, FileNotFoundError):
+                place(draft, stream / name)
+                return True
         finally:
             draft.unlink(missing_ok=True)
+    return False

@@ -77,6 +77,7 @@ def test_the_words_are_where_the_code_has_them() -> None:
     assert _CONTROL["metadata"] == (layout.METADATA_OFFSET, "`metadata_bytes`")
     assert [_CONTROL["lane_words"][0] + 64 * n for n in (0, 63)] == [8 * layout.lane_word(n) for n in (0, 63)]
     assert _SEGMENT["end_seq"][0] == 8 * layout.END_SEQ
+    assert _SEGMENT["owners"] == (8 * layout.OWNERS, str(24 * 149))
 
 
 @pytest.mark.parametrize("table", [_CONTROL, _LANE, _SEGMENT, _SLOT, _CONSUMER])
