@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from jupyter_nq.buffers.cold.keys import new_key
 from jupyter_nq.client.disk import directory_for
 from jupyter_nq.client.rotating_streams import directory_beside
 from jupyter_nq.client.session import Session
+from jupyter_nq.client.sets.restoring import restore
+from jupyter_nq.client.sets.saving import save
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import ConfigError, InvalidArgument, NotDurable, StoreFull, UnknownKey, UnknownStream
 from jupyter_nq.testing.forked import Forked, Say
@@ -177,3 +180,47 @@ def test_a_stream_without_room_stays_on_the_disk(start: Start) -> None:
     with pytest.raises(StoreFull, match="'s' needs"):
         session.stream("s")
     assert start().stream("s").messages == 1
+
+
+def test_a_working_set_has_the_options_and_the_epoch(
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Restored after a restart the stream is the one of the disk, with its consumer; in a new store one is made so."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    session = start()
+    options: dict[str, Any] = {"durable": True, "retention_rows": 100, "retention_seconds": 86_400.0}
+    stream = session.stream("s", {"n": "int64"}, retention_bytes=_MIB, **options)
+    stream.publish((1,))
+    with stream.subscribe("earliest", name="engine") as engine:
+        engine.get_messages()
+        engine.ack()
+    save(session, "before")
+    stream.evolve(wider := pa.schema([("n", pa.int64()), ("side", pa.int64())]))
+    save(session, "desk")
+    stream.flush(10)
+    session = start()
+    assert save(session, "away").streams == 1
+    session = start()
+    for name in ("before", "desk", "away"):
+        assert [one.outcome for one in restore(session, name).items] == ["same", "same"]
+    assert session.stream("s").schema == wider
+    session.drop_stream("s")
+    assert [one.outcome for one in restore(session, "desk").items] == ["restored", "lost"]
+    made = session.stream("s", wider, retention_bytes=_MIB, **options)
+    assert (made.durable, made.schema, made.messages) == (True, wider, 0)
+
+
+def test_a_publisher_of_its_own_encrypts(start: Start, tmp_path: Path) -> None:
+    """As that of a bridge from Kafka: what it publishes is on the disk, and nothing of it plain."""
+    pytest.importorskip("cryptography")
+    keys = tmp_path / "keys"
+    keys.write_text(new_key())
+    keys.chmod(0o600)
+    session = start(key_file=str(keys))
+    stream = session.stream("s", durable=True)
+    with session.streaming.own_publisher(session.streaming.control("s"), 7) as publisher:
+        publisher.publish(b"a secret of the bridge")
+        stream.flush(10)
+    assert not any(b"secret" in path.read_bytes() for path in _home(session, "s").rglob("*") if path.is_file())
+    session = start(key_file=str(keys))
+    assert [one.data for one in session.stream("s").subscribe("earliest").get_messages()] == [b"a secret of the bridge"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from jupyter_nq.errors import InvalidArgument, SchemaMismatch, UnsupportedData
-from jupyter_nq.streams import Stream, epochs
+from jupyter_nq.streams import Stream, epochs, layout
 from jupyter_nq.streams.directory import drop_stream
 from jupyter_nq.streams.publisher import Publisher
+from jupyter_nq.streams.schema import remove_drafts
 from tests.unit.streams.conftest import SCHEMA, SMALL, Make, ticks
 
 _OLD = pa.schema([("price", pa.float64()), ("size", pa.int32())])
@@ -162,3 +164,31 @@ def test_old_epochs_are_read_over_many_segments(make: Make, form: str) -> None:
     assert len(found) > 10
     assert all(m.data.schema == (SCHEMA if m.epoch % 2 == 0 else other) for m in found)
     assert [m.epoch for m in found] == sorted(m.epoch for m in found)
+
+
+def test_a_draft_that_somebody_removes_is_written_once_more(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publisher that begins meanwhile takes it for one of who died."""
+    stream, rename, removed = make(schema=_OLD), os.rename, []
+
+    def renamed(draft: Path, name: Path) -> None:
+        if not removed:
+            remove_drafts(stream._control.path)
+            removed.append(draft)
+        rename(draft, name)
+
+    monkeypatch.setattr(os, "rename", renamed)
+    assert (stream.evolve(_NEW), stream.schema) == (1, _NEW)
+    assert [path.exists() for path in removed] == [False]
+    assert (stream._control.path / "schema.1").stat().st_mode & 0o777 == 0o600
+
+
+@FORMS
+def test_who_begins_in_another_epoch_does_not_go_on_in_the_segment(make: Make, form: str) -> None:
+    """The next publisher of the lane begins another; one of the same epoch goes on."""
+    stream = make(schema=_OLD, form=form)
+    for schema, batch, wanted in ((_OLD, _old(), 1), (_OLD, _old(), 1), (_NEW, _new(), 2), (_NEW, _new(), 2)):
+        stream.evolve(schema)
+        with Publisher(stream._control) as publisher:
+            publisher.publish(batch)
+        assert stream._control.lane(0).get(layout.HEAD_SEGMENT) == wanted
+    assert [m.epoch for m in stream.subscribe("earliest").get_messages()] == [0, 0, 1, 1]
