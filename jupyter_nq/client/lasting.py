@@ -14,8 +14,10 @@ from typing import Any
 
 from jupyter_nq.buffers import Store
 from jupyter_nq.buffers.directory import COLD, STREAMS
+from jupyter_nq.client.bars.loading import Progress
 from jupyter_nq.client.line.channel import Channel
-from jupyter_nq.client.rotating_streams import directory_beside
+from jupyter_nq.client.rotating import Rotated
+from jupyter_nq.client.rotating_streams import directory_beside, with_streams
 from jupyter_nq.client.spilling import Spilling
 from jupyter_nq.errors import NQError
 from jupyter_nq.streams.control import MappedControl
@@ -106,6 +108,12 @@ class Lasting:
         count = restoring.messages(there)
         home.remove(there)
         return count
+
+    def rotate(self, progress: Progress | None = None) -> Rotated:
+        """Give all copies, and the durable streams beside them, to the current master key; see `Session.rotate_keys`."""
+        done, keys = self._spilling.rotate(progress), self._spilling.read_keys()
+        assert keys is not None, "without it nothing was rotated"
+        return with_streams(done, self._spilling.copies().path, keys)
 
     def _home(self, name: str) -> Path:
         directory = self._directory()

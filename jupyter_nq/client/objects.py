@@ -22,7 +22,6 @@ from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Stored
 from jupyter_nq.client.rotating import Rotated
-from jupyter_nq.client.rotating_streams import with_streams
 from jupyter_nq.client.selection import checked_form, visible
 from jupyter_nq.client.spilling import Spilling
 from jupyter_nq.client.staleness import Working
@@ -363,9 +362,7 @@ class Objects:
         StoreFull
             The disk has no room for the largest copy twice; doing it again does the rest.
         """
-        done, keys = self.spilling.rotate(progress), self.spilling.read_keys()
-        assert keys is not None, "without it nothing was rotated"
-        return with_streams(done, self.spilling.copies().path, keys)
+        return self.streaming.lasting.rotate(progress)
 
     def gc(self) -> Collected:
         """Free what nobody needs, at once: replaced and dropped versions, leftovers of dead processes, spare memory.
