@@ -110,7 +110,7 @@ class Lasting:
         return count
 
     def rotate(self, progress: Progress | None = None) -> Rotated:
-        """Give all copies, and the durable streams beside them, to the current master key; see `Session.rotate_keys`."""
+        """Give all copies, and the durable streams beside them, to the current master key: `Session.rotate_keys`."""
         done, keys = self._spilling.rotate(progress), self._spilling.read_keys()
         assert keys is not None, "without it nothing was rotated"
         return with_streams(done, self._spilling.copies().path, keys)

@@ -108,7 +108,8 @@ def wrong(session, name, before, random):
     yield Published.of({0: 7})
 
 with Harness(Path(sys.argv[1]), 1, only=["wrong"], patience_seconds=1) as harness:
-    say(json.dumps(harness.run(40).lost))
+    lost = harness.run(40).lost
+say(json.dumps(lost))
 """
     with Child(code, str(nq_store_dir)) as child:
         assert "it is gone" in child.line()
