@@ -17,7 +17,7 @@ from jupyter_nq.buffers.directory import COLD, STREAMS
 from jupyter_nq.client.bars.loading import Progress
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.rotating import Rotated
-from jupyter_nq.client.rotating_streams import directory_beside, with_streams
+from jupyter_nq.client.rotating_streams import with_streams
 from jupyter_nq.client.spilling import Spilling
 from jupyter_nq.errors import NQError
 from jupyter_nq.streams.control import MappedControl
@@ -73,7 +73,7 @@ class Lasting:
         if not is_durable(control):
             return
         if home.home_of(control) is None:
-            home.settle(control, directory_beside(self._spilling.copies().path), self.keys())
+            home.settle(control, home.directory_beside(self._spilling.copies().path), self.keys())
         keeping.catch_up(control, self.keys)
         positions.catch_up(control, self.keys)
 
@@ -124,4 +124,4 @@ class Lasting:
         """Return where the durable streams lie; None when nothing of this store was ever on the disk."""
         if not os.path.lexists(self._link):
             return None
-        return directory_beside(Path(os.path.realpath(self._link)))
+        return home.directory_beside(Path(os.path.realpath(self._link)))

@@ -11,17 +11,6 @@ from jupyter_nq.errors import ChecksumError, UnknownKey
 from jupyter_nq.streams.durable import home
 from jupyter_nq.streams.durable.rotation import rewrap
 
-_SUFFIX = ".streams"
-
-
-def directory_beside(copies: Path) -> Path:
-    """Return the directory of the durable streams of a store whose copies of datasets lie in another.
-
-    >>> directory_beside(Path("cold/0123")).name
-    '0123.streams'
-    """
-    return copies.with_name(copies.name + _SUFFIX)
-
 
 def with_streams(done: Rotated, copies: Path, keys: KeyRing) -> Rotated:
     """Give the durable streams to the current master key too, and add them to what a rotation did.
@@ -31,7 +20,7 @@ def with_streams(done: Rotated, copies: Path, keys: KeyRing) -> Rotated:
     StoreError
         The disk refuses; what was done so far is done.
     """
-    directory = directory_beside(copies)
+    directory = home.directory_beside(copies)
     lines: dict[str, list[str]] = {"sealed": [], "before": [], "plain": [], "refused": []}
     for name in home.names(directory):
         what, line = _rotated(directory / name, keys)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from jupyter_nq.buffers.cold.copies import sync_directory
 from jupyter_nq.buffers.refusals import refused
-from jupyter_nq.client.rotating_streams import directory_beside
 from jupyter_nq.streams.durable import home
 
 _LOCK = ".lock"
@@ -16,7 +15,7 @@ _LOCK = ".lock"
 
 def has_streams(copies: Path) -> bool:
     """Tell whether durable streams lie beside a directory of copies."""
-    return bool(home.names(directory_beside(copies)))
+    return bool(home.names(home.directory_beside(copies)))
 
 
 def take_streams(theirs: Path, ours: Path) -> None:
@@ -29,7 +28,7 @@ def take_streams(theirs: Path, ours: Path) -> None:
     ------
     StoreError, StoreFull
     """
-    source, target = directory_beside(theirs), directory_beside(ours)
+    source, target = home.directory_beside(theirs), home.directory_beside(ours)
     with refused(target):
         if target.is_dir():
             shutil.rmtree(target)

@@ -27,6 +27,7 @@ from jupyter_nq.streams.layout import Control, decode_control, encode_control
 LINK = "disk"
 """Name, in the directory of a stream, of the link to its directory on the disk."""
 _GONE = ".gone"
+_SUFFIX = ".streams"
 _PART = re.compile(r"(\d+)-(\d+)\.(\d+)")
 
 
@@ -38,6 +39,15 @@ class Part:
     """Of the segment."""
     part: int
     path: Path
+
+
+def directory_beside(copies: Path) -> Path:
+    """Return the directory of the durable streams of a store whose copies of datasets lie in another.
+
+    >>> directory_beside(Path("cold/0123")).name
+    '0123.streams'
+    """
+    return copies.with_name(copies.name + _SUFFIX)
 
 
 def home_of(control: MappedControl) -> Path | None:

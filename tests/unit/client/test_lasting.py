@@ -13,12 +13,12 @@ import pytest
 
 from jupyter_nq.buffers.cold.keys import new_key
 from jupyter_nq.client.disk import directory_for
-from jupyter_nq.client.rotating_streams import directory_beside
 from jupyter_nq.client.session import Session
 from jupyter_nq.client.sets.restoring import restore
 from jupyter_nq.client.sets.saving import save
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import ConfigError, InvalidArgument, NotDurable, StoreFull, UnknownKey, UnknownStream
+from jupyter_nq.streams.durable.home import directory_beside
 from jupyter_nq.testing.forked import Forked, Say
 
 _TICKS = {"at": "datetime64[ns, UTC]", "price": "float64"}
