@@ -125,6 +125,12 @@ class StreamFull(NQError, BufferError):
     """A message found no room: the stream keeps what a consumer has not read, or the message exceeds its retention."""
 
 
+class NotDurable(NQError, OSError):
+    """What was published to a durable stream is not on the disk: that refuses, is too slow, or never got it."""
+
+    __str__ = Exception.__str__
+
+
 class Lagged(NQError, LookupError):
     """A consumer fell behind what the stream keeps; it goes on with the oldest message that is there."""
 

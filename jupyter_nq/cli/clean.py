@@ -168,6 +168,9 @@ def _streams(path: Path, outcome: Outcome, drop: Callable[[str], object] | None)
         if pids:
             outcome.refused.append(f"the stream {name}: in use by {', '.join(f'pid {pid}' for pid in sorted(pids))}")
             continue
+        if stats["durability"] is not None:
+            outcome.durable.append(f"the stream {name} ({counted(stats['kept'], 'message')})")
+            continue
         outcome.removed.append(f"the stream {name} ({counted(stats['kept'], 'message')})")
         if drop is not None:
             drop(name)

@@ -12,6 +12,7 @@ from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.cli.view import store_path
 from jupyter_nq.client.disk import directory_for
 from jupyter_nq.client.rotating import rotate as rotate_copies
+from jupyter_nq.client.rotating_streams import with_streams
 from jupyter_nq.client.spilling import NO_KEY
 from jupyter_nq.config import load_settings
 from jupyter_nq.errors import ConfigError
@@ -28,6 +29,7 @@ def rotate(arguments: Namespace) -> int:
     if keys is None:
         raise ConfigError(NO_KEY)
     done = rotate_copies(ColdCopies(directory, create=False), keys, _show if sys.stderr.isatty() else None)
+    done = with_streams(done, directory, keys)
     print(done)
     return 1 if done.refused else 0
 

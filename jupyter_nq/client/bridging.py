@@ -7,11 +7,9 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import InvalidArgument
 from jupyter_nq.streams import Stream
-from jupyter_nq.streams.directory import open_control
 from jupyter_nq.streams.kafka import KafkaIn, KafkaOut
 from jupyter_nq.streams.kafka.clients import library
 from jupyter_nq.streams.kafka.dead_letters import RETENTION_BYTES
@@ -61,8 +59,9 @@ def kafka_out(
     UnknownStream, StreamBusy, InvalidArgument, InvalidName, MissingLibrary
     """
     library()
-    control = open_control(session.store.path / STREAMS, _name(stream))
-    bridge = KafkaOut(control, _topic(topic), config, name=_bridge_name(name, topic), start=start, gating=gating)
+    control = session.streaming.control(_name(stream))
+    told: dict[str, Any] = {"name": _bridge_name(name, topic), "start": start, "gating": gating}
+    bridge = KafkaOut(control, _topic(topic), config, keys=session.streaming.lasting.keys, **told)
     _running.add(bridge)
     return bridge
 
@@ -106,7 +105,7 @@ def kafka_in(
     """
     library()
     session.stream(called := _name(stream))
-    control = open_control(session.store.path / STREAMS, called)
+    control = session.streaming.control(called)
     own: dict[str, Any] = {
         "publisher": session.streaming.own_publisher,
         "dead_letters": lambda: session.stream(f"{called}.dead-letters", retention_bytes=RETENTION_BYTES),

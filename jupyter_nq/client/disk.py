@@ -147,12 +147,14 @@ class Claim:
 
 def _take_over(usual: Path, directory: Path) -> None:
     """Give a machine that has no directory the durable copies of the one that was used last, if nobody uses it."""
+    from jupyter_nq.client.taking_streams import has_streams, take_streams  # most hosts have a directory
+
     signs = sorted(usual.parent.glob(f"{usual.name}*{_SIGN}"), key=lambda path: path.stat().st_mtime_ns)
     last = signs[-1].with_suffix("") if signs else None
     if last is None or not last.is_dir() or _is_used(last):
         return
     lasting = [info for info in ColdCopies(last, create=False).scan() if info.durable]
-    if not lasting:
+    if not (lasting or has_streams(last)):
         return
     draft = directory.with_name(f".{directory.name}.part")
     with refused(draft):
@@ -162,6 +164,7 @@ def _take_over(usual: Path, directory: Path) -> None:
     for info in lasting:  # links: a copy never changes, it is replaced
         with refused(ours.file(info.id)):
             os.link(theirs.file(info.id), ours.file(info.id))
+    take_streams(last, directory)
     with refused(directory):  # all of them at once: who finds the directory takes it for whole
         sync_directory(draft)
         os.rename(draft, directory)

@@ -48,7 +48,7 @@ class Objects:
         self.store = store
         self.channel = channel
         self.spilling = Spilling(store, channel, settings)
-        self.streaming = Streaming(store, channel, self.spilling.room)
+        self.streaming = Streaming(store, channel, self.spilling)
         self._writer = Writer(store, channel, self.spilling.room, self.hold, reserve_share=settings.append_reserve)
         self.working = Working(store, channel)
         self._verified: Verified = set()  # only added to, by whatever thread; one entry too few costs a reading
@@ -362,7 +362,7 @@ class Objects:
         StoreFull
             The disk has no room for the largest copy twice; doing it again does the rest.
         """
-        return self.spilling.rotate(progress)
+        return self.streaming.lasting.rotate(progress)
 
     def gc(self) -> Collected:
         """Free what nobody needs, at once: replaced and dropped versions, leftovers of dead processes, spare memory.

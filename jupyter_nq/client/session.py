@@ -123,6 +123,10 @@ class Session(Objects):
         overflow: str | None = None,
         block_seconds: float | None = None,
         exclusive: bool | None = None,
+        evolve: bool = False,
+        retention_rows: int | None = None,
+        retention_seconds: float | None = None,
+        durable: bool | None = None,
     ) -> Stream:
         """Open a stream by its name, made unless it is there: what is published there, every notebook can read.
 
@@ -150,6 +154,15 @@ class Session(Objects):
             How long a publisher is blocked before that is an error; None takes 10.
         exclusive
             True lets one publisher at a time write to it; a second one is refused.
+        evolve
+            True gives a stream that is there this schema, if it has another: messages from now on have it, and those
+            before keep theirs.
+        retention_rows, retention_seconds
+            How many rows each publisher's messages keep, and for how long; None for as many and as long as there is
+            memory. Readers see no message beyond, of a stream that nobody publishes to either.
+        durable
+            True keeps on the disk what memory keeps, so that it outlives a restart of the machine: messages, and what
+            named consumers acknowledged. The disk takes both in groups, every 0.2 s; `flush` waits for it.
 
         Raises
         ------
@@ -163,9 +176,12 @@ class Session(Objects):
             "overflow": overflow,
             "block_seconds": block_seconds,
             "exclusive": exclusive,
+            "retention_rows": retention_rows,
+            "retention_seconds": retention_seconds,
+            "durable": durable,
         }
         told = {key: value for key, value in options.items() if value is not None}
-        return self.streaming.open(name, schema, form, told)
+        return self.streaming.open(name, schema, form, told, evolve=evolve)
 
     def list_streams(self) -> list[Listed]:
         """Return all streams, by name, with their publishers and consumers."""

@@ -12,8 +12,9 @@ import pyarrow as pa
 from jupyter_nq.buffers import Store, check_name
 from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.buffers.drafts import schema_of
+from jupyter_nq.client.lasting import Lasting
 from jupyter_nq.client.line.channel import Channel
-from jupyter_nq.client.room import Room
+from jupyter_nq.client.spilling import Spilling
 from jupyter_nq.errors import ChecksumError, InvalidArgument, SchemaMismatch, UnknownStream
 from jupyter_nq.streams import Stream
 from jupyter_nq.streams.columns import check_same
@@ -54,15 +55,16 @@ class Streaming:
 
     Parameters
     ----------
-    store, channel, room
+    store, channel, spilling
         The session's.
     """
 
-    def __init__(self, store: Store, channel: Channel, room: Room) -> None:
+    def __init__(self, store: Store, channel: Channel, spilling: Spilling) -> None:
         # _lock guards _publishers: by the id of the stream, so that one that was made anew has another.
         self._parent = store.path / STREAMS
         self._channel = channel
-        self._room = room
+        self._room = spilling.room
+        self.lasting = Lasting(store, channel, spilling)
         self._lock = threading.Lock()
         self._publishers: dict[str, Publisher] = {}
 
@@ -70,30 +72,57 @@ class Streaming:
         return f"<Streaming in {self._parent}, {len(self._publishers)} publishers>"
 
     def open(
-        self, name: str, schema: pa.Schema | Mapping[str, Any] | None, form: str | None, options: Mapping[str, Any]
+        self,
+        name: str,
+        schema: pa.Schema | Mapping[str, Any] | None,
+        form: str | None,
+        options: Mapping[str, Any],
+        *,
+        evolve: bool = False,
     ) -> Stream:
-        """Open a stream, made unless it is there."""
+        """Open a stream, made unless it is there; with `evolve` one that is there gets the schema."""
         check_name(name)
         schema = _schema(schema)
+        self.lasting.bring_back(name)
+        if evolve and schema is not None and (self._parent / name).is_dir():
+            stream = self.open(name, None, form, options)
+            stream.evolve(schema)
+            return stream
         if not (self._parent / name).is_dir() or schema is not None or form is not None or options:
+            self.lasting.prepare(options)
             told = None if schema is None else schema.serialize().to_pybytes()
             made = self._channel.request("stream", name=name, schema=told, form=form, options=dict(options))
             _check_alike(made, schema, form, options)
-        return Stream(self._parent / name, publisher=self._publisher)
+        return self._opened(name)
 
     def existing(self, name: str) -> Stream:
         """Open a stream that is there; `UnknownStream` with the nearest names when there is none."""
-        open_control(self._parent, name)
-        return Stream(self._parent / name, publisher=self._publisher)
+        self.control(name)
+        return self._stream(name)
+
+    def control(self, name: str) -> MappedControl:
+        """Return the control file of a stream that is there, back from the disk; `UnknownStream` when there is none."""
+        self.lasting.bring_back(name)
+        found = open_control(self._parent, name)
+        self.lasting.settle(found)
+        return found
+
+    def _opened(self, name: str) -> Stream:
+        self.lasting.settle(MappedControl(self._parent / name))
+        return self._stream(name)
+
+    def _stream(self, name: str) -> Stream:
+        return Stream(self._parent / name, publisher=self._publisher, keys=self.lasting.keys)
 
     def names(self) -> list[str]:
-        """Return the names of the streams; no coordinator is asked."""
-        return names(self._parent)
+        """Return the names of the streams, those included that only the disk has; no coordinator is asked."""
+        return sorted({*names(self._parent), *self.lasting.away()})
 
     def listed(self) -> list[Listed]:
-        """Return the streams of the store by name; no coordinator is asked."""
+        """Return the streams of the store by name; the coordinator is asked for those that come back from the disk."""
+        self.lasting.bring_all_back()
         found = []
-        for name in self.names():
+        for name in names(self._parent):
             try:
                 with Stream(self._parent / name) as stream:
                     found.append(_row(stream))
@@ -103,6 +132,8 @@ class Streaming:
 
     def drop(self, name: str) -> int:
         """Remove a stream for everybody; returns how many messages were ever published."""
+        if name in self.lasting.away():
+            return self.lasting.drop(name)
         dropped: int = self._channel.request("drop_stream", name=name)["messages"]
         return dropped
 
@@ -115,7 +146,7 @@ class Streaming:
 
     def own_publisher(self, control: MappedControl, started_ns: int) -> Publisher:
         """Return another publisher of a stream than all others here, with room for what it keeps; close it."""
-        return self._room.for_lane(control.static.name, lambda: Publisher(control, started_ns))
+        return self._room.for_lane(control.static.name, lambda: Publisher(control, started_ns, self.lasting.keys))
 
     def _publisher(self, control: MappedControl) -> Publisher:
         """Return this process's publisher of a stream, with room for what it keeps."""
@@ -123,7 +154,7 @@ class Streaming:
         with self._lock:
             found = self._publishers.get(static.stream_id)
             if found is None or not found.usable:
-                found = self._room.for_lane(static.name, lambda: Publisher(control))
+                found = self._room.for_lane(static.name, lambda: Publisher(control, keys=self.lasting.keys))
                 self._publishers[static.stream_id] = found
             return found
 

@@ -89,7 +89,7 @@ class Operations:
         self._effects = effects
         self._pool_bytes = pool_bytes
         self.memory = Memory(store, desk, rules, self.apply, self._limit, hold_disk)
-        self.streaming = Streaming(store)
+        self.streaming = Streaming(store, hold_disk)
         self.notebooks = Notebooks(desk.people, self.apply, effects)
         self.snapshotting = Snapshotting(store, desk, self.apply, self._look_again)
         self._settings = dict(settings)

@@ -6,7 +6,7 @@ need no coordinator. Arrow is imported where a stream is made: a server that hos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +28,19 @@ _SEGMENTS = 8  # of one publisher
 
 
 class Streaming:
-    """What a coordinator does about streams; it keeps no state beside the directory."""
+    """What a coordinator does about streams; it keeps no state beside the directory.
 
-    def __init__(self, store: Catalogue) -> None:
+    Parameters
+    ----------
+    store
+        The opened store.
+    hold_disk
+        Called before a durable stream is made; raises when another machine uses that directory.
+    """
+
+    def __init__(self, store: Catalogue, hold_disk: Callable[[], None] = lambda: None) -> None:
         self._parent = store.path / STREAMS
+        self._hold_disk = hold_disk
 
     def __repr__(self) -> str:
         return f"<Streaming in {self._parent}>"
@@ -54,6 +63,8 @@ class Streaming:
             raise ProtocolError("The schema of a stream is not bytes.")
         parsed = None if schema is None else _parsed(schema)
         options = _options(args.get("options"), limit_bytes)
+        if options.durable:
+            self._hold_disk()
         return _shown(self._there(name) or make_stream(self._parent, name, parsed, form, options))
 
     def _there(self, name: str) -> MappedControl | None:
@@ -117,12 +128,20 @@ def _check_kinds(told: Mapping[str, Any]) -> None:
     for name in ("retention_bytes", "segment_bytes"):
         if type(value := told.get(name, 0)) is not int:
             raise InvalidArgument(f"{name}={value!r} is no whole number of bytes. Write for example 64 << 20.")
-    if type(value := told.get("block_seconds", 0)) not in (int, float):
-        raise InvalidArgument(f"block_seconds={value!r} is no number of seconds.")
-    if type(value := told.get("exclusive", False)) is not bool:
-        raise InvalidArgument(f"exclusive={value!r} is neither True nor False.")
+    if type(value := told.get("retention_rows", 0)) is not int:
+        raise InvalidArgument(f"retention_rows={value!r} is no whole number of rows.")
+    for name in ("block_seconds", "retention_seconds"):
+        if type(value := told.get(name, 0)) not in (int, float):
+            raise InvalidArgument(f"{name}={value!r} is no number of seconds.")
+    for name in ("exclusive", "durable"):
+        if type(value := told.get(name, False)) is not bool:
+            raise InvalidArgument(f"{name}={value!r} is neither True nor False.")
 
 
 def _shown(control: MappedControl) -> dict[str, Any]:
+    from jupyter_nq.streams.schema import schema_of
+
     static = control.static
-    return {"name": static.name, "form": static.form, "schema": static.schema, "options": static.options}
+    schema = schema_of(control.path, static, control.epoch)
+    told = None if schema is None else schema.serialize().to_pybytes()
+    return {"name": static.name, "form": static.form, "schema": told, "options": static.options}

@@ -12,6 +12,7 @@ from jupyter_nq.buffers.values.lanes import Array
 from jupyter_nq.errors import SchemaMismatch, UnsupportedData
 
 _ALIGNED = 64  # a cache line, and what Arrow recommends
+_MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,25 @@ def check_same(wanted: pa.Schema, found: pa.Schema, name: str) -> None:
     if wanted.names != found.names or wanted.types != found.types:
         raise SchemaMismatch(
             f"The stream {name!r} has {_shown(wanted)}; the data have {_shown(found)}. Convert the data, or make "
-            "another stream."
+            f"another stream.{differences(wanted, found)}"
         )
+
+
+def differences(stream: pa.Schema, data: pa.Schema) -> str:
+    """Return a sentence with the columns in which two schemas differ, each with both types."""
+    names = list(dict.fromkeys([*stream.names, *data.names]))
+    pairs = [(name, _type(stream, name), _type(data, name)) for name in names]
+    unlike = [pair for pair in pairs if pair[1] != pair[2]]
+    if not unlike:
+        return " They differ in the order of the columns."
+    shown = "; ".join(f"{name} is {there} there and {here} here" for name, there, here in unlike[:_MOST_SHOWN])
+    more = f"; and {len(unlike) - _MOST_SHOWN:,} more" if len(unlike) > _MOST_SHOWN else ""
+    return f" Column by column: {shown}{more}."
+
+
+def _type(schema: pa.Schema, name: str) -> str:
+    found = [str(schema.field(place).type) for place in schema.get_all_field_indices(name)]
+    return " and ".join(found) or "missing"
 
 
 def _shown(schema: pa.Schema) -> str:

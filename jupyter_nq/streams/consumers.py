@@ -97,6 +97,10 @@ class Register:
         """Keep where the consumer is in a lane."""
         self._words[_POSITIONS + lane] = seq
 
+    def positions(self) -> bytes:
+        """Return all positions, to be compared."""
+        return self._words[_POSITIONS : _POSITIONS + layout.LANES].tobytes()
+
     def count_lost(self, lost: int) -> None:
         """Add messages that were missed."""
         self._words[_LOST] += lost
@@ -152,6 +156,32 @@ def _mapped(path: Path) -> mmap.mmap:
 def _let_go(fd: int) -> None:
     disown(fd)
     os.close(fd)
+
+
+def named(directory: Path) -> list[str]:
+    """Return the names of the consumers that have one, in the directory of a stream in memory or on the disk."""
+    try:
+        found = os.listdir(directory / CONSUMERS)
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in found if not name.startswith(_ANONYMOUS))
+
+
+def at_rest(path: Path) -> bytes:
+    """Return a consumer's file as it is when nobody uses it; `FileNotFoundError` when there is none."""
+    words = memoryview(bytearray(path.read_bytes().ljust(PAGE, b"\0"))).cast("Q")
+    words[_PID] = words[_STARTED] = 0
+    return words.tobytes()
+
+
+def within(content: bytes, heads: dict[int, int]) -> bytes:
+    """Return a consumer's file with no position behind the heads of the lanes."""
+    words = memoryview(bytearray(content)).cast("Q")
+    for lane in range(layout.LANES):
+        seq = words[_POSITIONS + lane]
+        if seq != _NO_POSITION:
+            words[_POSITIONS + lane] = min(seq, heads.get(lane, 0))
+    return words.tobytes()
 
 
 def in_the_way(stream: Path, lane: int, end: int) -> list[Seen]:

@@ -98,6 +98,11 @@ class MappedControl:
             number += 1
 
     @property
+    def epoch(self) -> int:
+        """Return which schema the stream has now: 0 at first, one more with each that followed."""
+        return self.words[layout.EPOCH]
+
+    @property
     def closed(self) -> bool:
         """Tell whether the stream was dropped."""
         return bool(self.words[layout.CLOSED])

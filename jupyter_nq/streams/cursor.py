@@ -9,7 +9,7 @@ from jupyter_nq.buffers.layout import PAGE
 from jupyter_nq.errors import ChecksumError
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import Lane, MappedControl
-from jupyter_nq.streams.forms import Form, Reader
+from jupyter_nq.streams.forms import Reader, Reads
 from jupyter_nq.streams.layout import Segment
 from jupyter_nq.streams.reading import map_segment
 from jupyter_nq.streams.rolling import segment_path
@@ -32,7 +32,7 @@ class Cursor:
         Sequence of the first message to be read.
     """
 
-    def __init__(self, control: MappedControl, form: Form, lane: Lane, seq: int) -> None:
+    def __init__(self, control: MappedControl, form: Reads, lane: Lane, seq: int) -> None:
         self._control = control
         self._form = form
         self.lane = lane
@@ -43,6 +43,11 @@ class Cursor:
 
     def __repr__(self) -> str:
         return f"<Cursor at {self.seq} of {self.lane!r}>"
+
+    @property
+    def number(self) -> int:
+        """Number of the segment that was read last; 0 before the first."""
+        return self._number
 
     @property
     def lag(self) -> int:

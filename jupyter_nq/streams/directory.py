@@ -12,6 +12,7 @@ from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import ChecksumError, UnknownStream, nearest
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import MappedControl
+from jupyter_nq.streams.durable.home import home_of, remove
 
 
 def names(parent: Path) -> list[str]:
@@ -54,9 +55,13 @@ def drop_stream(parent: Path, name: str) -> int:
     Raises
     ------
     UnknownStream
+    StoreError
+        Its files cannot be removed.
     """
     control = open_control(parent, name)
     control.words[layout.CLOSED] = 1  # before its files go: who misses them knows why
+    if (home := home_of(control)) is not None:
+        remove(home)  # before memory: what is not there any more must not come back
     gone = parent / f".{control.static.stream_id}"
     with refused(parent / name):
         try:

@@ -12,6 +12,7 @@ from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.layout import Segment
 from jupyter_nq.streams.log import LogForm
 from jupyter_nq.streams.messages import Message
+from jupyter_nq.streams.schema import schema_of
 from jupyter_nq.streams.tape import TapeForm
 
 
@@ -29,8 +30,19 @@ class Writer(Protocol):
 class Reader(Protocol):
     """A segment as a consumer maps it."""
 
+    raw: memoryview
+    """All of its bytes."""
+    epoch: int
+    """Of its schema."""
+
+    def pieces(self, start: int, stop: int) -> list[tuple[int, memoryview]]:
+        """Return all bytes of the messages from `start` to before `stop`, each run with its place in the segment."""
+
     def stamp(self, seq: int) -> int:
         """Return when a message was published, nanoseconds since 1970, UTC."""
+
+    def rows(self, start: int, stop: int) -> int:
+        """Return how many rows the messages from `start` to before `stop` have; one without columns counts as one."""
 
     def message(self, seq: int, lane: int) -> Message:
         """Return a message."""
@@ -39,8 +51,15 @@ class Reader(Protocol):
         """Return the messages from `start` to before `stop` as batches; a tape has one."""
 
 
+class Reads(Protocol):
+    """What opens segments for reading."""
+
+    def reader(self, mapped: mmap.mmap, segment: Segment, path: Path) -> Reader:
+        """Return what reads a segment; its file is for errors."""
+
+
 class Form(Protocol):
-    """What all segments of a stream have in common."""
+    """What all segments of an epoch of a stream have in common."""
 
     def known(self) -> pa.Schema | None:
         """Return the schema; None for a log that had no batch yet."""
@@ -64,10 +83,32 @@ class Form(Protocol):
         """Return what reads a segment; its file is for errors."""
 
 
-def form_of(control: MappedControl) -> Form:
-    """Return the form of a stream."""
+class Epochs:
+    """Opens the segments of a stream, each with the schema of its epoch."""
+
+    def __init__(self, control: MappedControl) -> None:
+        self._control = control
+        self._forms: dict[int, Form] = {}
+
+    def __repr__(self) -> str:
+        return f"<Epochs of {self._control.static.name}, {sorted(self._forms)} known>"
+
+    def reader(self, mapped: mmap.mmap, segment: Segment, path: Path) -> Reader:
+        """Return what reads a segment; its file is for errors."""
+        return self.form(segment.epoch).reader(mapped, segment, path)
+
+    def form(self, epoch: int) -> Form:
+        """Return the form of an epoch."""
+        form = self._forms.get(epoch)
+        if form is None:
+            form = self._forms[epoch] = form_of(self._control, epoch)
+        return form
+
+
+def form_of(control: MappedControl, epoch: int | None = None) -> Form:
+    """Return the form of an epoch of a stream, None for that of now."""
     static = control.static
-    schema = None if static.schema is None else pa.ipc.read_schema(pa.py_buffer(static.schema))
+    schema = schema_of(control.path, static, control.epoch if epoch is None else epoch)
     if static.form == "tape":
         assert schema is not None
         return TapeForm(static.name, schema)

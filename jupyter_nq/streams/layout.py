@@ -29,14 +29,17 @@ METADATA_OFFSET = LANES_OFFSET + LANES * LANE_BYTES
 METADATA_LIMIT_BYTES = 1 << 20  # 1 MiB
 
 # Words of the control file, as places among its 64-bit words. `wake` and `space` are futexes in their lower halves.
-WAKE, WAITING, SPACE, SPACE_WAITING, CLOSED = range(32, 37)
+WAKE, WAITING, SPACE, SPACE_WAITING, CLOSED, EPOCH = range(32, 38)
 # Words of a lane, counted from its first.
-HEAD, TAIL, HEAD_SEGMENT, TAIL_SEGMENT, OWNER_PID, OWNER_STARTED = range(6)
+HEAD, TAIL, HEAD_SEGMENT, TAIL_SEGMENT, OWNER_PID, OWNER_STARTED, DURABLE, MISSED = range(8)
 END_SEQ = 32
 """Word of a segment: the sequence behind its last message once it is full; 0 while it is written."""
 
+OWNERS = 64
+"""First word of a segment, to the end of its page, of those that say who went on in it: see `owners`."""
+
 _CONTROL = struct.Struct("<8sQ16sQQQ")
-_SEGMENT = struct.Struct("<8sQ16s10Q")
+_SEGMENT = struct.Struct("<8sQ16s11Q")
 _DIGEST_OFFSET = 248
 STATIC_BYTES = 256
 
@@ -118,6 +121,8 @@ class Segment:
     publisher_started: int
     """When that process began, by which a pid that was used again is told apart."""
     created_ns: int
+    epoch: int = 0
+    """Of the schema that its messages have."""
 
 
 def encode_segment(segment: Segment) -> bytes:
@@ -136,6 +141,7 @@ def encode_segment(segment: Segment) -> bytes:
         segment.publisher_pid,
         segment.publisher_started,
         segment.created_ns,
+        segment.epoch,
     )
     content = bytearray(STATIC_BYTES)
     content[: len(fixed)] = fixed

@@ -194,14 +194,15 @@ class LogReader:
 
     def __init__(self, form: LogForm, mapped: mmap.mmap, segment: Segment, path: Path) -> None:
         self.first = segment.first_seq
+        self.epoch = segment.epoch
         self._form = form
         self._path = path
-        self._raw = memoryview(mapped)
+        self.raw = memoryview(mapped)
         self._buffer = pa.py_buffer(mapped)
 
     def _slot(self, seq: int) -> _Slot:
-        stop = len(self._raw) - SLOT_BYTES * (seq - self.first)
-        slot = bytes(self._raw[max(stop - SLOT_BYTES, PAGE) : stop])
+        stop = len(self.raw) - SLOT_BYTES * (seq - self.first)
+        slot = bytes(self.raw[max(stop - SLOT_BYTES, PAGE) : stop])
         if slot[_SLOT.size :] != xxhash.xxh3_64_digest(slot[: _SLOT.size]):
             raise ChecksumError(f"{self._path} is damaged: the slot of message {seq} differs from its digest.")
         found = _Slot(*_SLOT.unpack_from(slot))
@@ -212,9 +213,24 @@ class LogReader:
 
     def end(self, seq: int) -> int:
         """Return where the message behind another one begins."""
-        slot = self._slot(seq)
-        end = slot.offset + slot.bytes + slot.metadata_bytes
+        end = self._end(seq)
         return end + -end % _ALIGNED
+
+    def rows(self, start: int, stop: int) -> int:
+        """Return how many rows the messages from `start` to before `stop` have; one that is no batch counts as one."""
+        slots = map(self._slot, range(start, stop))
+        return sum(1 if slot.kind in (BYTES, JSON) else slot.rows for slot in slots)
+
+    def pieces(self, start: int, stop: int) -> list[tuple[int, memoryview]]:
+        """Return payloads and slots of the messages from `start` to before `stop`, with what stands between."""
+        before = self._end(start - 1) if start > self.first else PAGE
+        end = self._end(stop - 1)
+        slots = [len(self.raw) - SLOT_BYTES * (seq - self.first) for seq in (stop, start)]
+        return [(before, self.raw[before:end]), (slots[0], self.raw[slots[0] : slots[1]])]
+
+    def _end(self, seq: int) -> int:
+        slot = self._slot(seq)
+        return slot.offset + slot.bytes + slot.metadata_bytes
 
     def stamp(self, seq: int) -> int:
         """Return when a message was published, nanoseconds since 1970, UTC."""
@@ -225,7 +241,7 @@ class LogReader:
         slot = self._slot(seq)
         noted = self._buffer.slice(slot.offset + slot.bytes, slot.metadata_bytes)
         metadata = self._unpacked(noted, seq) if slot.metadata_bytes else {}
-        return Message(self._data(slot), metadata, slot.stamp_ns, seq, lane, self._form.name)
+        return Message(self._data(slot), metadata, slot.stamp_ns, seq, lane, self._form.name, self.epoch)
 
     def _data(self, slot: _Slot) -> Any:
         if slot.kind == BYTES:

@@ -18,6 +18,7 @@ from jupyter_nq.streams.columns import check_same, columns_of, is_fixed
 from jupyter_nq.streams.control import CONTROL, MappedControl
 from jupyter_nq.streams.layout import FORMS, LANES, METADATA_LIMIT_BYTES, Control, encode_control
 from jupyter_nq.streams.publisher import POLICIES
+from jupyter_nq.streams.schema import schema_of
 
 LEAST_BYTES = 1 << 16  # 64 KiB
 """Of a segment."""
@@ -37,6 +38,12 @@ class Options:
     """How long `block` waits for the slowest consumer."""
     exclusive: bool = False
     """Whether one publisher at a time may write to it."""
+    retention_rows: int = 0
+    """Rows that each publisher's messages keep, the newest message whatever it has; 0 for as many as have room."""
+    retention_seconds: float = 0.0
+    """How long messages are kept; 0 for as long as they have room."""
+    durable: bool = False
+    """Whether it outlives the machine: what is published is copied to the disk in groups."""
 
     def check(self) -> None:
         """Refuse values that make no stream; raises `InvalidArgument`."""
@@ -48,8 +55,21 @@ class Options:
                 f"segment_bytes={self.segment_bytes:,} and retention_bytes={self.retention_bytes:,}: a segment has at "
                 f"least {LEAST_BYTES:,} bytes, and the retention room for two."
             )
+        self._check_limits()
         if not self.block_seconds >= 0:
             raise InvalidArgument(f"block_seconds={self.block_seconds!r} is no number of seconds.")
+
+    def _check_limits(self) -> None:
+        """Refuse limits that are none, or that contradict what the stream is to wait for."""
+        for name, unit in (("retention_rows", "number of rows"), ("retention_seconds", "number of seconds")):
+            value = getattr(self, name)
+            if not 0 <= value < 1 << 62:
+                raise InvalidArgument(f"{name}={value!r} is no {unit}. Leave it out for no limit.")
+            if value and self.overflow != "drop_oldest":
+                raise InvalidArgument(
+                    f"{name}={value!r} and overflow={self.overflow!r}: a limit lets go of messages, whoever needs "
+                    "them. Take overflow='drop_oldest', or retention_bytes alone."
+                )
 
 
 def make_stream(
@@ -97,16 +117,18 @@ def make_stream(
                 raise
     found = MappedControl(parent / name)
     if found.static.stream_id != control.stream_id:
-        _check_same(found.static, schema, form, asked)
+        _check_same(found, schema, form, asked)
     return found
 
 
-def _check_same(there: Control, schema: pa.Schema | None, form: str, options: Options | None) -> None:
+def _check_same(found: MappedControl, schema: pa.Schema | None, form: str, options: Options | None) -> None:
     """Refuse to hand out a stream that is another than what was asked for."""
+    there = found.static
     if schema is not None:
-        if there.schema is None:
+        current = schema_of(found.path, there, found.epoch)
+        if current is None:
             raise SchemaMismatch(f"The stream {there.name!r} is there, and takes its schema from its first batch.")
-        check_same(pa.ipc.read_schema(pa.py_buffer(there.schema)), schema, there.name)
+        check_same(current, schema, there.name)
         if form != there.form:
             raise InvalidArgument(f"The stream {there.name!r} is there, and is a {there.form}, not a {form}.")
     if options is not None and asdict(options) != there.options:

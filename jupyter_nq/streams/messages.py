@@ -28,6 +28,8 @@ class Message:
     """Number of its publisher's lane."""
     stream_id: str
     """Name of the stream."""
+    epoch: int = 0
+    """Which schema it has: 0 is the first, and each that followed one more."""
 
     @property
     def timestamp(self) -> datetime:

@@ -10,7 +10,8 @@ import pyarrow as pa
 from jupyter_nq.errors import UnsupportedData
 from jupyter_nq.streams.control import Lane, MappedControl
 from jupyter_nq.streams.cursor import Cursor
-from jupyter_nq.streams.forms import Form, Reader, form_of
+from jupyter_nq.streams.forms import Epochs, Reader, Reads
+from jupyter_nq.streams.starting import visible_tail
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def newest(control: MappedControl, rows: int) -> Newest | None:
     ChecksumError
         It is damaged.
     """
-    form = form_of(control)
+    form = Epochs(control)
     found = [last for lane in control.lanes() if (last := _last(control, form, lane)) is not None]
     if not found:
         return None
@@ -58,23 +59,26 @@ def newest(control: MappedControl, rows: int) -> Newest | None:
     return Newest(stamp_ns, seq, number, table.slice(max(0, len(table) - rows)))
 
 
-def _last(control: MappedControl, form: Form, lane: Lane) -> tuple[int, int, int, Reader] | None:
+def _last(control: MappedControl, form: Reads, lane: Lane) -> tuple[int, int, int, Reader] | None:
     """Return time, sequence and number of the lane's newest message, and what reads it."""
-    if lane.head == lane.tail:
+    if lane.head == visible_tail(control, form, lane):
         return None
     cursor = Cursor(control, form, lane, lane.head - 1)
     ready = cursor.available()
     return None if ready is None else (ready[0].stamp(cursor.seq), cursor.seq, lane.number, ready[0])
 
 
-def _batches(control: MappedControl, form: Form, lane: Lane, seq: int, rows: int) -> list[pa.RecordBatch]:
-    """Return the newest message, of a tape the newest ones: each has a row, unless it was published without any."""
-    first = seq if control.static.form == "log" else max(lane.tail, seq + 1 - rows)
+def _batches(control: MappedControl, form: Reads, lane: Lane, seq: int, rows: int) -> list[pa.RecordBatch]:
+    """Return the newest message, of a tape the newest ones of its schema: each has a row, unless it has none."""
+    first = seq if control.static.form == "log" else max(visible_tail(control, form, lane), seq + 1 - rows)
     cursor = Cursor(control, form, lane, first)
     found: list[pa.RecordBatch] = []
+    epoch = 0
     while cursor.seq <= seq and (ready := cursor.available()):
         reader, stop = ready
         stop = min(stop, seq + 1)
+        if reader.epoch != epoch:  # no table mixes two schemas
+            found, epoch = [], reader.epoch
         if stop > cursor.seq:
             found += reader.batches(cursor.seq, stop)
         cursor.advance(stop)

@@ -21,9 +21,14 @@ from jupyter_nq.errors import InvalidArgument, StreamFull, UnknownStream
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.consumers import Seen, in_the_way
 from jupyter_nq.streams.control import Lane, MappedControl
-from jupyter_nq.streams.forms import Form, Writer, form_of
+from jupyter_nq.streams.durable.flushing import Entry, flusher
+from jupyter_nq.streams.durable.keeping import Keys, keep_lane, no_keys, wait_for_disk
+from jupyter_nq.streams.epochs import check_epoch
+from jupyter_nq.streams.forms import Epochs, Form, Writer, form_of
 from jupyter_nq.streams.lanes import Claim
 from jupyter_nq.streams.layout import Segment
+from jupyter_nq.streams.owners import Owner, go_on
+from jupyter_nq.streams.retention import Limits, is_limited
 from jupyter_nq.streams.rolling import Rolling
 from jupyter_nq.streams.schema import remove_drafts
 from jupyter_nq.streams.tape import TapeWriter
@@ -43,6 +48,8 @@ class Publisher:
         The stream's control file.
     started_ns
         When this process began.
+    keys
+        Gives the master keys with which a durable stream is encrypted on the disk.
 
     Raises
     ------
@@ -50,10 +57,12 @@ class Publisher:
         The stream takes no further publisher.
     """
 
-    def __init__(self, control: MappedControl, started_ns: int = 0) -> None:
+    def __init__(self, control: MappedControl, started_ns: int = 0, keys: Keys = no_keys) -> None:
         # _lock guards all that follows: the lane, its segments, and the head that this process alone moves.
         self._control = control
-        self._form: Form = form_of(control)
+        self._epoch = control.epoch
+        self._form: Form = form_of(control, self._epoch)
+        self._epochs = Epochs(control)
         self._lock = threading.Lock()
         self._started_ns = started_ns
         options = control.static.options
@@ -70,7 +79,8 @@ class Publisher:
         except BaseException:
             self._claim.close()
             raise
-        self._finalizer = weakref.finalize(self, _give_back, self._claim, self._rolling)
+        self._kept = keep_lane(control, self._claim.lane, keys)
+        self._finalizer = weakref.finalize(self, _give_back, self._claim, self._rolling, self._kept)
         _live.add(self)
         self.dropped = 0
         """Messages that found no room, of a stream that drops new ones."""
@@ -88,15 +98,20 @@ class Publisher:
         self._place = layout.lane_word(lane.number)
         self._head = lane.head
         try:
-            self._stamp_ns = self._rolling.newest_stamp_ns(self._form)
+            self._stamp_ns = self._rolling.newest_stamp_ns(self._epochs)
             self._go_on()
+            limited = is_limited(control.static.options)
+            self._limits = Limits(control, self._epochs, lane, self._rolling) if limited else None
         except BaseException:
             self._rolling.close()
             raise
 
     def _go_on(self) -> None:
-        """Write on in the newest segment of the lane, behind what is committed, unless it has ended."""
-        if (newest := self._rolling.unfinished()) is not None:
+        """Write on in the newest segment of the lane, unless it has ended, or is of another epoch."""
+        newest = self._rolling.unfinished()
+        if newest is None or newest[1].epoch != self._epoch:
+            return
+        if go_on(newest[0], Owner(self._head, os.getpid(), self._started_ns)):
             self._writer = self._form.resumed(*newest, self._head)
 
     def __enter__(self) -> Publisher:
@@ -115,13 +130,29 @@ class Publisher:
         """Number of its lane."""
         return self._open().lane.number
 
-    def publish_row(self, values: Sequence[Any]) -> int | None:
+    def publish_row(self, values: Sequence[Any], epoch: int | None = None) -> int | None:
         """Publish one row of a tape, its values in the order of the columns; returns the message's sequence.
 
         Plain numbers are fastest: a time as an integer in the unit of its column.
+
+        Parameters
+        ----------
+        values
+            As many as columns.
+        epoch
+            That of the schema which they were made for; None takes them for the schema of now.
+
+        Raises
+        ------
+        SchemaMismatch
+            As for `publish`; or the stream has evolved since that epoch.
         """
         if self._words[layout.CLOSED]:
             self._refuse_dropped()
+        if self._words[layout.EPOCH] != self._epoch:
+            self._enter_epoch()
+        if epoch is not None and epoch != self._epoch:
+            check_epoch(self._control, epoch)
         with self._lock:
             writer, stamp_ns = self._writer, self._now()
             try:
@@ -132,13 +163,22 @@ class Publisher:
                 self._stamp_ns = stamp_ns
                 seq = self._head
                 self._head = self._words[self._place] = seq + 1
+                if self._limits is not None:
+                    self._limits.apply(stamp_ns)
         if not done:
-            return self.publish(tuple(values))
+            return self.publish(tuple(values), epoch=epoch)
         self._ring()
         return seq
 
-    def publish(self, data: Any, metadata: Any = None) -> int | None:
+    def publish(self, data: Any, metadata: Any = None, *, epoch: int | None = None) -> int | None:
         """Publish one message; returns its sequence, None when it was dropped.
+
+        Parameters
+        ----------
+        data, metadata
+            As the form of the stream takes them.
+        epoch
+            That of the schema for which a row without names was made; None takes it for the schema of now.
 
         Raises
         ------
@@ -149,8 +189,15 @@ class Publisher:
         """
         if self._words[layout.CLOSED]:
             self._refuse_dropped()
-        item = self._form.item(data, metadata)
+        if self._words[layout.EPOCH] != self._epoch:
+            self._enter_epoch()
+        if isinstance(data, (tuple, list)):
+            check_epoch(self._control, epoch)
+        form = self._form
+        item = form.item(data, metadata)
         with self._lock:
+            if form is not self._form:  # another thread found that the stream has evolved
+                item = self._form.item(data, metadata)
             writer, stamp_ns = self._writer, self._now()
             done = writer is not None and writer.write(item, stamp_ns, self._head)
             if not done and not self._begin(item, stamp_ns):
@@ -158,8 +205,16 @@ class Publisher:
             self._stamp_ns = stamp_ns
             seq = self._head
             self._head = self._words[self._place] = seq + 1
+            if self._limits is not None:
+                self._limits.apply(stamp_ns)
         self._ring()
         return seq
+
+    def _enter_epoch(self) -> None:
+        """Go on with the schema that the stream has now, in another segment."""
+        with self._lock:
+            epoch = self._control.epoch
+            self._form, self._writer, self._epoch = form_of(self._control, epoch), None, epoch
 
     def close(self) -> None:
         """Give the lane back; what was published stays. Closing twice is fine."""
@@ -171,8 +226,10 @@ class Publisher:
     def part(self) -> None:
         """Leave the lane to the parent, in a forked child; its segments are the parent's too."""
         self._lock = threading.Lock()
-        self._claim = self._writer = None
-        self._finalizer()  # descriptors that lead to /dev/null by now
+        claim, self._claim, self._writer = self._claim, None, None
+        self._finalizer.detach()
+        if claim is not None:
+            _give_back(claim, self._rolling, None)  # descriptors that lead to /dev/null by now
 
     def _now(self) -> int:
         """Return the time of a message: of one lane it never goes back, whatever the clock does."""
@@ -204,6 +261,7 @@ class Publisher:
 
     def _memory(self, segment: Segment) -> mmap.mmap | None:
         """Return the memory of another segment, when there is room; None when new messages are dropped."""
+        self._let_disk_have(segment.file_bytes)
         deadline = time.monotonic() + self._block_seconds
         while (mapped := self._try(segment)) is None:
             if self._overflow == "drop_new":
@@ -213,6 +271,14 @@ class Publisher:
                 break
             self._wait_for_room(seen, deadline)
         return mapped
+
+    def _let_disk_have(self, wanted: int) -> None:
+        """Wait, of a durable stream, until the disk has what is about to leave memory, as long as it takes any."""
+        if self._kept is None:
+            return
+        lane = self._open().lane
+        flusher.hurry()
+        wait_for_disk(self._kept, lane, self._rolling.leaving(wanted), self._block_seconds)
 
     def _try(self, segment: Segment) -> mmap.mmap | None:
         before, self._writer = self._writer, None  # an interrupt must not leave the one of a segment that has ended
@@ -229,7 +295,7 @@ class Publisher:
                 "publisher, and at least two messages. Publish smaller ones, or make it with a larger retention."
             )
         nbytes = max(self._segment_bytes, needed)
-        identity = os.getpid(), self._started_ns, time.time_ns()
+        identity = os.getpid(), self._started_ns, time.time_ns(), self._epoch
         slots, rows = self._form.sizes(nbytes)
         static = self._control.static
         return Segment(static.stream_id, lane, number, self._head, static.form, slots, rows, nbytes, *identity)
@@ -252,7 +318,9 @@ def _may_go(stream: Path, lane: int, overflow: str, end: int) -> bool:
     return overflow == "drop_oldest" or not in_the_way(stream, lane, end)
 
 
-def _give_back(claim: Claim, rolling: Rolling) -> None:
+def _give_back(claim: Claim, rolling: Rolling, kept: Entry | None) -> None:
+    if kept is not None:
+        flusher.remove(kept)
     rolling.close()
     claim.close()
 

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from jupyter_nq.streams.control import MappedControl
-from jupyter_nq.streams.forms import form_of
+from jupyter_nq.streams.forms import Epochs
 from jupyter_nq.streams.starting import first_of
 
 
@@ -28,5 +28,5 @@ def published_within(control: MappedControl, seconds: float, now_ns: int | None 
         A message that should be there is damaged.
     """
     now = datetime.fromtimestamp((time.time_ns() if now_ns is None else now_ns) / 1e9, UTC)
-    since, form = now - timedelta(seconds=seconds), form_of(control)
+    since, form = now - timedelta(seconds=seconds), Epochs(control)
     return sum(max(0, lane.head - first_of(control, form, lane, since)) for lane in control.lanes())

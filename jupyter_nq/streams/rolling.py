@@ -28,8 +28,9 @@ from jupyter_nq.buffers.segments import allocate
 from jupyter_nq.errors import ChecksumError
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import Lane
-from jupyter_nq.streams.forms import Form
+from jupyter_nq.streams.forms import Reads
 from jupyter_nq.streams.layout import Segment, encode_segment
+from jupyter_nq.streams.owners import forget
 from jupyter_nq.streams.reading import header_of
 
 
@@ -112,6 +113,7 @@ class Rolling:
             raw[: layout.STATIC_BYTES] = encode_segment(segment)
             with raw[:PAGE].cast("Q") as words:
                 words[layout.END_SEQ] = 0
+        forget(kept.mapped)
         with refused(kept.path):
             os.rename(kept.path, segment_path(self._stream, self._lane.number, segment.number))
             fcntl.flock(kept.fd, fcntl.LOCK_SH)
@@ -147,7 +149,33 @@ class Rolling:
         """Return the sequence behind the last message of the oldest segment."""
         return self._kept[1].first_seq if len(self._kept) > 1 else self._lane.head
 
-    def newest_stamp_ns(self, form: Form) -> int:
+    def around(self, seq: int) -> tuple[Kept, int]:
+        """Return the segment that has a committed message, and the sequence behind its last one."""
+        end = self._lane.head
+        for kept in reversed(self._kept):
+            if kept.first_seq <= seq:
+                return kept, end
+            end = kept.first_seq
+        raise ChecksumError(f"{self._stream} is damaged: lane {self._lane.number} does not have message {seq}.")
+
+    def forget(self, seq: int) -> None:
+        """Let go of the segments whose messages are all before a sequence; the newest stays."""
+        while len(self._kept) > 1 and self._kept[1].first_seq <= seq:
+            oldest = self._kept.popleft()
+            self._lane.set(layout.TAIL_SEGMENT, self._kept[0].number)
+            _let_go(oldest)
+
+    def leaving(self, wanted: int) -> int:
+        """Return the sequence before which messages leave memory when a segment of so many bytes is begun."""
+        total = wanted + sum(kept.file_bytes for kept in self._kept)
+        ends = [*(kept.first_seq for kept in self._kept), self._lane.head]
+        gone = 0
+        while gone < len(self._kept) and total > self._retention_bytes:
+            total -= self._kept[gone].file_bytes
+            gone += 1
+        return ends[gone]
+
+    def newest_stamp_ns(self, form: Reads) -> int:
         """Return when the last message was published, as far as it is there; 0 else."""
         head = self._lane.head
         for kept in reversed(self._kept):
@@ -174,7 +202,7 @@ class Rolling:
             oldest = self._kept.popleft()
             total -= oldest.file_bytes
             first = self._kept[0] if self._kept else None
-            self._lane.set(layout.TAIL, first.first_seq if first else self._lane.head)
+            self._lane.set(layout.TAIL, max(self._lane.tail, first.first_seq if first else self._lane.head))
             self._lane.set(layout.TAIL_SEGMENT, first.number if first else 0)
             if self._spare is None and oldest.file_bytes == wanted and try_flock(oldest.fd, fcntl.LOCK_EX):
                 self._spare = oldest

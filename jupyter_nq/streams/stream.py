@@ -12,9 +12,13 @@ from typing import Any
 import pyarrow as pa
 
 from jupyter_nq.errors import InvalidArgument
+from jupyter_nq.streams import layout
 from jupyter_nq.streams.background import Listener, background
 from jupyter_nq.streams.consumers import Seen, consumers
 from jupyter_nq.streams.control import MappedControl
+from jupyter_nq.streams.durable.durability import is_durable
+from jupyter_nq.streams.durable.keeping import Keys, flush, keep_schemas, no_keys
+from jupyter_nq.streams.epochs import evolve
 from jupyter_nq.streams.figures import figures
 from jupyter_nq.streams.forms import form_of
 from jupyter_nq.streams.messages import Message
@@ -37,6 +41,8 @@ class Stream:
         Gives the process's publisher of a stream; None makes one for this handle.
     started_ns
         When this process began.
+    keys
+        Gives the master keys with which a durable stream is encrypted on the disk.
 
     Raises
     ------
@@ -44,17 +50,24 @@ class Stream:
     """
 
     def __init__(
-        self, path: Path, publisher: Callable[[MappedControl], Publisher] | None = None, started_ns: int = 0
+        self,
+        path: Path,
+        publisher: Callable[[MappedControl], Publisher] | None = None,
+        started_ns: int = 0,
+        keys: Keys = no_keys,
     ) -> None:
         # _lock guards _publisher, which is made when it is first needed, and _closed; _reading guards _own, and is held
         # while that waits for messages, which other threads may publish here.
         self._control = MappedControl(path)
+        self._epoch = self._control.epoch
         self._started_ns = started_ns
+        self._keys = keys
+        self._missed = {lane.number: lane.get(layout.MISSED) for lane in self._control.lanes()}
         self._since = {lane.number: lane.head for lane in self._control.lanes()}
         self._part()
         _live.add(self)
         self._publisher: Publisher | None = None
-        self._find_publisher = publisher or (lambda control: Publisher(control, started_ns))
+        self._find_publisher = publisher or (lambda control: Publisher(control, started_ns, keys))
         self._shares_publisher = publisher is not None
         self._own: Subscription | None = None
         self._closed = False
@@ -82,6 +95,36 @@ class Stream:
         return form_of(self._control).known()
 
     @property
+    def epoch(self) -> int:
+        """Which schema the stream has now: 0 is the first, and each that followed one more."""
+        return self._control.epoch
+
+    def evolve(self, schema: pa.Schema) -> int:
+        """Give the stream another schema; returns the number of its epoch, that of now when it has this schema.
+
+        What was published before keeps its schema, and consumers read it first. Publishers go on with data of the new
+        schema; those of the old one are refused, and rows without names by every handle that was opened before.
+
+        Parameters
+        ----------
+        schema
+            Arrow schema; of a tape, columns of a fixed width.
+
+        Raises
+        ------
+        InvalidArgument, UnsupportedData
+            The schema has no columns, or some that a tape does not take.
+        UnknownStream
+            The stream was dropped.
+        NotDurable, StoreError
+            The disk of a durable stream refuses; in memory the stream has evolved.
+        """
+        self._check_open()
+        self._epoch = evolve(self._control, schema)
+        keep_schemas(self._control, self._keys)
+        return self._epoch
+
+    @property
     def messages(self) -> int:
         """How many were ever published."""
         return sum(lane.head for lane in self._control.lanes())
@@ -107,14 +150,42 @@ class Stream:
         StreamBusy
             The stream takes no further publisher.
         """
-        return self._writer().publish(data, metadata)
+        return self._writer().publish(data, metadata, epoch=self._epoch)
 
     def publish_rows(self, rows: Iterable[Sequence[Any]]) -> int:
         """Publish rows of a tape, each a message of its own; returns how many."""
         publish, count = self._writer().publish_row, 0
         for row in rows:
-            count += publish(row) is not None
+            count += publish(row, self._epoch) is not None
         return count
+
+    @property
+    def durable(self) -> bool:
+        """Tell whether it was made to outlive the machine."""
+        return is_durable(self._control)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Return when the disk has all that was published before, by whom ever: then it outlives the machine.
+
+        What named consumers of this process acknowledged is there then, too. Without it the disk has what was published
+        0.2 s later, or when a segment is full.
+
+        Parameters
+        ----------
+        timeout
+            Seconds; None waits as long as it takes, also for a publisher elsewhere that is stopped.
+
+        Raises
+        ------
+        NotDurable
+            The disk refuses, or has not all of it in time; or messages left memory before the disk had them, which is
+            said once. Publishing goes on in memory, and the disk gets what is there as soon as it takes it.
+        InvalidArgument
+            The stream is not durable.
+        """
+        if not self.durable:
+            raise InvalidArgument(f"The stream {self.name!r} is not durable: it was made without durable=True.")
+        flush(self._control, self._keys, timeout, self._missed)
 
     def _writer(self) -> Publisher:
         publisher = self._publisher
@@ -137,7 +208,13 @@ class Stream:
         """Return a consumer of its own; see `Subscription`."""
         self._check_open()
         return Subscription(
-            self._control, start, name=name, gating=gating, conflate=conflate, started_ns=self._started_ns
+            self._control,
+            start,
+            name=name,
+            gating=gating,
+            conflate=conflate,
+            started_ns=self._started_ns,
+            keys=self._keys,
         )
 
     def on_message(
@@ -181,7 +258,10 @@ class Stream:
         return list(consumers(self._control.path))
 
     def stats(self) -> dict[str, Any]:
-        """Return its figures: messages ever and kept, publishers, and consumers with their lag and what they lost."""
+        """Return its figures: messages ever and kept, publishers, and consumers with their lag and what they lost.
+
+        `durability` has of each lane how many messages the disk has, how many it never got, and why it refuses.
+        """
         return figures(self._control)
 
     def published_within(self, seconds: float) -> int:

@@ -14,9 +14,13 @@ from jupyter_nq.errors import ChecksumError, InvalidArgument, Lagged, UnknownStr
 from jupyter_nq.streams.consumers import Register
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.cursor import Cursor
-from jupyter_nq.streams.forms import Reader, form_of
+from jupyter_nq.streams.durable.flushing import Entry, flusher
+from jupyter_nq.streams.durable.keeping import Keys, no_keys
+from jupyter_nq.streams.durable.positions import keep_positions
+from jupyter_nq.streams.forms import Epochs, Reader
 from jupyter_nq.streams.messages import Message
-from jupyter_nq.streams.starting import Start, first_of
+from jupyter_nq.streams.retention import age_ns, is_limited
+from jupyter_nq.streams.starting import Start, first_of, since
 from jupyter_nq.streams.waiting import Bell
 
 EVERYTHING = 1 << 62
@@ -44,6 +48,8 @@ class Subscription:
         Skips to the newest message of each lane; what is skipped is not lost.
     started_ns
         When this process began.
+    keys
+        Gives the master keys with which a durable stream is encrypted on the disk.
 
     Raises
     ------
@@ -62,6 +68,7 @@ class Subscription:
         gating: bool = False,
         conflate: bool = False,
         started_ns: int = 0,
+        keys: Keys = no_keys,
     ) -> None:
         if gating and control.static.options["overflow"] == "drop_oldest":
             raise InvalidArgument(
@@ -69,11 +76,13 @@ class Subscription:
                 "Make it with overflow='block', or leave gating out."
             )
         self._control = control
-        self._form = form_of(control)
+        self._form = Epochs(control)
         self._conflate = conflate
+        self._limited, self._age_ns = is_limited(control.static.options), age_ns(control.static.options)
         self._named = name is not None
         self._register = Register(control.path, name, gating=gating, started_ns=started_ns)
-        self._finalizer = weakref.finalize(self, _end, self._register, control.space)
+        self._kept = keep_positions(control, self._register, name, keys)
+        self._finalizer = weakref.finalize(self, _end, self._register, control.space, self._kept)
         self._cursors: list[Cursor] = []
         self._owed: Lagged | None = None
         self.lost = 0
@@ -120,6 +129,9 @@ class Subscription:
 
     def ack(self) -> None:
         """Keep the position under the consumer's name: all that was returned so far has been dealt with.
+
+        Of a durable stream it is on the disk 0.2 s later, or when this is closed or the stream flushed; after a restart
+        of the machine that comes first, what was acknowledged in between is read again.
 
         Raises
         ------
@@ -196,6 +208,8 @@ class Subscription:
     def read_batches(self, timeout: float = 0.0, max_messages: int = EVERYTHING) -> list[pa.RecordBatch]:
         """Return what is there as batches: of each lane its messages in order, on a tape joined without a copy.
 
+        Those of one call have one schema: where the stream evolved, the next call has what follows.
+
         Raises
         ------
         Lagged
@@ -205,7 +219,11 @@ class Subscription:
         """
         found: list[pa.RecordBatch] = []
         read: list[tuple[Cursor, int]] = []
-        for cursor, reader, stop in self._ready(timeout):
+        ready = self._ready(timeout)
+        epoch = min((reader.epoch for _, reader, _ in ready), default=0)
+        for cursor, reader, stop in ready:
+            if reader.epoch > epoch:  # in the next call: its batches have another schema
+                continue
             stop = min(stop, cursor.seq + max_messages)
             max_messages -= stop - cursor.seq
             if stop > cursor.seq:
@@ -275,13 +293,25 @@ class Subscription:
             if self._conflate:
                 self._skip(cursor)
             before = cursor.seq
+            if self._limited and cursor.seq < cursor.lane.tail:
+                cursor.seek(cursor.lane.tail)
             ready = cursor.available()
+            if ready is not None and self._age_ns:
+                ready = self._young(cursor, *ready)
             missed += cursor.seq - before
             if ready is not None:
                 found.append((cursor, *ready))
         if missed and not self._conflate:
             self._tell_lost(missed)
         return found
+
+    def _young(self, cursor: Cursor, reader: Reader, stop: int) -> tuple[Reader, int] | None:
+        """Skip messages that are too old now, though nobody let go of them: their publisher may be idle, or gone."""
+        oldest_ns = time.time_ns() - self._age_ns
+        if reader.stamp(cursor.seq) >= oldest_ns:
+            return reader, stop
+        cursor.seek(max(cursor.seq, since(self._control, self._form, cursor.lane, oldest_ns)))
+        return cursor.available()
 
     def _skip(self, cursor: Cursor) -> None:
         """Go to the newest message, and let publishers wait no longer for those before it."""
@@ -321,8 +351,10 @@ class Subscription:
             self._register.move(cursor.lane.number, cursor.seq)
 
 
-def _end(register: Register, space: Bell) -> None:
+def _end(register: Register, space: Bell, kept: Entry | None) -> None:
     """Let go of a consumer's file; publishers that waited for it wait no longer."""
+    if kept is not None:
+        flusher.remove(kept)
     register.close()
     space.ring()
 

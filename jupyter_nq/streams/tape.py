@@ -194,9 +194,12 @@ class TapeReader:
     def __init__(self, form: TapeForm, mapped: mmap.mmap, segment: Segment, path: Path) -> None:
         if form.places(segment.rows)[1] > segment.file_bytes or segment.slots != segment.rows:
             raise ChecksumError(f"{path} is damaged: it has room for fewer rows than it says.")
-        raw = memoryview(mapped)
+        self.raw = raw = memoryview(mapped)
         stop = PAGE + 8 * segment.slots
         self.first = segment.first_seq
+        self.epoch = segment.epoch
+        self._form = form
+        self._slots = segment.slots
         self._name = form.name
         self._path = path
         self._stamps = raw[PAGE:stop].cast("q")
@@ -231,6 +234,20 @@ class TapeReader:
         except IndexError:
             raise ChecksumError(f"{self._path} is damaged: message {seq} should be there, and has no place.") from None
 
+    def rows(self, start: int, stop: int) -> int:
+        """Return how many rows the messages from `start` to before `stop` have."""
+        return (self._end(stop - 1) & _ROW) - (self._end(start - 1) & _ROW if start > self.first else 0)
+
+    def pieces(self, start: int, stop: int) -> list[tuple[int, memoryview]]:
+        """Return times, ends, and values of each column of the messages from `start` to before `stop`."""
+        first = self._end(start - 1) & _ROW if start > self.first else 0
+        rows = self.rows(start, stop)
+        slot, slots = start - self.first, stop - start
+        spans = [(PAGE + 8 * slot, 8 * slots), (PAGE + 8 * (self._slots + slot), 8 * slots)]
+        starts, _ = self._form.places(self._slots)
+        spans += [(at + first * c.bytes, rows * c.bytes) for at, c in zip(starts, self._form.columns, strict=True)]
+        return [(at, self.raw[at : at + nbytes]) for at, nbytes in spans]
+
     def batches(self, start: int, stop: int) -> list[pa.RecordBatch]:
         """Return the messages from `start` to before `stop` as one batch."""
         return [self.batch(start, stop)]
@@ -245,4 +262,4 @@ class TapeReader:
         batch, kind = self.batch(seq, seq + 1), self._end(seq) >> ROW_BITS
         if kind > FRAME or (kind == ROW and batch.num_rows != 1):
             raise ChecksumError(f"{self._path} is damaged: message {seq} is no row, or more than one.")
-        return Message(from_batch(batch, kind), {}, self.stamp(seq), seq, lane, self._name)
+        return Message(from_batch(batch, kind), {}, self.stamp(seq), seq, lane, self._name, self.epoch)

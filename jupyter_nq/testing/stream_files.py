@@ -19,6 +19,7 @@ from jupyter_nq.streams.directory import controls
 from jupyter_nq.streams.lanes import is_taken, lock_path
 from jupyter_nq.streams.publisher import Publisher
 from jupyter_nq.streams.rolling import segment_path
+from jupyter_nq.streams.schema import file_of
 
 _BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system
 
@@ -49,7 +50,8 @@ def stream_leftovers(parent: Path) -> list[str]:
 def _needed(control: MappedControl) -> Iterator[Path]:
     """Yield the files that a stream at rest has, whether they are there or not."""
     yield control.path / CONTROL
-    yield control.path / "schema"
+    yield from (control.path / file_of(epoch) for epoch in range(control.epoch + 1))
+    yield control.path / "epoch.lock"
     yield control.path / "claim.lock"  # empty, and taken again by the next publisher
     for number in range(control.static.lanes):
         yield lock_path(control.path, number)

@@ -1,9 +1,9 @@
 """What the children of the kill harness do with streams, and what the streams must then hold.
 
-A name says by its number what its stream is: a tape or a log, exclusive, or one whose publishers wait for the consumer
-`risk`. What a stream holds is where each lane's head is and what `risk` has acknowledged; every message follows from
-its lane and its sequence, so whatever is kept can be checked. A step publishes many messages, and a kill in the middle
-leaves any number of them.
+A name says by its number what its stream is: a tape or a log, exclusive, one whose publishers wait for the consumer
+`risk`, or one that keeps so many rows. What a stream holds is where each lane's head is and what `risk` has
+acknowledged; every message follows from its lane and its sequence, so whatever is kept can be checked. A step publishes
+many messages, and a kill in the middle leaves any number of them.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ _SHAPES = (
     *(Shape(form, {}) for form in ("tape", "log")),
     *(Shape(form, {"exclusive": True}) for form in ("tape", "log")),
     *(Shape(form, {"overflow": "block", "block_seconds": 0.002}) for form in ("tape", "log")),
+    *(Shape(form, {"retention_rows": 50}) for form in ("tape", "log")),
 )
 
 

@@ -47,7 +47,10 @@ class StreamMagics(InSession):
         %nq_publish signals my_frame
 
         A stream that is not there is made, as a log: its first frame decides on the columns of all others.
-        For rows of fixed columns, fastest one by one, make a tape first: nq.stream(name, {'price': 'float64'}).
+        For rows of fixed columns, fastest one by one, make a tape first: nq.stream(name, {'price': 'float64'}). For
+        messages that outlive a restart of the machine: nq.stream(name, durable=True), whose flush() waits for the disk.
+        retention_rows= and retention_seconds= limit what is kept; nq.stream(name, schema, evolve=True) begins another
+        schema.
         """
         args = parse(self.nq_publish, line)
         variable = variable_to_share(

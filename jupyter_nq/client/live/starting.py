@@ -10,7 +10,6 @@ from jupyter_nq.bars.features.pipeline import Features
 from jupyter_nq.bars.instruments import Instrument, instrument
 from jupyter_nq.bars.sessions.calendar import CALENDARS
 from jupyter_nq.bars.timeframe import Timeframe, parse_timeframe
-from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.client.bars.timeframes import bars_of, without_sessions
 from jupyter_nq.client.live.builder import BarBuilder
 from jupyter_nq.client.live.clocks import Clock, ReplayClock, SystemClock
@@ -21,7 +20,6 @@ from jupyter_nq.client.live.outputs import Journal, Output
 from jupyter_nq.client.live.rows import is_ticks
 from jupyter_nq.client.live.worker import GAPS, Lane, Worker
 from jupyter_nq.errors import InvalidArgument, UnknownTimeframe
-from jupyter_nq.streams.directory import open_control
 
 if TYPE_CHECKING:
     from jupyter_nq.client.bars.featured import Wanted
@@ -127,7 +125,7 @@ def prepared(
     **options: Any,
 ) -> Live:
     """Return live bars that have joined what is known, and were not started; parameters and errors as for `live`."""
-    control = open_control(session.store.path / STREAMS, source)
+    control = session.streaming.control(source)
     plan = _plan(session, symbol, source, bars, **options)
     sandboxed = is_sandboxed(source)
     opened: list[Any] = []

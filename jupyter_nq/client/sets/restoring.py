@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.client.bars.remembered import Kept, recall, remember
 from jupyter_nq.client.bars.request import Reading
 from jupyter_nq.client.listing import plain
@@ -20,7 +19,6 @@ from jupyter_nq.client.sets.document import SavedDataset, SavedStream, WorkingSe
 from jupyter_nq.errors import NQError, StreamBusy, UnknownDataset
 from jupyter_nq.streams.consumers import consumers
 from jupyter_nq.streams.control import MappedControl
-from jupyter_nq.streams.directory import open_control
 
 SAME, RESTORED, CHANGED, REFUSED, LOST = "same", "restored", "changed", "refused", "lost"
 """It was there; it was brought back; what came back differs from what was saved; it was left alone because something
@@ -172,8 +170,10 @@ def _stream(session: Session, name: str, saved: SavedStream, overwrite: bool) ->
     was_there = name in session.streaming.names()
     try:
         schema = None if saved.schema is None else pa.ipc.read_schema(pa.py_buffer(saved.schema))
+        if was_there and session.streaming.control(name).static.stream_id == saved.id:
+            schema = None  # it is the same, and may have evolved since
         session.streaming.open(name, schema, saved.form, saved.options).close()
-        control = open_control(session.store.path / STREAMS, name)
+        control = session.streaming.control(name)
     except (NQError, pa.ArrowException) as exc:
         yield Restored("stream", name, REFUSED if was_there else LOST, str(exc))
         yield from (

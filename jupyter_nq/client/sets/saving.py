@@ -12,16 +12,15 @@ from typing import Any
 import pyarrow as pa
 
 from jupyter_nq.buffers import Handle
-from jupyter_nq.buffers.directory import COLD, STREAMS
+from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.client.bars.remembered import recall
 from jupyter_nq.client.bars.request import source_of
 from jupyter_nq.client.bars.state import later_of
 from jupyter_nq.client.session import Session
 from jupyter_nq.client.sets.document import SavedDataset, SavedStream, WorkingSet, path_of, write
-from jupyter_nq.errors import ChecksumError, UnknownDataset, UnknownStream
+from jupyter_nq.errors import ChecksumError, NQError, UnknownDataset
 from jupyter_nq.sizes import counted
 from jupyter_nq.streams.consumers import consumers
-from jupyter_nq.streams.directory import open_control
 from jupyter_nq.streams.forms import form_of
 
 _OF_SOURCE = ("path", "series", "pattern", "symbol", "timeframe", "reading", "found")
@@ -79,7 +78,7 @@ def save(session: Session, name: str | os.PathLike[str]) -> Saved:
     for stream in session.streaming.names():
         try:
             streams[stream] = _stream(session, stream)
-        except (ChecksumError, UnknownStream) as exc:
+        except NQError as exc:  # damaged, dropped meanwhile, or on a disk that does not give it back
             left_out.append(f"stream {stream}: {exc}")
     pins = tuple(row.name for row in rows if row.pinned and row.name in datasets)
     store, now = str(session.store.path), datetime.now(UTC)
@@ -138,13 +137,13 @@ def _profiles(datasets: Iterable[SavedDataset]) -> dict[str, dict[str, Any]]:
 
 
 def _stream(session: Session, name: str) -> SavedStream:
-    control = open_control(session.store.path / STREAMS, name)
+    control = session.streaming.control(name)
     schema: pa.Schema | None = form_of(control).known()
     return SavedStream(
         control.static.stream_id,
         control.static.form,
         {} if schema is None else {field.name: str(field.type) for field in schema},
-        control.static.schema,
+        control.static.schema if control.epoch == 0 or schema is None else schema.serialize().to_pybytes(),
         control.static.options,
         {seen.name: seen.positions for seen in consumers(control.path) if seen.name is not None},
     )

@@ -1,15 +1,19 @@
 """From a stream to Kafka: a named consumer that acknowledges what a broker has confirmed.
 
-A bridge that dies sends again what was on its way. Sequence headers tell those messages apart.
+A bridge that dies sends again what was on its way. Sequence headers tell those messages apart. Of a durable stream it
+sends what the disk has: after a restart of the machine, sequences that were not there are those of other messages.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from jupyter_nq.errors import BridgeFailed, Lagged
+from jupyter_nq.errors import BridgeFailed, Lagged, NotDurable
+from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import MappedControl
-from jupyter_nq.streams.forms import form_of
+from jupyter_nq.streams.durable.durability import is_durable
+from jupyter_nq.streams.durable.keeping import Keys, flush, no_keys
+from jupyter_nq.streams.forms import Epochs
 from jupyter_nq.streams.kafka import clients
 from jupyter_nq.streams.kafka.bridge import Bridge
 from jupyter_nq.streams.kafka.envelope import Sent, encode
@@ -20,6 +24,7 @@ from jupyter_nq.streams.subscription import Subscription
 _AT_ONCE = 1000
 _IDLE_SECONDS = 1.0
 _POLL_SECONDS = 0.05
+_DISK_SECONDS = 1.0  # a stop waits no longer for a disk
 
 
 class KafkaOut(Bridge):
@@ -37,6 +42,8 @@ class KafkaOut(Bridge):
         Of the consumer: the next bridge of that name goes on behind what a broker has confirmed.
     start, gating
         As of a subscription.
+    keys
+        Gives the master keys with which a durable stream is encrypted on the disk.
 
     Raises
     ------
@@ -54,15 +61,18 @@ class KafkaOut(Bridge):
         name: str,
         start: Start = "earliest",
         gating: bool = False,
+        keys: Keys = no_keys,
     ) -> None:
         super().__init__(control.static.name, topic, clients.checked(config))
         self.lost = 0
         """Messages that the stream let go of before they were read."""
         self._control = control
-        self._form = form_of(control)
+        self._epochs = Epochs(control)
+        self._keys = keys
+        self._missed = {lane.number: lane.get(layout.MISSED) for lane in control.lanes()}
         self._awaited = 0
         self._client = clients.producer(self._config, self._on_error)
-        self._subscription = Subscription(control, start, name=name, gating=gating)
+        self._subscription = Subscription(control, start, name=name, gating=gating, keys=keys)
         self._bell = self._subscription.bell
         self._start()
 
@@ -84,10 +94,10 @@ class KafkaOut(Bridge):
             while not self._stopping.is_set():
                 seen = self._subscription.bell.seen()
                 found = self._read()
-                if found:
-                    self._send(found)
-                else:
+                if not found:
                     self._idle(seen)
+                elif self._on_disk():
+                    self._send(found)
         finally:
             self._client.purge()  # what no broker has yet: it was not acknowledged
             self._client.poll(0)
@@ -98,6 +108,17 @@ class KafkaOut(Bridge):
                 return self._subscription.get_messages(_AT_ONCE)
             except Lagged as exc:
                 self.lost += exc.lost
+
+    def _on_disk(self) -> bool:
+        """Wait until the disk has what was read, of a durable stream; False when the bridge is to stop."""
+        while is_durable(self._control) and not self._stopping.is_set():
+            try:
+                flush(self._control, self._keys, _DISK_SECONDS, self._missed)
+                break
+            except NotDurable as exc:
+                self._in_the_way(str(exc))
+                self._stopping.wait(self._next_pause())
+        return not self._stopping.is_set()
 
     def _idle(self, seen: int) -> None:
         self._client.poll(0)
@@ -125,7 +146,8 @@ class KafkaOut(Bridge):
     def _produce(self, message: Message) -> int:
         """Hand a message to librdkafka, when that has room for it; returns its bytes."""
         static = self._control.static
-        sent = encode(message, static.stream_id, self._form.known(), tape=static.form == "tape")
+        schema = self._epochs.form(message.epoch).known()
+        sent = encode(message, static.stream_id, schema, tape=static.form == "tape")
         while not self._stopping.is_set() and not self._handed(sent, message):
             self._client.poll(_POLL_SECONDS)
             self._check_refused()

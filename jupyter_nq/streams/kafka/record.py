@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ from jupyter_nq.buffers.locks import open_lock_file, try_flock
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import ChecksumError, StreamBusy
 from jupyter_nq.streams import layout
-from jupyter_nq.streams.control import MappedControl
+from jupyter_nq.streams.control import Lane, MappedControl
 from jupyter_nq.streams.kafka.position import Entry, Position
-from jupyter_nq.streams.layout import Segment
+from jupyter_nq.streams.owners import Owner, owners
 from jupyter_nq.streams.reading import map_segment
 from jupyter_nq.streams.rolling import segment_path
 
@@ -172,14 +172,18 @@ def _end(control: MappedControl, begun: Begun) -> int | None:
         return head
     if lane.tail > begun.head:
         return None
-    firsts = [head]
+    found = list(_owners(control, lane))
+    mine = [
+        place for place, owner in enumerate(found) if (owner.pid, owner.started_ns) == (begun.pid, begun.started_ns)
+    ]
+    after = found[mine[-1] + 1 :] if mine else [owner for owner in found if owner.first_seq >= begun.head]
+    return min([head, *(owner.first_seq for owner in after)])
+
+
+def _owners(control: MappedControl, lane: Lane) -> Iterator[Owner]:
+    """Yield who published to a lane, in their order, as far as its segments are there."""
     for number in range(lane.get(layout.TAIL_SEGMENT), lane.get(layout.HEAD_SEGMENT) + 1):
-        path = segment_path(control.path, begun.lane, number)
-        found = map_segment(path, control.static.stream_id, begun.lane, number)
-        if found is not None and found[1].first_seq >= begun.head and not _is_of(found[1], begun):
-            firsts.append(found[1].first_seq)
-    return min(firsts)
-
-
-def _is_of(segment: Segment, begun: Begun) -> bool:
-    return (segment.publisher_pid, segment.publisher_started) == (begun.pid, begun.started_ns)
+        path = segment_path(control.path, lane.number, number)
+        found = map_segment(path, control.static.stream_id, lane.number, number)
+        if found is not None:
+            yield from owners(*found)

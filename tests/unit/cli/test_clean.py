@@ -20,7 +20,7 @@ from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.mutex.mutex import Mutex
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings, load_settings
-from jupyter_nq.streams import Stream, make_stream
+from jupyter_nq.streams import Options, Stream, make_stream
 
 from .conftest import Run
 
@@ -76,6 +76,18 @@ def test_streams_go_that_nobody_uses(run: Run, store: Store, hosted: bool) -> No
         assert "not held  the stream left (0 messages)" in said
         assert f"refused   the stream used: in use by pid {os.getpid()}" in said
         assert os.listdir(store.path / STREAMS) == ["used"]
+
+
+@pytest.mark.parametrize("hosted", [False, True])
+def test_durable_streams_stay(run: Run, store: Store, hosted: bool) -> None:
+    """Nobody uses it, and it is told as what is to stay, as a durable dataset is."""
+    make_stream(store.path / STREAMS, "kept", options=Options(durable=True))
+    with ExitStack() as stack:
+        if hosted:
+            stack.enter_context(Session(settings=Settings(store_dir=str(store.path))))
+        _, said, _ = run("clean", "--yes", "--store", store.path)
+        assert "durable   the stream kept (0 messages)" in said
+        assert os.listdir(store.path / STREAMS) == ["kept"]
 
 
 def test_removes_everything_that_was_left(run: Run, store: Store) -> None:

@@ -113,6 +113,27 @@ def test_a_machine_that_ended_is_followed_by_one_of_another_name(
     assert sorted(info.name for info in _copies_of("one", tmp_path / "shared")) == ["kept", "spilled"]
 
 
+def test_a_machine_of_another_name_has_the_durable_streams(nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its copies of datasets; what each publishes from then on is its own."""
+    with small_session(nq_store_dir) as session:
+        session.stream("s", durable=True).publish({"n": 0})
+        session.stream("fleeting").publish({"n": 0})
+    shutil.rmtree(nq_store_dir)
+    with monkeypatch.context() as patched:
+        patched.setattr(disks, "machine", lambda: "other")
+        with small_session(nq_store_dir) as session:
+            stream = session.stream("s")
+            stream.publish({"n": 1})
+            assert [m.data["n"] for m in stream.subscribe("earliest").get_messages()] == [0, 1]
+            assert session.streaming.names() == ["s"]
+        shutil.rmtree(nq_store_dir)
+        with small_session(nq_store_dir) as session:
+            assert session.stream("s").messages == 2
+        shutil.rmtree(nq_store_dir)
+    with small_session(nq_store_dir) as session:
+        assert session.stream("s").messages == 1
+
+
 def test_a_directory_that_another_store_of_this_name_uses_is_refused(
     nq_store_dir: Path, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

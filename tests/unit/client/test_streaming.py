@@ -67,6 +67,34 @@ def test_a_stream_is_not_opened_as_another(
         session.stream("ticks", **options)
 
 
+def test_a_stream_is_opened_with_another_schema_when_it_is_to_evolve(session: Session) -> None:
+    """One that is there gets it, one that is not is made with it; from then on it is opened with that one alone."""
+    renamed = {"at": "datetime64[ns, UTC]", "last": "float64"}
+    for epoch in (0, 0):
+        assert session.stream("ticks", _TICKS, evolve=True).epoch == epoch
+    session.stream("ticks").publish_rows([(1, 2.0)])
+    stream = session.stream("ticks", renamed, evolve=True)
+    assert (stream.epoch, stream.publish_rows([(1, 2.0)])) == (1, 1)
+    assert session.stream("ticks", renamed).epoch == 1
+    with pytest.raises(
+        SchemaMismatch, match="last is double there and missing here; price is missing there and double here"
+    ):
+        session.stream("ticks", _TICKS)
+    table = stream.subscribe("earliest").read_table()
+    assert table is not None
+    assert table.num_rows == 1
+
+
+def test_limits_of_a_stream_are_options(session: Session) -> None:
+    """By rows and by age; what is no number is refused by name."""
+    stream = session.stream("ticks", _TICKS, retention_rows=3, retention_seconds=60)
+    stream.publish_rows([(n, 2.0) for n in range(10)])
+    assert stream.stats()["kept"] == 3
+    for wrong in ({"retention_rows": 2.5}, {"retention_seconds": "60"}):
+        with pytest.raises(InvalidArgument, match=next(iter(wrong))):
+            session.streaming.open("other", None, None, wrong)
+
+
 def test_a_log_does_not_pass_for_a_tape(session: Session) -> None:
     """A log that nobody gave a schema is refused to who asks for one: single rows could not be published there."""
     session.stream("ticks")

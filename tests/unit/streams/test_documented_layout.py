@@ -67,15 +67,17 @@ def log(parent: Path) -> Iterator[Stream]:
 def test_the_words_are_where_the_code_has_them() -> None:
     """Every word that changes is documented at its place."""
     words = {"wake": layout.WAKE, "waiting": layout.WAITING, "space": layout.SPACE}
-    words |= {"space_waiting": layout.SPACE_WAITING, "closed": layout.CLOSED}
+    words |= {"space_waiting": layout.SPACE_WAITING, "closed": layout.CLOSED, "epoch": layout.EPOCH}
     assert {name: _CONTROL[name][0] // 8 for name in words} == words
     lane = {"head": layout.HEAD, "tail": layout.TAIL, "head_segment": layout.HEAD_SEGMENT}
     lane |= {"tail_segment": layout.TAIL_SEGMENT, "owner_pid": layout.OWNER_PID, "owner_started": layout.OWNER_STARTED}
+    lane |= {"durable": layout.DURABLE, "missed": layout.MISSED}
     assert {name: offset // 8 for name, (offset, _) in _LANE.items()} == lane
     assert _CONTROL["lane_words"] == (layout.LANES_OFFSET, str(layout.LANES * layout.LANE_BYTES))
     assert _CONTROL["metadata"] == (layout.METADATA_OFFSET, "`metadata_bytes`")
     assert [_CONTROL["lane_words"][0] + 64 * n for n in (0, 63)] == [8 * layout.lane_word(n) for n in (0, 63)]
     assert _SEGMENT["end_seq"][0] == 8 * layout.END_SEQ
+    assert _SEGMENT["owners"] == (8 * layout.OWNERS, str(24 * 149))
 
 
 @pytest.mark.parametrize("table", [_CONTROL, _LANE, _SEGMENT, _SLOT, _CONSUMER])
@@ -105,6 +107,8 @@ def test_the_control_file_has_what_is_documented(parent: Path, tape: Stream) -> 
         "tail_segment": 1,
         "owner_pid": os.getpid(),
         "owner_started": 0,
+        "durable": 0,
+        "missed": 0,
     }
     assert _word(content, _LANE, "owner_pid", 4096 + 64) == 0
 
@@ -117,6 +121,7 @@ def test_a_tape_can_be_read_by_the_table_alone(parent: Path, tape: Stream) -> No
     names = ("lane", "number", "first_seq", "form", "file_bytes", "publisher_pid", "end_seq")
     assert [_word(content, _SEGMENT, name) for name in names] == [0, 1, 0, 0, len(content), os.getpid(), 0]
     assert content[248:256] == xxhash.xxh3_64_digest(content[:248])
+    assert _word(content, _SEGMENT, "segment_epoch") == 0
     slots, rows = _word(content, _SEGMENT, "slots"), _word(content, _SEGMENT, "rows")
     assert slots == rows > 2000
     ends = memoryview(content)[4096 + 8 * slots : 4096 + 8 * slots + 16].cast("Q").tolist()
@@ -127,6 +132,19 @@ def test_a_tape_can_be_read_by_the_table_alone(parent: Path, tape: Stream) -> No
     assert memoryview(content)[second : second + 24].cast("d").tolist() == [1.5, 2.5, 3.5]
     stamps = memoryview(content)[4096:4112].cast("q").tolist()
     assert stamps == [m.timestamp_ns for m in tape.subscribe("earliest").get_messages()]
+
+
+def test_an_epoch_can_be_found_by_the_table_alone(parent: Path, tape: Stream) -> None:
+    """The word, the schema in its file, and the segment that has it."""
+    wanted = pa.schema([("n", pa.int64())])
+    tape.evolve(wanted)
+    tape.publish({"n": pa.array([1])})
+    assert _word((parent / "ticks" / "control").read_bytes(), _CONTROL, "epoch") == 1
+    assert pa.ipc.read_schema(pa.py_buffer((parent / "ticks" / "schema.1").read_bytes())) == wanted
+    assert [_word((parent / "ticks" / name).read_bytes(), _SEGMENT, "segment_epoch") for name in ("0-1", "0-2")] == [
+        0,
+        1,
+    ]
 
 
 def test_a_log_can_be_read_by_the_table_alone(parent: Path, log: Stream) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -90,3 +91,34 @@ def test_empty_batch_and_dropped_stream(make: Make, nq_store_dir: Path) -> None:
     control = MappedControl(nq_store_dir / "s")
     drop_stream(nq_store_dir, "s")
     assert newest(control, 1) is None
+
+
+@pytest.mark.parametrize("form", ["tape", "log"])
+def test_rows_of_one_schema(make: Make, form: str) -> None:
+    """What was published before the stream evolved is not joined with what came since; until then it is the newest."""
+    stream = make("s", SCHEMA, form)
+    stream.publish(ticks(3))
+    stream.evolve(other := pa.schema([("price", pa.float32())]))
+    before = _newest(stream, rows=9).table
+    assert before is not None
+    assert (len(before), before.schema) == (3, SCHEMA)
+    stream.publish({"price": pa.array([1.5, 2.5], pa.float32())})
+    found = _newest(stream, rows=9).table
+    assert found is not None
+    assert (found.schema, found.column("price").to_pylist()) == (other, [1.5, 2.5])
+
+
+def test_what_is_too_old_is_not_the_newest(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a stream that keeps messages for a time nothing is shown beyond, though memory still has it."""
+    now = 1_700_000_000_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    stream = make("s", SCHEMA, retention_seconds=10.0)
+    stream.publish(ticks(2))
+    monkeypatch.setattr(time, "time_ns", lambda: now + 9_000_000_000)
+    stream.publish(ticks(1))
+    monkeypatch.setattr(time, "time_ns", lambda: now + 11_000_000_000)
+    found = _newest(stream, rows=9).table
+    assert found is not None
+    assert len(found) == 1
+    monkeypatch.setattr(time, "time_ns", lambda: now + 20_000_000_000)
+    assert newest(stream._control, 9) is None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+import pyarrow as pa
 import pytest
 
 from jupyter_nq.streams.recent import published_within
@@ -32,3 +35,19 @@ def test_what_is_gone_does_not_count(make: Make) -> None:
         stream.publish(ticks(1000))
     assert 0 < published_within(stream._control, 3600.0) == stream.stats()["kept"] < 40
     assert published_within(make("empty")._control, 1.0) == 0
+
+
+@pytest.mark.parametrize("form", ["tape", "log"])
+def test_epochs_and_ages(make: Make, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages of all schemas count together; those that are too old do not, however far back this looks."""
+    now = 1_700_000_000 * SECOND_NS
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    stream = make("s", SCHEMA, form, retention_seconds=10.0)
+    stream.publish(ticks(1))
+    monkeypatch.setattr(time, "time_ns", lambda: now + 8 * SECOND_NS)
+    stream.publish(ticks(1))
+    stream.evolve(pa.schema([("price", pa.float64())]))
+    stream.publish({"price": pa.array([1.5])})
+    assert published_within(stream._control, 60.0) == 3
+    monkeypatch.setattr(time, "time_ns", lambda: now + 11 * SECOND_NS)
+    assert (published_within(stream._control, 60.0), published_within(stream._control, 1.0)) == (2, 0)

@@ -37,7 +37,7 @@ def test_the_example_runs() -> None:
     """Streams are a kind beside datasets, and a name says what its stream is."""
     assert doctest.testmod(stream_workloads).failed == 0
     assert workloads.kinds()["stream"] is read_stream
-    assert {shape_of(f"stream{n}").form for n in range(6)} == {"tape", "log"}
+    assert {shape_of(f"stream{n}").form for n in range(8)} == {"tape", "log"}
 
 
 def _own(session: Session) -> None:
@@ -46,7 +46,7 @@ def _own(session: Session) -> None:
     stream_workloads._held.clear()
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(8))
 @pytest.mark.parametrize("step", list(workloads.workloads("stream")))
 def test_each_workload_does_what_it_announced(session: Session, step: str, number: int) -> None:
     """Six times in a row, from nothing on, with messages between, and again from what it left."""
@@ -108,7 +108,8 @@ def wrong(session, name, before, random):
     yield Published.of({0: 7})
 
 with Harness(Path(sys.argv[1]), 1, only=["wrong"], patience_seconds=1) as harness:
-    say(json.dumps(harness.run(40).lost))
+    lost = harness.run(40).lost
+say(json.dumps(lost))
 """
     with Child(code, str(nq_store_dir)) as child:
         assert "it is gone" in child.line()

@@ -50,11 +50,11 @@ def _run(store: Path, time_ns: int, fatal: int | None = None, *, after: bool = F
 def _die_at(fatal: int, *, after: bool) -> None:
     count, publish = [0], Publisher.publish
 
-    def counted(self: Publisher, data: Any, metadata: Any = None) -> int | None:
+    def counted(self: Publisher, data: Any, metadata: Any = None, **told: Any) -> int | None:
         count[0] += 1
         if count[0] == fatal and not after:
             os.kill(os.getpid(), signal.SIGKILL)
-        seq = publish(self, data, metadata)
+        seq = publish(self, data, metadata, **told)
         if count[0] == fatal:
             os.kill(os.getpid(), signal.SIGKILL)
         return seq

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from jupyter_nq.client.live.clocks import SystemClock
 from jupyter_nq.client.live.live import Live, running, stopped_line
 from jupyter_nq.client.live.starting import live
 from jupyter_nq.client.session import Session
+from jupyter_nq.config import Settings
 from jupyter_nq.errors import LiveGap
 from jupyter_nq.streams import Stream
 from jupyter_nq.testing import wait_until
@@ -40,6 +44,26 @@ def test_bars_come_by_themselves(session: Session) -> None:
     assert bars.status.state == "stopped"
     assert running() == []
     assert stopped_line(bars, bars.stop()) == "NQ is stopped: 23 closed bars; its streams stay"
+
+
+@pytest.mark.usefixtures("disk")
+def test_a_durable_feed_that_only_the_disk_has(nq_store_dir: Path) -> None:
+    """After a restart of the machine bars are built of what the feed published before, also when it evolved."""
+    settings = Settings(store_dir=str(nq_store_dir))
+    with Session(settings=settings) as session:
+        feed = session.stream("feed.ticks", TICKS, durable=True)
+        feed.publish(ticks(_FEED[:60]))
+        wider = (rows := ticks(_FEED[60:])).append_column("venue", pa.array([1] * len(rows), pa.int8()))
+        feed.evolve(feed.schema.append(wider.schema.field("venue")))
+        feed.publish(wider)
+        feed.flush(10)
+    shutil.rmtree(nq_store_dir)
+    with Session(settings=settings) as session:
+        clock = ManualClock(_OPEN, begin_ns=_OPEN)
+        whole = history(_FEED, "5min")
+        with live(session, "NQ", "feed.ticks", ["5min"], close_after_ms=0, clock=clock, out="NQ") as bars:
+            wait_until(lambda: bars.status.bars["5min"] == whole.num_rows - 1)
+            assert same(published(session, "NQ.5min.live"), whole.slice(0, whole.num_rows - 1))
 
 
 def test_the_clock_closes_a_bar_while_nothing_comes(session: Session) -> None:

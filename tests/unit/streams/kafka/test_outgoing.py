@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from jupyter_nq.errors import BridgeFailed, StreamBusy, UnknownStream
 from jupyter_nq.streams.directory import drop_stream
+from jupyter_nq.streams.durable.home import settle
 from jupyter_nq.streams.kafka import clients
 from jupyter_nq.streams.kafka.envelope import decode
 from jupyter_nq.testing import wait_until
@@ -199,3 +202,36 @@ def test_it_says_how_it_is(make: Make, bridges: Bridges) -> None:
         wait_until(lambda: bridge.state == "running")
         assert repr(bridge) == f"<KafkaOut stream s to topic {bridges.topic}, running, 0 messages>"
     assert bridge.state == "stopped"
+
+
+@pytest.mark.parametrize("form", ["tape", "log"])
+def test_messages_of_two_epochs(make: Make, bridges: Bridges, form: str) -> None:
+    """Each goes with its own schema, rows of a tape included."""
+    stream = make(schema=pa.schema([("n", pa.int64())]), form=form)
+    stream.publish({"n": 1} if form == "tape" else pa.record_batch({"n": [1]}))
+    bridge = bridges.out(stream)
+    wait_until(lambda: bridge.messages == 1)
+    stream.evolve(pa.schema([("n", pa.int64()), ("side", pa.int8())]))
+    stream.publish(
+        {"n": 2, "side": 3} if form == "tape" else pa.record_batch([[2], pa.array([3], pa.int8())], stream.schema)
+    )
+    wait_until(lambda: bridge.messages == 2)
+    found = [decode(one.value(), one.headers()).data for one in _sent(bridges, 2)]
+    assert [one.to_pylist() for one in found] == [[{"n": 1}], [{"n": 2, "side": 3}]]
+
+
+def test_a_durable_stream_sends_what_the_disk_has(make: Make, bridges: Bridges, tmp_path: Path) -> None:
+    """Until then nothing goes, and the bridge says why: sequences that are lost with the memory come anew."""
+    stream = make(durable=True)
+    stream.publish(b"1")
+    bridge = bridges.out(stream)
+    wait_until(
+        lambda: (
+            "not on the disk" in (bridge.stats()["trouble"] or "") or "directory" in (bridge.stats()["trouble"] or "")
+        )
+    )
+    assert bridge.messages == 0
+    settle(stream._control, tmp_path / "disk", None)
+    wait_until(lambda: bridge.messages == 1)
+    assert stream.stats()["durability"][0]["durable"] == 1
+    assert len(_sent(bridges, 1)) == 1

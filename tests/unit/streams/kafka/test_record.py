@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_nq.errors import ChecksumError, StreamBusy
-from jupyter_nq.streams import Stream
+from jupyter_nq.streams import Stream, layout
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.kafka.position import Entry, Position
 from jupyter_nq.streams.kafka.record import Begun, Kept, Record, settled
@@ -114,3 +114,23 @@ def test_a_lane_that_is_still_the_bridges_needs_no_segments(make: Make) -> None:
     assert stream._control.lane(0).tail > 0
     position, certain = settled(_begun(head=57), stream._control)
     assert (certain, position.offsets) == (True, {0: 12})
+
+
+@pytest.mark.parametrize("published", [0, 2])
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_bridge_that_went_on_in_a_segment(make: Make, before: int, published: int) -> None:
+    """Whoever was there before or comes afterwards, with messages or without: only its own are counted."""
+    stream = make()
+    _published(stream, 3, started_ns=5)
+    _published(stream, 0, started_ns=6)
+    head = stream.messages
+    for started_ns in range(before):
+        _published(stream, 0, started_ns)
+    _published(stream, published, started_ns=7)
+    _published(stream, 0, started_ns=8)
+    _published(stream, 2, started_ns=9)
+    _published(stream, 2, started_ns=10)
+    assert stream._control.lane(0).get(layout.HEAD_SEGMENT) == 1
+    position, certain = settled(_begun(head=head), stream._control)
+    assert certain
+    assert position.offsets == ({0: 10 + published - 1} if published else {})
