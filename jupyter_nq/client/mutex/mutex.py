@@ -195,8 +195,8 @@ class Mutex:
         left = deadline - time.monotonic()
         if left <= 0:
             raise MutexTimeout(
-                f"The mutex {self.name!r} could not be had within {seconds:g} s: {record} has it. Wait longer, end "
-                "that process, or have it let go."
+                f"The mutex {self.name!r} could not be had within {seconds:g} s: it is held by {record}. Wait "
+                "longer, end that process, or have it let go."
             )
         return min(lease, left)
 
