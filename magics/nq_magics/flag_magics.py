@@ -41,7 +41,9 @@ class FlagMagics(InSession):
         %nq_halt --clear 'limits reset'
 
         An order cell begins with nq.flag('halt').check(), which raises Halted with who, when and why.
-        The reason needs no quotes, and is taken as it is typed. It is set without the coordinator, stays set whatever is restarted, and counts as set when it
+        The reason needs no quotes, and is taken as it is typed.
+
+        It is set without the coordinator, stays set whatever is restarted, and counts as set when it
         cannot be read. Clearing it takes away what was seen here, by %nq_halt or by an error, and nothing newer.
         """
         args = self._halt_arguments(line)
