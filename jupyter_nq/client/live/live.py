@@ -182,8 +182,15 @@ def running() -> list[Live]:
     return sorted((live for live in list(_running) if live.status.state == "running"), key=lambda live: live.out)
 
 
+def unstopped() -> list[Live]:
+    """Return the live bars of this process that nobody has stopped: those that run, and those that have failed."""
+    return sorted((live for live in list(_running) if live.status.state != "stopped"), key=lambda live: live.out)
+
+
 def stopped_line(live: Live, status: LiveStatus) -> str:
     """Return what is said of live bars that were stopped."""
+    if status.error is not None:
+        return f"{live.out} had ended: {status.error} Its streams stay"
     return f"{live.out} is stopped: {counted(sum(status.bars.values()), 'closed bar')}; its streams stay"
 
 
