@@ -143,6 +143,9 @@ class Live:
             self.stop()
             raise
         self._time_ns = self._clock.now_ns()
+        for before in unstopped():
+            if before.out == self.out and before.status.state == "failed":
+                _running.discard(before)
         self._thread.start()
         return self
 
@@ -169,6 +172,7 @@ class Live:
                 if not busy and not self._stopping.is_set():
                     self._wait(seen)
         except NQError as exc:
+            self.worker.close()  # whoever begins anew finds the names free
             self._error = exc
             _log.warning("live bars of %s have ended: %s", self.out, exc)
 
