@@ -73,7 +73,7 @@ class Streaming:
         self, name: str, schema: pa.Schema | Mapping[str, Any] | None, form: str | None, options: Mapping[str, Any]
     ) -> Stream:
         """Open a stream, made unless it is there."""
-        check_name(name)
+        check_name(name, "stream")
         schema = _schema(schema)
         if not (self._parent / name).is_dir() or schema is not None or form is not None or options:
             told = None if schema is None else schema.serialize().to_pybytes()

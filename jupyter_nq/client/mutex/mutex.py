@@ -80,7 +80,7 @@ class Mutex:
         lease_seconds: float = LEASE_SECONDS,
         timeout: float | None = None,
     ) -> None:
-        self.name = check_name(name)
+        self.name = check_name(name, "mutex")
         self._lease_ns = _lease_ns(lease_seconds)
         self._timeout = _checked_timeout(timeout)
         self._path = Catalogue(store).path / MUTEXES / name
