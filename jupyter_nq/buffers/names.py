@@ -11,8 +11,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _OBJECT_ID = re.compile(r"[0-9a-f]{32}")
 
 
-def check_name(name: str) -> str:
-    """Return `name` when it may name a dataset.
+def check_name(name: str, kind: str = "dataset") -> str:
+    """Return `name` when it may name a dataset, or something of another kind, which the error then says.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def check_name(name: str) -> str:
     if not isinstance(name, str) or not is_name(name):
         given = _shorten(name) if isinstance(name, str) else f"{_shorten(name)}, of type {type(name).__name__},"
         raise InvalidName(
-            f"{given} is not a dataset name. Use 1 to 128 letters, digits, '.', '_' or '-', "
+            f"{given} is not a {kind} name. Use 1 to 128 letters, digits, '.', '_' or '-', "
             "the first one a letter or digit."
         )
     return name

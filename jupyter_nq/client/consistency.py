@@ -24,7 +24,7 @@ import pandas as pd
 
 from jupyter_nq.bars.rules import SEVERITIES
 from jupyter_nq.bars.sessions.availability import availability
-from jupyter_nq.bars.validation.expressions import broken_by
+from jupyter_nq.bars.validation.expressions import broken_by, parsed
 from jupyter_nq.buffers import Handle, check_name
 from jupyter_nq.client.bars.request import source_of
 from jupyter_nq.client.listing import plain, table
@@ -146,6 +146,8 @@ def rule(session: Objects, name: Over, broken: Broken, severity: str = "error", 
     datasets = _called(name, expression=isinstance(broken, str))
     if not isinstance(broken, str) and not callable(broken):
         raise InvalidArgument(f"A rule is an expression or a function, not {type(broken).__name__}.")
+    if isinstance(broken, str):
+        parsed(broken)
     if severity not in SEVERITIES:
         raise InvalidArgument(
             f"{severity!r} is no severity.{nearest(str(severity), SEVERITIES)} There are {', '.join(SEVERITIES)}."

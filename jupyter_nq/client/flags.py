@@ -17,6 +17,7 @@ from jupyter_nq.coordinator.identity import program
 from jupyter_nq.errors import InvalidArgument
 from jupyter_nq.streams.flags import Flag, Places, State, Who
 from jupyter_nq.streams.flags.listing import flag_states
+from jupyter_nq.streams.flags.owner import check_heartbeat
 from jupyter_nq.streams.flags.places import FLAGS
 
 _NOTEBOOK = "JPY_SESSION_NAME"  # Jupyter's server gives it to its kernels
@@ -54,6 +55,8 @@ def flag(name: str, *, deadman: float | None = None, beat: str | None = None) ->
     """
     if beat is not None and deadman is None:
         raise InvalidArgument(f"beat={beat!r} is of a dead man's switch: give deadman=SECONDS, too.")
+    if deadman is not None:
+        check_heartbeat(deadman, beat or "thread")
     places = _places()
     with _lock:
         found = _open.get((places.memory, name))

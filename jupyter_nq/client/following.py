@@ -7,6 +7,7 @@ then on.
 
 from __future__ import annotations
 
+import keyword
 import weakref
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
@@ -62,7 +63,7 @@ class Following:
 
     def begin(self, session: Objects, name: str, variable: str, view: View) -> str:
         """Let a variable show the newest version of a dataset from now on; returns the line that says so."""
-        if not variable.isidentifier():
+        if not variable.isidentifier() or keyword.iskeyword(variable):
             raise InvalidArgument(f"as_={variable!r} is not the name of a variable.")
         shown = self._set(session, name, variable, view)
         return f"{variable} follows {name}, now v{shown.version}: between cells it moves to the newest version"

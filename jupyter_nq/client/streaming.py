@@ -81,7 +81,7 @@ class Streaming:
         evolve: bool = False,
     ) -> Stream:
         """Open a stream, made unless it is there; with `evolve` one that is there gets the schema."""
-        check_name(name)
+        check_name(name, "stream")
         schema = _schema(schema)
         self.lasting.bring_back(name)
         if evolve and schema is not None and (self._parent / name).is_dir():

@@ -57,7 +57,7 @@ class Streaming:
         """Make a stream unless it is there; returns what it is, which may be another than what was asked for."""
         from jupyter_nq.streams.making import make_stream
 
-        name, form = check_name(arguments.text(args, "name")), arguments.optional_text(args, "form")
+        name, form = check_name(arguments.text(args, "name"), "stream"), arguments.optional_text(args, "form")
         schema = args.get("schema")
         if schema is not None and not isinstance(schema, bytes):
             raise ProtocolError("The schema of a stream is not bytes.")
@@ -95,7 +95,7 @@ class Streaming:
 
     def drop(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """Remove a stream."""
-        name = check_name(arguments.text(args, "name"))
+        name = check_name(arguments.text(args, "name"), "stream")
         return {"name": name, "messages": drop_stream(self._parent, name)}
 
 

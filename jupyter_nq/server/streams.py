@@ -82,6 +82,6 @@ class StreamRoute(_StreamsBase):
 
 def _check(name: str) -> None:
     try:
-        check_name(name)
+        check_name(name, "stream")
     except InvalidName as exc:
         raise refused(exc) from exc

@@ -130,7 +130,7 @@ def _taken(stream: Path, name: str | None) -> tuple[Path, int]:
     pause = threading.Event()
     deadline = time.monotonic() + _LOOK_SECONDS
     while True:
-        path = directory / (f"{_ANONYMOUS}{secrets.token_hex(8)}" if name is None else check_name(name))
+        path = directory / (f"{_ANONYMOUS}{secrets.token_hex(8)}" if name is None else check_name(name, "consumer"))
         fd = own(open_lock_file(path))
         if try_flock(fd, fcntl.LOCK_EX) and is_current(fd, path):
             return path, fd

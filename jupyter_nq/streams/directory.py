@@ -33,7 +33,7 @@ def controls(parent: Path) -> Iterator[MappedControl]:
 def open_control(parent: Path, name: str) -> MappedControl:
     """Map a stream's control file; `UnknownStream` with the nearest names when there is none."""
     try:
-        return MappedControl(parent / check_name(name))
+        return MappedControl(parent / check_name(name, "stream"))
     except UnknownStream:
         known = names(parent)
         there = f" There are: {', '.join(known[:10])}." if known else " Make it: nq.stream(name)."

@@ -97,7 +97,7 @@ def make_stream(
     SchemaMismatch, InvalidArgument
         It is there, and another; only what was given counts.
     """
-    check_name(name)
+    check_name(name, "stream")
     asked, options = options, options or Options()
     options.check()
     form = _form(form, schema)

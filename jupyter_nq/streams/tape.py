@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,17 +94,21 @@ class TapeForm:
             raise SchemaMismatch(
                 f"The row has {', '.join(map(str, data))}; the stream {self.name!r} has {', '.join(self.schema.names)}."
             )
+        return pa.RecordBatch.from_arrays(
+            [self._cell(field, data[field.name]) for field in self.schema], schema=self.schema
+        )
+
+    def _cell(self, field: pa.Field, value: Any) -> pa.Array:
+        refused = f"A row does not fit the stream {self.name!r}: {field.name}"
+        if isinstance(value, datetime) and value.tzinfo is None and getattr(field.type, "tz", None) is not None:
+            raise SchemaMismatch(f"{refused} has a zone, {value!r} has none. Give it one: .replace(tzinfo=...).")
         try:
-            row = pa.RecordBatch.from_pylist([dict(data)], schema=self.schema)
-        except (pa.ArrowException, TypeError, ValueError) as exc:
-            raise SchemaMismatch(f"A row does not fit the stream {self.name!r}: {exc}") from exc
-        for field, array in zip(self.schema, row.columns, strict=True):
-            value = data[field.name]
-            if pa.types.is_integer(field.type) and array[0].as_py() != value:  # Arrow cuts fractions off
-                raise SchemaMismatch(
-                    f"A row does not fit the stream {self.name!r}: {field.name} is {field.type}, not {value!r}."
-                )
-        return row
+            array = pa.array([value], field.type)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as exc:
+            raise SchemaMismatch(f"{refused} is {field.type}, not {value!r}.") from exc
+        if pa.types.is_integer(field.type) and array[0].as_py() != value:  # Arrow cuts fractions off
+            raise SchemaMismatch(f"{refused} is {field.type}, not {value!r}.")
+        return array
 
     def segment_bytes(self, item: Item) -> int:
         """Return the size of a segment that this message needs."""

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from argparse import Namespace
 
 from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class
@@ -39,10 +41,12 @@ class FlagMagics(InSession):
         %nq_halt --clear 'limits reset'
 
         An order cell begins with nq.flag('halt').check(), which raises Halted with who, when and why.
+        The reason needs no quotes, and is taken as it is typed.
+
         It is set without the coordinator, stays set whatever is restarted, and counts as set when it
         cannot be read. Clearing it takes away what was seen here, by %nq_halt or by an error, and nothing newer.
         """
-        args = parse(self.nq_halt, line)
+        args = self._halt_arguments(line)
         found, reason = flag(args.flag), " ".join(args.reason)
         if args.clear and not reason:
             raise UsageError(f"Say why it is cleared: %nq_halt --clear 'reason'. {state_line(found.state)}.")
@@ -57,6 +61,16 @@ class FlagMagics(InSession):
                 heard = found.acknowledged(_LONGEST_WAIT_SECONDS)
             print(*acknowledged_lines(heard, time.perf_counter() - start), sep="\n")
 
+    def _halt_arguments(self, line: str) -> Namespace:
+        """Return the arguments of a line; what stands beside its options is the reason, however it is written."""
+        try:
+            return parse(self.nq_halt, line)
+        except UsageError:
+            options, reason = _halt_words(line)
+            args = parse(self.nq_halt, " ".join(options))  # raises when it is the options that are wrong
+            args.reason = reason
+            return args
+
     @line_magic
     @magic_arguments()
     @usage_errors()
@@ -68,3 +82,20 @@ class FlagMagics(InSession):
         """
         parse(self.nq_flags, line)
         return FlagsView(flags())
+
+
+def _halt_words(line: str) -> tuple[list[str], list[str]]:
+    """Return the options of a line, and its other words as they were typed.
+
+    >>> _halt_words("it's over --flag desk")
+    (['--flag', 'desk'], ["it's", 'over'])
+    """
+    options: list[str] = []
+    reason: list[str] = []
+    words = iter(line.split())
+    for word in words:
+        if word == "--flag":
+            options += [word, *itertools.islice(words, 1)]
+        else:
+            (options if word.startswith("--") else reason).append(word)
+    return options, reason

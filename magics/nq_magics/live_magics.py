@@ -106,9 +106,9 @@ class LiveMagics(InSession):
             one.stop()
 
     def _list_live(self) -> None:
-        from jupyter_nq.client.live.live import running
+        from jupyter_nq.client.live.live import unstopped
 
-        print("\n".join(map(_line, running())) or "No live bars are built here.")
+        print("\n".join(map(_line, unstopped())) or "No live bars are built here.")
 
     def _list_replays(self, *, stop: bool) -> None:
         from jupyter_nq.client.live.replay import running
@@ -133,9 +133,9 @@ class LiveMagics(InSession):
         print(f"{_line(found)}; on {', '.join(found.streams.values())}; %nq_live --stop {found.out} ends it")
 
     def _stop_live(self, out: str) -> None:
-        from jupyter_nq.client.live.live import running, stopped_line
+        from jupyter_nq.client.live.live import stopped_line, unstopped
 
-        named = [one for one in running() if out in ("", one.out)]
+        named = [one for one in unstopped() if out in ("", one.out)]
         if not named:
             what = f"No live bars of {out!r}" if out else "No live bars"
             raise UsageError(f"{what} are built here. %nq_live lists those that are.")

@@ -71,6 +71,19 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 }
 
 
+def parsed(expression: str) -> ast.Expression:
+    """Return the tree of an expression; `InvalidArgument` when it is none, whatever the columns are."""
+    if len(expression) > _LONGEST:
+        raise InvalidArgument(f"the rule has {len(expression)} characters; {_LONGEST} are allowed.")
+    try:
+        return ast.parse(expression.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
+        why = exc.msg if isinstance(exc, SyntaxError) else str(exc)
+        raise InvalidArgument(
+            f"the rule {expression!r} is no expression: {why}{'' if why.endswith('?') else '.'}"
+        ) from exc
+
+
 def broken_by(expression: str, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
     """Return the rows for which an expression is true.
 
@@ -90,12 +103,7 @@ def broken_by(expression: str, columns: Mapping[str, npt.NDArray[Any]]) -> npt.N
     >>> broken_by("high - low > 2", {"high": np.array([5.0, 3.0]), "low": np.array([1.0, 2.0])}).tolist()
     [True, False]
     """
-    if len(expression) > _LONGEST:
-        raise InvalidArgument(f"the rule has {len(expression)} characters; {_LONGEST} are allowed.")
-    try:
-        tree = ast.parse(expression.strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
-        raise InvalidArgument(f"the rule {expression!r} is no expression: {exc}") from exc
+    tree = parsed(expression)
     try:
         with np.errstate(all="ignore"):
             result = _value(tree.body, columns, expression, 0)

@@ -143,6 +143,9 @@ class Live:
             self.stop()
             raise
         self._time_ns = self._clock.now_ns()
+        for before in unstopped():
+            if before.out == self.out and before.status.state == "failed":
+                _running.discard(before)
         self._thread.start()
         return self
 
@@ -169,6 +172,7 @@ class Live:
                 if not busy and not self._stopping.is_set():
                     self._wait(seen)
         except NQError as exc:
+            self.worker.close()  # whoever begins anew finds the names free
             self._error = exc
             _log.warning("live bars of %s have ended: %s", self.out, exc)
 
@@ -182,8 +186,15 @@ def running() -> list[Live]:
     return sorted((live for live in list(_running) if live.status.state == "running"), key=lambda live: live.out)
 
 
+def unstopped() -> list[Live]:
+    """Return the live bars of this process that nobody has stopped: those that run, and those that have failed."""
+    return sorted((live for live in list(_running) if live.status.state != "stopped"), key=lambda live: live.out)
+
+
 def stopped_line(live: Live, status: LiveStatus) -> str:
     """Return what is said of live bars that were stopped."""
+    if status.error is not None:
+        return f"{live.out} had ended: {status.error} Its streams stay"
     return f"{live.out} is stopped: {counted(sum(status.bars.values()), 'closed bar')}; its streams stay"
 
 

@@ -80,7 +80,7 @@ class Mutex:
         lease_seconds: float = LEASE_SECONDS,
         timeout: float | None = None,
     ) -> None:
-        self.name = check_name(name)
+        self.name = check_name(name, "mutex")
         self._lease_ns = _lease_ns(lease_seconds)
         self._timeout = _checked_timeout(timeout)
         self._path = Catalogue(store).path / MUTEXES / name
@@ -195,8 +195,8 @@ class Mutex:
         left = deadline - time.monotonic()
         if left <= 0:
             raise MutexTimeout(
-                f"The mutex {self.name!r} could not be had within {seconds:g} s: {record} has it. Wait longer, end "
-                "that process, or have it let go."
+                f"The mutex {self.name!r} could not be had within {seconds:g} s: it is held by {record}. Wait "
+                "longer, end that process, or have it let go."
             )
         return min(lease, left)
 

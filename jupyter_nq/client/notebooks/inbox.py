@@ -63,8 +63,8 @@ class Inbox:
     """
 
     def __init__(self, session: Session, name: str | None = None) -> None:
-        # _lock guards _asked (by dataset, whom to call), _everything, _arrived and _caller; _starting guards _receiver.
-        # A forked child begins anew: its parent's threads are not there.
+        # _lock guards _asked (by dataset, whom to call), _everything, _declined, _arrived and _caller; _starting guards
+        # _receiver. A forked child begins anew: its parent's threads are not there.
         self._session = session
         self._name = name
         self._starting = threading.Lock()
@@ -75,6 +75,7 @@ class Inbox:
         self._lock = threading.Condition()
         self._asked: dict[str, list[Callback]] = {}
         self._everything = False
+        self._declined: set[str] = set()  # of everything
         self._arrived: dict[str, Arrival] = {}
         self._caller: Caller | None = None
         self._pid = os.getpid()
@@ -90,6 +91,7 @@ class Inbox:
         wanted = [check_name(name) for name in names]
         with self._lock:
             self._everything = self._everything or not wanted
+            self._declined = self._declined.difference(wanted) if wanted else set()
             for name in wanted:
                 self._asked.setdefault(name, [])
         self._start()
@@ -101,6 +103,7 @@ class Inbox:
         self._renew_in_child()
         with self._lock:
             self._asked.setdefault(check_name(name), []).append(callback)
+            self._declined.discard(name)
         self._start()
 
     def decline(self, *names: str) -> None:
@@ -108,6 +111,7 @@ class Inbox:
         self._renew_in_child()
         with self._lock:
             self._everything = self._everything and bool(names)
+            self._declined = self._declined.union(names) if self._everything else set()
             for name in names or (*self._asked, *self._arrived):
                 self._asked.pop(name, None)
                 self._arrived.pop(name, None)
@@ -163,7 +167,8 @@ class Inbox:
 
     def _missing(self, name: str, newer_than: int) -> str:
         what = f"Nothing newer than version {newer_than}" if newer_than else "Nothing"
-        asked = "" if self._everything or name in self._asked else f" It was not asked for: nq.accept({name!r})."
+        taken = (self._everything and name not in self._declined) or name in self._asked
+        asked = "" if taken else f" It was not asked for: nq.accept({name!r})."
         return f"{what} has been handed over here under {name!r}.{nearest(name, self._arrived)}{asked}"
 
     def _start(self) -> None:
@@ -195,6 +200,8 @@ class Inbox:
     def _take(self, told: Mapping[str, Any]) -> str | None:
         name, version = told["name"], told["version"]
         with self._lock:
+            if name in self._declined:
+                return f"it does not take {name!r} any more"
             if not self._everything and name not in self._asked:
                 asked = ", ".join(sorted(self._asked))
                 return f"it has not asked for it, {f'only for {asked}' if asked else 'nor for anything'}"

@@ -77,7 +77,7 @@ class Roster:
 
 def _checked(name: str | None, type_: str | None, capabilities: Iterable[str]) -> dict[str, Any]:
     if name is not None:
-        check_name(name)
+        check_name(name, "notebook")
     words = capabilities if isinstance(capabilities, str) else list(capabilities)
     if isinstance(words, str) or not all(_is_word(word) for word in words):
         raise InvalidArgument(

@@ -50,7 +50,7 @@ class Flag:
     def __init__(self, places: Places, name: str, who: Callable[[], Who]) -> None:
         # What is here is replaced as a whole, by the notebook's thread, but for _seen_at: what the background thread
         # has told last. None asks it to tell again.
-        self.name = check_name(name)
+        self.name = check_name(name, "flag")
         self._places = places
         self._changes = Changes(places, name, who)
         self._owning = Ownership(places, name, who, self._changes)

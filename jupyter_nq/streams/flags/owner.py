@@ -33,8 +33,10 @@ _LOOK_SECONDS = 0.5  # whoever looks whether the owner lives has the lock for an
 _PAUSE_SECONDS = 0.001
 
 
-def check_seconds(seconds: float) -> float:
-    """Return the seconds of a heartbeat; raises `InvalidArgument` when they are none."""
+def check_heartbeat(seconds: float, beat: str) -> float:
+    """Return the seconds of a heartbeat; raises `InvalidArgument` when they are none, or nobody is to beat."""
+    if beat not in BEATS:
+        raise InvalidArgument(f"beat={beat!r} is none of {', '.join(BEATS)}.{nearest(str(beat), BEATS)}")
     is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     if not is_number or not LEAST_SECONDS <= seconds <= MOST_SECONDS:
         raise InvalidArgument(f"deadman={seconds!r} is no time from {LEAST_SECONDS:g} to {MOST_SECONDS:,.0f} seconds.")
@@ -79,9 +81,7 @@ class Ownership:
             Another process is the owner.
         InvalidArgument, StoreError, ChecksumError
         """
-        if beat not in BEATS:
-            raise InvalidArgument(f"beat={beat!r} is none of {', '.join(BEATS)}.{nearest(str(beat), BEATS)}")
-        owner = Owner(self._who(), check_seconds(seconds), fresh_key())
+        owner = Owner(self._who(), check_heartbeat(seconds, beat), fresh_key())
         with self._lock:
             if self._is_mine(page):
                 assert self._owner is not None

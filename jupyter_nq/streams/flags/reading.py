@@ -114,7 +114,7 @@ class Reader:
             self.lose(wrong)
             return True
         if now < self._look_at and not self._is_late(now):
-            self._fresh_until = min(self._next_glance(now), self._look_at)
+            self._fresh_until = self._until(min(now + GLANCE_NS, self._look_at))
             return self._words[KEY] != self._cleared and self._is_changed()
         return self._look(page, now)
 
@@ -128,12 +128,12 @@ class Reader:
             self.wrong = str(exc)
         return self.page is not None
 
+    def _until(self, then: int) -> int:
+        """Return when to look again: `then`, or at the owner's deadline, if that is sooner."""
+        return then if self._owner is None else min(then, self._words[DEADLINE_NS])
+
     def _is_late(self, now: int) -> bool:
         return self._owner is not None and now > self._words[DEADLINE_NS]
-
-    def _next_glance(self, now: int) -> int:
-        """Return until when a read may do without: never beyond the deadline of an owner."""
-        return now + GLANCE_NS if self._owner is None else min(now + GLANCE_NS, self._words[DEADLINE_NS])
 
     def _look(self, page: Page, now: int) -> bool:
         self._forget()
@@ -149,7 +149,7 @@ class Reader:
             found = self._read(page)
             return found is None or self._words[KEY] != self._cleared
         self._look_at = now + LOOK_NS
-        self._fresh_until = self._next_glance(now)
+        self._fresh_until = self._until(now + GLANCE_NS)
         return self._words[KEY] != self._cleared
 
     def _read(self, page: Page) -> Record | None:

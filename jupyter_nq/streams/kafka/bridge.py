@@ -17,6 +17,7 @@ _log = logging.getLogger("jupyter_nq")
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 10.0
 _LOOK_SECONDS = 1.0  # how long a broker is asked, and at most how long a stop waits for that
+_CONNECTING = "it is connecting"
 _live: weakref.WeakSet[Bridge] = weakref.WeakSet()
 _of_the_parent: list[Any] = []  # in a forked child: closing a client there would wait for threads that it lacks
 
@@ -45,7 +46,7 @@ class Bridge(abc.ABC):
         self.errors = 0
         """Errors of the connection; it goes on after them."""
         self._config = config
-        self._trouble: str | None = "it is connecting"
+        self._trouble: str | None = _CONNECTING
         self._last_error = ""
         self._refused: str | None = None
         self._client: Any = None
@@ -156,7 +157,7 @@ class Bridge(abc.ABC):
                 self._in_the_way(told)
 
     def _in_the_way(self, what: str) -> None:
-        if self._trouble is None:
+        if self._trouble in (None, _CONNECTING):
             _log.warning("%r waits: %s; it tries again", self, what)
         self._trouble = what
 

@@ -27,6 +27,19 @@ _CONSUMER_FIXED = {"enable.auto.commit": False, "enable.auto.offset.store": Fals
 # Takes what librdkafka says of itself, which would go to standard error: into the output of a notebook.
 _log = logging.getLogger("jupyter_nq.kafka")
 
+
+def _quieted(record: logging.LogRecord) -> bool:
+    """Make a failed connection, which librdkafka repeats several times a second, a line for who debugs.
+
+    The bridge itself says once what is in its way, and `stats()` says it as long as it is.
+    """
+    if record.getMessage().startswith("FAIL"):
+        record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+    return _log.isEnabledFor(record.levelno)
+
+
+_log.addFilter(_quieted)
+
 Config = Mapping[str, Any]
 OnError = Callable[[Any], None]
 

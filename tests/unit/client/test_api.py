@@ -6,14 +6,14 @@ import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import jupyter_nq as nq
-from jupyter_nq.errors import CoordinatorUnavailable
+from jupyter_nq.errors import CoordinatorUnavailable, InvalidName
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +36,24 @@ def test_functions_share_one_session() -> None:
     assert nq.notebooks()[0].pid == os.getpid()
     nq.drop("a")
     assert nq.ls() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "call"),
+    [
+        ("dataset", lambda: nq.put("b d", 1)),
+        ("stream", lambda: nq.stream("b d")),
+        ("stream", lambda: nq.drop_stream("b d")),
+        ("consumer", lambda: nq.stream("s").subscribe(name="b d")),
+        ("flag", lambda: nq.flag("b d")),
+        ("mutex", lambda: nq.mutex("b d")),
+        ("notebook", lambda: nq.register("b d")),
+    ],
+)
+def test_a_bad_name_is_said_to_be_of_what_it_was_to_be(kind: str, call: Callable[[], object]) -> None:
+    """Not always of a dataset: who typed the name of a stream looks for it there."""
+    with pytest.raises(InvalidName, match=f"'b d' is not a {kind} name. Use 1 to 128 letters"):
+        call()
 
 
 def test_loader_of_the_specification() -> None:

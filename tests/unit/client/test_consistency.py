@@ -23,6 +23,15 @@ def _why(session: Session, *names: str) -> str:
     return row.why
 
 
+@pytest.mark.parametrize("expression", ["size >", "", "size = 1"])
+def test_what_is_no_expression_is_refused_at_once(session: Session, expression: str) -> None:
+    """Not when it is checked, perhaps days later; no rule is left."""
+    with pytest.raises(InvalidArgument, match=r"is no expression: invalid syntax\.( Maybe|$)"):
+        rule(session, "signals", expression)
+    session.put("signals", np.arange(3))
+    assert {row.rule for row in check_consistency(session).rows} == {"header"}
+
+
 @pytest.fixture
 def signals(session: Session) -> Session:
     """A session with a small table."""

@@ -33,6 +33,14 @@ def store(nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     nq.disconnect()
 
 
+@pytest.mark.parametrize(("deadman", "beat"), [(1.0, "auto"), (-1.0, None), ("1", "manual")])
+def test_a_heartbeat_that_is_none_makes_no_flag(deadman: float, beat: str | None) -> None:
+    """It would be listed for ever, as clear, and nobody would be its owner."""
+    with pytest.raises(InvalidArgument):
+        nq.flag("engine", deadman=deadman, beat=beat)
+    assert nq.flags() == []
+
+
 def test_a_flag_needs_no_coordinator(store: Path) -> None:
     """Nothing listens, nothing is started, and the store is made if it is not there."""
     nq.flag("halt").set("limit")

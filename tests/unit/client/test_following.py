@@ -29,6 +29,15 @@ def _following(session: Session, names: _Names) -> Following:
     return following
 
 
+def test_a_variable_that_python_cannot_have_is_refused(session: Session) -> None:
+    """Also a word of the language, which no cell could read."""
+    following = _following(session, names := {})
+    for word in ("a b", "class", "None", ""):
+        with pytest.raises(InvalidArgument, match=f"as_={word!r} is not the name of a variable"):
+            following.begin(session, "a", word, _view)
+    assert list(names) == ["x"]
+
+
 def test_it_moves_when_asked(session: Session) -> None:
     """To the newest version, over those between, and says so in a line."""
     names: _Names = {}

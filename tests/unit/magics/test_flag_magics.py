@@ -49,6 +49,38 @@ def test_a_watcher_that_does_not_answer_is_told(shell: Shell) -> None:
         assert re.fullmatch(rf"NOT seen within 1\S* s by .* \(pid {child.pid}\)", last)
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("it's over", "it's over"),
+        ("-5% on the day", "-5% on the day"),
+        ('spread is 3" wide', 'spread is 3" wide'),
+        ("--flag other don't send", "don't send"),
+        ("don't send --flag=other", "don't send"),
+    ],
+)
+def test_a_halt_does_not_fail_because_of_how_its_reason_is_written(shell: Shell, line: str, why: str) -> None:
+    """What is no line of options is the reason as it was typed: an apostrophe must not leave orders running."""
+    said = shell.run(f"%nq_halt {line}")
+    assert not said.err
+    state = nq.flag("other" if "--flag" in line else "halt").state
+    assert (state.is_set, state.why) == (True, why)
+
+
+@pytest.mark.parametrize("line", ["--flg other don't send", "don't send --flag", "it's --stop"])
+def test_a_halt_with_an_option_that_is_none_is_refused_and_sets_nothing(shell: Shell, line: str) -> None:
+    """A misspelt option is not taken for a reason, which would halt others than were meant."""
+    assert "UsageError" in shell.run(f"%nq_halt {line}").err
+    assert not nq.flag("halt").is_set
+
+
+def test_a_clear_takes_its_reason_as_it_is_typed(shell: Shell) -> None:
+    """The reason of a clear has apostrophes, too."""
+    shell.run("%nq_halt limit")
+    assert shell.run("%nq_halt --clear it's fine").out.endswith(": it's fine\n")
+    assert not nq.flag("halt").is_set
+
+
 def test_halt_without_a_reason_shows_how_it_is(shell: Shell) -> None:
     """And changes nothing; words without quotes are a reason."""
     assert shell.run("%nq_halt").out == "halt is clear, and was never set\n"

@@ -21,7 +21,7 @@ _DAY = "2020-06-30"
 def ended(shell: Shell) -> Iterator[None]:
     """End what a test leaves running."""
     yield
-    for one in [*live_bars.running(), *replays.running()]:
+    for one in [*live_bars.unstopped(), *replays.running()]:
         one.stop()
 
 
@@ -45,6 +45,18 @@ def test_a_session_is_replayed_and_its_bars_are_those_of_the_file(shell: Shell) 
     for name in ("open", "high", "low", "close", "volume", "sma_3"):
         assert np.array_equal(found[name], wanted[name])
     assert shell.run("%nq_live --stop").out == "replay.NQ is stopped: 46 closed bars; its streams stay\n"
+    assert shell.run("%nq_live").out == "No live bars are built here.\n"
+
+
+def test_live_bars_that_ended_by_themselves_stay_listed_until_they_are_stopped(shell: Shell) -> None:
+    """With why: a notebook whose feed was dropped must not look as if it had never built any."""
+    shell.run(f"%nq_replay NQ {_DAY} --timeframe 5min")
+    shell.run("%nq_live NQ --source replay.NQ.5min --bars 30min as live")
+    shell.run("%nq_drop_stream replay.NQ.5min")
+    wait_until(lambda: shell.ip.user_ns["live"].status.state == "failed")
+    said = shell.run("%nq_live").out
+    assert re.match(r"replay\.NQ: failed at .*: The stream 'replay\.NQ\.5min' was dropped\.", said)
+    assert shell.run("%nq_live --stop").out.startswith("replay.NQ had ended: The stream 'replay.NQ.5min' was dropped.")
     assert shell.run("%nq_live").out == "No live bars are built here.\n"
 
 

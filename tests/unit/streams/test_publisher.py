@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import gc
 import linecache
 import os
@@ -14,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from jupyter_nq.errors import InvalidArgument, SchemaMismatch, StreamBusy, StreamFull, UnsupportedData
@@ -361,3 +363,22 @@ def test_nothing_is_left_of_a_thousand_handles(make: Make, nq_store_dir: Path) -
     for _ in range(1000):
         once()
     assert held() == before
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ((1, "dear", 3), r"price is double, not 'dear'"),
+        (("soon", 1.0, 3), r"ts is timestamp\[ns, tz=UTC\], not 'soon'"),
+        ((1, 1.0, 2**70), r"size is int32, not 1180591620717411303424"),
+        ((1, [1.0], 3), r"price is double, not \[1\.0\]"),
+        ((dt.datetime(2024, 6, 12, 9, 30), 1.0, 3), r"ts has a zone, datetime.datetime\(2024, 6, 12, 9, 30\) has none"),
+        ((pd.Timestamp("2024-06-12 09:30"), 1.0, 3), r"ts has a zone, Timestamp\('2024-06-12 09:30:00'\) has none"),
+    ],
+)
+def test_a_row_that_does_not_fit_names_its_column(make: Make, row: tuple[Any, ...], says: str) -> None:
+    """And its value: a time without a zone is refused, as it is in a frame, instead of being taken for UTC."""
+    stream = make(schema=SCHEMA)
+    with pytest.raises(SchemaMismatch, match=says):
+        stream.publish_rows([row])
+    assert stream.publish_rows([(dt.datetime(2024, 6, 12, 9, 30, tzinfo=dt.UTC), 1.0, 3)]) == 1

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from jupyter_nq.client.live.clocks import SystemClock
-from jupyter_nq.client.live.live import Live, running, stopped_line
+from jupyter_nq.client.live.live import Live, running, stopped_line, unstopped
 from jupyter_nq.client.live.starting import live
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
@@ -156,3 +156,15 @@ class _Held(ManualClock):
             self.waits.set()
             self._go.wait(60)
         return super().now_ns()
+
+
+def test_a_worker_that_failed_makes_way_for_the_next(session: Session) -> None:
+    """The cell that began it may run again, when the feed is back: nobody has to stop what has ended."""
+    first = _started(session)
+    session.drop_stream("feed.ticks")
+    wait_until(lambda: first.status.state == "failed")
+    assert unstopped() == [first]
+    with _started(session) as second:
+        assert unstopped() == [second]
+        assert first.stop().state == "failed"
+        assert second.status.state == "running"

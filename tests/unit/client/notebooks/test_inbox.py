@@ -49,7 +49,13 @@ def test_declining_lets_go(session: Session, inbox: Inbox) -> None:
     assert [arrival.name for arrival in inbox.arrivals()] == ["a", "b"]
     inbox.decline("a")
     assert [arrival.name for arrival in inbox.arrivals()] == ["b"]
-    _send(session, "a", {"x": 2})  # everything was asked for, beside the name
+    with pytest.raises(NotDelivered, match="it does not take 'a' any more"):
+        _send(session, "a", {"x": 2})  # though everything else is taken
+    inbox.accept("a")
+    _send(session, "a", {"x": 2})
+    inbox.decline("b")
+    inbox.accept()  # everything, again
+    _send(session, "b", {"x": 2})
     inbox.decline()
     assert inbox.arrivals() == []
     wait_until(lambda: all(not row.holders for row in session.ls()), message="nobody to hold anything")

@@ -92,6 +92,21 @@ def test_a_broker_that_is_not_there(
     assert "hunter2" not in caplog.text + repr(bridge) + str(bridge.stats())
 
 
+def test_a_broker_that_is_not_there_is_told_of_in_one_line(
+    make: Make, bridges: Bridges, late_broker: tuple[str, Callable[[], None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often it is tried: a notebook shows warnings below its cells, and librdkafka repeats itself for hours."""
+    stream = make()
+    stream.publish(b"1")
+    with caplog.at_level(logging.WARNING, "jupyter_nq"):
+        bridge = bridges.out(stream, config=late_broker[0])
+        wait_until(lambda: bridge.stats()["errors"] > 5, 30)
+        assert bridge.stop()
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "waits: no broker can be reached" in line
+    assert line.endswith("it tries again")
+
+
 def test_it_can_be_stopped_without_a_broker(
     make: Make, bridges: Bridges, late_broker: tuple[str, Callable[[], None]]
 ) -> None:
