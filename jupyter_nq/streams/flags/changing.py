@@ -202,7 +202,7 @@ class Changes:
         if (key := page.words[KEY]) != before.key:
             if key != abandoned_key:
                 return None  # whoever sets it waits for the lock
-            return self._set(page, before, UNFINISHED, by=None, keeps_owner=True).trouble
+            return self._set(page, before, UNFINISHED, by=None, keeps_owner=True, alarm=key).trouble
         if not before.is_set and copy is not None and copy.record.is_set:
             self._adopt(page, copy)
             return None
@@ -227,11 +227,12 @@ class Changes:
         alarm: int = 0,
         clock_ns: int = 0,
     ) -> Changed:
-        """Set the flag, by the key that gave alarm unless somebody has cleared that, or has set another."""
+        """Set the flag, by the key that gave alarm unless that is a former setting's; a key of who waits stays there."""
         copy = self._copy_or_none()
-        if page.words[KEY] != alarm or (before is not None and before.key == alarm):
-            page.words[KEY] = fresh_key()
-        record = self._next(before, copy, is_set=True, key=page.words[KEY], why=why)
+        key = fresh_key() if not alarm or (before is not None and before.key == alarm) else alarm
+        if before is None or page.words[KEY] == before.key:  # else it is set by who has not said why, and may not live
+            page.words[KEY] = key
+        record = self._next(before, copy, is_set=True, key=key, why=why)
         owner = record.owner if keeps_owner else None
         record = replace(record, who=by, owner=owner, clock_ns=clock_ns or record.clock_ns)
         page.write(record)
