@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from jupyter_nq.errors import ChecksumError, FlagChanged, NQError
-from jupyter_nq.streams.flags.durable import Copy, make_directory, read_copy, remove_copy, sweep_drafts, write_copy
+from jupyter_nq.streams.flags.durable import Copy, read_copy, remove_copy, sweep_drafts, write_copy
 from jupyter_nq.streams.flags.locking import disk_locked, locked
 from jupyter_nq.streams.flags.making import open_page
 from jupyter_nq.streams.flags.page import DEADLINE_NS, DURABLE_GENERATION, KEY, Page
@@ -113,7 +113,6 @@ class Changes:
                 raise self._newer(before, key)
             if before is not None and not before.is_set and before.key == seen_key:
                 return Changed(before)
-            make_directory(self._places.disk)
             with disk_locked(self._places):
                 copy = self._copy_but_damaged()
                 if copy is not None and before is not None and _is_newer(copy.record, before):
@@ -255,7 +254,6 @@ class Changes:
 
     def _written(self, record: Record) -> str | None:
         try:
-            make_directory(self._places.disk)
             with disk_locked(self._places):
                 self._write_copy(record, self._copy_or_none())
         except NQError as exc:
