@@ -114,7 +114,7 @@ class Reader:
             self.lose(wrong)
             return True
         if now < self._look_at and not self._is_late(now):
-            self._fresh_until = min(now + GLANCE_NS, self._look_at)
+            self._fresh_until = min(self._fresh_from(now), self._look_at)
             return self._words[KEY] != self._cleared and self._is_changed()
         return self._look(page, now)
 
@@ -127,6 +127,10 @@ class Reader:
         except NQError as exc:
             self.wrong = str(exc)
         return self.page is not None
+
+    def _fresh_from(self, now: int) -> int:
+        """Return until when a word tells enough: never beyond the deadline of an owner."""
+        return now + GLANCE_NS if self._owner is None else min(now + GLANCE_NS, self._words[DEADLINE_NS] + 1)
 
     def _is_late(self, now: int) -> bool:
         return self._owner is not None and now > self._words[DEADLINE_NS]
@@ -145,7 +149,7 @@ class Reader:
             found = self._read(page)
             return found is None or self._words[KEY] != self._cleared
         self._look_at = now + LOOK_NS
-        self._fresh_until = now + GLANCE_NS if found.owner is None else min(now + GLANCE_NS, self._words[DEADLINE_NS])
+        self._fresh_until = self._fresh_from(now)
         return self._words[KEY] != self._cleared
 
     def _read(self, page: Page) -> Record | None:
