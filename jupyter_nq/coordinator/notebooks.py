@@ -63,6 +63,7 @@ class Notebooks:
         told = {
             "name": name,
             "version": version,
+            "id": arguments.optional_text(args, "id"),
             "sender": self._sender(peer, args),
             "pid": self._people.peers[peer].pid,
         }
