@@ -91,7 +91,7 @@ class Receiver:
             return
         wire = self._wire
         if wire is not None:
-            wire.interrupt()
+            wire.hear_no_more()  # what is being handled is still to be answered
         if self._thread is not threading.current_thread():
             self._thread.join()
 

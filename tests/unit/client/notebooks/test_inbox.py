@@ -191,6 +191,24 @@ def test_a_forked_child_has_an_inbox_of_its_own(session: Session) -> None:
     assert synced(session, "d").data == 2
 
 
+def test_who_closes_while_it_takes_something_says_so_first(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coordinator does not take it for gone before its word is there."""
+    accept(session)
+    inbox, receiver = session.inboxes.of(), session.inboxes.of()._receiver
+    keep = Inbox._keep
+
+    def and_close(self: Inbox, arrival: Arrival) -> str | None:
+        refusal = keep(self, arrival)
+        assert receiver is not None
+        receiver.close()
+        session.channel.request("status")  # after the coordinator has heard of an end
+        return refusal
+
+    monkeypatch.setattr(Inbox, "_keep", and_close)
+    assert sync(session, os.getpid(), "d", {"x": 1}).version == 1
+    assert inbox.arrival("d").data == {"x": 1}
+
+
 def test_closing_ends_the_threads(session: Session) -> None:
     """Twice is fine, and a closed session takes nothing."""
     on_sync(session, "d", lambda arrival: None)
