@@ -91,7 +91,7 @@ class Wire:
             self.sock.shutdown(socket.SHUT_RDWR)
 
     def hear_no_more(self) -> None:
-        """End the waiting of another thread as `interrupt` does; the coordinator knows of it when the wire is closed."""
+        """End the waiting of another thread as `interrupt` does; the coordinator hears of it from `close`."""
         with contextlib.suppress(OSError):  # not connected any more
             self.sock.shutdown(socket.SHUT_RD)
 

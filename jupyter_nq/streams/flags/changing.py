@@ -226,7 +226,7 @@ class Changes:
         alarm: int = 0,
         clock_ns: int = 0,
     ) -> Changed:
-        """Set the flag, by the key that gave alarm unless that is a former setting's; a key of who waits stays there."""
+        """Set the flag, by the key that gave alarm unless that is a former setting's; a key of who waits stays."""
         copy = self._copy_or_none()
         key = fresh_key() if not alarm or (before is not None and before.key == alarm) else alarm
         if before is None or page.words[KEY] == before.key:  # else it is set by who has not said why, and may not live

@@ -124,12 +124,12 @@ def test_what_it_has_does_not_leave_memory(desk: Desk) -> None:
 
 
 def test_there_are_only_so_many(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who forgets to release them is told so, instead of a coordinator whose answers grow; a question may come again."""
+    """Who forgets to release them is told so, before answers grow too long; a question may come again."""
     monkeypatch.setattr(snapshots, "MOST_SNAPSHOTS", 2)
     _two(desk)
     for token in ("t", "u"):
         _take(desk, token=token)
-    with pytest.raises(StoreError, match="There are 2 snapshots already. Release some first"):
+    with pytest.raises(StoreError, match=r"There are 2 snapshots already\. Release some first"):
         _take(desk, token="v")
     assert isinstance(_take(desk, token="u")[0], ev.Reply)
     desk.handle(sn.ReleaseSnapshot(1, "snapshot-1", "t"))

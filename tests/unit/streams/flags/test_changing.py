@@ -61,7 +61,7 @@ def test_a_key_that_comes_while_somebody_clears_stays(
 def test_a_setting_that_waits_for_another_one_is_not_cleared_with_that(
     opened: Opened, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who is stopped, or killed, before it says why has set the flag, whoever sets and clears a setting of their own."""
+    """Who is stopped, or killed, before it says why has set the flag, whoever sets and clears it meanwhile."""
     flag, reader = opened(), opened()
     stopped = fresh_key()
     copy_or_none = Changes._copy_or_none
