@@ -73,7 +73,8 @@ class Deliveries:
         self._waiting: dict[int, Delivery] = {}  # by number
 
     def __repr__(self) -> str:
-        return f"<Deliveries to {len(self._inboxes)} inboxes, {len(self._waiting)} under way>"
+        under_way = sum(one.sender != 0 for one in self._waiting.values())
+        return f"<Deliveries to {len(self._inboxes)} inboxes, {under_way} under way>"
 
     def receive(self, peer: int, name: str | None) -> None:
         """Tell a peer from now on what is sent to its process, or to the registered name."""
