@@ -102,6 +102,7 @@ def test_a_watch_registers_nothing() -> None:
     ("args", "error"),
     [
         ({"name": "a/b"}, InvalidName),
+        ({"name": "1234"}, InvalidName),  # who hands something to the process 1234 would not reach it
         ({"name": 3}, ProtocolError),
         ({"type": ""}, ProtocolError),
         ({"type": "x" * 65}, ProtocolError),
