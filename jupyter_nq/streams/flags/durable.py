@@ -68,9 +68,7 @@ def _check_links(directory: Path) -> None:
     """Raise `StoreError` when a link on the way to a directory leads nowhere: then nobody knows what was in it."""
     for one in (directory, *directory.parents):
         if one.is_symlink() and not one.exists():
-            raise StoreError(
-                f"{one} leads to {os.readlink(one)}, which is not there. Mount it, or remove the link."
-            )
+            raise StoreError(f"{one} leads to {os.readlink(one)}, which is not there. Mount it, or remove the link.")
 
 
 def write_copy(places: Places, name: str, record: Record, before: Sequence[Record]) -> None:
