@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from jupyter_nq.coordinator.addresses import Address, find
@@ -33,7 +33,10 @@ class Post(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One version under way: who waits for what, and which connection of the target was told."""
+    """One version under way: who waits for what, and which connection of the target was told.
+
+    `sender` is 0 when that has given up: the target was told all the same, and has not answered.
+    """
 
     sender: int
     inbox: int
@@ -70,7 +73,8 @@ class Deliveries:
         self._waiting: dict[int, Delivery] = {}  # by number
 
     def __repr__(self) -> str:
-        return f"<Deliveries to {len(self._inboxes)} inboxes, {len(self._waiting)} under way>"
+        under_way = sum(one.sender != 0 for one in self._waiting.values())
+        return f"<Deliveries to {len(self._inboxes)} inboxes, {under_way} under way>"
 
     def receive(self, peer: int, name: str | None) -> None:
         """Tell a peer from now on what is sent to its process, or to the registered name."""
@@ -108,9 +112,9 @@ class Deliveries:
         if delivery is None or self._people.peers[delivery.inbox].pid != pid:
             return  # the sender has given up, or somebody else answers
         del self._waiting[number]
-        if refusal is None:
+        if refusal is None and delivery.sender:
             self._post.tell(delivery.sender, DELIVERED, {"number": number, "pid": pid})
-        else:
+        elif refusal is not None:
             self._refuse(number, delivery, refusal)
 
     def left(self, peer: int) -> None:
@@ -118,6 +122,9 @@ class Deliveries:
         self._inboxes.pop(peer, None)
         ended = {n: one for n, one in self._waiting.items() if peer in (one.sender, one.inbox)}
         for number, delivery in ended.items():
+            if delivery.inbox != peer:  # it counts until the target reads: else a stopped one would be told without end
+                self._waiting[number] = replace(delivery, sender=0)
+                continue
             del self._waiting[number]
             if delivery.sender != peer:
                 self._refuse(number, delivery, "it went away before it said that it has it")
@@ -140,6 +147,8 @@ class Deliveries:
         )
 
     def _refuse(self, number: int, delivery: Delivery, why: str) -> None:
+        if not delivery.sender:
+            return
         what = f"{delivery.name!r} version {delivery.version}"
         error = NotDelivered(f"{delivery.target.shown} has not got {what}: {why}.")
         self._post.tell(delivery.sender, DELIVERED, {"number": number, "error": error_value(error)})

@@ -45,6 +45,7 @@ def survey(store: Catalogue) -> ev.Rebuilt:
     OSError, StoreError
     """
     objects = {info.id: stored_object(info) for info in store.scan()}
+    in_memory = list(objects.values())
     cold = cold_copies(store)
     copies = {info.id: info for info in cold.scan() if info.version} if cold is not None else {}
     for id_, info in copies.items():
@@ -61,7 +62,7 @@ def survey(store: Catalogue) -> ev.Rebuilt:
     drops, pins = Drops(store.path).read(), Pins(store.path).read()
     records = SnapshotRecords(store.path)
     records.sweep()
-    return ev.Rebuilt(tuple(objects.values()), links, time.monotonic(), drops, told, pins, records.read())
+    return ev.Rebuilt(tuple(objects.values()), links, time.monotonic(), drops, told, pins, records.read(in_memory))
 
 
 def cold_copies(store: Catalogue) -> ColdCopies | None:

@@ -12,7 +12,7 @@ from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.deliveries import Deliveries, Post
 from jupyter_nq.coordinator.people import People
 from jupyter_nq.coordinator.registered import Introduced
-from jupyter_nq.errors import ProtocolError
+from jupyter_nq.errors import InvalidName, ProtocolError
 
 SETTLING_SECONDS = 1.0
 """For so long a new coordinator may not know everybody who was another's client."""
@@ -46,6 +46,8 @@ class Notebooks:
     def register(self, peer: int, args: Mapping[str, Any]) -> None:
         """Take in what a peer says of itself."""
         name, type_ = _name(args), arguments.optional_text(args, "type")
+        if name is not None and name.isdigit():
+            raise InvalidName(f"{name!r} would be taken for the number of a process. Give it a letter.")
         since_ns = arguments.optional_number(args, "since_ns") or time.time_ns()
         self._apply(Introduced(peer, name, None if type_ is None else _word(type_), _capabilities(args), since_ns))
 
@@ -63,6 +65,7 @@ class Notebooks:
         told = {
             "name": name,
             "version": version,
+            "id": arguments.optional_text(args, "id"),
             "sender": self._sender(peer, args),
             "pid": self._people.peers[peer].pid,
         }

@@ -305,6 +305,8 @@ class Operations:
 
     # -- the desk ----------------------------------------------------------------------------------
     def _kernels(self, connection: Connection, args: Mapping[str, Any]) -> None:
+        if connection.role != "server":
+            raise ProtocolError("Only a server says which kernel runs which notebook.")
         self.apply(ev.KernelsReported(connection.peer, arguments.server(args), arguments.kernels(args)))
 
     def _problem(self, connection: Connection, args: Mapping[str, Any]) -> None:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from jupyter_nq.errors import NameTaken, UnknownNotebook, nearest
+from jupyter_nq.errors import InvalidArgument, NameTaken, UnknownNotebook, nearest
+
+MOST_NAMES = 256
+"""Of one process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,8 @@ class Registered:
         ------
         NameTaken
             Another process has the name.
+        InvalidArgument
+            The process has as many names as one may have.
         """
         key = pid if event.name is None else event.name
         known = self._rows.get(key)
@@ -87,6 +92,8 @@ class Registered:
                 f"The name {event.name!r} is taken: {who} (pid {known.pid}) has registered it. Take another name, or "
                 "end that process."
             )
+        if known is None and sum(row.pid == pid for row in self) >= MOST_NAMES:
+            raise InvalidArgument(f"This process has registered {MOST_NAMES} names already. Take some back first.")
         fresh = Registration(event.peer, pid, event.name, event.type, event.capabilities, event.since_ns)
         self._rows[key] = fresh if known is None else replace(fresh, since_ns=min(known.since_ns, fresh.since_ns))
 

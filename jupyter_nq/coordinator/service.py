@@ -17,6 +17,7 @@ import selectors
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
@@ -123,7 +124,7 @@ class Service:
             The service could not start; the lock has been given back.
         """
         try:
-            self._operations.apply(survey(self.store))
+            self._read_store()
             self._operations.streaming.start()
             self._listener = listen(self.store.path)
             self._selector = selectors.EpollSelector()
@@ -170,6 +171,15 @@ class Service:
             self._close_loop()
             self._stopped.set()
             atexit.unregister(self.stop)
+
+    def _read_store(self) -> None:
+        """Take in what is in the store, and say what of it cannot be read."""
+        found = survey(self.store)
+        self._operations.apply(found)
+        for snapshot in found.snapshots.values():
+            if snapshot.trouble:
+                _log.warning("%s", snapshot.trouble)
+                self._operations.apply(ev.ProblemReported(None, snapshot.trouble, time.time_ns()))
 
     def _close_loop(self) -> None:
         if self._selector is not None and self._selector.get_map() is not None:

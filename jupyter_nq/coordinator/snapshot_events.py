@@ -20,7 +20,8 @@ class Snapshot:
     """Versions that stay until they are let go, all of them taken at one moment.
 
     `token` is random, of the process that asked: the same question again gets the same answer. `at_ns` is UTC, since
-    the epoch; `who` is who took it, as shown then.
+    the epoch; `who` is who took it, as shown then. `trouble` says why its record cannot be read: then its members are
+    all that it may have.
     """
 
     label: str
@@ -28,6 +29,7 @@ class Snapshot:
     at_ns: int
     who: str
     members: tuple[Member, ...]
+    trouble: str = ""
 
 
 # -- events --------------------------------------------------------------------------------------

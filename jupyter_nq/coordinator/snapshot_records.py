@@ -2,7 +2,8 @@
 
 A record appears whole, by a rename, and goes by an unlink: a host that dies over it leaves a snapshot or none. What it
 was writing has a name that no label has, and goes when the next one starts. A record, or something else there, that
-cannot be read is left where it is, and the coordinator does not start over it in silence: what it keeps is not known.
+cannot be read is left where it is, and counts as a snapshot of all that it may have: of whatever is no younger than it.
+Somebody who has been told so can release it.
 """
 
 from __future__ import annotations
@@ -10,14 +11,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from jupyter_nq.buffers import check_name
-from jupyter_nq.coordinator.snapshot_events import Snapshot
+from jupyter_nq.coordinator.events import StoredObject
+from jupyter_nq.coordinator.snapshot_events import Member, Snapshot
 from jupyter_nq.coordinator.snapshots import from_row, row
-from jupyter_nq.errors import InvalidName, StoreError
+from jupyter_nq.errors import InvalidName
 
 SNAPSHOTS_NAME = "snapshots"
+UNREADABLE = "nobody known"
+_MOST_BYTES = 64 << 20  # 64 MiB: more than the names of a request fill
+_SLACK_NS = 3600 * 10**9  # an hour: the clock may have been set back
 _DRAFT = ".draft"  # no label begins with a dot; one coordinator writes at a time
 _VERSION = 1
 
@@ -53,27 +60,52 @@ class SnapshotRecords:
         """Remove what a dead host was writing."""
         (self._records / _DRAFT).unlink(missing_ok=True)
 
-    def read(self) -> dict[str, Snapshot]:
+    def read(self, there: Iterable[StoredObject] = ()) -> dict[str, Snapshot]:
         """Return the snapshots by label.
 
-        Raises
-        ------
-        StoreError
-            A record cannot be understood.
+        Parameters
+        ----------
+        there
+            The objects in memory, of which one whose record cannot be read has all that it may have.
         """
-        found = {}
+        objects, found = list(there), {}
         for entry in sorted(os.listdir(self._records)) if self._records.is_dir() else ():
-            with contextlib.suppress(InvalidName):  # not ours
+            with contextlib.suppress(InvalidName, FileNotFoundError):  # not ours; released meanwhile
                 label = check_name(entry)
-                found[label] = _parsed(self._records / label)
+                found[label] = _read(self._records / label, objects)
         return found
 
 
-def _parsed(path: Path) -> Snapshot:
+def _read(path: Path, objects: list[StoredObject]) -> Snapshot:
     try:
-        told = json.loads(path.read_bytes())
-        if told["format"] != _VERSION:
-            raise ValueError(f"it has format {told['format']!r}, this version of jupyter-nq knows {_VERSION}")
-        return from_row(told)
-    except (ValueError, TypeError, KeyError, OSError) as exc:
-        raise StoreError(f"The record {path} of a snapshot cannot be read ({exc}). Remove it to lose it.") from exc
+        return _parsed(path.name, _content(path))
+    except FileNotFoundError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as exc:
+        at_ns = path.lstat().st_mtime_ns
+        may_have = [one for one in objects if one.version and one.created_ns <= at_ns + _SLACK_NS]
+        trouble = (
+            f"The record {path} of a snapshot cannot be read ({exc}). Until somebody releases the snapshot "
+            f"{path.name!r}, all stays that it may have: {len(may_have):,} objects."
+        )
+        members = tuple(Member(one.name, one.id, one.version, one.rows) for one in may_have)
+        return Snapshot(path.name, "", at_ns, UNREADABLE, members, trouble)
+
+
+def _content(path: Path) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        there = os.fstat(fd)
+        if not stat.S_ISREG(there.st_mode) or there.st_size > _MOST_BYTES:
+            raise ValueError(f"it is no file of at most {_MOST_BYTES:,} bytes")
+        return file.read(_MOST_BYTES)
+
+
+def _parsed(label: str, content: bytes) -> Snapshot:
+    told = json.loads(content)
+    if told["format"] != _VERSION:
+        raise ValueError(f"it has format {told['format']!r}, this version of jupyter-nq knows {_VERSION}")
+    found = from_row(told)
+    if found.label != label:
+        raise ValueError(f"it is that of {found.label!r}")
+    return found

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from jupyter_nq.buffers.names import check_name, is_object_id
 from jupyter_nq.coordinator.events import DAMAGED, Reply, StoredObject
 from jupyter_nq.coordinator.snapshot_events import Member, ReleaseSnapshot, Snapshot, TakeSnapshot
 from jupyter_nq.coordinator.versions import Versions
 from jupyter_nq.errors import StoreError
+
+MOST_SNAPSHOTS = 1000
 
 
 class Snapshots:
@@ -54,8 +57,10 @@ class Snapshots:
         ------
         UnknownDataset
         StoreError
-            There is nothing to take, one is damaged, or its label is that of another snapshot.
+            There is nothing to take, one is damaged, its label is that of another snapshot, or there are too many.
         """
+        if len(self.taken) >= MOST_SNAPSHOTS:
+            raise StoreError(f"There are {len(self.taken):,} snapshots already. Release some first: nq.snapshots().")
         if event.label in self.taken:
             there = self.taken[event.label]
             raise StoreError(
@@ -99,10 +104,30 @@ def row(snapshot: Snapshot) -> dict[str, Any]:
     return {**who, "members": members}
 
 
-def from_row(told: dict[str, Any]) -> Snapshot:
-    """Return the snapshot that `row` made plain; raises `KeyError` or `TypeError` for what is none."""
-    members = tuple(Member(m["name"], m["id"], m["version"], m["rows"]) for m in told["members"])
-    return Snapshot(told["label"], told["token"], told["at_ns"], told["who"], members)
+def from_row(told: Mapping[str, Any]) -> Snapshot:
+    """Return the snapshot that `row` made plain; raises `KeyError`, `TypeError` or `ValueError` for what is none."""
+    members = tuple(
+        Member(check_name(m["name"]), _id(m["id"]), _whole(m["version"]), _whole(m["rows"])) for m in told["members"]
+    )
+    return Snapshot(check_name(told["label"]), _text(told["token"]), _whole(told["at_ns"]), _text(told["who"]), members)
+
+
+def _id(value: Any) -> str:
+    if not is_object_id(_text(value)):
+        raise ValueError(f"{value!r} is no id of an object")
+    return str(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
+        raise ValueError(f"{value!r} is no count")
+    return value
 
 
 def answer(snapshot: Snapshot) -> Reply:

@@ -19,7 +19,10 @@ from jupyter_nq.coordinator.snapshot_events import (
 )
 from jupyter_nq.coordinator.snapshot_records import SnapshotRecords
 from jupyter_nq.coordinator.snapshots import row
-from jupyter_nq.errors import InvalidArgument, InvalidName
+from jupyter_nq.errors import InvalidArgument, InvalidName, ProtocolError
+
+LONGEST_TOKEN = 64
+"""Characters of what tells one question for a snapshot from another."""
 
 
 class Snapshotting:
@@ -58,7 +61,7 @@ class Snapshotting:
             check_label(label)
         for name in names or tuple(self._desk.versions):
             self._look_again(name)
-        return self._apply(TakeSnapshot(peer, names, label, arguments.text(args, "token"), time.time_ns()))
+        return self._apply(TakeSnapshot(peer, names, label, _token(args), time.time_ns()))
 
     def release(self, peer: int, args: Mapping[str, Any]) -> Any:
         """Let a snapshot go."""
@@ -85,6 +88,13 @@ class Snapshotting:
         versions = self._desk.versions
         ids = {member.id for member in self._taken[label].members}
         return sum(versions.objects[id_].bytes for id_ in ids & versions.loose)
+
+
+def _token(args: Mapping[str, Any]) -> str:
+    token = arguments.text(args, "token")
+    if not 0 < len(token) <= LONGEST_TOKEN:
+        raise ProtocolError(f"The argument 'token' must have 1 to {LONGEST_TOKEN} characters.")
+    return token
 
 
 def check_label(label: str) -> str:

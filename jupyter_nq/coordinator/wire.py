@@ -90,6 +90,11 @@ class Wire:
         with contextlib.suppress(OSError):  # not connected any more
             self.sock.shutdown(socket.SHUT_RDWR)
 
+    def hear_no_more(self) -> None:
+        """End the waiting of another thread as `interrupt` does; the coordinator hears of it from `close`."""
+        with contextlib.suppress(OSError):  # not connected any more
+            self.sock.shutdown(socket.SHUT_RD)
+
     def close(self) -> None:
         """Close the connection; closing twice is fine."""
         disown(self.sock.fileno())

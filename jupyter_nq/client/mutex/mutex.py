@@ -34,6 +34,7 @@ MUTEXES = "mutexes"
 LEASE_SECONDS = 30.0
 
 _RECORD = "record"
+_NEVER_NS = 1 << 62
 _LONGEST_LEASE_SECONDS = 30 * 86_400.0
 
 
@@ -146,13 +147,17 @@ class Mutex:
         if not (self._path / _RECORD).exists():
             return None
         with _looking(self._path) as fd:
-            record = read(fd, self._path / _RECORD)
+            record = _read(fd, self._path)
             return record if self._is_held(record) else None
 
     def remove(self) -> bool:
-        """Remove the mutex unless somebody has it; the tokens of its next holders begin anew."""
+        """Remove the mutex unless somebody has it; the tokens of its next holders begin anew.
+
+        Who has let its lease end and lives has it, as long as nobody else takes it: it may renew that.
+        """
         with _looking(self._path) as fd:
-            if self._is_held(read(fd, self._path / _RECORD)):
+            record = _read(fd, self._path)
+            if record.held and _is_locked(_held(self._path, record.token)):
                 return False
             for file in self._path.iterdir():
                 file.unlink()
@@ -163,7 +168,7 @@ class Mutex:
     def _try(self) -> Lease | Record:
         """Take it if it is free, else return who has it."""
         with _looking(self._path) as fd:
-            record = read(fd, self._path / _RECORD)
+            record = _read(fd, self._path)
             if not self._is_held(record):
                 return self._take(fd, record.token + 1, before=record)
         if (record.pid, record.thread) == (os.getpid(), threading.get_native_id()):
@@ -210,6 +215,7 @@ class Lease:
         """Fencing token: greater than that of every holder before."""
         self._path = path
         self._lease_ns = lease_ns
+        self._held = held  # its lock
         self._let_go = weakref.finalize(self, _let_go, held)  # of the lock; also when an interrupt loses this
         self._pid = os.getpid()
 
@@ -253,7 +259,7 @@ class Lease:
             return
         try:
             with _looking(self._path) as fd:
-                record = read(fd, self._path / _RECORD)
+                record = _read(fd, self._path)
                 self._check_mine(record)
                 write(fd, self._path / _RECORD, replace(record, held=False))
                 _held(self._path, self.token).unlink(missing_ok=True)
@@ -266,11 +272,16 @@ class Lease:
         if not self._let_go.alive or self._pid != os.getpid():
             raise LeaseLost(f"This process let go of the mutex {self.name!r}, or is a fork of its holder.")
         with _looking(self._path) as fd:
-            record = read(fd, self._path / _RECORD)
+            record = _read(fd, self._path)
             self._check_mine(record)
             yield fd, record
 
     def _check_mine(self, record: Record) -> None:
+        if record.token == self.token and not is_current(self._held, _held(self._path, self.token)):
+            raise LeaseLost(
+                f"The mutex {self.name!r} was removed by hand while this had it, and its tokens began anew. Somebody "
+                f"else may have had it with token {self.token} too."
+            )
         if record.token != self.token:
             raise LeaseLost(
                 f"The mutex {self.name!r} was lost: its lease ended, and with token {record.token}, greater than "
@@ -303,6 +314,17 @@ def _looking(path: Path) -> Iterator[int]:
             if is_current(fd, record):  # else it was removed meanwhile
                 yield fd
                 return
+
+
+def _read(fd: int, path: Path) -> Record:
+    """Return the record; one that was removed by hand is what a holder's lock tells of it."""
+    record = read(fd, path / _RECORD)
+    if record.token:
+        return record
+    left = [int(number) for _, _, number in (one.name.partition("held-") for one in path.iterdir()) if number.isdigit()]
+    if not left:
+        return record
+    return Record(max(left), True, expires_ns=_NEVER_NS, who="somebody whose record was removed")
 
 
 def _held(path: Path, token: int) -> Path:

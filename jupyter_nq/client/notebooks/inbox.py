@@ -198,27 +198,40 @@ class Inbox:
             self._call(arrived)
 
     def _take(self, told: Mapping[str, Any]) -> str | None:
-        name, version = told["name"], told["version"]
+        name, version, id_ = told["name"], told["version"], told.get("id")
         with self._lock:
-            if name in self._declined:
-                return f"it does not take {name!r} any more"
-            if not self._everything and name not in self._asked:
-                asked = ", ".join(sorted(self._asked))
-                return f"it has not asked for it, {f'only for {asked}' if asked else 'nor for anything'}"
-            before = self._arrived.get(name)
-        if before is not None and before.version >= version:
-            return None if before.version == version else f"it has version {before.version}, which is newer"
+            refusal, before = self._unasked(name), self._arrived.get(name)
+        if refusal is not None:
+            return refusal
+        if before is not None and before.version > version:
+            return f"it has version {before.version}, which is newer"
+        if before is not None and before.version == version and id_ in (None, before.handle.info.id):
+            return None  # else its memory was removed by hand, and the version given to something else
         try:
             handle = self._session.open(name, version, verify="first")
         except NQError as exc:
             return str(exc).rstrip(".")
-        self._keep(Arrival(name, version, told["sender"], told["pid"], datetime.now(UTC), handle, self._session.view))
-        return None
+        if id_ not in (None, handle.info.id):
+            handle.close()
+            return f"version {version} of {name!r} is something else by now"
+        return self._keep(
+            Arrival(name, version, told["sender"], told["pid"], datetime.now(UTC), handle, self._session.view)
+        )
 
-    def _keep(self, arrival: Arrival) -> None:
+    def _keep(self, arrival: Arrival) -> str | None:
         with self._lock:
-            self._arrived[arrival.name] = arrival  # the one before lives while somebody holds it
-            self._lock.notify_all()
+            if (refusal := self._unasked(arrival.name)) is None:  # it was declined while it was mapped
+                self._arrived[arrival.name] = arrival  # the one before lives while somebody holds it
+                self._lock.notify_all()
+            return refusal
+
+    def _unasked(self, name: str) -> str | None:
+        if name in self._declined:
+            return f"it does not take {name!r} any more"
+        if self._everything or name in self._asked:
+            return None
+        asked = ", ".join(sorted(self._asked))
+        return f"it has not asked for it, {f'only for {asked}' if asked else 'nor for anything'}"
 
     def _call(self, arrival: Arrival) -> None:
         with self._lock:

@@ -6,7 +6,6 @@ is made again with the next one. It never hosts: the session's own line does.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import threading
@@ -72,8 +71,7 @@ class Receiver:
         self._handle = handle
         self._pid = os.getpid()
         self._closing = threading.Event()
-        self._handling = threading.Lock()  # the thread has it from an event to the word about it, which a close awaits
-        self._wire: Wire | None = self._listening(reach(session, self._seconds))  # the thread's; close() interrupts it
+        self._wire: Wire | None = self._listening(reach(session, self._seconds))  # the thread's
         self._thread = threading.Thread(target=self._run, name="jupyter-nq-inbox", daemon=True)
         self._thread.start()
 
@@ -91,12 +89,10 @@ class Receiver:
         self._closing.set()
         if self._pid != os.getpid():
             return
-        is_own = self._thread is threading.current_thread()
-        with contextlib.nullcontext() if is_own else self._handling:
-            wire = self._wire
-            if wire is not None:
-                wire.interrupt()
-        if not is_own:
+        wire = self._wire
+        if wire is not None:
+            wire.hear_no_more()  # what is being handled is still to be answered
+        if self._thread is not threading.current_thread():
             self._thread.join()
 
     def _listening(self, wire: Wire) -> Wire:
@@ -127,8 +123,7 @@ class Receiver:
             while not self._closing.is_set():
                 name, data = wire.next_event()
                 if name == SENT:
-                    with self._handling:
-                        self._handle(data)
+                    self._handle(data)
         except (OSError, NQError) as exc:
             _log.debug("the coordinator left: %s", exc)
         except Exception:  # the root of the thread: whatever it was, the notebook must not be deaf

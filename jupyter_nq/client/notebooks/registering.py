@@ -24,7 +24,8 @@ def register(
     Parameters
     ----------
     name
-        `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`; None gives this process a type and capabilities, and no name beside its own.
+        `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, not digits alone; None gives this process a type and capabilities, and no
+        name beside its own.
     type
         For example "execution" or "risk": a word of at most 64 characters.
     capabilities

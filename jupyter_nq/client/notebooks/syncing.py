@@ -86,7 +86,8 @@ class _Sending:
         self._session = session
         self._target = target
         self._deadline = deadline
-        self._told = {"target": target, "name": handle.info.name, "version": handle.version, "sender": sender}
+        what = {"name": handle.info.name, "version": handle.version, "id": handle.info.id}
+        self._told = {"target": target, "sender": sender, **what}
 
     def run(self) -> int:
         """Return the pid that holds the version."""

@@ -120,7 +120,13 @@ def _from_source(session: Session, name: str, saved: SavedDataset) -> Brought:
     if saved.derived is not None or saved.features == ():
         raise NotHad(f"it was made by {saved.derived or 'features that nobody remembers'}: make it again")
     was_there = name in session.store.names()
-    mapped = load(session, source_again(session, saved.source))
+    try:
+        source = source_again(session, saved.source)
+    except NQError:
+        raise
+    except (TypeError, KeyError, ValueError) as exc:
+        raise NotHad(f"how it was read cannot be understood ({type(exc).__name__}: {exc})") from None
+    mapped = load(session, source)
     if saved.features:
         mapped = featured(session, mapped, list(saved.features) if isinstance(saved.features, tuple) else True)
     with mapped.handle as handle:

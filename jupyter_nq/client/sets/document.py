@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -21,6 +22,7 @@ from jupyter_nq.errors import InvalidArgument, InvalidName, SourceNotFound, Unre
 FORMAT, VERSION = "jupyter-nq working set", 1
 _SUFFIX = ".json"
 _MOST_BYTES = 64 << 20  # 64 MiB
+_LARGEST = 1 << 62  # what the coordinator takes
 
 
 @dataclass(frozen=True)
@@ -143,15 +145,13 @@ def read(path: Path) -> WorkingSet:
         It is no working set, or one of another version, or was damaged.
     """
     try:
-        text = path.read_bytes()
+        text = _content(path)
     except FileNotFoundError:
         beside = _beside(path.parent)
         there = f" There are: {', '.join(beside)}." if beside else " nq.save makes one."
         raise SourceNotFound(f"There is no working set {path}.{nearest(path.stem, beside)}{there}") from None
     except OSError as exc:
         raise UnreadableSource(f"{path} cannot be read: {exc.strerror}.") from exc
-    if len(text) > _MOST_BYTES:
-        raise UnreadableSource(f"{path} has {len(text):,} bytes: it is no working set.")
     try:
         told = json.loads(text)
         if not isinstance(told, dict) or told.get("format") != FORMAT:
@@ -165,6 +165,16 @@ def read(path: Path) -> WorkingSet:
         if isinstance(exc, UnreadableSource):
             raise
         raise UnreadableSource(f"{path} is damaged ({type(exc).__name__}: {exc}). Save it again.") from exc
+
+
+def _content(path: Path) -> bytes:
+    """Return the bytes of a plain file, of which no more is read than a set may have."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        there = os.fstat(fd)
+        if not stat.S_ISREG(there.st_mode) or there.st_size > _MOST_BYTES:
+            raise UnreadableSource(f"{path} is no file of at most {_MOST_BYTES:,} bytes: it is no working set.")
+        return file.read(_MOST_BYTES)
 
 
 _KNOWN = frozenset({"format", "version", "saved", "store", "datasets", "profiles", "streams", "pins"})
@@ -188,7 +198,6 @@ def _each(told: Mapping[str, Any], parse: Callable[[Mapping[str, Any]], Any]) ->
 
 
 def _dataset(told: Mapping[str, Any]) -> SavedDataset:
-    features = told["features"]
     copy = told["copy"]
     return SavedDataset(
         _count(told["version"]),
@@ -196,10 +205,32 @@ def _dataset(told: Mapping[str, Any]) -> SavedDataset:
         None if told["digest"] is None else str(told["digest"]),
         told["durable"] is True,
         None if copy is None else {"directory": str(copy["directory"]), "id": str(copy["id"])},
-        None if told["source"] is None else dict(told["source"]),
-        tuple(map(str, features)) if isinstance(features, list) else features,
+        None if told["source"] is None else _source(told["source"]),
+        _features(told["features"]),
         None if told["derived"] is None else str(told["derived"]),
     )
+
+
+def _source(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return from where a dataset was read; what else it says is checked by who reads it again."""
+    texts = [told["symbol"], told["timeframe"]]
+    if "series" in told:
+        texts += [told["series"], *(file["path"] for file in told["files"])]
+    else:
+        texts.append(told["path"])
+    for text in texts:
+        if not isinstance(text, str) or "\0" in text:
+            raise ValueError(f"{text!r} is no text of a source")
+        text.encode()  # half of a character is none
+    return {**told, "reading": dict(told["reading"])}
+
+
+def _features(told: Any) -> bool | tuple[str, ...] | None:
+    if isinstance(told, list):
+        return tuple(map(str, told))
+    if told is not None and not isinstance(told, bool):
+        raise TypeError(f"{told!r} are no features")
+    return told
 
 
 def _stream(told: Mapping[str, Any]) -> SavedStream:
@@ -214,6 +245,6 @@ def _stream(told: Mapping[str, Any]) -> SavedStream:
 
 
 def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
         raise ValueError(f"{value!r} is no count")
     return value

@@ -16,7 +16,7 @@ from jupyter_nq.client.listing import plain
 from jupyter_nq.client.session import Session
 from jupyter_nq.client.sets.bringing import NotHad, bring_back, is_same
 from jupyter_nq.client.sets.document import SavedDataset, SavedStream, WorkingSet, path_of, read
-from jupyter_nq.errors import NQError, StreamBusy, UnknownDataset
+from jupyter_nq.errors import NQError, StreamBusy, UnknownDataset, UnreadableSource
 from jupyter_nq.streams.consumers import consumers
 from jupyter_nq.streams.control import MappedControl
 
@@ -169,12 +169,12 @@ def _profile(file: str, saved: Kept, overwrite: bool) -> Restored:
 def _stream(session: Session, name: str, saved: SavedStream, overwrite: bool) -> Iterator[Restored]:
     was_there = name in session.streaming.names()
     try:
-        schema = None if saved.schema is None else pa.ipc.read_schema(pa.py_buffer(saved.schema))
+        schema = None if saved.schema is None else _schema(saved.schema)
         if was_there and session.streaming.control(name).static.stream_id == saved.id:
             schema = None  # it is the same, and may have evolved since
         session.streaming.open(name, schema, saved.form, saved.options).close()
         control = session.streaming.control(name)
-    except (NQError, pa.ArrowException) as exc:
+    except NQError as exc:
         yield Restored("stream", name, REFUSED if was_there else LOST, str(exc))
         yield from (
             Restored("consumer", f"{one} of {name}", LOST, "its stream was not restored") for one in saved.consumers
@@ -188,6 +188,13 @@ def _stream(session: Session, name: str, saved: SavedStream, overwrite: bool) ->
             yield Restored("consumer", what, LOST, "its messages went with the stream: it begins with what comes")
         else:
             yield _consumer(session, control, what, consumer, positions, overwrite)
+
+
+def _schema(content: bytes) -> pa.Schema:
+    try:
+        return pa.ipc.read_schema(pa.py_buffer(content))
+    except (pa.ArrowException, OSError, ValueError) as exc:
+        raise UnreadableSource(f"its schema cannot be read: {exc}") from exc
 
 
 def _consumer(

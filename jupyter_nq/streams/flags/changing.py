@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from jupyter_nq.errors import ChecksumError, FlagChanged, NQError
-from jupyter_nq.streams.flags.durable import Copy, make_directory, read_copy, remove_copy, sweep_drafts, write_copy
+from jupyter_nq.streams.flags.durable import Copy, read_copy, remove_copy, sweep_drafts, write_copy
 from jupyter_nq.streams.flags.locking import disk_locked, locked
 from jupyter_nq.streams.flags.making import open_page
 from jupyter_nq.streams.flags.page import DEADLINE_NS, DURABLE_GENERATION, KEY, Page
@@ -113,7 +113,6 @@ class Changes:
                 raise self._newer(before, key)
             if before is not None and not before.is_set and before.key == seen_key:
                 return Changed(before)
-            make_directory(self._places.disk)
             with disk_locked(self._places):
                 copy = self._copy_but_damaged()
                 if copy is not None and before is not None and _is_newer(copy.record, before):
@@ -202,7 +201,7 @@ class Changes:
         if (key := page.words[KEY]) != before.key:
             if key != abandoned_key:
                 return None  # whoever sets it waits for the lock
-            return self._set(page, before, UNFINISHED, by=None, keeps_owner=True).trouble
+            return self._set(page, before, UNFINISHED, by=None, keeps_owner=True, alarm=key).trouble
         if not before.is_set and copy is not None and copy.record.is_set:
             self._adopt(page, copy)
             return None
@@ -227,11 +226,12 @@ class Changes:
         alarm: int = 0,
         clock_ns: int = 0,
     ) -> Changed:
-        """Set the flag, by the key that gave alarm unless somebody has cleared that, or has set another."""
+        """Set the flag, by the key that gave alarm unless that is a former setting's; a key of who waits stays."""
         copy = self._copy_or_none()
-        if page.words[KEY] != alarm or (before is not None and before.key == alarm):
-            page.words[KEY] = fresh_key()
-        record = self._next(before, copy, is_set=True, key=page.words[KEY], why=why)
+        key = fresh_key() if not alarm or (before is not None and before.key == alarm) else alarm
+        if before is None or page.words[KEY] == before.key:  # else it is set by who has not said why, and may not live
+            page.words[KEY] = key
+        record = self._next(before, copy, is_set=True, key=key, why=why)
         owner = record.owner if keeps_owner else None
         record = replace(record, who=by, owner=owner, clock_ns=clock_ns or record.clock_ns)
         page.write(record)
@@ -254,7 +254,6 @@ class Changes:
 
     def _written(self, record: Record) -> str | None:
         try:
-            make_directory(self._places.disk)
             with disk_locked(self._places):
                 self._write_copy(record, self._copy_or_none())
         except NQError as exc:

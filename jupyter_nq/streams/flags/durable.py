@@ -19,7 +19,7 @@ import xxhash
 from jupyter_nq.buffers.cold.copies import sync_directory
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.segments import write_all
-from jupyter_nq.errors import ChecksumError
+from jupyter_nq.errors import ChecksumError, StoreError
 from jupyter_nq.streams.flags.places import Places
 from jupyter_nq.streams.flags.record import Record, as_json, from_json
 
@@ -46,7 +46,7 @@ def read_copy(places: Places, name: str) -> Copy | None:
     Raises
     ------
     StoreError
-        It cannot be read.
+        It cannot be read; or its directory is on a disk that is not mounted, as far as a link tells.
     ChecksumError
         It is damaged.
     """
@@ -55,12 +55,20 @@ def read_copy(places: Places, name: str) -> Copy | None:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
+            _check_links(places.disk)
             return None
         try:
             content = os.pread(fd, _MOST_BYTES, 0)
         finally:
             os.close(fd)
     return _decoded(path, content)
+
+
+def _check_links(directory: Path) -> None:
+    """Raise `StoreError` when a link on the way to a directory leads nowhere: then nobody knows what was in it."""
+    for one in (directory, *directory.parents):
+        if one.is_symlink() and not one.exists():
+            raise StoreError(f"{one} leads to {os.readlink(one)}, which is not there. Mount it, or remove the link.")
 
 
 def write_copy(places: Places, name: str, record: Record, before: Sequence[Record]) -> None:

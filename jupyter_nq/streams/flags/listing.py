@@ -10,7 +10,7 @@ from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import NQError
 from jupyter_nq.streams.flags.changing import Changes
 from jupyter_nq.streams.flags.durable import read_copy, remove_copy
-from jupyter_nq.streams.flags.locking import locked
+from jupyter_nq.streams.flags.locking import disk_locked, locked
 from jupyter_nq.streams.flags.making import is_locked, remove_page
 from jupyter_nq.streams.flags.page import KEY, Page
 from jupyter_nq.streams.flags.places import OWNER, Places
@@ -66,10 +66,12 @@ def remove_flag(places: Places, name: str) -> str | None:
             if page.record().key != key or is_locked(places.beside(name, OWNER)):
                 return "it is set just now"
             remove_page(places, name)
-    if (why := why_kept(places, name)) is not None:
+    if not places.disk.is_dir():
+        return why_kept(places, name)
+    with disk_locked(places):  # who has opened the flag anew, and sets it, writes its copy before this or after it
+        if (why := why_kept(places, name)) is None:
+            remove_copy(places, name)
         return why
-    remove_copy(places, name)
-    return None
 
 
 def remove_directory(places: Places) -> None:

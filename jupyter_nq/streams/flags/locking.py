@@ -19,7 +19,7 @@ from jupyter_nq.buffers.locks import is_current, kept_from_children, open_lock_f
 from jupyter_nq.buffers.platform import lock_holders
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import StoreError
-from jupyter_nq.streams.flags.durable import DISK_LOCK
+from jupyter_nq.streams.flags.durable import DISK_LOCK, make_directory
 from jupyter_nq.streams.flags.page import Page
 from jupyter_nq.streams.flags.places import Places
 
@@ -47,9 +47,14 @@ def locked(page: Page, seconds: float = LOCK_SECONDS) -> Iterator[None]:
 
 @contextmanager
 def disk_locked(places: Places, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Hold the lock of the copies on the disk, where the file system has locks; the directory is there."""
+    """Hold the lock of the copies on the disk, where the file system has locks; the directory is made for it."""
     path = places.disk / DISK_LOCK
-    with kept_from_children(lambda: _taken(path, lambda: open_lock_file(path), seconds, needed=False)):
+
+    def opened() -> int:  # who removes the last copy removes the directory too, while others wait
+        make_directory(places.disk)
+        return open_lock_file(path)
+
+    with kept_from_children(lambda: _taken(path, opened, seconds, needed=False)):
         yield
 
 

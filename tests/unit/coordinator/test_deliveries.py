@@ -156,6 +156,22 @@ def test_deliveries_to_one_target_are_bounded(desk: Desk, deliveries: Deliveries
         deliveries.send(1, "risk", _TOLD)
 
 
+def test_who_gives_up_again_and_again_fills_nothing(desk: Desk, deliveries: Deliveries, letters: Letters) -> None:
+    """A target that is stopped is told a bounded number of times, whoever has left since; it can be reached again."""
+    deliveries.receive(12, None)
+    for peer in range(1000, 2000):
+        deliveries.send(peer, "risk", _TOLD)
+        deliveries.left(peer)
+    with pytest.raises(NotDelivered, match="1000 deliveries to answer"):
+        deliveries.send(1, "risk", _TOLD)
+    deliveries.done(1002, 7, None)
+    deliveries.done(1002, 8, "it is late")
+    assert {event for _, event, _ in letters.told} == {"sent"}
+    deliveries.send(1, "risk", _TOLD)
+    deliveries.left(12)
+    assert [peer for peer, event, _ in letters.told if event == "delivered"] == [1]
+
+
 def test_a_target_without_a_line_is_not_found(desk: Desk, deliveries: Deliveries) -> None:
     """Peers of other processes that hear do not hear for it."""
     arrive(desk, 3)

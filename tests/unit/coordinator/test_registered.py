@@ -9,9 +9,9 @@ import pytest
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator import views
 from jupyter_nq.coordinator.desk import Desk
-from jupyter_nq.coordinator.registered import Introduced
+from jupyter_nq.coordinator.registered import MOST_NAMES, Introduced
 from jupyter_nq.coordinator.service import Service
-from jupyter_nq.errors import InvalidName, NameTaken, NQError, ProtocolError, UnknownNotebook
+from jupyter_nq.errors import InvalidArgument, InvalidName, NameTaken, NQError, ProtocolError, UnknownNotebook
 from tests.unit.coordinator.conftest import Dial
 from tests.unit.coordinator.desks import arrive
 
@@ -56,6 +56,17 @@ def test_a_process_keeps_its_name_over_another_connection(desk: Desk) -> None:
     assert len(desk.people.registered) == 0
 
 
+def test_a_process_has_only_so_many_names(desk: Desk) -> None:
+    """One that registers without end is told so, and keeps what it has; others are not concerned."""
+    for number in range(MOST_NAMES):
+        desk.handle(Introduced(1, f"n{number}"))
+    with pytest.raises(InvalidArgument, match="has registered 256 names already"):
+        desk.handle(Introduced(1, "more"))
+    desk.handle(Introduced(1, "n0", "risk"))
+    desk.handle(Introduced(2, "more"))
+    assert len(desk.people.registered) == MOST_NAMES + 1
+
+
 def test_only_who_said_it_takes_it_back(desk: Desk) -> None:
     """A name of another process stays, and one that was misspelt is told."""
     desk.handle(Introduced(1, "risk"))
@@ -91,6 +102,7 @@ def test_a_watch_registers_nothing() -> None:
     ("args", "error"),
     [
         ({"name": "a/b"}, InvalidName),
+        ({"name": "1234"}, InvalidName),  # who hands something to the process 1234 would not reach it
         ({"name": 3}, ProtocolError),
         ({"type": ""}, ProtocolError),
         ({"type": "x" * 65}, ProtocolError),

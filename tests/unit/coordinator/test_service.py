@@ -341,6 +341,8 @@ def test_the_desk_is_status_datasets_and_notebooks_of_one_moment(service: Servic
     kernels = [{"pid": os.getpid(), "kernel_id": "k", "path": "a/risk.ipynb", "name": "risk"}]
     server.tell("kernels", {"server": {"port": 8888}, "kernels": kernels})
     server.call("status", {})  # after its note, and before the client's
+    with pytest.raises(ProtocolError, match="Only a server says"):
+        client.call("kernels", {"kernels": kernels})
     client.tell("problem", {"text": "gap"})
     desk = client.call("desk", {})
     assert [row["who"] for row in desk["notebooks"]] == ["risk.ipynb"]

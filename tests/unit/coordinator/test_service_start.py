@@ -256,3 +256,33 @@ def test_a_failed_start_is_told_and_leaves_nothing(
     service = Service(store)
     service.start()
     service.stop()
+
+
+def test_a_snapshot_that_cannot_be_read_stops_nobody_and_loses_nothing(store: Store, connect: Dial, put: Put) -> None:
+    """The desk says so; what it may have stays until somebody releases it, which removes the record."""
+    first = Service(store)
+    first.start()
+    wire = connect()
+    kept = put(wire, "bars")
+    wire.call("snapshot", {"names": ["bars"], "label": "close", "token": "t"})
+    put(wire, "bars")
+    first.stop()
+    record = store.path / "snapshots" / "close"
+    record.write_bytes(record.read_bytes()[:40])
+    second = Service(store)
+    second.start()
+    try:
+        wire = connect()
+        assert f"{record} of a snapshot cannot be read" in wire.call("status", {})["problem"]["text"]
+        wire.call("gc", {})
+        newer = put(wire, "bars")
+        assert newer.version == 3
+        (told,) = wire.call("snapshots", {})
+        assert (told["label"], told["who"]) == ("close", "nobody known")
+        assert kept.id in {member["id"] for member in told["members"]}
+        assert store.exists(kept.id)
+        assert wire.call("release_snapshot", {"label": "close", "token": told["token"]}) == {"released": True}
+        wait_until(lambda: not store.exists(kept.id))
+        assert not record.exists()
+    finally:
+        second.stop()

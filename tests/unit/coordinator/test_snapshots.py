@@ -6,6 +6,7 @@ import pytest
 
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator import snapshot_events as sn
+from jupyter_nq.coordinator import snapshots
 from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.errors import StoreError, StoreFull, UnknownDataset
 from tests.unit.coordinator.desks import FULL, publish, stored
@@ -120,3 +121,16 @@ def test_what_it_has_does_not_leave_memory(desk: Desk) -> None:
     assert _take(desk, token="u") == [ev.Reply({"bring_back": ["b"]})]
     with pytest.raises(StoreFull, match="a version 1, 100 B, in the snapshot x"):
         desk.handle(ev.Reserve(1, "c", FULL, FULL))
+
+
+def test_there_are_only_so_many(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who forgets to release them is told so, before answers grow too long; a question may come again."""
+    monkeypatch.setattr(snapshots, "MOST_SNAPSHOTS", 2)
+    _two(desk)
+    for token in ("t", "u"):
+        _take(desk, token=token)
+    with pytest.raises(StoreError, match=r"There are 2 snapshots already\. Release some first"):
+        _take(desk, token="v")
+    assert isinstance(_take(desk, token="u")[0], ev.Reply)
+    desk.handle(sn.ReleaseSnapshot(1, "snapshot-1", "t"))
+    assert _recorded(_take(desk, token="v")).label == "snapshot-1"

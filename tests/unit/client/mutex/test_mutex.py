@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import stat
 import threading
@@ -358,6 +359,47 @@ def test_a_mutex_is_removed_when_nobody_has_it(nq_store_dir: Path) -> None:
         assert not mutex.remove()
     assert mutex.remove()
     assert held_by(nq_store_dir) == {}
+
+
+def test_one_whose_lease_has_ended_is_not_removed_under_its_holder(nq_store_dir: Path, clock: Clock) -> None:
+    """It may renew it; were it removed, the next would have its token."""
+    mutex = Mutex(nq_store_dir, "orders", lease_seconds=1)
+    lease = mutex.acquire()
+    clock.go(2)
+    assert not mutex.remove()
+    lease.renew()
+    lease.check()
+    lease.release()
+    assert mutex.remove()
+
+
+def test_a_holder_whose_mutex_was_removed_by_hand_is_none(nq_store_dir: Path) -> None:
+    """The tokens began anew, and the next holder has the same one: only that has it."""
+    mutex = Mutex(nq_store_dir, "orders", timeout=0)
+    lost = mutex.acquire()
+    shutil.rmtree(nq_store_dir / MUTEXES / "orders")
+    with Mutex(nq_store_dir, "orders", timeout=0) as lease:
+        assert lease.token == lost.token
+        for act in (lost.check, lost.renew, lost.release):
+            with pytest.raises(LeaseLost, match="was removed by hand"):
+                act()
+        lease.check()
+
+
+@pytest.mark.parametrize("by", [os.unlink, lambda path: os.truncate(path, 0)])
+def test_a_record_that_was_removed_by_hand_makes_nobody_a_second_holder(nq_store_dir: Path, by: Any) -> None:
+    """Who holds it keeps it, writes the record again, and the next one has a greater token."""
+    mutex, other = Mutex(nq_store_dir, "orders"), Mutex(nq_store_dir, "orders", timeout=0)
+    mutex.acquire().release()
+    lease = mutex.acquire()
+    by(nq_store_dir / MUTEXES / "orders" / "record")
+    with pytest.raises(MutexTimeout, match="somebody whose record was removed"):
+        other.acquire()
+    lease.check()
+    lease.renew()
+    lease.release()
+    with other as next_one:
+        assert next_one.token == 3
 
 
 def test_files_are_private(nq_store_dir: Path) -> None:

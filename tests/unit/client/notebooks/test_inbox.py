@@ -63,6 +63,34 @@ def test_declining_lets_go(session: Session, inbox: Inbox) -> None:
         _send(session, "a", {"x": 3})
 
 
+def test_a_version_that_was_given_to_something_else_is_another(session: Session, inbox: Inbox) -> None:
+    """Its memory was removed by hand, so versions began anew: who has the old one has not got what is sent now."""
+    _send(session, "limits", {"contracts": 3})
+    first = synced(session, "limits")
+    (session.store.path / "obj" / first.handle.info.id).unlink()
+    _send(session, "limits", {"contracts": 1})
+    second = synced(session, "limits")
+    assert (second.version, second.data) == (first.version, {"contracts": 1})
+
+
+def test_what_is_declined_while_it_is_mapped_has_not_come(
+    session: Session, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sender is told so, and nothing is held."""
+    map_it = session.open
+
+    def and_decline(*arguments: Any, **options: Any) -> Any:
+        handle = map_it(*arguments, **options)
+        if threading.current_thread().name == "jupyter-nq-inbox":
+            inbox.decline()
+        return handle
+
+    monkeypatch.setattr(session, "open", and_decline)
+    with pytest.raises(NotDelivered, match="it has not asked for it"):
+        _send(session, "limits", 1)
+    assert inbox.arrivals() == []
+
+
 def test_what_has_not_come_is_told(session: Session) -> None:
     """With the nearest name that has, and whether it was asked for; a wait ends with its time, or when it comes."""
     accept(session, "features")
@@ -167,6 +195,24 @@ def test_a_forked_child_has_an_inbox_of_its_own(session: Session) -> None:
         assert child.wait() == 0
     _send(session, "d", 2)
     assert synced(session, "d").data == 2
+
+
+def test_who_closes_while_it_takes_something_says_so_first(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coordinator does not take it for gone before its word is there."""
+    accept(session)
+    inbox, receiver = session.inboxes.of(), session.inboxes.of()._receiver
+    keep = Inbox._keep
+
+    def and_close(self: Inbox, arrival: Arrival) -> str | None:
+        refusal = keep(self, arrival)
+        assert receiver is not None
+        receiver.close()
+        session.channel.request("status")  # after the coordinator has heard of an end
+        return refusal
+
+    monkeypatch.setattr(Inbox, "_keep", and_close)
+    assert sync(session, os.getpid(), "d", {"x": 1}).version == 1
+    assert inbox.arrival("d").data == {"x": 1}
 
 
 def test_closing_ends_the_threads(session: Session) -> None:

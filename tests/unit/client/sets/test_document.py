@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 from datetime import UTC, datetime
@@ -71,6 +72,47 @@ def test_damage(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(UnreadableSource, match=says) as caught:
         read(path)
     assert str(path) in str(caught.value)
+
+
+_READ = {"path": "/file.csv", "symbol": "NQ", "timeframe": "30min", "reading": {}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": 1 << 63},
+        {"features": "sma"},
+        {"features": 5},
+        {"source": {}},
+        {"source": {**_READ, "path": 5}},
+        {"source": {**_READ, "path": "/file\0.csv"}},
+        {"source": {**_READ, "path": "\ud800"}},
+        {"source": {**_READ, "reading": None}},
+        {"source": {**_READ, "symbol": None}},
+        {"source": {**_READ, "series": "/*.csv", "files": [{"path": None}]}},
+    ],
+)
+def test_what_is_wrong_in_a_dataset_is_found_before_anything_is_done(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """It would fail in the middle of a restore else."""
+    path = tmp_path / "desk.json"
+    dataset = document._plain(_SET)["datasets"]["a"]
+    path.write_text(_edited(datasets={"a": {**dataset, "source": _READ}}))
+    assert read(path).datasets["a"].source == _READ
+    path.write_text(_edited(datasets={"a": {**dataset, **changes}}))
+    with pytest.raises(UnreadableSource, match="is damaged"):
+        read(path)
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    """A pipe is not waited for, and what is too long not read into memory."""
+    path = tmp_path / "desk.json"
+    os.mkfifo(path)
+    with pytest.raises(UnreadableSource, match="is no file of at most"):
+        read(path)
+    with open(tmp_path / "long.json", "wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UnreadableSource, match="is no file of at most"):
+        read(tmp_path / "long.json")
 
 
 def test_what_another_version_knows(tmp_path: Path) -> None:

@@ -207,6 +207,23 @@ def test_a_damaged_file_changes_nothing(session: Session) -> None:
     assert session.ls() == []
 
 
+def test_a_schema_and_a_reading_that_cannot_be_understood(session: Session) -> None:
+    """Each is told, and the rest restored."""
+    session.put("a", np.arange(3))
+    session.stream("ticks", {"x": "float64"}).close()
+    save(session, "desk")
+    path = path_of("desk")
+    told = json.loads(path.read_text())
+    told["streams"]["ticks"]["schema"] = "x" * 1000
+    source = {"path": "/file.csv", "symbol": "NQ", "timeframe": "30min", "reading": {"moon": "full"}}
+    told["datasets"]["b"] = {**told["datasets"]["a"], "source": source}
+    path.write_text(json.dumps(told))
+    done = restore(session, "desk")
+    assert _outcomes(done) == {"dataset a": "same", "dataset b": "lost", "stream ticks": "refused"}
+    assert "how it was read cannot be understood (TypeError: " in str(done)
+    assert "its schema cannot be read: " in str(done)
+
+
 def test_damaged_data_are_left_out_by_name(session: Session) -> None:
     """The rest is saved."""
     session.put("a", np.arange(3))

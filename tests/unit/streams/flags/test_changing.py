@@ -58,6 +58,32 @@ def test_a_key_that_comes_while_somebody_clears_stays(
     assert flag.state.why == UNFINISHED
 
 
+def test_a_setting_that_waits_for_another_one_is_not_cleared_with_that(
+    opened: Opened, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is stopped, or killed, before it says why has set the flag, whoever sets and clears it meanwhile."""
+    flag, reader = opened(), opened()
+    stopped = fresh_key()
+    copy_or_none = Changes._copy_or_none
+
+    def and_then_a_key(changes: Changes) -> object:
+        monkeypatch.setattr(Changes, "_copy_or_none", copy_or_none)
+        Page(places.page("halt")).words[KEY] = stopped
+        return copy_or_none(changes)
+
+    monkeypatch.setattr(Changes, "_copy_or_none", and_then_a_key)
+    flag.set("limit")
+    with pytest.raises(FlagChanged, match="has not said why"):
+        flag.clear("over")
+    assert reader.is_set
+    assert Page(places.page("halt")).words[KEY] == stopped
+    assert opened().state.why == UNFINISHED
+    assert read_copy(places, "halt").record.is_set  # type: ignore[union-attr]
+    reader.look()
+    reader.clear("seen now")
+    assert not flag.is_set
+
+
 def test_a_key_after_a_clear_that_was_not_read_is_seen(opened: Opened, places: Places) -> None:
     """A reader that has missed a set, a clear and the begin of another set reads set."""
     flag, other = opened(), opened()

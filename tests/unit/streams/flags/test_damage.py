@@ -151,6 +151,23 @@ def _refuse(places: Places) -> None:
     places.disk.write_text("in the way")
 
 
+def test_a_disk_that_is_not_mounted_counts_as_set(opened: Opened, places: Places) -> None:
+    """A link that leads nowhere is not a flag that was never set; what the disk had is there once it is mounted."""
+    away = places.disk.parent.with_name("away")
+    places.disk.parent.mkdir(parents=True)
+    places.disk.parent.rename(away)
+    places.disk.parent.symlink_to(away)
+    opened().set("limit")
+    away.rename(away.with_name("unmounted"))
+    reboot(places)
+    flag = opened()
+    assert flag.is_set
+    assert f"leads to {away}, which is not there" in flag.state.why
+    away.with_name("unmounted").rename(away)
+    assert flag.is_set
+    assert "limit" in [state.why for state in opened().history]
+
+
 def test_a_disk_that_refuses_keeps_nobody_from_setting_it(opened: Opened, places: Places) -> None:
     """Memory has it, with a warning, and clearing is refused; the next who opens it brings the disk up to it."""
     flag, other = opened(), opened()

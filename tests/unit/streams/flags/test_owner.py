@@ -12,6 +12,7 @@ import pytest
 
 from jupyter_nq.errors import FlagBusy, Halted, InvalidArgument
 from jupyter_nq.streams.flags import Flag, Places
+from jupyter_nq.streams.flags import owner as owning
 from jupyter_nq.streams.flags import record as clock
 from jupyter_nq.streams.flags.background import background
 from jupyter_nq.streams.flags.page import DEADLINE_NS, Page
@@ -138,6 +139,26 @@ def test_a_manual_beat_keeps_it_clear_and_a_late_one_halts(opened: Opened) -> No
     assert other.is_set
     with pytest.raises(Halted):
         flag.release()
+
+
+def test_a_glance_just_before_the_deadline_is_not_trusted_after_it(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even for the few microseconds for which one is good otherwise."""
+    flag, other = opened(), opened()
+    for one in (flag, other):
+        background.remove(one)
+    flag.own(0.2, "manual")
+    background.remove(flag)
+    deadline_ns = Page(flag._places.page("halt")).words[DEADLINE_NS]
+    at = [deadline_ns - 60_000_000]
+    monkeypatch.setattr(clock, "now_ns", lambda: at[0])
+    monkeypatch.setattr(owning, "now_ns", lambda: at[0])
+    assert not other.state.is_set
+    at[0] = deadline_ns - 1_000
+    assert not other.is_set
+    at[0] = deadline_ns + 1
+    assert other.is_set
 
 
 @pytest.mark.parametrize("by_reader", [True, False])
