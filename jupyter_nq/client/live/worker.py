@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from jupyter_nq.bars.columns import iso
 from jupyter_nq.client.live.builder import BarBuilder
 from jupyter_nq.client.live.joining import Past, is_traded, known
@@ -24,8 +26,6 @@ from jupyter_nq.errors import Lagged, LiveGap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import pyarrow as pa
 
     from jupyter_nq.client.live.clocks import Clock
     from jupyter_nq.client.live.outputs import Journal, Output
@@ -181,7 +181,7 @@ class Worker:
         now_ns = self._clock.now_ns()  # before reading: see above
         before = self._reader.position
         try:
-            batches = self._reader.read_batches(max_messages=_AT_ONCE)
+            batches = _joined(self._reader.read_as_published(_AT_ONCE))
         except Lagged as exc:
             self._lost = (self._lost or 0) + exc.lost
             return True
@@ -195,7 +195,7 @@ class Worker:
         self._settle()
         return bool(batches)
 
-    def _take(self, batch: pa.RecordBatch) -> int:
+    def _take(self, batch: pa.RecordBatch | pa.Table) -> int:
         """Build bars of a batch, publish those that are closed, and return its newest stamp, ns UTC."""
         taken = self._intake.take(batch)
         for reason, rows in taken.aside:
@@ -249,3 +249,10 @@ class Worker:
         self._journal.close()
         for lane in self.lanes:
             lane.output.close()
+
+
+def _joined(batches: Sequence[pa.RecordBatch]) -> Sequence[pa.RecordBatch | pa.Table]:
+    """Return batches as one where they have the same columns: of two feeds at once each row is one."""
+    if len(batches) > 1 and all(one.schema.equals(batches[0].schema, check_metadata=True) for one in batches[1:]):
+        return [pa.Table.from_batches(batches)]
+    return batches

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.schema import BAR_SCHEMA
+from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.client.live import worker
 from jupyter_nq.client.live.live import Live
 from jupyter_nq.client.live.starting import prepared
 from jupyter_nq.client.origin import Origin
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import InvalidArgument, LiveGap, SchemaMismatch, StreamBusy, UnknownStream
+from jupyter_nq.streams import Stream
 from tests.unit.client.live.clock import ManualClock
 from tests.unit.client.live.feeds import (
     BARS,
@@ -272,6 +274,26 @@ def test_a_worker_that_is_behind_makes_nothing_late(session: Session, monkeypatc
     live.worker.catch_up()
     assert live.late == 0
     assert published(session, "NQ.5min.live").num_rows == history(_FEED, "5min").num_rows
+    live.stop()
+
+
+@pytest.mark.parametrize("kind", ["bars", "ticks"])
+def test_feeds_that_follow_each_other_are_read_in_their_order(session: Session, kind: str) -> None:
+    """A worker that comes later finds the lanes of two feeds, one of which went on where the other one had stopped."""
+    feed = _FEED.slice(0, 300) if kind == "bars" else ticks(_FEED.slice(0, 300))
+    name = "feed.NQ.1min" if kind == "bars" else "feed.ticks"
+    _feed(session, feed.slice(0, 0), name)
+    with session.stream(name) as first, Stream(session.store.path / STREAMS / name) as second:
+        for number, piece in enumerate(pieces(feed, [100, 180, 181, 182, 230])):
+            (second if number % 2 else first).publish(piece)
+        assert len(first.stats()["publishers"]) == 2
+    clock = ManualClock(_OPEN, begin_ns=_OPEN)
+    live = _live(session, clock, source=name, out="NQ")
+    live.worker.catch_up()
+    clock.time_ns = _END
+    live.worker.step()
+    assert (live.status.late, live.status.disordered) == (0, 0)
+    assert same(published(session, "NQ.5min.live"), history(_FEED.slice(0, 300), "5min"))
     live.stop()
 
 
