@@ -114,6 +114,7 @@ class Worker:
                 self._check_hole(past.end_ns, begin_ns, 0)
         for lane in self.lanes:
             published, whole = lane.output.published()
+            self._check_warm(lane, past, published)
             found = known(past, lane.builder.minutes, published, self._calendar, whole=whole)
             lane.output.warm(found.before)
             lane.output.publish(found.unpublished)
@@ -121,6 +122,21 @@ class Worker:
             lane.builder.join(joined_ns, found.forming)
             if self._journal.cut_ns is not None:
                 lane.builder.cut(self._journal.cut_ns)
+
+    def _check_warm(self, lane: Lane, past: Past, published: pa.Table) -> None:
+        """See whether history has what features went on from, and write down how far it reached."""
+        if not lane.output.has_features:
+            return
+        warm_ns = self._journal.warm_ns
+        if published.num_rows and warm_ns is not None and past.end_ns < warm_ns:
+            raise LiveGap(
+                f"the features of {lane.output.closed.name!r} went on from history until {iso(warm_ns)}, and what is "
+                f"known now ends {f'at {iso(past.end_ns)}' if past.end_ns != NOTHING else 'nowhere'}: they would go on "
+                "from other bars. Pass that history as warmup= again, or a newer one."
+            )
+        reach_ns = min([past.end_ns, *published["timestamp"].cast(pa.int64()).slice(0, 1).to_pylist()])
+        if reach_ns != NOTHING and (warm_ns is None or reach_ns > warm_ns):
+            self._journal.write_warm(reach_ns)
 
     def _check_join(self, rows: Rows) -> None:
         """See whether rows are missing between what is known and the first row that came."""
@@ -185,6 +201,8 @@ class Worker:
         except Lagged as exc:
             self._lost = (self._lost or 0) + exc.lost
             return True
+        for lane in self.lanes:
+            lane.builder.set_back(now_ns)
         if batches:
             self._read.append((before, max(self._take(batch) for batch in batches)))
         if not self._reader.lag:
