@@ -42,7 +42,7 @@ class Publisher:
     control
         The stream's control file.
     started_ns
-        When this process began.
+        When this process began, of a publisher whose messages lie in segments of their own; 0 of any other.
 
     Raises
     ------
@@ -95,8 +95,12 @@ class Publisher:
             raise
 
     def _go_on(self) -> None:
-        """Write on in the newest segment of the lane, behind what is committed, unless it has ended."""
-        if (newest := self._rolling.unfinished()) is not None:
+        """Write on in the newest segment of the lane, behind what is committed, unless it has ended.
+
+        Who says when its process began is told apart by its segments: they have its messages alone.
+        """
+        newest = self._rolling.unfinished()
+        if newest is not None and not self._started_ns and not newest[1].publisher_started:
             self._writer = self._form.resumed(*newest, self._head)
 
     def __enter__(self) -> Publisher:
