@@ -61,7 +61,7 @@ class MappedControl:
     UnknownStream
         There is no such stream.
     ChecksumError
-        Its control file is damaged.
+        Its control file is damaged, or another stream's.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,6 +72,10 @@ class MappedControl:
             self.static: Control = layout.decode_control(raw)
         except ChecksumError as exc:
             raise ChecksumError(f"{path / CONTROL} is damaged: {exc}. Remove the stream.") from exc
+        if self.static.name != path.name:  # who publishes here would publish there, and who drops this would drop that
+            raise ChecksumError(
+                f"{path} is the stream {self.static.name!r}, which was linked or moved there. Remove that link."
+            )
         self.words = raw.cast("Q")
         address = ctypes.addressof(ctypes.c_char.from_buffer(self._mapped))
         self.news = Bell(self.words, address, layout.WAKE, layout.WAITING)
