@@ -61,7 +61,7 @@ class MappedControl:
     UnknownStream
         There is no such stream.
     ChecksumError
-        Its control file is damaged.
+        Its control file is damaged, or another stream's.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,6 +72,11 @@ class MappedControl:
             self.static: Control = layout.decode_control(raw)
         except ChecksumError as exc:
             raise ChecksumError(f"{path / CONTROL} is damaged: {exc}. Remove the stream.") from exc
+        # Whoever publishes to a stream under a linked name would publish there, and who drops it would drop that.
+        if path.name not in (self.static.name, f".{self.static.stream_id}"):
+            raise ChecksumError(
+                f"{path} is the stream {self.static.name!r}, which was linked or moved there. Remove that link."
+            )
         self.words = raw.cast("Q")
         address = ctypes.addressof(ctypes.c_char.from_buffer(self._mapped))
         self.news = Bell(self.words, address, layout.WAKE, layout.WAITING)

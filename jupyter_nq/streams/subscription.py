@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 import weakref
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterator
 
 import pyarrow as pa
@@ -231,6 +232,37 @@ class Subscription:
                 read.append((cursor, stop))
         for cursor, stop in read:  # not before all could be read
             self._advance(cursor, stop)
+        return found
+
+    def read_as_published(self, max_messages: int = EVERYTHING) -> list[pa.RecordBatch]:
+        """Return what is there as batches, those of several lanes in the order in which they were published.
+
+        It may end before all that is there was returned: where a lane's segment does.
+
+        Raises
+        ------
+        Lagged, UnsupportedData
+            As for `read_batches`.
+        """
+        found: list[pa.RecordBatch] = []
+        ready = self._ready(0.0)
+        at = [cursor.seq for cursor, _, _ in ready]
+        while ready and max_messages:
+            stamps = [reader.stamp(seq) for (_, reader, _), seq in zip(ready, at, strict=True)]
+            first = min(range(len(ready)), key=lambda one: (stamps[one], ready[one][0].lane.number))
+            _, reader, end = ready[first]
+            stop = min(end, at[first] + max_messages)
+            others = stamps[:first] + stamps[first + 1 :]
+            if others:
+                stop = bisect_right(range(stop), min(others), at[first] + 1, stop, key=reader.stamp)
+            found += reader.batches(at[first], stop)
+            max_messages -= stop - at[first]
+            at[first] = stop
+            if stop == end:
+                break  # of what this lane has next nobody has looked whether it is there
+        for (cursor, _, _), seq in zip(ready, at, strict=True):  # not before all could be read
+            if seq > cursor.seq:
+                self._advance(cursor, seq)
         return found
 
     def read_table(self, timeout: float = 0.0, max_messages: int = EVERYTHING) -> pa.Table | None:

@@ -24,6 +24,7 @@ from jupyter_nq.bars.schema import BAR_SCHEMA, PRICES
 from jupyter_nq.bars.sessions.availability import availability
 from jupyter_nq.bars.timeframe import timeframe_of
 from jupyter_nq.client.live.rows import MINUTE_NS, NOTHING, Rows
+from jupyter_nq.errors import InvalidArgument
 
 _DTYPES = ("i8", "f8", "f8", "f8", "f8", "i8", "u4")
 _MADE = (*PRICES, "volume", "flags")
@@ -53,6 +54,8 @@ class Forming:
         """Return the bar of these rows and of others that came after them."""
         first = self if self.first_ns <= other.first_ns else other
         last = other if other.last_ns >= self.last_ns else self
+        if self.volume + other.volume > _FOREVER:
+            raise InvalidArgument("the volumes are too large to be added in 64 bits. Correct them.")
         return Forming(
             self.stamp_ns,
             self.end_ns,
@@ -103,7 +106,9 @@ class BarBuilder:
         self._close_after_ns = close_after_ns
         self._row_wait_ns = 0 if source_minutes else close_after_ns
         self._open: dict[int, Forming] = {}  # by stamp, in their order
-        self._closed_ns = NOTHING  # bars that end here or before are closed
+        # Bars that end at one of these or before are closed: what rows and closed bars have passed, which never goes
+        # back, and the clock, which goes back when it was wrong. What it had closed by then stays closed.
+        self._passed_ns = self._clock_ns = NOTHING
         self.joined_ns = NOTHING
         """Rows before it are known already."""
         self.cut_ns = NOTHING
@@ -149,13 +154,21 @@ class BarBuilder:
         late = before & ~ahead
         if len(starts):
             self._merge(rows, ~before, late)
-        self._closed_ns = max(self._closed_ns, rows.known_ns - self._row_wait_ns)
+        self._passed_ns = max(self._passed_ns, rows.known_ns - self._row_wait_ns)
         return Built(self._close(), late, int(ahead.sum()))
 
     def advance(self, now_ns: int) -> pa.Table:
         """Return the bars that the clock closes: all rows that came before `now_ns` must have been added."""
-        self._closed_ns = max(self._closed_ns, now_ns - self._close_after_ns)
+        self._clock_ns = now_ns - self._close_after_ns
         return self._close()
+
+    def set_back(self, now_ns: int) -> None:
+        """Before rows are added: where the clock went back, what it had passed and not closed is open again."""
+        self._clock_ns = min(self._clock_ns, now_ns - self._close_after_ns)
+
+    @property
+    def _closed_ns(self) -> int:
+        return max(self._passed_ns, self._clock_ns)
 
     def _merge(self, rows: Rows, wanted: npt.NDArray[np.bool_], late: npt.NDArray[np.bool_]) -> None:
         """Put rows into their bars, and mark those whose bar was closed."""
@@ -175,12 +188,18 @@ class BarBuilder:
     def _bars_of(self, starts: Ints) -> tuple[Ints, Ints]:
         """Return stamp and end of the bar of each row; the stamps of rows increase."""
         bar = self.forming
-        if bar is not None and len(starts) and bar.stamp_ns <= starts[0] and starts[-1] < bar.end_ns:
+        if bar is not None and len(starts) and self._lie_in(bar, starts):
             return np.full(len(starts), bar.stamp_ns), np.full(len(starts), bar.end_ns)  # the usual case
         whole = starts if self._source_minutes else starts // MINUTE_NS * MINUTE_NS
         stamps = bar_starts(whole, self._label, minutes=max(1, self._source_minutes), calendar=self._calendar)
         bars, place = np.unique(stamps, return_inverse=True)
         return stamps, availability(bars, self.minutes, self._calendar)[place]
+
+    def _lie_in(self, bar: Forming, starts: Ints) -> bool:
+        """Tell whether increasing starts lie in a bar; source bars that begin between two of them do not."""
+        if starts[0] < bar.stamp_ns or starts[-1] >= bar.end_ns:
+            return False
+        return not self._source_minutes or not ((starts - bar.stamp_ns) % (self._source_minutes * MINUTE_NS)).any()
 
     def _put(self, rows: Rows, stamps: Ints, ends: Ints) -> None:
         bars = aggregated(rows.table, stamps).to_pydict()
@@ -195,6 +214,7 @@ class BarBuilder:
     def _close(self) -> pa.Table:
         done = sorted(stamp for stamp, bar in self._open.items() if bar.end_ns <= self._closed_ns)
         bars = [self._open.pop(stamp) for stamp in done]
+        self._passed_ns = max([self._passed_ns, *(bar.end_ns for bar in bars)])
         whole = [bar for bar in bars if bar.stamp_ns >= self.cut_ns]
         self.incomplete += len(bars) - len(whole)
         return table_of(whole)

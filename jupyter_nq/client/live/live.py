@@ -15,7 +15,6 @@ from jupyter_nq.bars.columns import iso
 from jupyter_nq.client.live.clocks import Clock
 from jupyter_nq.client.live.rows import DISORDERED, LATE, OUTSIDE
 from jupyter_nq.client.live.worker import Worker
-from jupyter_nq.errors import NQError
 from jupyter_nq.sizes import counted
 from jupyter_nq.streams.waiting import wait_for_any
 
@@ -87,7 +86,7 @@ class Live:
         """What builds them; the thread's own once that runs."""
         self._clock = clock
         self._stopping = threading.Event()
-        self._error: NQError | None = None
+        self._error: Exception | None = None
         self._time_ns = clock.now_ns()
         self._thread = threading.Thread(target=self._run, name=f"jupyter-nq-live-{out}", daemon=True)
         _running.add(self)
@@ -171,7 +170,7 @@ class Live:
                 self._time_ns = self._clock.now_ns()
                 if not busy and not self._stopping.is_set():
                     self._wait(seen)
-        except NQError as exc:
+        except Exception as exc:  # it is shown in the status
             self.worker.close()  # whoever begins anew finds the names free
             self._error = exc
             _log.warning("live bars of %s have ended: %s", self.out, exc)

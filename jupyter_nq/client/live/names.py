@@ -31,16 +31,16 @@ def prefix_of(given: str | None) -> str:
 
     Raises
     ------
-    InvalidArgument
-        It is none of a sandbox: a replay does not publish where live streams are.
+    InvalidName, InvalidArgument
+        It is no name; or none of a sandbox: a replay does not publish where live streams are.
     """
-    prefix = SANDBOX if given is None else given
+    prefix = SANDBOX if given is None else check_name(given)
     if not is_sandboxed(prefix):
         raise InvalidArgument(
             f"the prefix {prefix!r} is no sandbox: a replay publishes only on names that begin with {SANDBOX!r}, never "
             f"on a live one. Take {f'{SANDBOX}.{prefix}'!r}."
         )
-    return check_name(prefix)
+    return prefix
 
 
 def out_of(given: str | None, symbol: str, source: str) -> str:
@@ -63,5 +63,8 @@ def out_of(given: str | None, symbol: str, source: str) -> str:
 
 
 def is_output(name: str, out: str) -> bool:
-    """Tell whether a stream is one that a worker with this `out` publishes."""
-    return name.startswith(f"{out}.") and name.endswith((CLOSED, FORMING, LATE, NOTICES))
+    """Tell whether a stream is one that a worker with this `out` publishes, and none whose `out` begins with it."""
+    kind, dot, ending = name.removeprefix(f"{out}.").rpartition(".")
+    if not name.startswith(f"{out}.") or "." in kind:
+        return False
+    return f".{ending}" in ((CLOSED, FORMING) if dot else (LATE, NOTICES))

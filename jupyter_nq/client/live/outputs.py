@@ -65,6 +65,11 @@ class Output:
     def __repr__(self) -> str:
         return f"<Output {self.closed.name}, {self.bars:,} bars>"
 
+    @property
+    def has_features(self) -> bool:
+        """Tell whether features are published beside the bars."""
+        return self._features is not None
+
     def published(self) -> tuple[pa.Table, bool]:
         """Return the bars that are on the tape, and whether these are all that are needed to carry features on."""
         found = []
@@ -135,6 +140,8 @@ class Journal:
         """Before which rows are missing, as the last worker wrote it down; None when it did not."""
         self.joined: bool = former == source_id and self._last.get("joined", False)
         """Whether the first rows of this source were seen to join what is known."""
+        self.warm_ns: int | None = self._last.get("warm_ns")
+        """How far history reached from which features went on; None when they began with the tape."""
         if self._last.get("source") != source_id:
             self._write("source")
 
@@ -171,9 +178,14 @@ class Journal:
         self.joined = True
         self._write("joined")
 
+    def write_warm(self, warm_ns: int) -> None:
+        """Write down how far the history must reach that the next worker is given."""
+        self.warm_ns = warm_ns
+        self._write("warm")
+
     def _write(self, event: str, **fields: Any) -> None:
         """Write a notice with all that the next worker must know: older ones may go."""
-        state = {"source": self._source, "cut_ns": self.cut_ns, "joined": self.joined}
+        state = {"source": self._source, "cut_ns": self.cut_ns, "joined": self.joined, "warm_ns": self.warm_ns}
         self.stream.publish({"event": event, **fields, **state})
 
     def set_aside(self, rows: Rows, reason: str, timeframe: str | None = None) -> None:

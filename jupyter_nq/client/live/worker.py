@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from jupyter_nq.bars.columns import iso
 from jupyter_nq.client.live.builder import BarBuilder
 from jupyter_nq.client.live.joining import Past, is_traded, known
@@ -24,8 +26,6 @@ from jupyter_nq.errors import Lagged, LiveGap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import pyarrow as pa
 
     from jupyter_nq.client.live.clocks import Clock
     from jupyter_nq.client.live.outputs import Journal, Output
@@ -114,6 +114,7 @@ class Worker:
                 self._check_hole(past.end_ns, begin_ns, 0)
         for lane in self.lanes:
             published, whole = lane.output.published()
+            self._check_warm(lane, past, published)
             found = known(past, lane.builder.minutes, published, self._calendar, whole=whole)
             lane.output.warm(found.before)
             lane.output.publish(found.unpublished)
@@ -121,6 +122,21 @@ class Worker:
             lane.builder.join(joined_ns, found.forming)
             if self._journal.cut_ns is not None:
                 lane.builder.cut(self._journal.cut_ns)
+
+    def _check_warm(self, lane: Lane, past: Past, published: pa.Table) -> None:
+        """See whether history has what features went on from, and write down how far it reached."""
+        if not lane.output.has_features:
+            return
+        warm_ns = self._journal.warm_ns
+        if published.num_rows and warm_ns is not None and past.end_ns < warm_ns:
+            raise LiveGap(
+                f"the features of {lane.output.closed.name!r} went on from history until {iso(warm_ns)}, and what is "
+                f"known now ends {f'at {iso(past.end_ns)}' if past.end_ns != NOTHING else 'nowhere'}: they would go on "
+                "from other bars. Pass that history as warmup= again, or a newer one."
+            )
+        reach_ns = min([past.end_ns, *published["timestamp"].cast(pa.int64()).slice(0, 1).to_pylist()])
+        if reach_ns != NOTHING and (warm_ns is None or reach_ns > warm_ns):
+            self._journal.write_warm(reach_ns)
 
     def _check_join(self, rows: Rows) -> None:
         """See whether rows are missing between what is known and the first row that came."""
@@ -181,10 +197,12 @@ class Worker:
         now_ns = self._clock.now_ns()  # before reading: see above
         before = self._reader.position
         try:
-            batches = self._reader.read_batches(max_messages=_AT_ONCE)
+            batches = _joined(self._reader.read_as_published(_AT_ONCE))
         except Lagged as exc:
             self._lost = (self._lost or 0) + exc.lost
             return True
+        for lane in self.lanes:
+            lane.builder.set_back(now_ns)
         if batches:
             self._read.append((before, max(self._take(batch) for batch in batches)))
         if not self._reader.lag:
@@ -195,7 +213,7 @@ class Worker:
         self._settle()
         return bool(batches)
 
-    def _take(self, batch: pa.RecordBatch) -> int:
+    def _take(self, batch: pa.RecordBatch | pa.Table) -> int:
         """Build bars of a batch, publish those that are closed, and return its newest stamp, ns UTC."""
         taken = self._intake.take(batch)
         for reason, rows in taken.aside:
@@ -249,3 +267,10 @@ class Worker:
         self._journal.close()
         for lane in self.lanes:
             lane.output.close()
+
+
+def _joined(batches: Sequence[pa.RecordBatch]) -> Sequence[pa.RecordBatch | pa.Table]:
+    """Return batches as one where they have the same columns: of two feeds at once each row is one."""
+    if len(batches) > 1 and all(one.schema.equals(batches[0].schema, check_metadata=True) for one in batches[1:]):
+        return [pa.Table.from_batches(batches)]
+    return batches

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from jupyter_nq.errors import NQError
+from jupyter_nq.sizes import shortened
 from jupyter_nq.streams.stream import Stream
 
 RETENTION_BYTES = 8 << 20  # 8 MiB
 _MOST_BYTES = 1 << 20  # 1 MiB of a value, and 4 KiB of what else there is
 _MOST_HEADER_BYTES = 4 << 10
+_MOST_HEADERS = 64
+_MOST_NAME = 256  # characters of the name of a header
+_MOST_WHY = 1_000
 
 
 class DeadLetters:
@@ -36,14 +40,14 @@ class DeadLetters:
         if self._stream is None:
             self._stream = self._open()
         value = message.value() or b""
-        headers = [[name, _cut(content)] for name, content in message.headers() or ()]
+        headers = [[name[:_MOST_NAME], _cut(content)] for name, content in (message.headers() or ())[:_MOST_HEADERS]]
         metadata = {
-            "why": str(why),
+            "why": shortened(str(why), _MOST_WHY),
             "topic": message.topic(),
             "partition": message.partition(),
             "offset": message.offset(),
             "key": _cut(message.key()),
-            "headers": headers[:64],
+            "headers": headers,
             "value_bytes": len(value),
         }
         self._stream.publish(value[:_MOST_BYTES], metadata)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import xxhash
 
 from jupyter_nq.buffers.layout import UNREADABLE
+from jupyter_nq.buffers.names import check_name
 from jupyter_nq.errors import UnreadableMessage, UnsupportedData
 from jupyter_nq.streams.kinds import BATCH, BYTES, FRAME, JSON, ROW, TABLE, as_batch, from_batch, pack, unpack
 from jupyter_nq.streams.messages import Message
@@ -126,21 +127,22 @@ def decode(value: bytes | None, headers: Headers | None) -> Arrived:
     if version is None:
         raise UnreadableMessage("It has no header 'nq.version': no stream sent it. For such messages give foreign=.")
     if version != VERSION:
-        raise UnreadableMessage(f"It has the version {version!r}, and {VERSION!r} is known here. Update jupyter-nq.")
+        told = f"It has the version {version[:40]!r}, and {VERSION!r} is known here. Update jupyter-nq."
+        raise UnreadableMessage(told)
     if value is None:
         raise UnreadableMessage("It has no value.")
     try:
         return Arrived(
-            _text(found, "nq.stream"),
-            _text(found, "nq.stream_id"),
+            check_name(_text(found, "nq.stream")),
+            _id(found),
             _number(found, "nq.lane"),
             _number(found, "nq.sequence"),
             _number(found, "nq.published_ns"),
             _data(value, found),
             found.get("nq.kind") == _NAMES[ROW],
-            unpack(found["nq.metadata"]) if "nq.metadata" in found else {},
+            _metadata(found),
         )
-    except (EOFError, OSError, StopIteration, UnsupportedData, *UNREADABLE) as exc:
+    except (EOFError, NotImplementedError, OSError, StopIteration, UnsupportedData, *UNREADABLE) as exc:
         raise UnreadableMessage(f"It cannot be read: {exc}") from exc
 
 
@@ -153,6 +155,20 @@ def _header(headers: Mapping[str, bytes | None], name: str) -> bytes:
 
 def _text(headers: Mapping[str, bytes | None], name: str) -> str:
     return _header(headers, name).decode()
+
+
+def _id(headers: Mapping[str, bytes | None]) -> str:
+    text = _text(headers, "nq.stream_id")
+    if len(text) != 32 or not set(text) <= set("0123456789abcdef"):
+        raise UnreadableMessage(f"Its header 'nq.stream_id' is no identity of a stream: {text[:40]!r}.")
+    return text
+
+
+def _metadata(headers: Mapping[str, bytes | None]) -> dict[str, Any]:
+    found = unpack(headers["nq.metadata"]) if "nq.metadata" in headers else {}
+    if not isinstance(found, dict):
+        raise UnreadableMessage(f"Its metadata are {type(found).__name__}, and no names with values.")
+    return found
 
 
 def _number(headers: Mapping[str, bytes | None], name: str) -> int:

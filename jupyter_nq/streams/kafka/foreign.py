@@ -38,5 +38,5 @@ def read_foreign(value: bytes | None, foreign: str) -> Any:
         raise UnreadableMessage("It has no value.")
     try:
         return _READ[foreign](value)
-    except (OSError, *UNREADABLE) as exc:
+    except (NotImplementedError, OSError, *UNREADABLE) as exc:
         raise UnreadableMessage(f"Its value is not {foreign}: {exc}") from exc

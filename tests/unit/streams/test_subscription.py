@@ -10,6 +10,7 @@ import weakref
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from jupyter_nq.errors import InvalidArgument, Lagged, StreamBusy, UnknownStream, UnsupportedData
@@ -42,6 +43,22 @@ def test_lanes_are_merged_by_time(make: Make) -> None:
     assert [message.data for message in found] == list(range(6))
     assert [message.lane for message in found] == [0, 1, 1, 0, 1, 1]
     assert [message.timestamp_ns for message in found] == sorted(message.timestamp_ns for message in found)
+
+
+@pytest.mark.parametrize("form", ["tape", "log"])
+@pytest.mark.parametrize("at_once", [1, 2, 1_000])
+def test_batches_of_lanes_are_merged_by_time(make: Make, form: str, at_once: int) -> None:
+    """Over many segments, a lane that one publisher leaves and takes up again: the rows come as they were published."""
+    first, second = (make(schema=SCHEMA, form=form, segment_bytes=64 << 10) for _ in range(2))
+    consumer = first.subscribe("earliest")
+    order = [0] * 9 + [1] * 20 + [0, 1, 1, 0] + [0] * 9
+    for number, lane in enumerate(order):
+        (second if lane else first).publish(ticks(700, number))
+    found: list[int] = []
+    while batches := consumer.read_as_published(at_once):
+        found += [stamp for batch in batches for stamp in batch["ts"].cast(pa.int64()).to_pylist()[::700]]
+    assert [stamp % 1_000_003 for stamp in found] == list(range(len(order)))
+    assert (consumer.lag, consumer.lost) == (0, 0)
 
 
 def test_publisher_that_comes_later_is_read_from_its_first(make: Make) -> None:

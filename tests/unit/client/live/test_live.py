@@ -88,6 +88,21 @@ def test_a_worker_that_fails_says_why(session: Session, caplog: pytest.LogCaptur
     bars.stop()
 
 
+def test_a_worker_that_meets_what_nobody_foresaw_has_failed_too(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The status does not say that somebody stopped it."""
+    bars = _started(session)
+
+    def step() -> bool:
+        raise RuntimeError("what is this")
+
+    monkeypatch.setattr(bars.worker, "step", step)
+    wait_until(lambda: bars.status.state == "failed")
+    assert bars.status.error == "what is this"
+    bars.stop()
+
+
 def test_a_forked_child_builds_nothing(session: Session) -> None:
     """It says so, may stop its copy, and the parent's goes on."""
     with _started(session) as bars:

@@ -19,8 +19,9 @@ def test_a_prefix_is_a_name() -> None:
     """None is the plain sandbox, and one that is no name is refused."""
     assert prefix_of(None) == "replay"
     assert prefix_of("replay.mine") == "replay.mine"
-    with pytest.raises(InvalidName):
-        prefix_of("replay./x")
+    for wrong in ("replay./x", "replay\n", "", 5):
+        with pytest.raises(InvalidName):
+            prefix_of(wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,6 @@ def test_outputs_are_told_from_other_streams() -> None:
     assert is_output("replay.NQ.5min.live", "replay.NQ")
     assert not is_output("replay.NQ.signals", "replay.NQ")
     assert not is_output("replay.NQX.5min.live", "replay.NQ")
+    assert is_output("replay.NQ.notices", "replay.NQ")
+    assert not is_output("replay.NQ.mine.notices", "replay.NQ")
+    assert not is_output("replay.NQ.NQ.5min.live", "replay.NQ")

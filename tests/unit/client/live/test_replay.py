@@ -15,11 +15,13 @@ import pytest
 from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.resample import resample
 from jupyter_nq.bars.sample import write_sample
+from jupyter_nq.bars.schema import BAR_SCHEMA
+from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.client.live import recorded, starting
 from jupyter_nq.client.live.replay import Replay, speed_of
 from jupyter_nq.client.live.script import script_of
 from jupyter_nq.client.session import Session
-from jupyter_nq.errors import InvalidArgument, StreamBusy, UnknownStream
+from jupyter_nq.errors import ChecksumError, InvalidArgument, StreamBusy, UnknownStream
 from jupyter_nq.testing import wait_until
 from tests.unit.client.child import session_child
 from tests.unit.client.live.feeds import SECOND_NS, TIMEFRAMES, featured, history, minutes, published, same, ticks
@@ -128,6 +130,23 @@ def test_a_replay_takes_no_live_name_and_no_live_bars_leave_it(session: Session)
     with pytest.raises(InvalidArgument, match="stays in its sandbox"):
         starting.live(session, "NQ", "replay.NQ.1min", ["1h"], out="NQ")
     assert {listed.name for listed in session.list_streams()} == {"replay.NQ.1min", "replay.NQ.1min.clock"}
+
+
+@pytest.mark.parametrize("end", ["1min", "1h.live"])
+def test_no_link_leads_a_replay_to_a_live_stream(session: Session, end: str) -> None:
+    """Nothing is published there, and the live stream is not dropped with the sandbox."""
+    with session.stream(f"NQ.{end}", BAR_SCHEMA) as live:
+        live.publish(history(_FEED, "1h").slice(0, 3))
+    (session.store.path / STREAMS / f"replay.NQ.{end}").symlink_to(f"NQ.{end}")
+    with pytest.raises(ChecksumError, match=f"is the stream 'NQ.{end}', which was linked or moved there"):
+        _replay_and_build(session)
+    assert published(session, f"NQ.{end}").num_rows == 3
+    assert session.stream(f"NQ.{end}").publish(history(_FEED, "1h").slice(3, 1)) is not None
+
+
+def _replay_and_build(session: Session) -> None:
+    replay = _replay(session).wait()
+    starting.live(session, "NQ", replay.name, ["1h"])
 
 
 def test_a_replay_waits_for_who_gates_and_can_be_stopped(session: Session) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 
 from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.schema import BAR_SCHEMA
+from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.client.live import worker
 from jupyter_nq.client.live.live import Live
 from jupyter_nq.client.live.starting import prepared
 from jupyter_nq.client.origin import Origin
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import InvalidArgument, LiveGap, SchemaMismatch, StreamBusy, UnknownStream
+from jupyter_nq.streams import Stream
 from tests.unit.client.live.clock import ManualClock
 from tests.unit.client.live.feeds import (
     BARS,
@@ -217,6 +220,26 @@ def test_newer_history_fills_what_the_tape_lacks(session: Session) -> None:
     live.stop()
 
 
+@pytest.mark.parametrize("history_rows", [0, 500])
+def test_features_never_go_on_from_other_history_in_silence(session: Session, history_rows: int) -> None:
+    """The first worker had history, which its tape does not have: a later one that lacks it would publish others."""
+    _feed(session, _FEED.slice(600, 200))
+    options = {"clock": ManualClock(_OPEN + 1_000 * MINUTE_NS), "features": ["ema(50)"]}
+    live = _live(session, warmup=_past(_FEED.slice(0, 620)), **options)
+    live.worker.catch_up()
+    live.stop()
+    _feed(session, _FEED.slice(800, 300))
+    with pytest.raises(LiveGap, match=r"went on from history until 2020-06-29 09:37:00Z.*Pass that history as warmup="):
+        _live(session, warmup=_past(_FEED.slice(0, history_rows)) if history_rows else None, **options)
+    live = _live(session, warmup=_past(_FEED.slice(0, 620)), **options)
+    live.worker.catch_up()
+    found, whole = published(session, "NQ.5min.live"), featured(history(_FEED.slice(0, 1_100), "5min"), 5, ["ema(50)"])
+    first = whole["timestamp"].index(found["timestamp"][0]).as_py()
+    assert found.num_rows > 60
+    assert same(found, whole.slice(first, found.num_rows))
+    live.stop()
+
+
 def test_two_workers_do_not_build_the_same_bars(session: Session) -> None:
     """The second one is told what to do; after the first has stopped it may."""
     _feed(session, _FEED.slice(0, 30))
@@ -272,6 +295,80 @@ def test_a_worker_that_is_behind_makes_nothing_late(session: Session, monkeypatc
     live.worker.catch_up()
     assert live.late == 0
     assert published(session, "NQ.5min.live").num_rows == history(_FEED, "5min").num_rows
+    live.stop()
+
+
+@pytest.mark.parametrize("kind", ["bars", "ticks"])
+def test_feeds_that_follow_each_other_are_read_in_their_order(session: Session, kind: str) -> None:
+    """A worker that comes later finds the lanes of two feeds, one of which went on where the other one had stopped."""
+    feed = _FEED.slice(0, 300) if kind == "bars" else ticks(_FEED.slice(0, 300))
+    name = "feed.NQ.1min" if kind == "bars" else "feed.ticks"
+    _feed(session, feed.slice(0, 0), name)
+    with session.stream(name) as first, Stream(session.store.path / STREAMS / name) as second:
+        for number, piece in enumerate(pieces(feed, [100, 180, 181, 182, 230])):
+            (second if number % 2 else first).publish(piece)
+        assert len(first.stats()["publishers"]) == 2
+    clock = ManualClock(_OPEN, begin_ns=_OPEN)
+    live = _live(session, clock, source=name, out="NQ")
+    live.worker.catch_up()
+    clock.time_ns = _END
+    live.worker.step()
+    assert (live.status.late, live.status.disordered) == (0, 0)
+    assert same(published(session, "NQ.5min.live"), history(_FEED.slice(0, 300), "5min"))
+    live.stop()
+
+
+def test_a_clock_that_ran_ahead_and_is_set_back_makes_no_more_late(session: Session) -> None:
+    """What it closed stays closed; bars that were not there yet are built when their rows come."""
+    feed = ticks(_FEED.slice(0, 60))
+    _feed(session, feed.slice(0, 40), "feed.ticks")
+    clock = ManualClock(_OPEN, begin_ns=_OPEN)
+    live = _live(session, clock, ["5min"], source="feed.ticks", close_after_ms=0, out="NQ")
+    live.worker.catch_up()
+    clock.time_ns = _OPEN + 180 * MINUTE_NS
+    live.worker.step()
+    closed = published(session, "NQ.5min.live")
+    clock.time_ns = _OPEN + 12 * MINUTE_NS
+    _feed(session, feed.slice(40), "feed.ticks")
+    live.worker.catch_up()
+    clock.time_ns = _END
+    live.worker.step()
+    whole, found = history(_FEED.slice(0, 60), "5min"), published(session, "NQ.5min.live")
+    assert same(found.slice(0, closed.num_rows), closed)
+    assert same(found.slice(closed.num_rows), whole.slice(closed.num_rows))
+    assert live.late == int((np.asarray(feed["timestamp"].cast(pa.int64()))[40:] < _OPEN + 15 * MINUTE_NS).sum())
+    live.stop()
+
+
+@pytest.mark.parametrize("cuts", [[], [2]])
+def test_a_small_bar_that_begins_between_two_is_refused_in_any_message(session: Session, cuts: list[int]) -> None:
+    """As in a file; also when the longer bar is open already."""
+    feed = _FEED.slice(0, 3).to_pandas()
+    feed.loc[2, "timestamp"] += pd.Timedelta(seconds=30)
+    _feed(session, _FEED.slice(0, 0))
+    live = _live(session, ManualClock(_OPEN, begin_ns=_OPEN), out="NQ")
+    *before, last = pieces(pa.Table.from_pandas(feed, preserve_index=False), cuts)
+    for piece in before:
+        _feed(session, piece)
+        live.worker.catch_up()
+    _feed(session, last)
+    with pytest.raises(InvalidArgument, match=r"1 of \d bars start at no multiple of 1 minutes"):
+        live.worker.catch_up()
+    live.stop()
+
+
+def test_volumes_that_no_column_holds_are_refused(session: Session) -> None:
+    """In words, as in a file, though they came in two messages."""
+    _feed(session, _FEED.slice(0, 0))
+    live = _live(session, ManualClock(_OPEN, begin_ns=_OPEN), out="NQ")
+    for number in range(2):
+        rows = _FEED.slice(number, 1)
+        _feed(session, rows.set_column(5, "volume", pa.array([2**62])))
+        if number:
+            with pytest.raises(InvalidArgument, match="too large to be added in 64 bits"):
+                live.worker.step()
+        else:
+            live.worker.step()
     live.stop()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from jupyter_nq.errors import UnreadableMessage
-from jupyter_nq.streams.kafka.envelope import decode, encode
+from jupyter_nq.streams.kafka.envelope import decode, encode, fingerprint
 from jupyter_nq.streams.messages import Message
 
 _DOCUMENT = Path(__file__).parents[4] / "jupyter_nq" / "streams" / "kafka" / "KAFKA.md"
@@ -91,6 +92,11 @@ def test_each_header_is_documented() -> None:
         (_headers({}), b"\xc1", "cannot be read"),
         (_headers(b"", stream=b"\xff"), b"", "cannot be read"),
         (_headers(b"", metadata=b"\xc1"), b"", "cannot be read"),
+        (_headers(b"", metadata=b"\xc0"), b"", "metadata are NoneType"),
+        (_headers(b"", metadata=b"\x05"), b"", "metadata are int"),
+        (_headers(b"", stream=b"x" * 1_000_000), b"", "cannot be read"),
+        (_headers(b"", stream_id=b"x" * 1_000_000), b"", "no identity of a stream: 'x{40}'"),
+        (_headers(b"", version=b"x" * 1_000_000), b"", "version b'x{40}'"),
         (_headers(_BATCH), b"", "cannot be read"),
         (_headers(_BATCH), b"\xff" * 200, "cannot be read"),
         (_headers(_BATCH, schema=b"0" * 16), b"", "differs from its fingerprint"),
@@ -100,6 +106,19 @@ def test_what_is_no_message_says_why(headers: Any, value: bytes | None, says: st
     """Whatever is missing, unknown or damaged: one error, which goes to the dead letters."""
     with pytest.raises(UnreadableMessage, match=says):
         decode(value, headers)
+
+
+def test_damaged_schemas_are_unreadable_or_read() -> None:
+    """Whatever bytes of a schema are others, also where Arrow then says that it knows no such type."""
+    batch = pa.RecordBatch.from_pydict({"size": [1, 2], "text": ["a", "b"]})
+    sent = encode(_message(batch), _ID, None, tape=False)
+    arrow = dict(sent.headers)["nq.arrow"]
+    for place in range(8, len(arrow)):
+        for value in (0, 7, 127, 255):
+            damaged = arrow[:place] + bytes([value]) + arrow[place + 1 :]
+            headers = {**dict(sent.headers), "nq.arrow": damaged, "nq.schema": fingerprint(damaged)}
+            with contextlib.suppress(UnreadableMessage):
+                decode(sent.value, list(headers.items()))
 
 
 def test_a_damaged_value_never_gives_another_batch_unchecked() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pyarrow as pa
 import pytest
 
@@ -33,6 +35,18 @@ def test_what_cannot_be_read_says_why(value: bytes | None, form: str) -> None:
     """It goes to the dead letters."""
     with pytest.raises(UnreadableMessage, match=r"no value|is not (json|arrow)"):
         read_foreign(value, form)
+
+
+def test_a_type_that_arrow_does_not_know_is_unreadable() -> None:
+    """Such bytes end in the dead letters, and not the bridge."""
+    sink = pa.BufferOutputStream()
+    batch = pa.RecordBatch.from_pydict({"size": [1, 2]})
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    whole = sink.getvalue().to_pybytes()
+    for place in range(8, len(whole)):
+        with contextlib.suppress(UnreadableMessage):
+            read_foreign(whole[:place] + b"\x07" + whole[place + 1 :], "arrow")
 
 
 def test_an_unknown_form_is_refused() -> None:

@@ -107,6 +107,18 @@ def test_what_is_no_message_goes_to_the_dead_letters(make: Make, bridges: Bridge
     assert ["nq.kind", b"x"] in other.metadata["headers"]
 
 
+def test_dead_letters_take_messages_with_headers_of_any_size(make: Make, bridges: Bridges) -> None:
+    """Their names and contents are cut, and so is why: none stops the bridge."""
+    far = make("far")
+    huge = "n" * 400_000
+    bridges.send((b"hello", [(huge, b"v"), *[("x", b"")] * 100]), _message(0))
+    bridge = bridges.into(far)
+    wait_until(lambda: bridge.messages == 1)
+    (letter,) = make("dead").subscribe("earliest").get_messages()
+    assert letter.metadata["headers"][0] == ["n" * 256, b"v"]
+    assert len(letter.metadata["headers"]) == 64
+
+
 def test_what_the_stream_never_takes_goes_there_too(make: Make, bridges: Bridges) -> None:
     """Of a tape all that is no row, and what is larger than the stream."""
     far = make("far", schema=SCHEMA, **SMALL)
