@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_nq.testing import wait_until
-from tests.integration.lone_kernel import SECONDS, Kernel
+from tests.integration.lone_kernel import SECONDS, Kernel, Outcome
 
 _KERNELS = 9
 _MESSAGES = 200
@@ -59,6 +60,14 @@ def kernels(nq_store_dir: Path, tmp_path: Path) -> Iterator[list[Kernel]]:
             kernel.close()
 
 
+def _run(kernel: Kernel, code: str) -> Outcome:
+    """Run code in a thread of its own, and close the event loop that the client made there."""
+    try:
+        return kernel.run(code)
+    finally:
+        asyncio.get_event_loop_policy().get_event_loop().close()
+
+
 def test_eight_kernels_read_what_a_ninth_publishes_and_one_that_blocks_costs_nobody_anything(
     kernels: list[Kernel], tmp_path: Path
 ) -> None:
@@ -69,11 +78,11 @@ def test_eight_kernels_read_what_a_ninth_publishes_and_one_that_blocks_costs_nob
     for consumer in (blocked, *others):
         assert "ticks reads ticks, 1 message there" in consumer.run("%nq_subscribe ticks --start earliest").out
     with ThreadPoolExecutor(len(kernels)) as pool:
-        waiting = pool.submit(blocked.run, _BLOCK)
+        waiting = pool.submit(_run, blocked, _BLOCK)
         wait_until((tmp_path / "blocked").exists, SECONDS, "the cell that blocks")
         start = time.monotonic()
-        published = pool.submit(publisher.run, _PUBLISH)
-        read = [pool.submit(consumer.run, _READ) for consumer in others]
+        published = pool.submit(_run, publisher, _PUBLISH)
+        read = [pool.submit(_run, consumer, _READ) for consumer in others]
         outcomes = [one.result() for one in read]
         took = time.monotonic() - start
         said = published.result()
