@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 os.environ["JUPYTER_NQ_CACHE"] = tempfile.mkdtemp(prefix="nqc-")
@@ -21,5 +22,9 @@ atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
 
 # Otherwise `python -c` and `python -m` find the checkout in the current directory before the installed package.
 os.environ["PYTHONSAFEPATH"] = "1"
+
+# Whoever starts the tests in the background may have had them ignore interrupts, and so would all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["jupyter_nq.testing.plugin"]
