@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -51,7 +53,7 @@ def test_what_others_do_to_it_is_seen(session: Session, other: testing.Child) ->
     ]
     appended, replaced, _ = stale(session)
     assert publisher(session, appended) is None
-    assert publisher(session, replaced) == "python -c"
+    assert publisher(session, replaced) == f"{Path(sys.executable).name} -c"
     newer = session.get("a")
     assert is_current(session, newer)
     assert not is_current(session, "a"), "the old frame is there too"

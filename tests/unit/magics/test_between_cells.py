@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ import jupyter_nq as nq
 from jupyter_nq import testing
 from tests.unit.client.child import session_child
 from tests.unit.magics.conftest import Shell
+
+_PYTHON = Path(sys.executable).name
 
 
 @pytest.fixture
@@ -32,7 +36,8 @@ def test_a_superseded_version_is_told_once(shell: Shell, other: testing.Child) -
     assert shell.run("1 + 1").out.strip() == "Out[2]: 2"
     _does(other, "session.put('signals', {'x': np.ones(300)})")
     assert shell.run("x = 1").out.splitlines() == [
-        "signals v2 is there, published by python -c; this notebook works on v1 (s). %nq_get signals as s moves it on."
+        f"signals v2 is there, published by {_PYTHON} -c; this notebook works on v1 (s). "
+        "%nq_get signals as s moves it on."
     ]
     assert shell.run("x = 2").out == ""
     _does(other, "session.append('signals', {'x': np.ones(3)})")

@@ -25,8 +25,9 @@ from tests.unit.streams.conftest import SCHEMA, SMALL, ticks
 
 pytestmark = pytest.mark.usefixtures("light_children")
 
-_EVERY = int(os.environ.get("NQ_KILL_EVERY", "3"))
-"""A kill before every third line; before each by hand."""
+_EVERY_LINE = int(os.environ.get("NQ_KILL_EVERY", "8"))
+_EVERY_CALL = min(_EVERY_LINE, 3)
+"""A kill before every eighth line, and at every third system call; at each with 1, by hand."""
 _ROWS = 1650  # so that each message begins a segment
 _PACKAGE = "jupyter_nq.streams"
 _OPTIONS = Options(segment_bytes=SMALL["segment_bytes"], retention_bytes=3 * SMALL["segment_bytes"])
@@ -126,7 +127,7 @@ def test_killed_at_each_system_call(name: str, nq_store_dir: Path) -> None:
     case = _CASES[name]
     found = syscalls.points(_prepared(case, nq_store_dir / "recorded", SCHEMA), nq_store_dir)
     seen = set()
-    for number, point in enumerate(found):
+    for number, point in [*enumerate(found)][::-_EVERY_CALL]:  # the last among them
         where = nq_store_dir / str(number)
         assert syscalls.killed_at(_prepared(case, where, SCHEMA), point), point
         seen.add(_after(case, where, point.line))
@@ -148,7 +149,7 @@ def _prepared(case: Case, where: Path, schema: pa.Schema | None) -> Callable[[],
 def _worth_it(found: list[str]) -> list[int]:
     """Return the place where each line runs for the first time, of every so many, and of the last that runs."""
     first = sorted(found.index(line) for line in set(found))
-    return sorted({*first[::_EVERY], len(found) - 1})
+    return sorted({*first[::_EVERY_LINE], len(found) - 1})
 
 
 def _after(case: Case, parent: Path, where: str) -> tuple[int, int]:

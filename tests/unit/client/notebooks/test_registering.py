@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +19,7 @@ from jupyter_nq.testing import wait_until
 from jupyter_nq.testing.forked import Forked
 from tests.unit.client.child import session_child
 
+_PYTHON = Path(sys.executable).name
 _REGISTERS = """
 from jupyter_nq.client.notebooks.registering import register
 row = register(session, "risk", "risk", ["limits"])
@@ -85,7 +87,7 @@ def test_a_name_belongs_to_one_living_process(session: Session, nq_store_dir: Pa
     """The second is told who has it; when that one is killed, the name is free."""
     with session_child(nq_store_dir, _REGISTERS) as child:
         assert child.line() == "True risk risk"
-        with pytest.raises(NameTaken, match=rf"'risk' is taken: python -c \(pid {child.pid}\)"):
+        with pytest.raises(NameTaken, match=rf"'risk' is taken: {_PYTHON} -c \(pid {child.pid}\)"):
             register(session, "risk")
         assert _named(session)["risk"].pid == child.pid
         child.kill()

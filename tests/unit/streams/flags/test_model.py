@@ -52,6 +52,7 @@ class FlagModel(RuleBasedStateMachine):
         self.places = Places(self.root / "flags", self.root / "disk")
         self.memory: bool | None = False
         self.disk: bool | None = False
+        self.is_damaged = False  # memory, which then may or may not reach the disk when somebody opens it
         self.flags: list[Flag] = []
 
     def teardown(self) -> None:
@@ -65,7 +66,7 @@ class FlagModel(RuleBasedStateMachine):
         if self.memory is False and self.disk is not False:
             self.memory = self.disk
         if self.memory:
-            self.disk = True
+            self.disk = True if not self.is_damaged else self.disk or None
 
     @initialize()
     def begin(self) -> None:
@@ -133,7 +134,7 @@ class FlagModel(RuleBasedStateMachine):
         for flag in self.flags:
             flag.close()
         reboot(self.places)
-        self.memory = self.disk
+        self.memory, self.is_damaged = self.disk, False
         self._agree()
         self.begin()
 
@@ -150,7 +151,7 @@ class FlagModel(RuleBasedStateMachine):
         page = Page(self.places.page("halt"))
         stop = min(offset + length, PAGE_BYTES)
         page._raw[offset:stop] = bytes(byte ^ 0x55 for byte in page._raw[offset:stop])
-        self.memory = self.memory or None
+        self.memory, self.is_damaged = self.memory or None, True
 
     @rule()
     def damage_disk(self) -> None:
