@@ -108,7 +108,8 @@ def check_ours(path: Path) -> None:
 def empty(path: Path, *, keep_directory: bool) -> Outcome:
     """Remove everything that nobody holds from a store without coordinator; a missing store is empty."""
     if (path / MARKER).is_file():
-        return _alone(path, load_settings(store_dir=str(path)), really=True, keep_directory=keep_directory)
+        settings = Settings(store_dir=str(path))  # the user's settings file is not that of this store
+        return _alone(path, settings, really=True, keep_directory=keep_directory)
     if path.is_dir() and not keep_directory and not any(path.iterdir()):
         path.rmdir()
     return Outcome()
