@@ -42,10 +42,8 @@ from jupyter_nq.errors import (
 _LIMIT_SECONDS = 1.0
 _SPARE = ""  # what a reservation for memory without a dataset is for; no dataset has such a name
 
-LASTING = frozenset({"reserve", "publish", "drop", "handover", "copied", "pin", "stream", "lane", "drop_stream"}) | {
-    "snapshot",
-    "release_snapshot",
-}
+_LASTING = "reserve publish drop handover copied pin stream lane drop_stream snapshot release_snapshot"
+LASTING = frozenset(_LASTING.split())
 """Operations that must not come to pass for somebody who has given up waiting for them."""
 
 

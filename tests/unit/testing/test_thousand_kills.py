@@ -26,4 +26,5 @@ def test_a_thousand_kills_lose_tear_and_leak_nothing() -> None:
     assert [tally[what] for what in ("lost", "torn", "leaked", "failed")] == [[], [], [], []]
     assert (done.returncode, tally["cycles"]) == (0, _CYCLES)
     assert tally["hosts_killed"] >= _CYCLES // 100
-    assert {step for kind in kinds() for step in workloads(kind)} <= set(tally["kills"]), "every step was killed"
+    steps = {step for kind in kinds() for step in workloads(kind)}
+    assert min(tally["kills"].get(step, 0) for step in steps) >= _CYCLES // 200, "every kind of step was killed"
