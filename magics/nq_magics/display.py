@@ -7,14 +7,13 @@ that `Out[n]` keeps no shared memory alive. The words are those of `jupyter nq`,
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_nq.bars.rules import CHECK
-from jupyter_nq.client.listing import HEADERS, cells, listed, plain, pool, problem, short
+from jupyter_nq.client.listing import HEADERS, cells, listed, plain, pool, problem
 from jupyter_nq.sizes import counted, size
 from nq_magics.formats import duration, stamp
+from nq_magics.rows_view import RowsView, Table
 
 if TYPE_CHECKING:
     from jupyter_nq.buffers import Handle
@@ -24,56 +23,19 @@ if TYPE_CHECKING:
 _DATASETS_SHOWN = 30
 _APPENDED = ("rows", "refreshed", "end")  # the evidence of rows that were appended
 _DECISIONS = ("layout", "day order", "zone", "edge", "rows", "end")  # the evidence that is shown: how it was read
-_EMPTY = "No dataset is shared yet. %nq_load or %nq_put makes one."
 
 
-@dataclass(frozen=True)
-class Table:
-    """A heading row and text cells, as HTML; a long cell of the first column is cut, with the whole as its title."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def html(self) -> str:
-        """Return the table with escaped content."""
-        names = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
-        head = f"<thead><tr>{names}</tr></thead>" if any(self.columns) else ""
-        body = "".join(f"<tr>{_first(row[0])}{''.join(map(_cell, row[1:]))}</tr>" for row in self.rows)
-        return f"<table>{head}<tbody>{body}</tbody></table>"
-
-
-def _first(name: str) -> str:
-    shown = short(name)
-    title = f' title="{html.escape(name)}"' if shown != name else ""
-    return f"<td{title}>{html.escape(shown)}</td>"
-
-
-def _cell(text: str) -> str:
-    return f"<td>{html.escape(text)}</td>"
-
-
-class DatasetsView(Sequence["Dataset"]):
+class DatasetsView(RowsView["Dataset"]):
     """The rows of `%nq_ls`: a sequence of datasets that shows itself as a table."""
 
-    def __init__(self, rows: Sequence[Dataset]) -> None:
-        self._rows = tuple(rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._rows[index]
-
-    def __iter__(self) -> Iterator[Dataset]:
-        return iter(self._rows)
+    headers = HEADERS
+    empty = "No dataset is shared yet. %nq_load or %nq_put makes one."
 
     def __repr__(self) -> str:
-        return listed(self._rows) if self._rows else _EMPTY
+        return listed(self._rows) if self._rows else self.empty
 
-    def _repr_html_(self) -> str:
-        if not self._rows:
-            return f"<p>{html.escape(_EMPTY)}</p>"
-        return Table(HEADERS, tuple(map(cells, self._rows))).html()
+    def _cells(self, row: Dataset) -> tuple[str, ...]:
+        return cells(row)
 
 
 class StatusView:

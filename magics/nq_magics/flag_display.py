@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from jupyter_nq.client.listing import ago, plain, short, table
-from nq_magics.display import Table
+from jupyter_nq.client.listing import ago, plain
 from nq_magics.formats import duration
+from nq_magics.rows_view import RowsView
 
 if TYPE_CHECKING:
     from jupyter_nq.streams.flags import State
     from jupyter_nq.streams.flags.watchers import Acknowledged
 
-HEADERS = ("name", "state", "since", "by", "why", "heartbeat of")
-_EMPTY = "There is no flag yet. %nq_halt or nq.flag makes one."
 
-
-class FlagsView(Sequence["State"]):
+class FlagsView(RowsView["State"]):
     """The rows of `%nq_flags`: a sequence of states that shows itself as a table."""
 
-    def __init__(self, rows: Sequence[State]) -> None:
-        self._rows = tuple(rows)
+    headers = ("name", "state", "since", "by", "why", "heartbeat of")
+    empty = "There is no flag yet. %nq_halt or nq.flag makes one."
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._rows[index]
-
-    def __iter__(self) -> Iterator[State]:
-        return iter(self._rows)
-
-    def __repr__(self) -> str:
-        if not self._rows:
-            return _EMPTY
-        return table(HEADERS, [(short(name), *rest) for name, *rest in self._cells()])
-
-    def _repr_html_(self) -> str:
-        if not self._rows:
-            return f"<p>{html.escape(_EMPTY)}</p>"
-        return Table(HEADERS, tuple(self._cells())).html()
-
-    def _cells(self) -> Iterator[tuple[str, ...]]:
-        for row in self._rows:
-            owner = f"{row.owner.who}, {row.owner.seconds:g} s" if row.owner is not None else ""
-            since = ago(row.at) if row.at is not None else ""
-            by = str(row.who) if row.who is not None else ""
-            yield tuple(map(plain, (row.name, _word(row), since, by, row.why, owner)))
+    def _cells(self, row: State) -> tuple[str, ...]:
+        owner = f"{row.owner.who}, {row.owner.seconds:g} s" if row.owner is not None else ""
+        since = ago(row.at) if row.at is not None else ""
+        by = str(row.who) if row.who is not None else ""
+        return tuple(map(plain, (row.name, _word(row), since, by, row.why, owner)))
 
 
 def _word(state: State) -> str:

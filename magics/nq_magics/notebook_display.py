@@ -2,60 +2,36 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from jupyter_nq.client.listing import age, plain, short, table, who
-from nq_magics.display import Table
+from jupyter_nq.client.listing import age, plain, who
 from nq_magics.formats import duration
+from nq_magics.rows_view import RowsView
 
 if TYPE_CHECKING:
     from jupyter_nq.client.notebooks.inbox import Arrival
     from jupyter_nq.client.notebooks.syncing import Delivered
     from jupyter_nq.client.records import Notebook
 
-HEADERS = ("name", "type", "capabilities", "process", "since", "holds", "publishes", "reads")
-_EMPTY = "Nobody is connected."
 
-
-class NotebooksView(Sequence["Notebook"]):
+class NotebooksView(RowsView["Notebook"]):
     """The rows of `%nq_notebooks`: a sequence of notebooks that shows itself as a table."""
 
-    def __init__(self, rows: Sequence[Notebook]) -> None:
-        self._rows = tuple(rows)
+    headers = ("name", "type", "capabilities", "process", "since", "holds", "publishes", "reads")
+    empty = "Nobody is connected."
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._rows[index]
-
-    def __iter__(self) -> Iterator[Notebook]:
-        return iter(self._rows)
-
-    def __repr__(self) -> str:
-        if not self._rows:
-            return _EMPTY
-        return table(HEADERS, [(short(name), *rest) for name, *rest in map(_cells, self._rows)])
-
-    def _repr_html_(self) -> str:
-        if not self._rows:
-            return f"<p>{html.escape(_EMPTY)}</p>"
-        return Table(HEADERS, tuple(map(_cells, self._rows))).html()
-
-
-def _cells(row: Notebook) -> tuple[str, ...]:
-    return (
-        plain(row.name or row.who),
-        plain(row.type or ""),
-        _joined(row.capabilities),
-        f"{who(row)}" if not row.path else f"{who(row)} (pid {row.pid})",
-        age(row.since) if row.since else "",
-        _joined(row.holds),
-        _joined(row.publishes),
-        _joined(row.reads),
-    )
+    def _cells(self, row: Notebook) -> tuple[str, ...]:
+        return (
+            plain(row.name or row.who),
+            plain(row.type or ""),
+            _joined(row.capabilities),
+            f"{who(row)}" if not row.path else f"{who(row)} (pid {row.pid})",
+            age(row.since) if row.since else "",
+            _joined(row.holds),
+            _joined(row.publishes),
+            _joined(row.reads),
+        )
 
 
 def _joined(words: Sequence[str]) -> str:

@@ -4,53 +4,31 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
-from jupyter_nq.client.listing import age, plain, short, table
+from jupyter_nq.client.listing import age, plain
 from jupyter_nq.client.snapshots import Snapshot, snapshot, snapshot_of, snapshots, taken_line
 from jupyter_nq.sizes import size
 from nq_magics.arguments import parse
-from nq_magics.display import Table
 from nq_magics.in_session import InSession
+from nq_magics.rows_view import RowsView
 from nq_magics.usage import usage_errors
 
-HEADERS = ("label", "datasets", "age", "taken by", "replaced since")
-_EMPTY = "There is no snapshot. %nq_snapshot takes one."
 
-
-class SnapshotsView(Sequence[Snapshot]):
+class SnapshotsView(RowsView[Snapshot]):
     """The rows of `%nq_snapshots`: a sequence of snapshots that shows itself as a table."""
 
-    def __init__(self, rows: Sequence[Snapshot]) -> None:
-        self._rows = tuple(rows)
+    headers = ("label", "datasets", "age", "taken by", "replaced since")
+    empty = "There is no snapshot. %nq_snapshot takes one."
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._rows[index]
-
-    def __repr__(self) -> str:
-        if not self._rows:
-            return _EMPTY
-        return table(HEADERS, [(short(label), *rest) for label, *rest in self._cells()])
-
-    def _repr_html_(self) -> str:
-        if not self._rows:
-            return f"<p>{html.escape(_EMPTY)}</p>"
-        return Table(HEADERS, tuple(self._cells())).html()
-
-    def _cells(self) -> Iterator[tuple[str, ...]]:
-        for one in self._rows:
-            listed = ", ".join(f"{name} v{version}" for name, version in one.versions.items())
-            kept = size(one.replaced_bytes) if one.replaced_bytes else "nothing"
-            yield one.label, listed, age(one.taken), plain(one.who), kept
+    def _cells(self, row: Snapshot) -> tuple[str, ...]:
+        listed = ", ".join(f"{name} v{version}" for name, version in row.versions.items())
+        kept = size(row.replaced_bytes) if row.replaced_bytes else "nothing"
+        return row.label, listed, age(row.taken), plain(row.who), kept
 
 
 @magics_class

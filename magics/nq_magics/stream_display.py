@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import html
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jupyter_nq.client.listing import plain, short, table, who
+from jupyter_nq.client.listing import plain, who
 from jupyter_nq.sizes import counted, size
-from nq_magics.display import Table
 from nq_magics.formats import duration
+from nq_magics.rows_view import RowsView
 
 if TYPE_CHECKING:
     from jupyter_nq.client.records import Notebook
@@ -18,12 +17,8 @@ if TYPE_CHECKING:
     from jupyter_nq.streams import Stream, Subscription
     from jupyter_nq.streams.background import Listener
 
-HEADERS = ("name", "form", "messages", "rate", "kept", "published by", "read by", "lag", "lost", "memory")
-_FIGURES = frozenset({2, 3, 4, 7, 8})
-_EMPTY = "There is no stream yet. %nq_publish or nq.stream makes one."
 
-
-class StreamsView(Sequence["Listed"]):
+class StreamsView(RowsView["Listed"]):
     """The rows of `%nq_streams`: a sequence of streams that shows itself as a table.
 
     Parameters
@@ -34,43 +29,27 @@ class StreamsView(Sequence["Listed"]):
         Who is connected: a process among them is shown by its notebook or program instead of its pid.
     """
 
+    headers = ("name", "form", "messages", "rate", "kept", "published by", "read by", "lag", "lost", "memory")
+    empty = "There is no stream yet. %nq_publish or nq.stream makes one."
+    figures = frozenset({2, 3, 4, 7, 8})
+
     def __init__(self, rows: Sequence[Listed], notebooks: Iterable[Notebook] = ()) -> None:
-        self._rows = tuple(rows)
+        super().__init__(rows)
         self._people = {str(notebook.pid): who(notebook) for notebook in notebooks}
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._rows[index]
-
-    def __iter__(self) -> Iterator[Listed]:
-        return iter(self._rows)
-
-    def __repr__(self) -> str:
-        if not self._rows:
-            return _EMPTY
-        return table(HEADERS, [(short(name), *rest) for name, *rest in self._cells()], right=_FIGURES)
-
-    def _repr_html_(self) -> str:
-        if not self._rows:
-            return f"<p>{html.escape(_EMPTY)}</p>"
-        return Table(HEADERS, tuple(self._cells())).html()
-
-    def _cells(self) -> Iterator[tuple[str, ...]]:
-        for row in self._rows:
-            yield (
-                row.name,
-                row.form,
-                f"{row.messages:,}",
-                "damaged" if row.rate is None else f"{row.rate:,}/s",
-                f"{row.kept:,}",
-                self._named(map(str, row.publishers)),
-                self._named(row.consumers),
-                f"{row.lag:,}",
-                f"{row.lost:,}",
-                f"{size(row.retention_bytes)} each",
-            )
+    def _cells(self, row: Listed) -> tuple[str, ...]:
+        return (
+            row.name,
+            row.form,
+            f"{row.messages:,}",
+            "damaged" if row.rate is None else f"{row.rate:,}/s",
+            f"{row.kept:,}",
+            self._named(map(str, row.publishers)),
+            self._named(row.consumers),
+            f"{row.lag:,}",
+            f"{row.lost:,}",
+            f"{size(row.retention_bytes)} each",
+        )
 
     def _named(self, people: Iterable[str]) -> str:
         """Name processes, and consumers that have a name of their own; several of one notebook are counted."""
