@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,3 +71,19 @@ class Kernel:
         self._client.stop_channels()
         self.manager.shutdown_kernel(now=True)
         self.manager.cleanup_resources()
+
+
+@contextmanager
+def running(
+    store: Path, data: Path, pythons: Sequence[str | None], setup: str = "%load_ext jupyter_nq"
+) -> Iterator[list[Kernel]]:
+    """Run a kernel on one store for each Python, None being this one, and end them all; each runs a cell first."""
+    started: list[Kernel] = []
+    try:
+        for python in pythons:
+            started.append(Kernel(store, data, python))
+            started[-1].run(setup)
+        yield started
+    finally:
+        for kernel in started:
+            kernel.close()

@@ -9,22 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.lone_kernel import Kernel
+from tests.integration.lone_kernel import Kernel, running
 
 
 @pytest.fixture
 def kernels(nq_store_dir: Path, tmp_path: Path) -> Iterator[tuple[Kernel, Kernel]]:
     """Give two kernels on one store, of which the first has shared something."""
-    started: list[Kernel] = []
-    try:
-        for _ in range(2):
-            started.append(Kernel(nq_store_dir, tmp_path))
-            started[-1].run("%load_ext jupyter_nq\nimport jupyter_nq as nq, numpy as np")
-        started[0].run("nq.put('signals', np.arange(5)); nq.put('limits', np.arange(3))")
-        yield started[0], started[1]
-    finally:
-        for kernel in started:
-            kernel.close()
+    setup = "%load_ext jupyter_nq\nimport jupyter_nq as nq, numpy as np"
+    with running(nq_store_dir, tmp_path, (None, None), setup) as (first, second):
+        first.run("nq.put('signals', np.arange(5)); nq.put('limits', np.arange(3))")
+        yield first, second
 
 
 def test_a_notebook_is_told_that_it_is_behind(kernels: tuple[Kernel, Kernel]) -> None:

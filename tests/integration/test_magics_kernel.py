@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 
 from jupyter_nq.bars.sample import write_sample
 from jupyter_nq.testing import wait_until
-from tests.integration.lone_kernel import SECONDS, Kernel
+from tests.integration.lone_kernel import SECONDS, Kernel, running
 
 _ROWS = 20_000
 _MANY_ROWS = 600_000  # parsing them takes long enough to be interrupted
@@ -29,15 +29,8 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def kernels(nq_store_dir: Path, data_dir: Path) -> Iterator[tuple[Kernel, Kernel]]:
     """Give two kernels on one store."""
-    started: list[Kernel] = []
-    try:
-        for _ in range(2):
-            started.append(Kernel(nq_store_dir, data_dir))
-            started[-1].run("%load_ext jupyter_nq")
-        yield started[0], started[1]
-    finally:
-        for kernel in started:
-            kernel.close()
+    with running(nq_store_dir, data_dir, (None, None)) as (first, second):
+        yield first, second
 
 
 def test_one_kernel_parses_and_the_other_maps(kernels: tuple[Kernel, Kernel]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.lone_kernel import SECONDS, Kernel
+from tests.integration.lone_kernel import SECONDS, Kernel, running
 
 _EACH = """%%nq_on signals
 seen.append(data)
@@ -38,16 +38,9 @@ print(done.wait({SECONDS}), len(seen), failed)
 @pytest.fixture
 def kernels(nq_store_dir: Path, tmp_path: Path) -> Iterator[tuple[Kernel, Kernel]]:
     """Give a publishing and a reading kernel on one store, with a frame in the first."""
-    started: list[Kernel] = []
-    try:
-        for _ in range(2):
-            started.append(Kernel(nq_store_dir, tmp_path))
-            started[-1].run("%load_ext jupyter_nq")
-        started[0].run("import pandas as pd\nframe = pd.DataFrame({'price': [1.5, 2.5], 'side': ['buy', 'sell']})")
-        yield started[0], started[1]
-    finally:
-        for kernel in started:
-            kernel.close()
+    with running(nq_store_dir, tmp_path, (None, None)) as (first, second):
+        first.run("import pandas as pd\nframe = pd.DataFrame({'price': [1.5, 2.5], 'side': ['buy', 'sell']})")
+        yield first, second
 
 
 def test_what_one_kernel_publishes_another_reads(kernels: tuple[Kernel, Kernel]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_nq.testing import wait_until
-from tests.integration.lone_kernel import SECONDS, Kernel, Outcome
+from tests.integration.lone_kernel import SECONDS, Kernel, Outcome, running
 
 _KERNELS = 9
 _MESSAGES = 200
@@ -48,16 +48,9 @@ threading.Event().wait({_BLOCKED_SECONDS})
 @pytest.fixture
 def kernels(nq_store_dir: Path, tmp_path: Path) -> Iterator[list[Kernel]]:
     """Give nine kernels on one store; the last one of another environment, when the variable names one."""
-    started: list[Kernel] = []
-    try:
-        for number in range(_KERNELS):
-            python = os.environ.get("JUPYTER_NQ_BASE_PYTHON") if number == _KERNELS - 1 else None
-            started.append(Kernel(nq_store_dir, tmp_path, python))
-            started[-1].run("%load_ext jupyter_nq")
+    another = os.environ.get("JUPYTER_NQ_BASE_PYTHON")
+    with running(nq_store_dir, tmp_path, [None] * (_KERNELS - 1) + [another]) as started:
         yield started
-    finally:
-        for kernel in started:
-            kernel.close()
 
 
 def _run(kernel: Kernel, code: str) -> Outcome:
