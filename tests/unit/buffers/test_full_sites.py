@@ -132,10 +132,9 @@ def test_with_any_number_of_pages_left_it_works_or_raises(name: str, filler: _Fi
     print(f"\n{name}: done with {pages} pages")
 
 
-@pytest.mark.usefixtures("light_children")
 def test_in_a_memory_cgroup_the_pool_ends_before_the_memory(nq_tmpfs: Callable[[str], Path], cgroup: Path) -> None:
     """The file system would hold more than the group may take: `StoreFull`, and nobody is killed for memory."""
-    (cgroup / "memory.limit_in_bytes").write_text(str(64 << 20))
+    (cgroup / "memory.limit_in_bytes").write_text(str(128 << 20))
     where = nq_tmpfs("256m") / "store"
 
     def work(say: Say) -> None:
@@ -147,11 +146,13 @@ def test_in_a_memory_cgroup_the_pool_ends_before_the_memory(nq_tmpfs: Callable[[
             except StoreFull:
                 say(number)
             say(all(session.get(row.name)[0] == int(row.name[1:]) for row in session.ls()))
+        # What coverage writes at the end of a child is not the store's.
+        (cgroup.parent / "cgroup.procs").write_text(str(os.getpid()))
 
     with Forked(work) as child:
         said = child.rest()
         assert child.wait() == 0, said
-    assert 3 <= said[0] <= 0.8 * 16
+    assert 3 <= said[0] <= 0.8 * 32
     assert said[1:] == [True]
 
 

@@ -64,7 +64,7 @@ def test_what_cannot_be_rewrapped_stays(cold: ColdCopies, info: ObjectInfo) -> N
         rewrap(cold, info.id, KeyRing([bytes(32)]))
     assert path.read_bytes() == before
     with path.open("r+b") as file:
-        os.pwrite(file.fileno(), b"x", 120)
+        os.pwrite(file.fileno(), bytes([before[120] ^ 1]), 120)
     with pytest.raises(ChecksumError, match="its head is damaged"):
         rewrap(cold, info.id, NEW)
 
