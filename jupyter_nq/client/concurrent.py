@@ -232,7 +232,13 @@ def _check(pool: _Pool, pending: Iterable[_Pending]) -> None:
 
 
 def _killed(pool: _Pool, pending: Iterable[_Pending], first: _Pending, error: BrokenExecutor) -> ChunkFailed:
-    """Return the error of a chunk whose worker was killed: by an exit, the system for want of memory, or a person."""
+    """Return the error of a chunk whose worker was killed: by an exit, the system for want of memory, or a person.
+
+    Or of one whose result arrived and could not be read; then the pool says why.
+    """
+    if error.__cause__ is not None:
+        *_, why = str(error.__cause__).strip("\n'\" ").splitlines()
+        return _failed(first, f"a result cannot be unpickled: {why}")
     numbers = pool.at_work()
     found = next((one for one in pending if one.number in numbers), first)
     return _failed(found, "its worker process was killed")

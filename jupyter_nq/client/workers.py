@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.context import ForkContext, ForkProcess
+from multiprocessing.reduction import ForkingPickler
 from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
@@ -116,5 +117,21 @@ def _work(number: int, chunk: Any) -> Any:
     _busy[_place] = number
     try:
         return _fn(chunk)
+    except Exception as exc:
+        if _can_travel(exc):
+            raise
+        raise RuntimeError(f"{type(exc).__name__}: {exc}") from exc
     finally:
         _busy[_place] = _IDLE
+
+
+def _can_travel(error: Exception) -> bool:
+    """Tell whether an exception arrives in the parent; one that does not would break the pool there.
+
+    Many cannot be made again: those whose class asks for more than a text.
+    """
+    try:
+        ForkingPickler.loads(ForkingPickler.dumps(error))
+    except Exception:  # whatever its class does
+        return False
+    return True

@@ -17,6 +17,7 @@ import xxhash
 from jupyter_nq.buffers.layout import UNREADABLE
 from jupyter_nq.buffers.names import check_name
 from jupyter_nq.errors import UnreadableMessage, UnsupportedData
+from jupyter_nq.streams.kafka.unpacked import MOST_BYTES, check_cells, check_packed
 from jupyter_nq.streams.kinds import BATCH, BYTES, FRAME, JSON, ROW, TABLE, as_batch, from_batch, pack, unpack
 from jupyter_nq.streams.messages import Message
 
@@ -114,13 +115,13 @@ def _columns(batch: pa.RecordBatch) -> tuple[bytes, bytes]:
     return written.slice(len(arrow)).to_pybytes(), arrow
 
 
-def decode(value: bytes | None, headers: Headers | None) -> Arrived:
-    """Return what was published.
+def decode(value: bytes | None, headers: Headers | None, most_bytes: int = MOST_BYTES) -> Arrived:
+    """Return what was published, unless its columns are compressed and become more than so many bytes.
 
     Raises
     ------
     UnreadableMessage
-        It is no message of this package, of another version, or damaged.
+        It is no message of this package, of another version, damaged, or too large.
     """
     found = dict(headers or ())
     version = found.get("nq.version")
@@ -138,7 +139,7 @@ def decode(value: bytes | None, headers: Headers | None) -> Arrived:
             _number(found, "nq.lane"),
             _number(found, "nq.sequence"),
             _number(found, "nq.published_ns"),
-            _data(value, found),
+            _data(value, found, most_bytes),
             found.get("nq.kind") == _NAMES[ROW],
             _metadata(found),
         )
@@ -178,7 +179,7 @@ def _number(headers: Mapping[str, bytes | None], name: str) -> int:
     return int(text)
 
 
-def _data(value: bytes, headers: Mapping[str, bytes | None]) -> Any:
+def _data(value: bytes, headers: Mapping[str, bytes | None], most_bytes: int) -> Any:
     name = _header(headers, "nq.kind")
     kind = _KINDS.get(name)
     if kind is None:
@@ -190,7 +191,9 @@ def _data(value: bytes, headers: Mapping[str, bytes | None]) -> Any:
     arrow = _header(headers, "nq.arrow")
     if fingerprint(arrow) != _header(headers, "nq.schema"):
         raise UnreadableMessage("Its schema differs from its fingerprint.")
+    check_packed(value, most_bytes)
     batch = _batch(arrow, value)
+    check_cells(batch)
     batch.validate(full=True)
     return batch if kind == ROW else from_batch(batch, kind)
 

@@ -10,17 +10,26 @@ import pyarrow as pa
 
 from jupyter_nq.buffers.layout import UNREADABLE
 from jupyter_nq.errors import InvalidArgument, UnreadableMessage, nearest
+from jupyter_nq.streams.kafka.unpacked import MOST_BYTES, check_cells, check_packed
 
 
-def _arrow(value: bytes) -> pa.RecordBatch:
+def _arrow(value: bytes, most_bytes: int) -> pa.RecordBatch:
     """Return the batches of an Arrow stream as one."""
+    check_packed(value, most_bytes)
     found = pa.ipc.open_stream(value).read_all().combine_chunks()
     found.validate(full=True)
     batches = found.to_batches()
-    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=found.schema)
+    if not batches:
+        return pa.RecordBatch.from_pylist([], schema=found.schema)
+    check_cells(batches[0])
+    return batches[0]
 
 
-_READ: dict[str, Callable[[bytes], Any]] = {"json": json.loads, "bytes": bytes, "arrow": _arrow}
+_READ: dict[str, Callable[[bytes, int], Any]] = {
+    "json": lambda value, _: json.loads(value),
+    "bytes": lambda value, _: value,
+    "arrow": _arrow,
+}
 FOREIGN = tuple(_READ)
 """What a value may be."""
 
@@ -32,11 +41,11 @@ def check_foreign(foreign: str | None) -> None:
         raise InvalidArgument(f"foreign={foreign!r} is none of {', '.join(FOREIGN)}.{hint}")
 
 
-def read_foreign(value: bytes | None, foreign: str) -> Any:
-    """Return what a value holds; `UnreadableMessage` when it does not."""
+def read_foreign(value: bytes | None, foreign: str, most_bytes: int = MOST_BYTES) -> Any:
+    """Return what a value holds; `UnreadableMessage` when it does not, or becomes more than so many bytes."""
     if value is None:
         raise UnreadableMessage("It has no value.")
     try:
-        return _READ[foreign](value)
+        return _READ[foreign](value, most_bytes)
     except (NotImplementedError, OSError, *UNREADABLE) as exc:
         raise UnreadableMessage(f"Its value is not {foreign}: {exc}") from exc

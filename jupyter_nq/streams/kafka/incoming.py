@@ -82,6 +82,7 @@ class KafkaIn(Bridge):
         self._start_at = start
         self._stream_id = control.static.stream_id
         self._is_tape = control.static.form == "tape"
+        self._most_bytes = int(control.static.options["retention_bytes"])  # more than that is never kept
         self._dead_letters = DeadLetters(dead_letters)
         self._client = clients.consumer(self._config, self._on_error)
         try:
@@ -214,8 +215,9 @@ class KafkaIn(Bridge):
         headers = message.headers()
         if self._foreign is not None and "nq.version" not in dict(headers or ()):
             source["key"] = message.key()
-            return self._plan(Entry(*place), read_foreign(message.value(), self._foreign), {}, source, message)
-        found = decode(message.value(), headers)
+            data = read_foreign(message.value(), self._foreign, self._most_bytes)
+            return self._plan(Entry(*place), data, {}, source, message)
+        found = decode(message.value(), headers, self._most_bytes)
         if found.stream_id == self._stream_id:
             raise BridgeFailed(
                 f"The topic {self.topic!r} holds what the stream {self.stream!r} sent itself: it would go round for "

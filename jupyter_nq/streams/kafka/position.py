@@ -13,6 +13,9 @@ from typing import Any
 _MOST_GAPS = 64
 """Gaps of a lane that are remembered, the newest: only to call a late message by its name."""
 
+_MOST_LANES = 4096
+"""Lanes that are remembered, those of which something came last: there may be new ones for ever."""
+
 Origin = tuple[str, int]
 """Id of a stream, and a lane of it."""
 
@@ -83,6 +86,7 @@ class Position:
         self.offsets: dict[int, int] = {}
         """Partition -> offset of its next message."""
         self.taken: dict[Origin, Taken] = {}
+        """What was taken of each lane, the one of which something came last at the end."""
 
     def __repr__(self) -> str:
         return f"<Position in {len(self.offsets)} partitions, of {len(self.taken)} lanes>"
@@ -97,7 +101,10 @@ class Position:
         self.offsets[entry.partition] = entry.offset
         if entry.origin is None:
             return 0
-        taken = self.taken.setdefault(entry.origin, Taken(entry.sequence, entry.sequence))
+        taken = self.taken.pop(entry.origin, None) or Taken(entry.sequence, entry.sequence)
+        self.taken[entry.origin] = taken  # the last of all
+        if len(self.taken) > _MOST_LANES:
+            del self.taken[next(iter(self.taken))]
         return taken.take(entry.sequence)
 
     def pass_by(self, entry: Entry) -> None:

@@ -117,6 +117,35 @@ def test_what_cannot_be_pickled_names_its_chunk() -> None:
         process_concurrent([1], lambda x: lambda: x, 2, "processes")
 
 
+class _AsksForMore(Exception):
+    """Cannot be made of its text alone, as unpickling would."""
+
+    def __init__(self, bar: int, price: float) -> None:
+        super().__init__(f"bar {bar} at {price}")
+
+
+class _ReadsBadly:
+    """Is pickled, and cannot be unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, ("x",)
+
+
+def test_what_cannot_be_unpickled_says_so() -> None:
+    """An error comes as text with its traceback, a result as an error: neither passes for a killed worker."""
+
+    def fail(number: int) -> int:
+        if number == 3:
+            raise _AsksForMore(7, 0.5)
+        return number
+
+    with pytest.raises(ChunkFailed, match=r"Chunk 3 \(3\) failed: RuntimeError: _AsksForMore: bar 7 at 0.5") as caught:
+        process_concurrent(range(50), fail, 2, "processes")
+    assert "raise _AsksForMore(7, 0.5)" in str(caught.value.__cause__.__cause__)  # type: ignore[union-attr]
+    with pytest.raises(ChunkFailed, match=r"Chunk 0 .* cannot be unpickled: ValueError: invalid literal"):
+        process_concurrent([1], lambda _: _ReadsBadly(), 2, "processes")
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, None])
 def test_a_worker_that_is_killed_names_its_chunk(how: signal.Signals | None) -> None:
     """By a signal, or an exit that nobody expects; the others are ended, none is left."""

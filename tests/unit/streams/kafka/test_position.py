@@ -65,3 +65,17 @@ def test_gaps_are_forgotten_before_they_fill_the_record() -> None:
     assert len(position.taken[_ORIGINS[0]].gaps) == 64
     assert position.judge(_entry(397)) is Verdict.OLD
     assert position.judge(_entry(1)) is Verdict.REPLAYED
+
+
+def test_lanes_are_forgotten_before_they_fill_the_record() -> None:
+    """Of whoever makes up a new stream for each message the last ones are known, and those that are in use."""
+    position = Position()
+    for number in range(10_000):
+        position.take(_entry(0, (f"{number:032x}", 0)))
+        position.take(_entry(number, ("a" * 32, 0)))
+    assert len(position.taken) == 4096
+    assert position.judge(_entry(9_999, ("a" * 32, 0))) is Verdict.REPLAYED
+    assert position.judge(_entry(0, (f"{9_999:032x}", 0))) is Verdict.REPLAYED
+    assert position.judge(_entry(0, (f"{1:032x}", 0))) is Verdict.NEW
+    again = Position.unpacked(position.packed())
+    assert list(again.taken) == list(position.taken)
