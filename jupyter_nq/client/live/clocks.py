@@ -31,6 +31,9 @@ class Clock(Protocol):
     def now_ns(self) -> int:
         """Return the time, ns UTC."""
 
+    def latest_ns(self) -> int:
+        """Return the time, ns UTC, or a later one, behind which a row that was published by now cannot lie."""
+
     def seconds_until(self, instant_ns: int) -> float:
         """Return how long to wait for an instant, at most; infinity when its bell rings by then."""
 
@@ -54,6 +57,7 @@ class SystemClock:
 
     def __init__(self, time_ns: Callable[[], int] = time.time_ns) -> None:
         self._time_ns = time_ns
+        self._offset_ns = self._time_ns() - time.monotonic_ns()  # the largest so far
 
     def __repr__(self) -> str:
         return "<SystemClock>"
@@ -61,6 +65,12 @@ class SystemClock:
     def now_ns(self) -> int:
         """Return the time, ns UTC."""
         return self._time_ns()
+
+    def latest_ns(self) -> int:
+        """Return the time as if the clock had never been set back."""
+        monotonic_ns = time.monotonic_ns()
+        self._offset_ns = max(self._offset_ns, self._time_ns() - monotonic_ns)
+        return self._offset_ns + monotonic_ns
 
     def seconds_until(self, instant_ns: int) -> float:
         """Return how long an instant is ahead."""
@@ -103,6 +113,10 @@ class ReplayClock:
             at, begin, end = (table[name][-1].value for name in CLOCK_SCHEMA.names)
             self._now_ns, self.begin_ns, self.end_ns = max(self._now_ns, at), begin, end
         return self._now_ns
+
+    def latest_ns(self) -> int:
+        """Return the last time that it will have."""
+        return self.end_ns
 
     def seconds_until(self, instant_ns: int) -> float:
         """Return infinity: the bell rings when the time moves on."""

@@ -1,7 +1,8 @@
 """Rows of a source as the builders take them: ticks or small bars, in the order in which they came.
 
 What no bar can be made of is set aside here, with the reason, and never dropped in silence: rows that lie outside the
-sessions, and small bars that do not come in their order.
+sessions, small bars that do not come in their order, and rows of the future, the first of which would close every bar
+before it and make all that follows late.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from jupyter_nq.sizes import together
 MINUTE_NS = 60 * 1_000_000_000
 NOTHING = -(1 << 63)
 """Before every instant."""
-OUTSIDE, DISORDERED, LATE = "outside the sessions", "out of order", "late"
+_TOLERATED_NS = MINUTE_NS
+"""So far a row may begin behind the clock, and behind all rows before it."""
+AHEAD, OUTSIDE, DISORDERED, LATE = "ahead of the clock", "outside the sessions", "out of order", "late"
 """Why a row is set aside."""
 
 _TICK = ("timestamp", "price", "volume")
@@ -114,17 +117,35 @@ class Intake:
     def __repr__(self) -> str:
         return f"<Intake of {f'{self._minutes}-minute bars' if self._minutes else 'ticks'}>"
 
-    def take(self, batch: pa.RecordBatch | pa.Table) -> Taken:
-        """Take the next rows of the source."""
+    def take(self, batch: pa.RecordBatch | pa.Table, clock_ns: int | None = None) -> Taken:
+        """Take the next rows of the source, published before a time of the clock, ns UTC; None takes all times."""
         columns = _columns(batch, ticks=not self._minutes)
         aside = []
-        for reason, wrong in ((OUTSIDE, self._outside(columns[0])), (DISORDERED, None)):
-            wrong = self._disordered(columns[0]) if wrong is None else wrong
+        for reason in (AHEAD, OUTSIDE, DISORDERED):
+            wrong = self._wrong(reason, columns[0], clock_ns)
             if wrong.any():
                 out = tuple(column[wrong] for column in columns)
                 aside.append((reason, Rows(out, np.full(len(out[0]), self.known_ns), self.known_ns)))
                 columns = tuple(column[~wrong] for column in columns)
         return Taken(self._ordered(columns), tuple(aside))
+
+    def _wrong(self, reason: str, starts: Ints, clock_ns: int | None) -> npt.NDArray[np.bool_]:
+        if reason == AHEAD:
+            return self._ahead(starts, clock_ns)
+        return self._outside(starts) if reason == OUTSIDE else self._disordered(starts)
+
+    def _ahead(self, starts: Ints, clock_ns: int | None) -> npt.NDArray[np.bool_]:
+        """Mark rows of the future: ahead of the clock, and of the rows before them, for the clock may be behind."""
+        wrong = np.zeros(len(starts), bool)
+        if clock_ns is None or not len(starts):
+            return wrong
+        limit_ns = max(self.known_ns, clock_ns) + _TOLERATED_NS
+        if starts.max() > limit_ns:
+            for place, start in enumerate(starts.tolist()):
+                wrong[place] = start > limit_ns
+                if start <= limit_ns:  # the next may follow it
+                    limit_ns = max(limit_ns, start + self._minutes * MINUTE_NS + _TOLERATED_NS)
+        return wrong
 
     def _outside(self, starts: Ints) -> npt.NDArray[np.bool_]:
         if not len(starts):

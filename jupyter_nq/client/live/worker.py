@@ -215,7 +215,7 @@ class Worker:
 
     def _take(self, batch: pa.RecordBatch | pa.Table) -> int:
         """Build bars of a batch, publish those that are closed, and return its newest stamp, ns UTC."""
-        taken = self._intake.take(batch)
+        taken = self._intake.take(batch, self._clock.latest_ns())
         for reason, rows in taken.aside:
             self._set_aside(rows, reason)
         if not len(taken.rows):

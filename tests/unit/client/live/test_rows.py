@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from jupyter_nq.bars.instruments import EQUITY
-from jupyter_nq.client.live.rows import DISORDERED, OUTSIDE, Intake, is_ticks
+from jupyter_nq.bars.schema import PRICES
+from jupyter_nq.client.live.rows import AHEAD, DISORDERED, OUTSIDE, Intake, is_ticks
 from jupyter_nq.errors import InvalidArgument
-from tests.unit.client.live.feeds import MINUTE_NS, minutes, ticks
+from tests.unit.client.live.feeds import MINUTE_NS, SECOND_NS, minutes, pieces, ticks
 
 _FEED = minutes(60)
 
@@ -55,6 +57,38 @@ def test_small_bars_that_come_twice_are_set_aside() -> None:
     taken = intake.take(_FEED.slice(1, 4))
     ((reason, rows),) = taken.aside
     assert (reason, len(rows), len(taken.rows)) == (DISORDERED, 2, 2)
+
+
+@pytest.mark.parametrize("cuts", [[], [2], [1, 2, 3, 4]])
+def test_a_row_of_the_future_is_set_aside(cuts: list[int]) -> None:
+    """However the rows are cut into messages; the next ones are taken as if it had not come."""
+    feed = ticks(_FEED.slice(0, 2)).slice(0, 6)
+    stamps = np.asarray(feed["timestamp"].cast(pa.int64())).copy()
+    clock_ns = int(stamps[2]) + SECOND_NS
+    stamps[2] += 3_600 * SECOND_NS
+    wrong = feed.set_column(0, feed.schema.field(0), pa.array(stamps, feed.schema.field(0).type))
+    intake = Intake(0, EQUITY)
+    taken = [intake.take(piece, clock_ns) for piece in pieces(wrong, cuts)]
+    assert [(reason, len(rows)) for one in taken for reason, rows in one.aside] == [(AHEAD, 1)]
+    assert sum(len(one.rows) for one in taken) == 5
+    assert intake.known_ns == stamps[-1]
+
+
+@pytest.mark.parametrize("length", [0, 1, 30])
+@pytest.mark.parametrize("cuts", [[], [1, 7]])
+def test_rows_that_follow_each_other_are_taken_whatever_the_clock_says(length: int, cuts: list[int]) -> None:
+    """A clock that is an hour behind, in an open market: each row begins within a minute of what was reached."""
+    start = _FEED["timestamp"][0].value
+    rows = 12
+    stamps = start + np.arange(rows) * (length * MINUTE_NS or 20 * SECOND_NS)
+    table = pa.table({"timestamp": pa.array(stamps).cast(_FEED.schema.field(0).type)})
+    for name in (*PRICES, "price"):
+        table = table.append_column(name, pa.array(np.full(rows, 100.0)))
+    table = table.append_column("volume", pa.array(np.ones(rows, np.int64)))
+    intake = Intake(length, EQUITY)
+    intake.take(table.slice(0, 1))
+    for piece in pieces(table.slice(1), cuts):
+        assert intake.take(piece, start - 3_600 * SECOND_NS).aside == ()
 
 
 def test_an_empty_batch_changes_nothing() -> None:

@@ -270,6 +270,25 @@ def test_late_ticks_are_counted_and_published_and_change_nothing(session: Sessio
     live.stop()
 
 
+def test_one_wrong_stamp_makes_nothing_late(session: Session) -> None:
+    """A tick of tomorrow is set aside with its reason; the bars are those of all others."""
+    feed = ticks(_FEED.slice(0, 40))
+    stamps = np.asarray(feed["timestamp"].cast(pa.int64())).copy()
+    stamps[30] += 24 * 60 * MINUTE_NS
+    wrong = feed.set_column(0, feed.schema.field(0), pa.array(stamps, feed.schema.field(0).type))
+    others = pa.concat_tables([feed.slice(0, 30), feed.slice(31)])
+    clock = ManualClock(_OPEN, latest=_OPEN + 60 * MINUTE_NS)
+    for name, rows in (("wrong", wrong), ("right", others)):
+        _feed(session, rows, f"feed.{name}")
+        live = _live(session, clock, ["5min"], source=f"feed.{name}", out=name, close_after_ms=0)
+        live.worker.catch_up()
+        live.stop()
+    assert same(published(session, "wrong.5min.live"), published(session, "right.5min.live"))
+    (message,) = session.stream("wrong.late").subscribe("earliest").get_messages()
+    assert message.metadata == {"reason": "ahead of the clock", "timeframe": None}
+    assert message.data["close"].to_pylist() == [feed["price"][30].as_py()]
+
+
 def test_the_open_bar_is_on_a_stream_of_its_own(session: Session) -> None:
     """Marked as partial, with its end; the tape of closed bars never has it."""
     _feed(session, _FEED.slice(0, 7))
