@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_nq.bars.columns import iso
 from jupyter_nq.client.live.clocks import Clock
-from jupyter_nq.client.live.rows import DISORDERED, LATE, OUTSIDE
+from jupyter_nq.client.live.rows import AHEAD, DISORDERED, LATE, OUTSIDE
 from jupyter_nq.client.live.worker import Worker
 from jupyter_nq.sizes import counted
 from jupyter_nq.streams.waiting import wait_for_any
@@ -46,6 +46,8 @@ class LiveStatus:
     """Rows outside the sessions, also there."""
     disordered: int
     """Small bars that did not come in their order, also there."""
+    ahead: int
+    """Rows that lie in the future of the clock and of the rows before them, also there."""
     skipped: int
     """Rows that history or an earlier worker had, for each length of bar."""
     incomplete: int
@@ -58,7 +60,7 @@ class LiveStatus:
     def __str__(self) -> str:
         bars = ", ".join(f"{count:,} of {label}" for label, count in self.bars.items())
         shown = {"late": self.late, "outside": self.outside, "out of order": self.disordered, "lag": self.lag}
-        shown |= {"incomplete": self.incomplete, "gaps": self.gaps}
+        shown |= {"ahead of the clock": self.ahead, "incomplete": self.incomplete, "gaps": self.gaps}
         told = "".join(f", {name} {count:,}" for name, count in shown.items() if count)
         failed = f": {self.error}" if self.error else ""
         return f"{self.state} at {iso(self.time_ns)}, closed bars {bars}{told}{failed}"
@@ -128,6 +130,7 @@ class Live:
             counts[LATE],
             counts[OUTSIDE],
             counts[DISORDERED],
+            counts[AHEAD],
             counts["skipped"],
             sum(lane.builder.incomplete for lane in lanes),
             counts["gaps"],

@@ -282,6 +282,8 @@ def test_one_wrong_stamp_makes_nothing_late(session: Session) -> None:
         _feed(session, rows, f"feed.{name}")
         live = _live(session, clock, ["5min"], source=f"feed.{name}", out=name, close_after_ms=0)
         live.worker.catch_up()
+        assert live.status.ahead == (name == "wrong")
+        assert ("ahead of the clock 1" in str(live.status)) == (name == "wrong")
         live.stop()
     assert same(published(session, "wrong.5min.live"), published(session, "right.5min.live"))
     (message,) = session.stream("wrong.late").subscribe("earliest").get_messages()
