@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from jupyter_nq.errors import InvalidArgument
+from jupyter_nq.errors import InvalidArgument, NQError
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.background import Listener, background
 from jupyter_nq.streams.consumers import Seen, consumers
@@ -153,10 +153,20 @@ class Stream:
         return self._writer().publish(data, metadata, epoch=self._epoch)
 
     def publish_rows(self, rows: Iterable[Sequence[Any]]) -> int:
-        """Publish rows of a tape, each a message of its own; returns how many."""
+        """Publish rows of a tape, each a message of its own; returns how many.
+
+        Raises
+        ------
+        SchemaMismatch, StreamFull
+            At the first row that does not fit, or finds no room. A note of the error says how many were published.
+        """
         publish, count = self._writer().publish_row, 0
-        for row in rows:
-            count += publish(row, self._epoch) is not None
+        try:
+            for row in rows:
+                count += publish(row, self._epoch) is not None
+        except NQError as exc:
+            exc.add_note(f"{count:,} rows before it were published.")
+            raise
         return count
 
     @property

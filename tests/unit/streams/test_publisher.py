@@ -202,6 +202,15 @@ def test_row_that_does_not_fit_is_refused(make: Make, row: tuple[Any, ...]) -> N
     assert [message.data["size"] for message in stream.get_messages()] == [1, 2]
 
 
+def test_rows_before_one_that_does_not_fit_are_counted(make: Make) -> None:
+    """They are published, and the error says how many."""
+    stream = make(schema=SCHEMA)
+    with pytest.raises(SchemaMismatch) as caught:
+        stream.publish_rows([(seq, 1.5, 1) for seq in range(1_234)] + [(1, "far too much", 1)])
+    assert caught.value.__notes__ == ["1,234 rows before it were published."]
+    assert stream.stats()["messages"] == 1_234
+
+
 @pytest.mark.parametrize("data", [(1, None, 2), {"ts": 1, "price": None, "size": 2}])
 def test_tape_takes_no_null(make: Make, data: Any) -> None:
     """A null on a tape is refused with what to do, also in a row."""
