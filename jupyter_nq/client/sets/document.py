@@ -81,14 +81,18 @@ def path_of(name: str | os.PathLike[str]) -> Path:
     if isinstance(name, os.PathLike) or os.sep in text or text.endswith(_SUFFIX):
         return Path(text).expanduser().absolute()
     try:
-        return default_path().parent / "sets" / f"{check_name(text)}{_SUFFIX}"
+        return _of_the_user() / f"{check_name(text)}{_SUFFIX}"
     except InvalidName as exc:
         raise InvalidArgument(f"{exc} Or write a path that ends in {_SUFFIX}.") from None
 
 
 def names_of_sets() -> list[str]:
     """Return the names of the sets in the user's data directory."""
-    return _beside(default_path().parent / "sets")
+    return _beside(_of_the_user())
+
+
+def _of_the_user() -> Path:
+    return default_path().parent / "sets"
 
 
 def _beside(directory: Path) -> list[str]:
@@ -97,8 +101,17 @@ def _beside(directory: Path) -> list[str]:
 
 # -- writing ------------------------------------------------------------------------------------------
 def write(path: Path, found: WorkingSet) -> None:
-    """Put a set in the place of its file at once, for its owner alone to read."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Put a set in the place of its file at once, for its owner alone to read.
+
+    Raises
+    ------
+    InvalidArgument
+        Its directory is not there, and is not that of the user's sets, which is made.
+    """
+    if path.parent == _of_the_user():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    elif not path.parent.is_dir():
+        raise InvalidArgument(f"There is no directory {path.parent}. Make it, or name another one.")
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     draft.unlink(missing_ok=True)
     try:

@@ -31,12 +31,17 @@ class Bridge(abc.ABC):
         Their names.
     config
         Of librdkafka.
+
+    Raises
+    ------
+    InvalidArgument
+        No topic has this name.
     """
 
     def __init__(self, stream: str, topic: str, config: clients.Config) -> None:
         # The thread alone writes the figures, _trouble, _refused and _client; the two events are anybody's.
         self.stream = stream
-        self.topic = topic
+        self.topic = clients.check_topic(topic)
         self.error: BaseException | None = None
         """Why it ended by itself."""
         self.messages = 0

@@ -14,6 +14,7 @@ from jupyter_nq.errors import InvalidArgument, MissingLibrary
 
 SERVERS = "bootstrap.servers"
 _SECRET = re.compile(r"password|secret|token|oauth|jaas|credential|\.key|key\.pem|sasl\.username")
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _QUEUE_KBYTES = 64 << 10  # 64 MiB
 _COMMON = {"client.id": "jupyter-nq", "reconnect.backoff.ms": 100, "reconnect.backoff.max.ms": 10_000}
 _PRODUCER = {
@@ -62,6 +63,15 @@ def checked(config: Config | str) -> dict[str, Any]:
         if key in config and str(config[key]).lower() != str(value).lower():
             raise InvalidArgument(f"config sets {key!r}, on which the bridge depends: it is always {value!r}.")
     return dict(config)
+
+
+def check_topic(topic: str) -> str:
+    """Return the name of a topic; raises `InvalidArgument` for what no broker takes."""
+    if not _TOPIC.fullmatch(topic) or topic in (".", ".."):
+        raise InvalidArgument(
+            f"topic={topic[:40]!r} is no name of a topic: up to 249 letters, digits, dots, dashes and underscores."
+        )
+    return topic
 
 
 def producer(config: Config, on_error: OnError) -> Any:

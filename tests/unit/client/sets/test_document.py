@@ -28,12 +28,22 @@ _SET = WorkingSet(
 
 def test_written_and_read(tmp_path: Path) -> None:
     """The same comes back; the file is its owner's alone, and a second one takes its place."""
-    path = tmp_path / "new" / "desk.json"
+    path = tmp_path / "desk.json"
     for _ in range(2):
         write(path, _SET)
     assert read(path) == _SET
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [entry.name for entry in path.parent.iterdir()] == ["desk.json"]
+
+
+def test_only_the_user_s_own_directory_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A path with a slip of the pen makes none."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    write(path_of("desk"), _SET)
+    assert read(path_of("desk")) == _SET
+    with pytest.raises(InvalidArgument, match=r"There is no directory .*/typo\. Make it"):
+        write(tmp_path / "typo" / "desk.json", _SET)
+    assert not (tmp_path / "typo").exists()
 
 
 def test_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

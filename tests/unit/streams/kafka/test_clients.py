@@ -39,6 +39,14 @@ def test_a_bad_configuration_is_refused(config: Any, says: str) -> None:
         clients.checked(config)
 
 
+@pytest.mark.parametrize("topic", ["", ".", "..", "a b", "é", "x" * 250, "nq/ticks", "ticks\n"])
+def test_what_no_broker_takes_as_a_topic_is_refused(topic: str) -> None:
+    """At once, and not by a broker in the background."""
+    with pytest.raises(InvalidArgument, match="is no name of a topic"):
+        clients.check_topic(topic)
+    assert clients.check_topic("nq.ticks_5-min") == "nq.ticks_5-min"
+
+
 @pytest.mark.parametrize("kind", [clients.producer, clients.consumer])
 def test_secrets_are_in_no_error(kind: Any) -> None:
     """Nor in its cause; the name of the setting is."""
