@@ -6,7 +6,7 @@ that loads a dataset. These functions are the only place where the one becomes t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,8 +68,12 @@ def stream(seen: Mapping[str, Any], people: People) -> Document:
     rate = seen["rate"]
     consumers = [_consumer(consumer, people) for consumer in seen["consumers"]]
     return {
-        **{key: seen[key] for key in ("name", "form", "messages", "kept", "retention_bytes", "overflow", "exclusive")},
+        **{
+            key: seen[key]
+            for key in ("name", "form", "messages", "kept", "retention_bytes", "overflow", "exclusive", "epoch")
+        },
         "rate": None if rate is None else round(rate, 1),
+        "disk": None if seen["durability"] is None else _disk(seen["durability"]),
         "created": utc(seen["created_ns"]),
         "publishers": [_publisher(publisher, people) for publisher in seen["publishers"]],
         "consumers": consumers,
@@ -101,6 +105,12 @@ def utc(ns: int) -> str:
     '2023-11-14T22:13:20.123+00:00'
     """
     return datetime.fromtimestamp(ns / 1e9, UTC).isoformat(timespec="milliseconds")
+
+
+def _disk(lanes: Iterable[Mapping[str, Any]]) -> Document:
+    """Return what the disk has of a durable stream, and what it never got."""
+    rows = list(lanes)
+    return {"messages": sum(row["durable"] for row in rows), "missed": sum(row["missed"] for row in rows)}
 
 
 def _holder(row: Mapping[str, Any]) -> Document:

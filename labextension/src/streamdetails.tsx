@@ -31,7 +31,34 @@ export function StreamDetails(props: {
           formatBytes(stream.retention_bytes)
         )}
       </p>
+      {stream.disk !== null && <Disk stream={stream} trans={trans} />}
+      {stream.epoch > 0 && (
+        <p className="jp-nq-Details-kept">
+          {trans.__(
+            'Its schema changed, for the last time in epoch %1',
+            formatCount(stream.epoch)
+          )}
+        </p>
+      )}
     </>
+  );
+}
+
+function Disk(props: {
+  stream: IStream;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { stream, trans } = props;
+  const { messages, missed } = stream.disk!;
+  return (
+    <p className="jp-nq-Details-kept" data-lost={missed > 0}>
+      {trans.__(
+        'Durable: the disk has %1 of %2 messages',
+        formatCount(messages),
+        formatCount(stream.messages)
+      )}
+      {missed > 0 && trans.__(', and never got %1', formatCount(missed))}
+    </p>
   );
 }
 

@@ -41,6 +41,10 @@ export interface IStream {
   retention_bytes: number;
   overflow: string;
   exclusive: boolean;
+  /** Counts its schemas, the first being 0. */
+  epoch: number;
+  /** What the disk has of it; null of a stream that does not outlive the machine. */
+  disk: { messages: number; missed: number } | null;
   /** Messages per second; null until the server has looked twice. */
   rate: number | null;
   /** ISO 8601 in UTC. */

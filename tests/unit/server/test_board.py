@@ -217,6 +217,11 @@ def _seen(messages: int) -> list[dict[str, Any]]:
             "retention_bytes": 1 << 20,
             "overflow": "drop_oldest",
             "exclusive": False,
+            "epoch": 0,
+            "durability": [
+                {"lane": 0, "messages": messages, "durable": 1, "missed": 0, "refused": None},
+                {"lane": 1, "messages": 0, "durable": 3, "missed": 2, "refused": None},
+            ],
             "rate": 12.345,
             "created_ns": 0,
             "publishers": [{"lane": 0, "pid": os.getpid(), "messages": messages}],
@@ -240,7 +245,8 @@ async def test_streams_are_a_message_of_their_own() -> None:
         board.show_streams(_seen(messages))
     told = await _told(seat)
     assert (told["kind"], [stream["messages"] for stream in told["streams"]]) == ("streams", [2])
-    assert told["streams"][0]["rate"] == 12.3
+    row = told["streams"][0]
+    assert (row["rate"], row["epoch"], row["disk"]) == (12.3, 0, {"messages": 4, "missed": 2})
     board.show_streams(_seen(2))
     later = board.join()
     assert {(await _told(later))["kind"], (await _told(later))["kind"]} == {"desk", "streams"}
