@@ -21,9 +21,9 @@ _HOMES = {
     **dict.fromkeys(["MinMax", "Robust", "Scaler", "ZScore"], "jupyter_nq.bars.features.scalers"),
     **dict.fromkeys(["flag", "flags"], "jupyter_nq.client.flags"),
     "MemoryManager": "jupyter_nq.client.memory.manager",
-    **dict.fromkeys(["kafka_in", "kafka_out"], "jupyter_nq.client.bridges"),
+    **dict.fromkeys(["kafka_in", "kafka_out"], "jupyter_nq.client.streams.bridges"),
     "NQError": "jupyter_nq.errors",
-    "process_concurrent": "jupyter_nq.client.concurrent",
+    "process_concurrent": "jupyter_nq.client.processing.concurrent",
     "Session": "jupyter_nq.client.session",
     "SharedMemoryPool": "jupyter_nq.client.memory.pool",
     "UnifiedDataLoader": "jupyter_nq.client.bars.loader",
@@ -84,7 +84,7 @@ _HOMES = {
             "snapshots",
             "stale",
         ],
-        "jupyter_nq.client.desk_api",
+        "jupyter_nq.client.versions.api",
     ),
 }
 
@@ -208,9 +208,19 @@ if TYPE_CHECKING:
         validate,
     )
     from jupyter_nq.client.bars.loader import UnifiedDataLoader
-    from jupyter_nq.client.bridges import kafka_in, kafka_out
-    from jupyter_nq.client.concurrent import process_concurrent
-    from jupyter_nq.client.desk_api import (
+    from jupyter_nq.client.flags import flag, flags
+    from jupyter_nq.client.live.api import live, replay
+    from jupyter_nq.client.memory.manager import MemoryManager
+    from jupyter_nq.client.memory.pool import SharedMemoryPool
+    from jupyter_nq.client.mutex.mutex import mutex
+    from jupyter_nq.client.notebooks.api import accept, decline, on_sync, register, sync, synced, unregister
+    from jupyter_nq.client.notebooks.data_stream import DataStreamType, StreamStatus
+    from jupyter_nq.client.notebooks.flow import DataFlowCoordinator, create_notebook_client
+    from jupyter_nq.client.notebooks.notebook_client import NotebookClient
+    from jupyter_nq.client.processing.concurrent import process_concurrent
+    from jupyter_nq.client.session import Session
+    from jupyter_nq.client.streams.bridges import kafka_in, kafka_out
+    from jupyter_nq.client.versions.api import (
         check_consistency,
         follow,
         is_current,
@@ -222,16 +232,6 @@ if TYPE_CHECKING:
         snapshots,
         stale,
     )
-    from jupyter_nq.client.flags import flag, flags
-    from jupyter_nq.client.live.api import live, replay
-    from jupyter_nq.client.memory.manager import MemoryManager
-    from jupyter_nq.client.memory.pool import SharedMemoryPool
-    from jupyter_nq.client.mutex.mutex import mutex
-    from jupyter_nq.client.notebooks.api import accept, decline, on_sync, register, sync, synced, unregister
-    from jupyter_nq.client.notebooks.data_stream import DataStreamType, StreamStatus
-    from jupyter_nq.client.notebooks.flow import DataFlowCoordinator, create_notebook_client
-    from jupyter_nq.client.notebooks.notebook_client import NotebookClient
-    from jupyter_nq.client.session import Session
     from jupyter_nq.errors import NQError
 
 

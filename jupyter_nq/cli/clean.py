@@ -33,7 +33,7 @@ from jupyter_nq.cli.flags_left import sweep_flags
 from jupyter_nq.cli.view import holders, reach, store_path
 from jupyter_nq.client.bars import fetch
 from jupyter_nq.client.bars.cache import Cache
-from jupyter_nq.client.disk import sign_of
+from jupyter_nq.client.cold.disk import sign_of
 from jupyter_nq.client.line.hosting import LOCK_NAME, give_back, take_lock
 from jupyter_nq.client.line.policy import POLICY_NAME
 from jupyter_nq.client.listing import who

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from jupyter_nq.client.bridging import kafka_in, kafka_out
 from jupyter_nq.client.session import Session
+from jupyter_nq.client.streams.bridging import kafka_in, kafka_out
 from jupyter_nq.config import load_settings
 from jupyter_nq.errors import ConfigError, InvalidArgument
 from jupyter_nq.streams.kafka import KafkaIn, KafkaOut

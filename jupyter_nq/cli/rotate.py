@@ -10,10 +10,10 @@ from pathlib import Path
 from jupyter_nq.buffers import ColdCopies, load_keys
 from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.cli.view import store_path
-from jupyter_nq.client.disk import directory_for
-from jupyter_nq.client.rotating import rotate as rotate_copies
-from jupyter_nq.client.rotating_streams import with_streams
-from jupyter_nq.client.spilling import NO_KEY
+from jupyter_nq.client.cold.disk import directory_for
+from jupyter_nq.client.cold.rotating import rotate as rotate_copies
+from jupyter_nq.client.cold.rotating_streams import with_streams
+from jupyter_nq.client.cold.spilling import NO_KEY
 from jupyter_nq.config import load_settings
 from jupyter_nq.errors import ConfigError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jupyter_nq.buffers.directory import open_directory
 from jupyter_nq.client.api import at_hand
-from jupyter_nq.client.disk import machine
+from jupyter_nq.client.cold.disk import machine
 from jupyter_nq.config import Settings, default_store_dir, load_settings, spill_dir_of
 from jupyter_nq.coordinator.identity import program
 from jupyter_nq.errors import InvalidArgument

@@ -15,17 +15,17 @@ from typing import Any
 from jupyter_nq.buffers import Handle, Store, check_name
 from jupyter_nq.buffers.drafts import blank
 from jupyter_nq.client.bars.loading import Progress
-from jupyter_nq.client.collecting import Collected, collect
+from jupyter_nq.client.cold.collecting import Collected, collect
+from jupyter_nq.client.cold.rotating import Rotated
+from jupyter_nq.client.cold.spilling import Spilling
 from jupyter_nq.client.drafting import Draft
 from jupyter_nq.client.getting import Verified, checked_rows, checked_verify, verify_as, wants_private
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Dataset, Stored
-from jupyter_nq.client.rotating import Rotated
 from jupyter_nq.client.selection import checked_form, visible
-from jupyter_nq.client.spilling import Spilling
-from jupyter_nq.client.staleness import Working
-from jupyter_nq.client.streaming import Streaming
+from jupyter_nq.client.streams.streaming import Streaming
+from jupyter_nq.client.versions.staleness import Working
 from jupyter_nq.client.writing import Writer, refuse_parsed
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import AmbiguousStamps, ChecksumError, NQError, StoreFull, UnknownDataset, UnreadableSource

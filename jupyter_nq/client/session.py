@@ -28,7 +28,7 @@ from jupyter_nq.client.objects import Objects
 from jupyter_nq.client.origin import marked
 from jupyter_nq.client.records import Desk, Notebook, Status
 from jupyter_nq.client.selection import Stamp, checked_form, row_range, visible
-from jupyter_nq.client.streaming import Listed
+from jupyter_nq.client.streams.streaming import Listed
 from jupyter_nq.config import Settings, default_store_dir, environment, load_settings
 from jupyter_nq.errors import InvalidArgument
 from jupyter_nq.streams import Stream

@@ -16,9 +16,9 @@ from jupyter_nq.buffers.plan import plan_content
 from jupyter_nq.buffers.values.intake import Content
 from jupyter_nq.client.bars.loading import Progress
 from jupyter_nq.client.bars.request import read_from, source_of
+from jupyter_nq.client.cold.room import Promise, Room
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.records import Stored
-from jupyter_nq.client.room import Promise, Room
 from jupyter_nq.client.sparing import Sparing
 from jupyter_nq.errors import CapacityFull, UnsupportedData
 

@@ -12,8 +12,8 @@ import weakref
 from typing import TYPE_CHECKING
 
 from jupyter_nq.bars import compiled
-from jupyter_nq.client import concurrent
 from jupyter_nq.client.api import warm_up
+from jupyter_nq.client.processing import concurrent
 from nq_magics import completion
 from nq_magics.arguments import parse
 from nq_magics.bar_magics import BarMagics

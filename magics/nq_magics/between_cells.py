@@ -15,11 +15,11 @@ from IPython.core.error import UsageError
 
 from jupyter_nq.buffers import Handle
 from jupyter_nq.client.api import opened
-from jupyter_nq.client.following import Following, current, use
 from jupyter_nq.client.holding import shows
 from jupyter_nq.client.listing import plain
 from jupyter_nq.client.session import Session
-from jupyter_nq.client.staleness import Behind, publisher
+from jupyter_nq.client.versions.following import Following, current, use
+from jupyter_nq.client.versions.staleness import Behind, publisher
 from jupyter_nq.errors import NQError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from IPython.core.magic import line_magic, magics_class
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
 from jupyter_nq.client.listing import age, plain
-from jupyter_nq.client.snapshots import Snapshot, snapshot, snapshot_of, snapshots, taken_line
+from jupyter_nq.client.versions.snapshots import Snapshot, snapshot, snapshot_of, snapshots, taken_line
 from jupyter_nq.sizes import size
 from nq_magics.arguments import parse
 from nq_magics.in_session import InSession

@@ -13,7 +13,7 @@ from nq_magics.rows_view import RowsView
 
 if TYPE_CHECKING:
     from jupyter_nq.client.records import Notebook
-    from jupyter_nq.client.streaming import Listed
+    from jupyter_nq.client.streams.streaming import Listed
     from jupyter_nq.streams import Stream, Subscription
     from jupyter_nq.streams.background import Listener
 

@@ -36,7 +36,7 @@ nq.process_concurrent(range(8), wait, 2, "processes")
 """
 _SLOW = """
 from nq_magics.progress import ProgressLine
-from jupyter_nq.client import concurrent
+from jupyter_nq.client.processing import concurrent
 concurrent.display = lambda label: ProgressLine(label, 0.0)
 nq.process_concurrent(range(4), abs, 2)
 """

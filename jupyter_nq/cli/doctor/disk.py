@@ -18,7 +18,7 @@ from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.cli.doctor.checks import free_bytes, scratch
 from jupyter_nq.cli.doctor.findings import Failed, Finding, attempt
 from jupyter_nq.cli.text import seconds
-from jupyter_nq.client.disk import directory_for
+from jupyter_nq.client.cold.disk import directory_for
 from jupyter_nq.config import Settings
 from jupyter_nq.sizes import counted, size
 

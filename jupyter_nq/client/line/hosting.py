@@ -18,7 +18,7 @@ from jupyter_nq.buffers import Catalogue
 from jupyter_nq.buffers.cold.keys import KEY_VARIABLE
 from jupyter_nq.buffers.forking import disown, own
 from jupyter_nq.buffers.locks import is_current, try_flock
-from jupyter_nq.client.disk import Claim, find_again
+from jupyter_nq.client.cold.disk import Claim, find_again
 from jupyter_nq.client.line.policy import Policy, settle_policy
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import NQError, StoreError

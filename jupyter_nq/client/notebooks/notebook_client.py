@@ -13,7 +13,7 @@ from jupyter_nq.client.notebooks.syncing import TIMEOUT_SECONDS, sync
 
 if TYPE_CHECKING:
     from jupyter_nq.client.notebooks.flow import DataFlowCoordinator
-    from jupyter_nq.client.streaming import Listed
+    from jupyter_nq.client.streams.streaming import Listed
 
 
 class NotebookClient:

@@ -10,7 +10,7 @@ from jupyter_nq.client.records import Notebook
 
 if TYPE_CHECKING:
     from jupyter_nq.client.session import Session
-    from jupyter_nq.client.streaming import Listed
+    from jupyter_nq.client.streams.streaming import Listed
 
 
 def register(

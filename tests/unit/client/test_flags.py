@@ -13,7 +13,7 @@ import pytest
 import jupyter_nq as nq
 from jupyter_nq.client import api
 from jupyter_nq.client import flags as client_flags
-from jupyter_nq.client.disk import machine
+from jupyter_nq.client.cold.disk import machine
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import Halted, InvalidArgument, InvalidName
 from jupyter_nq.testing import Child, wait_until

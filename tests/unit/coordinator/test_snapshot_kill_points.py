@@ -10,7 +10,7 @@ import pytest
 
 from jupyter_nq.buffers import Store
 from jupyter_nq.client.session import Session
-from jupyter_nq.client.snapshots import snapshots
+from jupyter_nq.client.versions.snapshots import snapshots
 from jupyter_nq.config import Settings
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator import snapshot_events as sn

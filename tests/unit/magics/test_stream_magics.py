@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import jupyter_nq as nq
-from jupyter_nq.client.streaming import Listed
+from jupyter_nq.client.streams.streaming import Listed
 from jupyter_nq.streams import Subscription
 from jupyter_nq.testing import wait_until
 from nq_magics.stream_display import StreamsView

@@ -46,7 +46,7 @@ def test_no_data_library_is_loaded() -> None:
     """A Jupyter server that only shows streams pays for neither numpy nor Arrow."""
     code = (
         "import sys, jupyter_nq.streams.onlooker, jupyter_nq.server.app, jupyter_nq.coordinator.operations;"
-        "import jupyter_nq.client.taking_streams;"
+        "import jupyter_nq.client.streams.taking;"
         "print([m for m in ('numpy', 'pandas', 'pyarrow') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -16,7 +16,7 @@ from jupyter_nq.client.session import Session
 from jupyter_nq.client.sets.document import path_of
 from jupyter_nq.client.sets.restoring import Restoration, restore
 from jupyter_nq.client.sets.saving import save
-from jupyter_nq.client.snapshots import snapshot
+from jupyter_nq.client.versions.snapshots import snapshot
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import UnreadableSource
 from jupyter_nq.testing.leftovers import settle

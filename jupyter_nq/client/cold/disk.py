@@ -147,7 +147,7 @@ class Claim:
 
 def _take_over(usual: Path, directory: Path) -> None:
     """Give a machine that has no directory the durable copies of the one that was used last, if nobody uses it."""
-    from jupyter_nq.client.taking_streams import has_streams, take_streams  # most hosts have a directory
+    from jupyter_nq.client.streams.taking import has_streams, take_streams  # most hosts have a directory
 
     signs = sorted(usual.parent.glob(f"{usual.name}*{_SIGN}"), key=lambda path: path.stat().st_mtime_ns)
     last = signs[-1].with_suffix("") if signs else None

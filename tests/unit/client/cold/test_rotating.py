@@ -10,7 +10,7 @@ import pytest
 
 from jupyter_nq.buffers import ColdCopies, new_key
 from jupyter_nq.buffers.directory import COLD
-from jupyter_nq.client.rotating import Rotated
+from jupyter_nq.client.cold.rotating import Rotated
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import ConfigError

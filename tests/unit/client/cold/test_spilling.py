@@ -14,7 +14,7 @@ import pytest
 
 from jupyter_nq.buffers import Catalogue
 from jupyter_nq.buffers.directory import COLD
-from jupyter_nq.client import spilling
+from jupyter_nq.client.cold import spilling
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import ChecksumError, StoreError, StoreFull, UnknownDataset
 from jupyter_nq.testing import wait_until

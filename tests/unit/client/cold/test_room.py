@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_nq.client import spilling
+from jupyter_nq.client.cold import spilling
 from jupyter_nq.errors import StoreFull
 from tests.unit.client.small import MIB, array, small_session
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from jupyter_nq.client.consistency import Checked, Consistency, check_consistency, rule
 from jupyter_nq.client.session import Session
+from jupyter_nq.client.versions.consistency import Checked, Consistency, check_consistency, rule
 from jupyter_nq.errors import InvalidArgument, InvalidName, UnknownDataset
 from jupyter_nq.testing.leftovers import settle
 

@@ -15,7 +15,7 @@ import pytest
 
 from jupyter_nq.buffers import ColdCopies, ColdInfo, new_key
 from jupyter_nq.buffers.directory import COLD
-from jupyter_nq.client import disk as disks
+from jupyter_nq.client.cold import disk as disks
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import ConfigError, StoreError
@@ -29,7 +29,7 @@ store, spill_dir, name = sys.argv[1:]
 if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "x", store]).returncode:
     sys.exit(77)
 import numpy as np
-from jupyter_nq.client import disk
+from jupyter_nq.client.cold import disk
 from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
 disk.machine = lambda: name

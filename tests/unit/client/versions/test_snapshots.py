@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from jupyter_nq.client.session import Session
-from jupyter_nq.client.snapshots import snapshot, snapshot_of, snapshots, taken_line
+from jupyter_nq.client.versions.snapshots import snapshot, snapshot_of, snapshots, taken_line
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import (
     ChecksumError,
@@ -95,7 +95,8 @@ def test_another_process_finds_it_and_it_outlives_its_taker(session: Session) ->
     session.put("a", np.arange(5))
     with session_child(
         session.store.path,
-        "from jupyter_nq.client.snapshots import snapshot\nsnapshot(session, label='x')\nsay('taken')\ninput()\n",
+        "from jupyter_nq.client.versions import snapshots\n"
+        "snapshots.snapshot(session, label='x')\nsay('taken')\ninput()\n",
     ) as child:
         assert child.line() == "taken"
         child.kill()
@@ -111,7 +112,7 @@ def test_another_process_finds_it_and_it_outlives_its_taker(session: Session) ->
 def test_a_coordinator_that_is_killed(nq_store_dir: Path) -> None:
     """The next one keeps what the snapshot has, and frees it with the release."""
     code = """
-from jupyter_nq.client.snapshots import snapshot
+from jupyter_nq.client.versions.snapshots import snapshot
 session.put('a', np.arange(5))
 snapshot(session, label='x')
 say(session.channel.is_host)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jupyter_nq.buffers import KeyRing
-from jupyter_nq.client.rotating import Rotated
+from jupyter_nq.client.cold.rotating import Rotated
 from jupyter_nq.errors import ChecksumError, UnknownKey
 from jupyter_nq.streams.durable import home
 from jupyter_nq.streams.durable.rotation import rewrap

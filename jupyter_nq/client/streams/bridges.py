@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jupyter_nq.client import bridging
 from jupyter_nq.client.api import through_session
+from jupyter_nq.client.streams import bridging
 
 kafka_in = through_session(bridging.kafka_in)
 kafka_out = through_session(bridging.kafka_out)

@@ -12,9 +12,9 @@ import pyarrow as pa
 from jupyter_nq.buffers import Store, check_name
 from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.buffers.drafts import schema_of
-from jupyter_nq.client.lasting import Lasting
+from jupyter_nq.client.cold.spilling import Spilling
 from jupyter_nq.client.line.channel import Channel
-from jupyter_nq.client.spilling import Spilling
+from jupyter_nq.client.streams.lasting import Lasting
 from jupyter_nq.errors import ChecksumError, InvalidArgument, SchemaMismatch, UnknownStream
 from jupyter_nq.streams import Stream
 from jupyter_nq.streams.columns import check_same

@@ -14,8 +14,8 @@ import pytest
 
 from jupyter_nq import testing
 from jupyter_nq.client.session import Session
-from jupyter_nq.client.snapshots import snapshot
-from jupyter_nq.client.staleness import Behind, is_current, publisher, stale
+from jupyter_nq.client.versions.snapshots import snapshot
+from jupyter_nq.client.versions.staleness import Behind, is_current, publisher, stale
 from jupyter_nq.errors import InvalidArgument, UnknownDataset
 from tests.unit.client.child import session_child
 

@@ -13,7 +13,7 @@ from types import GeneratorType
 from typing import Any, Protocol
 
 from jupyter_nq.bars.compiled import processors
-from jupyter_nq.client.workers import Workers
+from jupyter_nq.client.processing.workers import Workers
 from jupyter_nq.errors import ChunkFailed, InvalidArgument, ProcessingCancelled, nearest
 from jupyter_nq.sizes import shortened
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from jupyter_nq.buffers import Handle
-from jupyter_nq.client.following import Following, current, follow, use
 from jupyter_nq.client.holding import mapped_as
 from jupyter_nq.client.session import Session
+from jupyter_nq.client.versions.following import Following, current, follow, use
 from jupyter_nq.errors import InvalidArgument, UnknownDataset
 
 _Names = dict[str, Any]

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import jupyter_nq as nq
-from jupyter_nq.client.bridging import kafka_in, kafka_out
 from jupyter_nq.client.session import Session
+from jupyter_nq.client.streams.bridging import kafka_in, kafka_out
 from jupyter_nq.errors import InvalidArgument, InvalidName, StoreFull, UnknownStream
 from jupyter_nq.testing import wait_until
 from jupyter_nq.testing.child import Child

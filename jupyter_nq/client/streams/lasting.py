@@ -15,10 +15,10 @@ from typing import Any
 from jupyter_nq.buffers import Store
 from jupyter_nq.buffers.directory import COLD, STREAMS
 from jupyter_nq.client.bars.loading import Progress
+from jupyter_nq.client.cold.rotating import Rotated
+from jupyter_nq.client.cold.rotating_streams import with_streams
+from jupyter_nq.client.cold.spilling import Spilling
 from jupyter_nq.client.line.channel import Channel
-from jupyter_nq.client.rotating import Rotated
-from jupyter_nq.client.rotating_streams import with_streams
-from jupyter_nq.client.spilling import Spilling
 from jupyter_nq.errors import NQError
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.durable import home, keeping, positions, restoring

@@ -18,12 +18,12 @@ from jupyter_nq.buffers import ColdCopies, ColdInfo, KeyRing, ObjectInfo, Store,
 from jupyter_nq.buffers.cold.keys import KEY_VARIABLE
 from jupyter_nq.buffers.directory import COLD
 from jupyter_nq.client.bars.loading import Progress
-from jupyter_nq.client.disk import directory_for, lead_to
+from jupyter_nq.client.cold.disk import directory_for, lead_to
+from jupyter_nq.client.cold.room import Room
+from jupyter_nq.client.cold.rotating import Rotated, rotate
 from jupyter_nq.client.line.channel import Channel
 from jupyter_nq.client.line.hosting import ENCRYPTS
 from jupyter_nq.client.records import Stored
-from jupyter_nq.client.room import Room
-from jupyter_nq.client.rotating import Rotated, rotate
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import ChecksumError, ConfigError, StoreError, StoreFull, UnknownDataset
 from jupyter_nq.sizes import size

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_nq.client import concurrent
-from jupyter_nq.client.concurrent import process_concurrent
-from jupyter_nq.client.workers import Workers
+from jupyter_nq.client.processing import concurrent
+from jupyter_nq.client.processing.concurrent import process_concurrent
+from jupyter_nq.client.processing.workers import Workers
 from jupyter_nq.errors import ChunkFailed, InvalidArgument, ProcessingCancelled
 from jupyter_nq.testing import wait_until
 from jupyter_nq.testing.child import Child

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from jupyter_nq.buffers.cold.keys import new_key
-from jupyter_nq.client.disk import directory_for
+from jupyter_nq.client.cold.disk import directory_for
 from jupyter_nq.client.session import Session
 from jupyter_nq.client.sets.restoring import restore
 from jupyter_nq.client.sets.saving import save

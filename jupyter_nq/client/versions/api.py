@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jupyter_nq.client import consistency, following, staleness
-from jupyter_nq.client import snapshots as _snapshots
 from jupyter_nq.client.api import through_session
 from jupyter_nq.client.sets import restoring, saving
+from jupyter_nq.client.versions import consistency, following, staleness
+from jupyter_nq.client.versions import snapshots as _snapshots
 
 check_consistency = through_session(consistency.check_consistency)
 follow = through_session(following.follow)

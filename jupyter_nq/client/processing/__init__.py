@@ -1,0 +1,1 @@
+"""Many chunks at the same time, in threads or forked workers."""
