@@ -11,6 +11,8 @@ import pyarrow as pa
 from jupyter_nq.buffers.values.lanes import Array
 from jupyter_nq.errors import SchemaMismatch, UnsupportedData
 
+FOR_THREADS = 4 << 20
+"""Bytes of a column that several threads copy, 4 MiB: of less, one has the half before another one has begun."""
 _ALIGNED = 64  # a cache line, and what Arrow recommends
 _MOST_SHOWN = 20
 

@@ -16,8 +16,9 @@ import pyarrow as pa
 import xxhash
 
 from jupyter_nq.buffers.layout import PAGE, UNREADABLE, align
+from jupyter_nq.buffers.parallel import most_threads
 from jupyter_nq.errors import ChecksumError, UnsupportedData
-from jupyter_nq.streams.columns import check_same
+from jupyter_nq.streams.columns import FOR_THREADS, check_same
 from jupyter_nq.streams.kinds import BYTES, JSON, as_batch, from_batch, pack, unpack
 from jupyter_nq.streams.layout import Segment
 from jupyter_nq.streams.messages import Message
@@ -150,6 +151,8 @@ class LogWriter:
         self._first = segment.first_seq
         self._start = start
         self._sink = pa.FixedSizeBufferWriter(pa.py_buffer(raw[start:]))
+        self._sink.set_memcopy_threads(most_threads())
+        self._sink.set_memcopy_threshold(FOR_THREADS)
         self._room = segment.file_bytes - start
         self._count = count
         self._stream: Any = None

@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.buffers.layout import PAGE, align
+from jupyter_nq.buffers.parallel import most_threads
 from jupyter_nq.buffers.values.lanes import Array
 from jupyter_nq.errors import ChecksumError, SchemaMismatch, UnsupportedData
-from jupyter_nq.streams.columns import Column, cast, check_same, columns_of, numbers, offsets
+from jupyter_nq.streams.columns import FOR_THREADS, Column, cast, check_same, columns_of, numbers, offsets
 from jupyter_nq.streams.kinds import FRAME, ROW, as_batch, from_batch
 from jupyter_nq.streams.layout import Segment
 from jupyter_nq.streams.messages import Message
@@ -186,11 +187,21 @@ class TapeWriter:
             return False
         self._slot = slot + 1
         for array, values in zip(self._arrays, item.values, strict=True):
-            array[row:stop] = values
+            if values.nbytes < FOR_THREADS:
+                array[row:stop] = values
+            else:
+                _copy_by_threads(array[row:stop], values)
         self._stamps[slot] = stamp_ns
         self._ends[slot] = item.kind << ROW_BITS | stop
         self._row = stop
         return True
+
+
+def _copy_by_threads(target: Array, values: Array) -> None:
+    """Copy a large column with Arrow's threads: two are nearly twice as fast as one."""
+    writer = pa.FixedSizeBufferWriter(pa.py_buffer(target))
+    writer.set_memcopy_threads(most_threads())
+    writer.write(values)
 
 
 class TapeReader:

@@ -20,6 +20,7 @@ import pytest
 
 from jupyter_nq.errors import InvalidArgument, SchemaMismatch, StreamBusy, StreamFull, UnsupportedData
 from jupyter_nq.streams import Stream
+from jupyter_nq.streams.columns import FOR_THREADS
 from jupyter_nq.streams.publisher import Publisher
 from jupyter_nq.streams.waiting import Bell
 from jupyter_nq.testing.forked import Forked, Say
@@ -74,6 +75,18 @@ def test_message_larger_than_a_segment(make: Make, form: str) -> None:
         stream.publish(ticks(rows, rows))
     found = stream.subscribe("earliest").get_messages()
     assert [message.data.equals(ticks(rows, rows)) for rows, message in zip(sizes, found, strict=True)] == [True] * 5
+
+
+@pytest.mark.parametrize("form", ["tape", "log"])
+def test_columns_that_several_threads_copy(make: Make, form: str) -> None:
+    """The rows arrive as they were, also a part of a batch, which does not begin where its memory does."""
+    rows = 2 * FOR_THREADS // 8 + 1
+    whole = ticks(rows + 3, 1).slice(3)
+    stream = make(schema=SCHEMA, form=form, retention_bytes=128 << 20)
+    stream.publish(whole)
+    stream.publish(ticks(5, 2))
+    found = stream.subscribe("earliest").get_messages()
+    assert [message.data.equals(sent) for message, sent in zip(found, (whole, ticks(5, 2)), strict=True)] == [True] * 2
 
 
 @pytest.mark.parametrize("form", ["tape", "log"])
