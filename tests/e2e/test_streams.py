@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from jupyter_nq.testing import wait_until
 from tests.e2e.browser import SECONDS, dark, open_notebook, open_panel, picture
+from tests.e2e.proxy import CuttingProxy
 from tests.integration.jupyter_process import JupyterProcess, Kernel
 
 pytestmark = pytest.mark.e2e
@@ -204,6 +207,39 @@ orders.flush()
     orders.get_by_role("button", name="orders tape").press("Space")
     expect(orders).to_contain_text("Durable: the disk has 2 of 2 messages", timeout=20 * SECONDS)
     expect(orders).to_contain_text("Its schema changed, for the last time in epoch 1")
+
+
+@pytest.fixture
+def proxy(lab: JupyterProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[CuttingProxy]:
+    """Stand between the lab and whoever comes after this."""
+    standing = CuttingProxy(lab.port, "jupyter-nq/feed")
+    monkeypatch.setattr(lab, "port", standing.port)
+    yield standing
+    standing.close()
+
+
+def test_90_a_feed_that_is_cut_in_the_middle_of_a_message_is_taken_up_again(
+    lab: JupyterProcess, proxy: CuttingProxy, page: Page
+) -> None:
+    """Several times; then the panel shows all that was published, each dataset and each message once."""
+    page.add_init_script(COUNT)
+    open_notebook(lab, page)
+    panel = open_panel(page)
+    feed = lab.kernel("feed.ipynb")
+    feed.run(FEED)
+    expect(panel.locator('tbody[data-stream="ticks"]')).to_have_count(1, timeout=20 * SECONDS)
+    for cuts in range(1, 4):
+        proxy.cut()
+        feed.run(f"nq.put('bars{cuts}', b'x')")
+        wait_until(lambda cuts=cuts: proxy.cuts == cuts, 20, "the feed to be cut")  # type: ignore[misc]
+        heard = page.evaluate("window.nqFeed.at.length")
+        page.wait_for_function(f"window.nqFeed.open === 1 && window.nqFeed.at.length > {heard + 2}")
+    published = int(feed.run("stop.set(); thread.join(); print(ticks.messages)"))
+    stream = panel.locator('tbody[data-stream="ticks"]')
+    stream.get_by_role("button", name="ticks tape").press("Space")
+    expect(stream).to_contain_text(f"{published:,} of {published:,} messages kept", timeout=20 * SECONDS)
+    for cuts in range(1, 4):
+        expect(panel.locator(f'tbody[data-dataset="bars{cuts}"]')).to_have_count(1)
 
 
 def test_picture_of_the_panel(lab: JupyterProcess, page: Page) -> None:

@@ -39,7 +39,7 @@ class Kernel:
         self._client.start_channels()
         self._client.wait_for_ready(timeout=SECONDS)
 
-    def run(self, code: str, *, interrupt_at: str | None = None) -> Outcome:
+    def run(self, code: str, *, interrupt_at: str | None = None, seconds: float = SECONDS) -> Outcome:
         """Run a cell; interrupt the kernel at the first output that holds `interrupt_at`."""
         outcome = Outcome()
         waiting = [interrupt_at] if interrupt_at else []
@@ -57,7 +57,7 @@ class Kernel:
             elif message["msg_type"] == "error":
                 outcome.tracebacks.append("\n".join(content["traceback"]))
 
-        reply = self._client.execute_interactive(code, timeout=SECONDS, output_hook=hook)
+        reply = self._client.execute_interactive(code, timeout=seconds, output_hook=hook)
         outcome.status = reply["content"]["status"]
         return outcome
 

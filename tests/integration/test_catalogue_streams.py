@@ -1,7 +1,7 @@
 """What must happen to streams when something goes wrong, case by case, with real processes and sessions.
 
 The numbers are those of the project's catalogue of cases. 80 and 81, about messages that are published once more, are
-the Kafka bridge's; 90 is the browser's.
+the Kafka bridge's (`tests/unit/streams/kafka`); 90 is the browser's (`tests/e2e`).
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def kernels(nq_store_dir: Path, tmp_path: Path) -> Iterator[list[Kernel]]:
 def _run(kernel: Kernel, code: str) -> Outcome:
     """Run code in a thread of its own, and close the event loop that the client made there."""
     try:
-        return kernel.run(code)
+        return kernel.run(code, seconds=_BLOCKED_SECONDS + SECONDS)
     finally:
         asyncio.get_event_loop_policy().get_event_loop().close()
 

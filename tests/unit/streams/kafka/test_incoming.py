@@ -64,7 +64,7 @@ def test_a_log_says_where_its_messages_come_from(make: Make, bridges: Bridges) -
     assert (source["lane"], source["sequence"]) == (0, 0)
 
 
-def test_what_comes_again_is_left_out_and_counted(make: Make, bridges: Bridges) -> None:
+def test_80_what_comes_again_is_left_out_and_counted(make: Make, bridges: Bridges) -> None:
     """Case 80: also when it comes after a restart of the bridge; of another lane it is another message."""
     far = make("far")
     bridges.send(*(_message(number) for number in (0, 1, 1, 2, 0)), _message(1, lane=5))
@@ -79,7 +79,7 @@ def test_what_comes_again_is_left_out_and_counted(make: Make, bridges: Bridges) 
     assert sorted(_data(far)) == [b"0", b"1", b"1", b"2", b"3"]
 
 
-def test_old_messages_are_rejected_and_counted(make: Make, bridges: Bridges) -> None:
+def test_81_old_messages_are_rejected_and_counted(make: Make, bridges: Bridges) -> None:
     """Case 81: they were missed when later ones came, and would break the order."""
     far = make("far")
     bridges.send(*(_message(number) for number in (3, 6, 5, 4, 2, 6, 7)))
