@@ -31,7 +31,8 @@ class Options:
     retention_bytes: int = 64 << 20  # 64 MiB
     """Memory for the messages of each publisher; the oldest go when it is full."""
     segment_bytes: int = 8 << 20  # 8 MiB
-    """Memory comes and goes in pieces of this size; a larger message gets a larger one."""
+    """Memory comes and goes in pieces of this size. Of large messages several go into one, which has up to a quarter of
+    the retention, and a message that is larger still gets one of its size."""
     overflow: str = "drop_oldest"
     """What happens when the retention is full of what a gating consumer has not read; one of `POLICIES`."""
     block_seconds: float = 10.0

@@ -33,6 +33,9 @@ from jupyter_nq.streams.rolling import Rolling
 from jupyter_nq.streams.schema import remove_drafts
 from jupyter_nq.streams.tape import TapeWriter
 
+_MESSAGES = 16
+"""That a segment has room for, if the retention still is as many as `_LEAST_SEGMENTS`."""
+_LEAST_SEGMENTS = 4
 POLICIES = ("drop_oldest", "block", "drop_new", "error")
 
 
@@ -294,11 +297,23 @@ class Publisher:
                 f"A message takes {needed:,} bytes; the stream {name!r} keeps {self._retention_bytes:,} of each "
                 "publisher, and at least two messages. Publish smaller ones, or make it with a larger retention."
             )
+        self._grow(needed)
         nbytes = max(self._segment_bytes, needed)
         identity = os.getpid(), self._started_ns, time.time_ns(), self._epoch
         slots, rows = self._form.sizes(nbytes)
         static = self._control.static
         return Segment(static.stream_id, lane, number, self._head, static.form, slots, rows, nbytes, *identity)
+
+    def _grow(self, message_bytes: int) -> None:
+        """Make segments that have room for several messages of a size: beginning one costs as much as copying 1 MiB.
+
+        They never become smaller again, so that each can be written anew.
+        """
+        while (
+            self._segment_bytes < _MESSAGES * message_bytes
+            and 2 * _LEAST_SEGMENTS * self._segment_bytes <= self._retention_bytes
+        ):
+            self._segment_bytes *= 2
 
     def _wait_for_room(self, seen: int, deadline: float) -> None:
         left = deadline - time.monotonic()

@@ -112,6 +112,7 @@ class Changes:
             if (key := page.words[KEY]) != seen_key:
                 raise self._newer(before, key)
             if before is not None and not before.is_set and before.key == seen_key:
+                self._mend_copy(before)
                 return Changed(before)
             with disk_locked(self._places):
                 copy = self._copy_but_damaged()
@@ -124,6 +125,14 @@ class Changes:
             page.write(record)
             page.news.ring()
         return Changed(record)
+
+    def _mend_copy(self, clear: Record) -> None:
+        """Write a damaged copy anew, also where the flag is clear already: it would count as set after a restart."""
+        with disk_locked(self._places):
+            try:
+                read_copy(self._places, self._name)
+            except ChecksumError:
+                write_copy(self._places, self._name, clear, ())
 
     # -- the dead man's switch ---------------------------------------------------------------------
     def arm(self, page: Page, owner: Owner) -> Changed:

@@ -117,6 +117,19 @@ def test_any_size_finds_its_segment(make: Make, form: str, columns: int) -> None
         assert message.data.column(columns - 1).to_numpy().tolist() == data["c0"].tolist()
 
 
+@pytest.mark.parametrize("form", ["tape", "log"])
+def test_large_messages_share_larger_segments(make: Make, form: str) -> None:
+    """A quarter of the retention at most, and never smaller again: each can be written anew."""
+    stream = make(schema=SCHEMA, form=form, segment_bytes=64 << 10, retention_bytes=2 << 20)
+    for rows in [1, *[1_000] * 200, *[1] * 20]:
+        stream.publish(ticks(rows, rows))
+    sizes = {path.stat().st_size for path in stream._control.path.glob("0-*")}
+    assert sizes == {512 << 10}
+    found = stream.subscribe("earliest").get_messages(1_000)
+    assert all(message.data.equals(ticks(message.data.num_rows, message.data.num_rows)) for message in found)
+    assert [message.data.num_rows for message in found[-20:]] == [1] * 20
+
+
 def test_odd_segment_sizes_are_rounded(make: Make) -> None:
     """A segment of a size that is no multiple of a page works as one that is."""
     stream = make(segment_bytes=(64 << 10) + 1, retention_bytes=(128 << 10) + 3)

@@ -147,11 +147,12 @@ def test_a_segment_that_was_half_removed_is_left_out(machine: Machine) -> None:
     """Whoever removes the oldest dies between two of its parts; the newest without its beginning is damage."""
     stream = machine.make(schema=SCHEMA)
     publisher = stream._writer()
-    for seed in range(8):
+    for seed in range(30):
         stream.publish(ticks(500, seed))
     stream.flush(10)
     publisher.close()
     lane = stream._control.lane(0)
+    assert lane.get(layout.HEAD_SEGMENT) > 2
     newest = lane.get(layout.HEAD_SEGMENT)
     for number in (1, newest):
         part_path(machine.disk / "s", 0, number, 0).rename(part_path(machine.disk / "s", 0, number, 1))

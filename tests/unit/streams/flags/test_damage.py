@@ -18,6 +18,21 @@ from jupyter_nq.testing import wait_until
 from tests.unit.streams.flags.conftest import Opened, reboot
 
 
+def test_a_copy_that_is_damaged_while_the_flag_is_clear_is_mended_by_a_clear(opened: Opened, places: Places) -> None:
+    """It would count as set after a restart of the machine, though somebody had cleared it once more."""
+    flag = opened()
+    flag.set("limit")
+    flag.clear("over")
+    copy = places.copy("halt")
+    copy.write_bytes(copy.read_bytes()[:-2])
+    flag.clear("over, surely")
+    flag.close()
+    reboot(places)
+    again = opened()
+    assert not again.is_set
+    assert (again.state.why, again.state.generation) == ("over", 2)
+
+
 def _overwrite(path: Path, offset: int, content: bytes) -> None:
     fd = os.open(path, os.O_WRONLY)
     os.pwrite(fd, content, offset)
