@@ -88,8 +88,8 @@ def test_a_message_without_columns_counts_as_a_row(make: Make) -> None:
 def test_segments_go_when_they_are_whole_behind_the_limit(make: Make) -> None:
     """Memory is free long before it is full."""
     stream = make(schema=SCHEMA, retention_rows=10, segment_bytes=64 << 10, retention_bytes=4 << 20)
-    for _ in range(30):
-        stream.publish(ticks(500))
+    for _ in range(300):
+        stream.publish(ticks(100))
     lane = stream._control.lane(0)
     assert lane.get(layout.HEAD_SEGMENT) > 5
     assert lane.get(layout.HEAD_SEGMENT) - lane.get(layout.TAIL_SEGMENT) <= 1
