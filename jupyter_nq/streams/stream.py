@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from jupyter_nq.errors import InvalidArgument, NQError
+from jupyter_nq.sizes import counted
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.background import Listener, background
 from jupyter_nq.streams.consumers import Seen, consumers
@@ -165,7 +166,7 @@ class Stream:
             for row in rows:
                 count += publish(row, self._epoch) is not None
         except NQError as exc:
-            exc.add_note(f"{count:,} rows before it were published.")
+            exc.add_note(f"{counted(count, 'row')} before it {'was' if count == 1 else 'were'} published.")
             raise
         return count
 
