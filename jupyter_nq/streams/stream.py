@@ -254,7 +254,7 @@ class Stream:
             With `pause`, `resume`, `stop`, and how often it was called, failed and lost messages.
         """
         subscription = self.subscribe(start, name=name, gating=gating, conflate=conflate)
-        return background.add(subscription, callback, batches=batches)
+        return background.add(self.name, subscription, callback, batches=batches)
 
     def get_messages(self, max_messages: int = 10, timeout: float = 0.0) -> list[Message]:
         """Return the next messages since this handle was made, those that it published itself included."""

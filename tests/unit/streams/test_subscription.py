@@ -209,7 +209,7 @@ def test_name_has_one_consumer(make: Make) -> None:
     """A second consumer of a name is refused, also while the first is only looked at; a closed one is none."""
     stream = make()
     first = stream.subscribe(name="risk")
-    with pytest.raises(StreamBusy, match="'risk' of the stream 's' is there"):
+    with pytest.raises(StreamBusy, match=rf"'risk' of the stream 's' is there, of process {os.getpid()}\."):
         stream.subscribe(name="risk")
     first.close()
     stream.subscribe(name="risk").close()
