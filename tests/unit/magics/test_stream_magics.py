@@ -107,6 +107,15 @@ def test_subscribing_again_closes_the_consumer_that_the_variable_held(shell: She
     assert len(nq.list_streams()[0].consumers) == 2
 
 
+def test_a_refused_first_message_leaves_no_stream(shell: Shell) -> None:
+    """The stream was made for it; one that was there stays."""
+    nq.stream("there")
+    assert "The set cannot be sent" in shell.run("numbers = {1, 2}\n%nq_publish signals numbers").err
+    assert "The set cannot be sent" in shell.run("%nq_publish there numbers").err
+    assert [listed.name for listed in nq.list_streams()] == ["there"]
+    assert shell.run("%nq_publish signals raw").out.endswith("the stream is new\n")
+
+
 def test_a_named_consumer_is_subscribed_again(shell: Shell) -> None:
     """A cell that runs twice goes on where the name acknowledged, and is not in its own way."""
     shell.run("%nq_publish signals frame\n%nq_publish signals raw\n%nq_subscribe signals --name risk --start earliest")
