@@ -140,6 +140,7 @@ class Background:
     ) -> Listener:
         """Have a callback called for what a subscription reads."""
         if not callable(callback):
+            subscription.close()  # a notebook keeps the error, and it the consumer and its name
             raise InvalidArgument(f"{callback!r} cannot be called.")
         listener = Listener(stream, subscription, callback, batches=batches)
         with self._lock:
