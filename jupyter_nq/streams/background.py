@@ -27,7 +27,10 @@ _log = logging.getLogger("jupyter_nq")
 class Listener:
     """A callback on a stream, until it is stopped."""
 
-    def __init__(self, subscription: Subscription, callback: Callable[[Any], object], *, batches: bool) -> None:
+    def __init__(
+        self, stream: str, subscription: Subscription, callback: Callable[[Any], object], *, batches: bool
+    ) -> None:
+        self._stream = stream
         # Written by the background thread, but for _paused and _stopped, which are events.
         self._subscription = subscription
         self._callback = callback
@@ -40,11 +43,14 @@ class Listener:
         """How often that raised. The first error of each kind is logged with where it came from."""
         self.lost = 0
         """Messages that were gone before they could be read."""
+        self.trouble: str | None = None
+        """Why it ended by itself: its stream was dropped, or is damaged."""
         self._told: set[tuple[type[BaseException], str]] = set()
 
     def __repr__(self) -> str:
         state = "stopped" if self.stopped else "paused" if self._paused.is_set() else "running"
-        return f"<Listener {state}, {counted(self.calls, 'call')}, {counted(self.errors, 'error')}, lost {self.lost:,}>"
+        figures = f"{counted(self.calls, 'call')}, {counted(self.errors, 'error')}, lost {self.lost:,}"
+        return f"<Listener {state}, {figures}{f': {self.trouble}' if self.trouble else ''}>"
 
     @property
     def stopped(self) -> bool:
@@ -86,6 +92,7 @@ class Listener:
             self.lost += exc.lost
             return True
         except NQError as exc:
+            self.trouble = str(exc)
             _log.warning("%s", exc)
             self._stopped.set()
             return False
@@ -109,7 +116,7 @@ class Listener:
             where = traceback.extract_tb(exc.__traceback__)[-1]
             if (kind := (type(exc), f"{where.filename}:{where.lineno}")) not in self._told:
                 self._told.add(kind)
-                _log.warning("a callback of a stream failed, and is called on", exc_info=exc)
+                _log.warning("a callback of the stream %r failed, and is called on", self._stream, exc_info=exc)
 
     def end(self) -> None:
         """Let go of the stream."""
@@ -128,11 +135,14 @@ class Background:
     def __repr__(self) -> str:
         return f"<Background of {len(self._listeners)} listeners>"
 
-    def add(self, subscription: Subscription, callback: Callable[[Any], object], *, batches: bool) -> Listener:
+    def add(
+        self, stream: str, subscription: Subscription, callback: Callable[[Any], object], *, batches: bool
+    ) -> Listener:
         """Have a callback called for what a subscription reads."""
         if not callable(callback):
+            subscription.close()  # a notebook keeps the error, and it the consumer and its name
             raise InvalidArgument(f"{callback!r} cannot be called.")
-        listener = Listener(subscription, callback, batches=batches)
+        listener = Listener(stream, subscription, callback, batches=batches)
         with self._lock:
             self._listeners.append(listener)
             self._listeners[0].bell.ring()  # so that the thread takes notice

@@ -136,8 +136,10 @@ def _taken(stream: Path, name: str | None) -> tuple[Path, int]:
             return path, fd
         _let_go(fd)  # somebody looks, and may have removed it as an orphan
         if time.monotonic() > deadline:
+            held = _look(str(path), name)
+            whose = f", of process {held.pid}" if held is not None and held.pid else ""
             raise StreamBusy(
-                f"A consumer {name!r} of the stream {stream.name!r} is there. Close it, or take another name."
+                f"A consumer {name!r} of the stream {stream.name!r} is there{whose}. Close it, or take another name."
             )
         pause.wait(_PAUSE_SECONDS)
 

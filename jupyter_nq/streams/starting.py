@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from jupyter_nq.errors import InvalidArgument
+from jupyter_nq.errors import InvalidArgument, nearest
 from jupyter_nq.streams.control import Lane, MappedControl
 from jupyter_nq.streams.cursor import Cursor
 from jupyter_nq.streams.forms import Reads
@@ -35,7 +35,10 @@ def first_of(control: MappedControl, form: Reads, lane: Lane, start: Start) -> i
         return _since(control, form, lane, start)
     if isinstance(start, int) and not isinstance(start, bool):
         return _counted(control, form, lane, start)
-    raise InvalidArgument(f"start={start!r} is none of 'latest', 'earliest', a sequence, -N, a time, or a position.")
+    hint = nearest(start, ("latest", "earliest")) if isinstance(start, str) else ""
+    raise InvalidArgument(
+        f"start={start!r} is none of 'latest', 'earliest', a sequence, -N, a datetime with a zone, or a position.{hint}"
+    )
 
 
 def _counted(control: MappedControl, form: Reads, lane: Lane, start: int) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from jupyter_nq.errors import InvalidArgument, NQError
+from jupyter_nq.sizes import counted
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.background import Listener, background
 from jupyter_nq.streams.consumers import Seen, consumers
@@ -165,7 +166,7 @@ class Stream:
             for row in rows:
                 count += publish(row, self._epoch) is not None
         except NQError as exc:
-            exc.add_note(f"{count:,} rows before it were published.")
+            exc.add_note(f"{counted(count, 'row')} before it {'was' if count == 1 else 'were'} published.")
             raise
         return count
 
@@ -253,7 +254,7 @@ class Stream:
             With `pause`, `resume`, `stop`, and how often it was called, failed and lost messages.
         """
         subscription = self.subscribe(start, name=name, gating=gating, conflate=conflate)
-        return background.add(subscription, callback, batches=batches)
+        return background.add(self.name, subscription, callback, batches=batches)
 
     def get_messages(self, max_messages: int = 10, timeout: float = 0.0) -> list[Message]:
         """Return the next messages since this handle was made, those that it published itself included."""

@@ -144,7 +144,10 @@ class LiveMagics(InSession):
 
     def _replay(self, args: Namespace, local_ns: dict[str, Any]) -> None:
         if len(args.words) != 2:
-            raise UsageError("Name what is replayed and the day: %nq_replay NQ 2024-06-12.")
+            raise UsageError(
+                "Name what is replayed and the day: %nq_replay NQ 2024-06-12. The length of the bars to look for is "
+                "an option: --timeframe 5min."
+            )
         from jupyter_nq.client.live.recorded import replay
 
         source, day = args.words

@@ -5,13 +5,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import line_cell_magic, line_magic, magics_class, needs_local_scope
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
-from jupyter_nq.streams import Subscription
+from jupyter_nq.client.session import Session
+from jupyter_nq.errors import NQError
+from jupyter_nq.streams import Stream, Subscription
 from jupyter_nq.streams.background import Listener
 from nq_magics.arguments import check_variable, parse, raw_words, variable_to_share
 from nq_magics.in_session import InSession
@@ -61,7 +65,8 @@ class StreamMagics(InSession):
         is_new = args.stream not in session.streaming.names()
         start = time.perf_counter()
         with interruptible("the message may not be there"), session.stream(args.stream) as stream:
-            seq = stream.publish(data)
+            with _dropped_when_refused(session, stream) if is_new else nullcontext():
+                seq = stream.publish(data)
             print(published_line(stream, seq, data, time.perf_counter() - start, is_new=is_new))
 
     @line_magic
@@ -189,3 +194,14 @@ class StreamMagics(InSession):
         listener.stop()
         del self._listeners[name]
         return listener
+
+
+@contextmanager
+def _dropped_when_refused(session: Session, stream: Stream) -> Iterator[None]:
+    """Leave no stream behind that was made for one message, which was refused, and that nobody else uses yet."""
+    try:
+        yield
+    except NQError:
+        if not stream.messages and not stream.consumers():
+            session.drop_stream(stream.name)
+        raise

@@ -54,7 +54,8 @@ _TEXT = r"'[^'\"\\]*'"
 _BRACES = r"\{(?:[^{}]|\{[^{}]*\})*\}"
 _EXAMPLE = "for example symbol='NQ'"
 _ANY = re.compile(
-    rf"(?P<example>{re.escape(_EXAMPLE)}(?![\w,)]))"
+    r"(?P<type>\btimestamp\[\w+, tz=[^\]]*\])"
+    rf"|(?P<example>{re.escape(_EXAMPLE)}(?![\w,)]))"
     rf"|\btimeframe=(?P<timeframe>{_TEXT})"
     rf"|(?P<phrase>{'|'.join(map(re.escape, _PHRASES))})"
     r"|\bnq\.(?P<call>get|ls)\((?:'(?P<dataset>[^']*)')?\)"
@@ -82,6 +83,7 @@ def as_typed(line: str, example: str | None = None) -> str:
 
 def _typed(match: re.Match[str], example: str | None) -> str:
     kinds: Mapping[str, Callable[[str], str]] = {
+        "type": lambda text: text,  # of a column, as Arrow writes it: no argument
         "example": lambda _: f"for example `{example}`" if example else "for example --symbol NQ",
         "timeframe": lambda text: text[1:-1],
         "phrase": lambda text: _PHRASES[text],

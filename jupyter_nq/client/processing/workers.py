@@ -12,9 +12,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
 from multiprocessing.context import ForkContext, ForkProcess
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.sharedctypes import RawArray
@@ -50,7 +52,8 @@ class Workers:
 
     def submit(self, number: int, chunk: Any) -> Future[Any]:
         """Have one of them call the function with a chunk."""
-        with warnings.catch_warnings():
+        forks = not self._context.made
+        with _interrupt_waits() if forks else nullcontext(), warnings.catch_warnings():
             # Python 3.12 warns of every fork beside threads, which a notebook always has: nothing of what those
             # threads hold is used in a worker, but for libraries that say that they stand a fork.
             warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
@@ -77,6 +80,26 @@ class Workers:
 
 
 _JOIN_SECONDS = 5.0
+
+
+@contextmanager
+def _interrupt_waits() -> Iterator[None]:
+    """Keep an interrupt until a fork is over: Python only prints what a hook of the fork raises, and goes on.
+
+    IPython has such a hook, which waits for a thread, and so has the logging of Python.
+    """
+    former = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(former):
+        yield
+        return
+    came = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: came.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+    if came.is_set():
+        signal.raise_signal(signal.SIGINT)
 
 
 class _Context(ForkContext):

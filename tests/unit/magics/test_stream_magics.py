@@ -107,6 +107,15 @@ def test_subscribing_again_closes_the_consumer_that_the_variable_held(shell: She
     assert len(nq.list_streams()[0].consumers) == 2
 
 
+def test_a_refused_first_message_leaves_no_stream(shell: Shell) -> None:
+    """The stream was made for it; one that was there stays."""
+    nq.stream("there")
+    assert "The set cannot be sent" in shell.run("numbers = {1, 2}\n%nq_publish signals numbers").err
+    assert "The set cannot be sent" in shell.run("%nq_publish there numbers").err
+    assert [listed.name for listed in nq.list_streams()] == ["there"]
+    assert shell.run("%nq_publish signals raw").out.endswith("the stream is new\n")
+
+
 def test_a_named_consumer_is_subscribed_again(shell: Shell) -> None:
     """A cell that runs twice goes on where the name acknowledged, and is not in its own way."""
     shell.run("%nq_publish signals frame\n%nq_publish signals raw\n%nq_subscribe signals --name risk --start earliest")
@@ -177,6 +186,7 @@ def test_errors_of_a_cell_are_shown_once(shell: Shell, caplog: pytest.LogCapture
         shell.run("%nq_publish signals raw\n%nq_publish signals raw")
         wait_until(lambda: "2 errors" in shell.run("%nq_on signals").out)
     assert caplog.text.count("no such limit") == 2, "in the line of code, and in the error"
+    assert "a callback of the stream 'signals' failed, and is called on" in caplog.text
     shell.run("bad = False\n%nq_publish signals raw")
     wait_until(lambda: shell.ip.user_ns["done"] == [b"raw"])
     shell.run("%nq_on signals --stop")
@@ -235,6 +245,16 @@ def test_streams_are_dropped_all_or_none(shell: Shell) -> None:
     )
     assert len(shell.run("%nq_streams").value) == 0
     assert "No cell runs for 'a'" in shell.run("%nq_on a").err
+
+
+def test_a_cell_whose_stream_was_dropped_says_so(shell: Shell) -> None:
+    """By another notebook, which drops it by its function here."""
+    shell.run("%nq_publish signals frame")
+    shell.run("%%nq_on signals\npass")
+    nq.drop_stream("signals")
+    wait_until(lambda: "stopped" in shell.run("%nq_on signals").out)
+    ended = "<Listener stopped, 0 calls, 0 errors, lost 0: The stream 'signals' was dropped.> on signals\n"
+    assert shell.run("%nq_on signals").out == ended
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
             "Start at a time: --start 2024-01-31T14:30.",
         ),
         ("the ritz='x' is no option", "the ritz='x' is no option"),
+        ("at is timestamp[us, tz=UTC] there, pass tz='UTC'.", "at is timestamp[us, tz=UTC] there, pass --tz UTC."),
     ],
 )
 def test_keyword_arguments_become_options(written: str, read: str) -> None:

@@ -235,6 +235,9 @@ def test_rows_before_one_that_does_not_fit_are_counted(make: Make) -> None:
         stream.publish_rows([(seq, 1.5, 1) for seq in range(1_234)] + [(1, "far too much", 1)])
     assert caught.value.__notes__ == ["1,234 rows before it were published."]
     assert stream.stats()["messages"] == 1_234
+    with pytest.raises(SchemaMismatch) as caught:
+        stream.publish_rows([(0, 1.5, 1), (1, "far too much", 1)])
+    assert caught.value.__notes__ == ["1 row before it was published."]
 
 
 @pytest.mark.parametrize("data", [(1, None, 2), {"ts": 1, "price": None, "size": 2}])

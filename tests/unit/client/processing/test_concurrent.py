@@ -205,6 +205,25 @@ def test_an_interrupt_ends_it_at_once(mode: str) -> None:
     assert not any(_runs(pid) for pid in pids)
 
 
+_INTERRUPTED_FORK = """
+import os, signal, threading
+import jupyter_nq as nq
+os.register_at_fork(before=lambda: signal.raise_signal(signal.SIGINT))  # IPython's hook waits for a thread there
+handler = signal.getsignal(signal.SIGINT)
+try:
+    nq.process_concurrent(range(9), lambda number: threading.Event().wait(60), 2, "processes")
+except KeyboardInterrupt:
+    say("interrupted", signal.getsignal(signal.SIGINT) is handler)
+"""
+
+
+def test_an_interrupt_in_a_fork_is_not_lost() -> None:
+    """Python prints what a hook of the fork raises, and goes on; the interrupt comes when the workers are there."""
+    with Child(_INTERRUPTED_FORK) as child:
+        assert child.line() == "interrupted True"
+        assert child.wait() == 0
+
+
 def test_workers_die_with_their_parent() -> None:
     """Also when that is killed: there are no orphans."""
     with Child(_INTERRUPTED, "processes") as child:
