@@ -191,18 +191,19 @@ def _data(value: bytes, headers: Mapping[str, bytes | None], most_bytes: int) ->
     arrow = _header(headers, "nq.arrow")
     if fingerprint(arrow) != _header(headers, "nq.schema"):
         raise UnreadableMessage("Its schema differs from its fingerprint.")
-    check_packed(value, most_bytes)
-    batch = _batch(arrow, value)
-    check_cells(batch)
+    batch = _batch(arrow, value, most_bytes)
     batch.validate(full=True)
+    check_cells(batch)
     return batch if kind == ROW else from_batch(batch, kind)
 
 
-def _batch(arrow: bytes, value: bytes) -> pa.RecordBatch:
+def _batch(arrow: bytes, value: bytes, most_bytes: int) -> pa.RecordBatch:
     schema, plain = _schema(arrow)
+    stream = value if plain else arrow + value  # a schema's header may have more than that behind it
+    check_packed(stream, most_bytes)
     if plain:
-        return pa.ipc.read_record_batch(pa.py_buffer(value), schema)
-    return pa.ipc.open_stream(arrow + value).read_next_batch()
+        return pa.ipc.read_record_batch(pa.py_buffer(stream), schema)
+    return pa.ipc.open_stream(stream).read_next_batch()
 
 
 @functools.lru_cache(maxsize=64)

@@ -39,10 +39,27 @@ def check_packed(content: bytes, most: int) -> None:
 
 
 def check_cells(batch: pa.RecordBatch) -> None:
-    """Refuse rows that take next to nothing here, and would take memory as soon as somebody looks at them."""
-    cells = batch.num_rows * batch.num_columns
+    """Refuse rows that take next to nothing here, and would take memory as soon as somebody looks at them.
+
+    They must have been validated: to count bytes Arrow reads offsets, wherever a damaged batch says that those are.
+    """
+    cells = sum(map(_cells, batch.columns))
     if cells > _CELLS_A_BYTE * max(batch.nbytes, _FEW_BYTES):
         raise UnreadableMessage(f"It claims {cells:,} values in {size(batch.nbytes)}.")
+
+
+def _cells(array: pa.Array) -> int:
+    """Return how many values an array has, those within its lists, structs and categories included."""
+    kind = array.type
+    if isinstance(array, pa.ExtensionArray):
+        return _cells(array.storage)
+    if pa.types.is_struct(kind):
+        return len(array) + sum(_cells(array.field(place)) for place in range(kind.num_fields))
+    if isinstance(array, pa.DictionaryArray):
+        return len(array) + _cells(array.dictionary)
+    if isinstance(array, (pa.ListArray, pa.LargeListArray, pa.FixedSizeListArray)):  # a map is a list, too
+        return len(array) + _cells(array.values)
+    return len(array)
 
 
 def _unpacked_bytes(message: pa.ipc.Message) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -77,8 +78,46 @@ def test_rows_without_bytes_are_refused(read: Callable[..., Any]) -> None:
     batch = pa.record_batch({"x": pa.nulls(1 << 28)})
     with pytest.raises(UnreadableMessage, match=r"claims 268,435,456 values in 0"):
         read(_stream(batch, None), batch)
+    for hidden in (
+        pa.FixedSizeListArray.from_arrays(pa.nulls(1 << 28), 1 << 28),
+        pa.ListArray.from_arrays(pa.array([0, 1 << 28], pa.int32()), pa.nulls(1 << 28)),
+        pa.DictionaryArray.from_arrays(pa.array([0], pa.int8()), pa.nulls(1 << 28)),
+        pa.StructArray.from_arrays([pa.nulls(1 << 28)], names=["x"]),
+    ):
+        batch = pa.record_batch({"x": hidden})
+        with pytest.raises(UnreadableMessage, match=r"claims 268,435,457 values in|claims 536,870,912 values in"):
+            read(_stream(batch, None), batch)
     check_cells(pa.record_batch({"x": pa.nulls(1000)}))
     check_cells(pa.record_batch({"x": pa.array([True] * 100_000_000)}))
+
+
+def _claiming(batch: pa.RecordBatch, rows: int) -> bytes:
+    """Return the message of a batch of one column, which says that it has other rows."""
+    content = batch.serialize().to_pybytes()
+    packed = bytearray(pa.ipc.read_message(content).metadata)
+    told = struct.pack("<q", batch.num_rows)
+    assert packed.count(told) >= 2, "the length of the batch, and of its column"
+    return content[:8] + bytes(packed).replace(told, struct.pack("<q", rows)) + content[8 + len(packed) :]
+
+
+@_READERS
+@pytest.mark.parametrize("messages", [1, 2])
+def test_more_rows_than_there_is_memory_for_are_unreadable(read: Callable[..., Any], messages: int) -> None:
+    """Nobody follows an offset before it was looked at where it leads: that would end the process."""
+    batch = pa.record_batch({"x": ["abc"] * 1_234})
+    arrow = batch.schema.serialize().to_pybytes()
+    with pytest.raises(UnreadableMessage, match="too small"):
+        read(arrow + messages * _claiming(batch, 1 << 28), batch)
+
+
+def test_columns_in_the_header_of_the_schema_are_counted() -> None:
+    """Where a stream begins with categories it is read from that header on."""
+    batch = pa.record_batch({"x": pa.array(["a"] * _ROWS).dictionary_encode()})
+    arrow = _stream(batch, "zstd").removesuffix(b"\xff\xff\xff\xff" + bytes(4))
+    sent = encode(Message(batch.slice(0, 1), {}, 0, 0, 0, "s"), _ID, None, tape=False)
+    headers = {**dict(sent.headers), "nq.arrow": arrow, "nq.schema": fingerprint(arrow)}
+    with pytest.raises(UnreadableMessage, match="compressed, and would take 38"):
+        decode(sent.value, list(headers.items()), 1 << 20)
 
 
 def test_damaged_messages_are_unreadable_or_counted() -> None:
