@@ -307,13 +307,13 @@ class Publisher:
     def _grow(self, message_bytes: int) -> None:
         """Make segments that have room for several messages of a size: beginning one costs as much as copying 1 MiB.
 
-        They never become smaller again, so that each can be written anew.
+        They have room for whole messages, so that the retention keeps about as many as if each had its own. They never
+        become smaller again, so that each can be written anew.
         """
-        while (
-            self._segment_bytes < _MESSAGES * message_bytes
-            and 2 * _LEAST_SEGMENTS * self._segment_bytes <= self._retention_bytes
-        ):
-            self._segment_bytes *= 2
+        content = message_bytes - 2 * PAGE  # at least: the header has a page, and the last one may be nearly empty
+        if _MESSAGES * content > self._segment_bytes:
+            count = min(_MESSAGES, self._retention_bytes // (_LEAST_SEGMENTS * message_bytes))
+            self._segment_bytes = max(self._segment_bytes, count * message_bytes)
 
     def _wait_for_room(self, seen: int, deadline: float) -> None:
         left = deadline - time.monotonic()
