@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from jupyter_nq.buffers.values.lanes import Array
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.layout import Segment
 from jupyter_nq.streams.log import LogForm
@@ -40,6 +41,9 @@ class Reader(Protocol):
 
     def stamp(self, seq: int) -> int:
         """Return when a message was published, nanoseconds since 1970, UTC."""
+
+    def row_stamps(self, start: int, stop: int) -> Array:
+        """Return, of each row of the messages from `start` to before `stop`, when its message was published."""
 
     def rows(self, start: int, stop: int) -> int:
         """Return how many rows the messages from `start` to before `stop` have; one without columns counts as one."""

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import xxhash
 
 from jupyter_nq.buffers.layout import PAGE, UNREADABLE, align
 from jupyter_nq.buffers.parallel import most_threads
+from jupyter_nq.buffers.values.lanes import Array
 from jupyter_nq.errors import ChecksumError, UnsupportedData
 from jupyter_nq.streams.columns import FOR_THREADS, check_same
 from jupyter_nq.streams.kinds import BYTES, JSON, as_batch, from_batch, pack, unpack
@@ -238,6 +240,11 @@ class LogReader:
     def stamp(self, seq: int) -> int:
         """Return when a message was published, nanoseconds since 1970, UTC."""
         return self._slot(seq).stamp_ns
+
+    def row_stamps(self, start: int, stop: int) -> Array:
+        """Return, of each row of the batches from `start` to before `stop`, when it was published."""
+        slots = [self._slot(seq) for seq in range(start, stop)]
+        return np.repeat(np.array([slot.stamp_ns for slot in slots], np.int64), [slot.rows for slot in slots])
 
     def message(self, seq: int, lane: int) -> Message:
         """Return a message; the memory of a batch is the segment's."""

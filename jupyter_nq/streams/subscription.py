@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pyarrow as pa
 
+from jupyter_nq.buffers.values.lanes import Array
 from jupyter_nq.errors import ChecksumError, InvalidArgument, Lagged, UnknownStream
 from jupyter_nq.streams.consumers import Register
 from jupyter_nq.streams.control import MappedControl
@@ -234,17 +235,18 @@ class Subscription:
             self._advance(cursor, stop)
         return found
 
-    def read_as_published(self, max_messages: int = EVERYTHING) -> list[pa.RecordBatch]:
+    def read_as_published(self, max_messages: int = EVERYTHING) -> list[tuple[pa.RecordBatch, Array]]:
         """Return what is there as batches, those of several lanes in the order in which they were published.
 
-        It may end before all that is there was returned: where a lane's segment does.
+        Beside each batch stands, of each row, when it was published, ns UTC. It may end before all that is there was
+        returned: where a lane's segment does.
 
         Raises
         ------
         Lagged, UnsupportedData
             As for `read_batches`.
         """
-        found: list[pa.RecordBatch] = []
+        found: list[tuple[pa.RecordBatch, Array]] = []
         ready = self._ready(0.0)
         at = [cursor.seq for cursor, _, _ in ready]
         while ready and max_messages:
@@ -255,7 +257,7 @@ class Subscription:
             others = stamps[:first] + stamps[first + 1 :]
             if others:
                 stop = bisect_right(range(stop), min(others), at[first] + 1, stop, key=reader.stamp)
-            found += reader.batches(at[first], stop)
+            found += _stamped(reader, at[first], stop)
             max_messages -= stop - at[first]
             at[first] = stop
             if stop == end:
@@ -398,3 +400,13 @@ def _part_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_part_in_child)
+
+
+def _stamped(reader: Reader, start: int, stop: int) -> list[tuple[pa.RecordBatch, Array]]:
+    """Return messages as batches, and of each row when it was published."""
+    stamps, row = reader.row_stamps(start, stop), 0
+    found = []
+    for batch in reader.batches(start, stop):
+        found.append((batch, stamps[row : row + batch.num_rows]))
+        row += batch.num_rows
+    return found

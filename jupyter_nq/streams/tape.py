@@ -273,6 +273,15 @@ class TapeReader:
         self._end(seq)
         return self._stamps[seq - self.first]
 
+    def row_stamps(self, start: int, stop: int) -> Array:
+        """Return, of each row of the messages from `start` to before `stop`, when its message was published."""
+        slots = slice(start - self.first, stop - self.first)
+        ends = (np.asarray(self._ends[slots]) & np.uint64(_ROW)).astype(np.int64)
+        counts = np.diff(ends, prepend=self._end(start - 1) & _ROW if start > self.first else 0)
+        if counts.min(initial=0) < 0:
+            raise ChecksumError(f"{self._path} is damaged: a message from {start} to {stop} ends before it begins.")
+        return np.repeat(np.asarray(self._stamps[slots]), counts)
+
     def message(self, seq: int, lane: int) -> Message:
         """Return a message; the memory of its rows is the segment's."""
         batch, kind = self.batch(seq, seq + 1), self._end(seq) >> ROW_BITS

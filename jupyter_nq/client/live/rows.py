@@ -113,12 +113,14 @@ class Intake:
         self._newest_ns = NOTHING
         self.known_ns = NOTHING
         """What the rows so far have reached: a tick its own time, a bar its end."""
+        self.joined_ns = NOTHING
+        """What the bars that are known have reached: as late as that it is, whatever the clock says."""
 
     def __repr__(self) -> str:
         return f"<Intake of {f'{self._minutes}-minute bars' if self._minutes else 'ticks'}>"
 
-    def take(self, batch: pa.RecordBatch | pa.Table, clock_ns: int | None = None) -> Taken:
-        """Take the next rows of the source, published before a time of the clock, ns UTC; None takes all times."""
+    def take(self, batch: pa.RecordBatch | pa.Table, clock_ns: Ints | int | None = None) -> Taken:
+        """Take the next rows of the source, published by a time of the clock, ns UTC; None takes all times."""
         columns = _columns(batch, ticks=not self._minutes)
         aside = []
         for reason in (AHEAD, OUTSIDE, DISORDERED):
@@ -129,22 +131,23 @@ class Intake:
                 columns = tuple(column[~wrong] for column in columns)
         return Taken(self._ordered(columns), tuple(aside))
 
-    def _wrong(self, reason: str, starts: Ints, clock_ns: int | None) -> npt.NDArray[np.bool_]:
+    def _wrong(self, reason: str, starts: Ints, clock_ns: Ints | int | None) -> npt.NDArray[np.bool_]:
         if reason == AHEAD:
             return self._ahead(starts, clock_ns)
         return self._outside(starts) if reason == OUTSIDE else self._disordered(starts)
 
-    def _ahead(self, starts: Ints, clock_ns: int | None) -> npt.NDArray[np.bool_]:
-        """Mark rows of the future: ahead of the clock, and of the rows before them, for the clock may be behind."""
+    def _ahead(self, starts: Ints, clock_ns: Ints | int | None) -> npt.NDArray[np.bool_]:
+        """Mark rows of the future: ahead of the clock and of what is known before them, for that may be behind."""
         wrong = np.zeros(len(starts), bool)
         if clock_ns is None or not len(starts):
             return wrong
-        limit_ns = max(self.known_ns, clock_ns) + _TOLERATED_NS
-        if starts.max() > limit_ns:
-            for place, start in enumerate(starts.tolist()):
-                wrong[place] = start > limit_ns
-                if start <= limit_ns:  # the next may follow it
-                    limit_ns = max(limit_ns, start + self._minutes * MINUTE_NS + _TOLERATED_NS)
+        limits = np.broadcast_to(np.maximum(clock_ns, max(self.known_ns, self.joined_ns)) + _TOLERATED_NS, starts.shape)
+        if (starts > limits).any():
+            reached_ns = NOTHING
+            for place, (start, limit) in enumerate(zip(starts.tolist(), limits.tolist(), strict=True)):
+                wrong[place] = start > max(limit, reached_ns)
+                if not wrong[place]:  # the next may follow it
+                    reached_ns = max(reached_ns, start + self._minutes * MINUTE_NS + _TOLERATED_NS)
         return wrong
 
     def _outside(self, starts: Ints) -> npt.NDArray[np.bool_]:

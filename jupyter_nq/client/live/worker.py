@@ -16,9 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from jupyter_nq.bars.columns import iso
+from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.client.live.builder import BarBuilder
 from jupyter_nq.client.live.joining import Past, is_traded, known
 from jupyter_nq.client.live.rows import LATE, MINUTE_NS, NOTHING, Intake, Rows
@@ -122,6 +124,7 @@ class Worker:
             lane.builder.join(joined_ns, found.forming)
             if self._journal.cut_ns is not None:
                 lane.builder.cut(self._journal.cut_ns)
+        self._intake.joined_ns = max(lane.builder.joined_ns for lane in self.lanes)
 
     def _check_warm(self, lane: Lane, past: Past, published: pa.Table) -> None:
         """See whether history has what features went on from, and write down how far it reached."""
@@ -204,7 +207,7 @@ class Worker:
         for lane in self.lanes:
             lane.builder.set_back(now_ns)
         if batches:
-            self._read.append((before, max(self._take(batch) for batch in batches)))
+            self._read.append((before, max(self._take(*one, now_ns) for one in batches)))
         if not self._reader.lag:
             for lane in self.lanes:
                 lane.output.publish(lane.builder.advance(now_ns))
@@ -213,9 +216,12 @@ class Worker:
         self._settle()
         return bool(batches)
 
-    def _take(self, batch: pa.RecordBatch | pa.Table) -> int:
+    def _take(self, batch: pa.RecordBatch | pa.Table, published: Ints, now_ns: int) -> int:
         """Build bars of a batch, publish those that are closed, and return its newest stamp, ns UTC."""
-        taken = self._intake.take(batch, self._clock.latest_ns())
+        latest_ns = self._clock.latest_ns()
+        # By the time of the clock when they were published, not when they are read: a worker that is behind sees the
+        # same rows in the future as one that is not. Where the clock was set back those times are too early.
+        taken = self._intake.take(batch, np.minimum(latest_ns, published + max(0, latest_ns - now_ns)))
         for reason, rows in taken.aside:
             self._set_aside(rows, reason)
         if not len(taken.rows):
@@ -269,8 +275,11 @@ class Worker:
             lane.output.close()
 
 
-def _joined(batches: Sequence[pa.RecordBatch]) -> Sequence[pa.RecordBatch | pa.Table]:
+def _joined(
+    found: Sequence[tuple[pa.RecordBatch, Ints]],
+) -> Sequence[tuple[pa.RecordBatch | pa.Table, Ints]]:
     """Return batches as one where they have the same columns: of two feeds at once each row is one."""
+    batches = [batch for batch, _ in found]
     if len(batches) > 1 and all(one.schema.equals(batches[0].schema, check_metadata=True) for one in batches[1:]):
-        return [pa.Table.from_batches(batches)]
-    return batches
+        return [(pa.Table.from_batches(batches), np.concatenate([stamps for _, stamps in found]))]
+    return found

@@ -54,6 +54,16 @@ def test_flipped_bit_of_a_segments_header(make: Make, form: str) -> None:
         assert stream.publish(ticks(1)) == 6
 
 
+def test_a_message_of_a_tape_that_ends_before_it_begins(make: Make) -> None:
+    """Times of rows are not put beside others: the error names the file."""
+    path = _filled(make, "tape")
+    with (path / "0-1").open("rb") as file:
+        ends = PAGE + 8 * layout.decode_segment(file.read(layout.STATIC_BYTES)).slots
+    _flip(path / "0-1", 8 * ends + 9)  # of the first message, which had 300 rows
+    with Stream(path) as stream, pytest.raises(ChecksumError, match=str(path / "0-1")):
+        stream.subscribe("earliest").read_as_published()
+
+
 def test_flipped_bit_of_a_logs_slot(make: Make) -> None:
     """Each bit of a slot counts: the messages before it are read, then the error names the file."""
     path = _filled(make, "log")

@@ -55,8 +55,13 @@ def test_batches_of_lanes_are_merged_by_time(make: Make, form: str, at_once: int
     for number, lane in enumerate(order):
         (second if lane else first).publish(ticks(700, number))
     found: list[int] = []
+    published: list[int] = []
     while batches := consumer.read_as_published(at_once):
-        found += [stamp for batch in batches for stamp in batch["ts"].cast(pa.int64()).to_pylist()[::700]]
+        found += [stamp for batch, _ in batches for stamp in batch["ts"].cast(pa.int64()).to_pylist()[::700]]
+        assert all(batch.num_rows == len(stamps) for batch, stamps in batches)
+        published += [stamp for _, stamps in batches for stamp in stamps.tolist()]
+    told = [message.timestamp_ns for message in first.subscribe("earliest").get_messages(1_000)]
+    assert published == [stamp for stamp in told for _ in range(700)]
     assert [stamp % 1_000_003 for stamp in found] == list(range(len(order)))
     assert (consumer.lag, consumer.lost) == (0, 0)
 

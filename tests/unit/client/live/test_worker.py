@@ -291,6 +291,36 @@ def test_one_wrong_stamp_makes_nothing_late(session: Session) -> None:
     assert message.data["close"].to_pylist() == [feed["price"][30].as_py()]
 
 
+def test_a_worker_that_begins_while_the_clock_is_behind_takes_what_follows(session: Session) -> None:
+    """The clock was set back an hour before it began: the bars that the one before published say how late it is."""
+    feed = _FEED.slice(0, 80)
+    newest_ns = feed["timestamp"][-1].value
+    for rows, latest in ((feed.slice(0, 50), newest_ns), (feed.slice(50), newest_ns - 60 * MINUTE_NS)):
+        _feed(session, rows)
+        live = _live(session, ManualClock(_OPEN, latest=latest), out="NQ")
+        live.worker.catch_up()
+        assert live.status.ahead == 0
+        live.stop()
+    assert same(published(session, "NQ.5min.live"), history(feed, "5min"))
+
+
+def test_a_wrong_stamp_is_known_by_who_reads_it_late(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that begins when the wrong instant has passed sets the row aside, as one that was there would have."""
+    feed = ticks(_FEED.slice(0, 80))
+    stamps = np.asarray(feed["timestamp"].cast(pa.int64())).copy()
+    moments = stamps.copy()
+    stamps[30] += 100 * MINUTE_NS
+    wrong = feed.set_column(0, feed.schema.field(0), pa.array(stamps, feed.schema.field(0).type))
+    with monkeypatch.context() as patch, session.stream("feed.NQ.1min", TICKS) as stream:
+        for place, moment in enumerate(moments.tolist()):
+            patch.setattr("time.time_ns", lambda now=moment: now)
+            stream.publish(wrong.slice(place, 1))
+    late_ns = int(stamps.max()) + 60 * MINUTE_NS
+    live = _live(session, ManualClock(late_ns, latest=late_ns), out="NQ")
+    live.worker.catch_up()
+    assert (live.status.ahead, live.status.late) == (1, 0)
+
+
 def test_the_open_bar_is_on_a_stream_of_its_own(session: Session) -> None:
     """Marked as partial, with its end; the tape of closed bars never has it."""
     _feed(session, _FEED.slice(0, 7))
