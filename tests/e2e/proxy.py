@@ -54,14 +54,22 @@ class CuttingProxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listening.accept()
-                server = socket.create_connection(("127.0.0.1", self._server))
-                with self._lock:
-                    self._open |= {client, server}
-                asked = client.recv(_CHUNK_BYTES)
-                server.sendall(asked)
-                wanted = self._path in asked.split(b"\r\n", 1)[0]
-                self._start(lambda c=client, s=server: self._pump(c, s, cuts=False))  # type: ignore[misc]
-                self._start(lambda c=client, s=server, cuts=wanted: self._pump(s, c, cuts=cuts))  # type: ignore[misc]
+                # a browser opens connections ahead of time, too, on which it says nothing for now
+                self._start(lambda client=client: self._carry(client))  # type: ignore[misc]
+
+    def _carry(self, client: socket.socket) -> None:
+        try:
+            server = socket.create_connection(("127.0.0.1", self._server))
+            with self._lock:
+                self._open |= {client, server}
+            asked = client.recv(_CHUNK_BYTES)
+            server.sendall(asked)
+        except OSError:
+            _shut(client)
+            return
+        wanted = self._path in asked.split(b"\r\n", 1)[0]
+        self._start(lambda: self._pump(server, client, cuts=wanted))
+        self._pump(client, server, cuts=False)
 
     def _pump(self, source: socket.socket, sink: socket.socket, *, cuts: bool) -> None:
         with contextlib.suppress(OSError):
