@@ -110,7 +110,8 @@ def utc(ns: int) -> str:
 def _disk(lanes: Iterable[Mapping[str, Any]]) -> Document:
     """Return what the disk has of a durable stream, and what it never got."""
     rows = list(lanes)
-    return {"messages": sum(row["durable"] for row in rows), "missed": sum(row["missed"] for row in rows)}
+    missed = sum(row["missed"] for row in rows)
+    return {"messages": sum(row["durable"] for row in rows) - missed, "missed": missed}  # durable is a position
 
 
 def _holder(row: Mapping[str, Any]) -> Document:
