@@ -404,9 +404,10 @@ os.register_at_fork(after_in_child=_part_in_child)
 
 def _stamped(reader: Reader, start: int, stop: int) -> list[tuple[pa.RecordBatch, Array]]:
     """Return messages as batches, and of each row when it was published."""
+    batches = reader.batches(start, stop)  # checks where they begin and end
     stamps, row = reader.row_stamps(start, stop), 0
     found = []
-    for batch in reader.batches(start, stop):
+    for batch in batches:
         found.append((batch, stamps[row : row + batch.num_rows]))
         row += batch.num_rows
     return found

@@ -275,6 +275,8 @@ class TapeReader:
 
     def row_stamps(self, start: int, stop: int) -> Array:
         """Return, of each row of the messages from `start` to before `stop`, when its message was published."""
+        if stop == start + 1:
+            return np.full(self.rows(start, stop), self.stamp(start))
         slots = slice(start - self.first, stop - self.first)
         ends = (np.asarray(self._ends[slots]) & np.uint64(_ROW)).astype(np.int64)
         counts = np.diff(ends, prepend=self._end(start - 1) & _ROW if start > self.first else 0)
