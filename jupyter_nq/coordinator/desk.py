@@ -14,7 +14,7 @@ that no name links to it is not enough, because a name may have been lost.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -106,6 +106,7 @@ class Desk:
         durable copy, whose writer died before it said so, replaces an older one; a needless record of a drop goes.
         """
         actions: Actions = []
+        self._forget_unpublished({stored.id for stored in event.objects})
         for stored in event.objects:
             known = self.versions.objects.get(stored.id)
             if known is not None and known.bytes and stored.rows > known.rows:  # by a process that died unheard
@@ -122,6 +123,13 @@ class Desk:
             actions += self.eviction.outlived(self.versions.newest(name))
         needless = (drop for drop in event.drops.items() if drop[0] not in self.versions.dropped)
         return [*actions, *(ev.ForgetDrop(name, version) for name, version in needless)]
+
+    def _forget_unpublished(self, there: Collection[str]) -> None:
+        """Forget what was kept for a writer that has died since: its file went with the look that did not find it."""
+        for id_ in self.versions.loose - self._collecting:
+            stored = self.versions.objects[id_]
+            if id_ not in there and not stored.version and stored.kind != ev.DAMAGED:
+                self._forget(id_)
 
     def _tick(self, event: ev.Tick) -> Actions:
         self._grace = {id_: until for id_, until in self._grace.items() if until > event.now}

@@ -248,6 +248,17 @@ def test_sealed_objects_that_turn_up_wait_for_their_writer(desk: Desk) -> None:
     assert views.found(desk, "bars", None)["id"] == "p"
 
 
+def test_what_a_look_for_leftovers_removed_takes_no_room(desk: Desk) -> None:
+    """A writer was seen between sealing and publishing, and had died when the next look removed its object."""
+    publish(desk, "a")
+    before = desk.used_bytes()
+    desk.handle(ev.Found((stored("a"), stored("u", bytes=4096)), now=10.0))
+    assert desk.used_bytes() == before + 4096
+    desk.handle(ev.Found((stored("a"),), now=11.0))
+    assert desk.used_bytes() == before
+    assert views.found(desk, "bars", None)["id"] == "a"
+
+
 def test_a_name_whose_object_was_removed_by_hand_is_healed(desk: Desk) -> None:
     """The name goes, and can be used again."""
     publish(desk, "a")
