@@ -23,7 +23,7 @@ from jupyter_nq.bars.columns import iso
 from jupyter_nq.bars.reading.stamps import Ints
 from jupyter_nq.client.live.builder import BarBuilder
 from jupyter_nq.client.live.joining import Past, is_traded, known
-from jupyter_nq.client.live.rows import LATE, MINUTE_NS, NOTHING, Intake, Rows
+from jupyter_nq.client.live.rows import AHEAD, LATE, MINUTE_NS, NOTHING, Intake, Rows
 from jupyter_nq.errors import Lagged, LiveGap
 
 if TYPE_CHECKING:
@@ -236,6 +236,12 @@ class Worker:
         return int(taken.rows.starts.max())
 
     def _set_aside(self, rows: Rows, reason: str, label: str | None = None) -> None:
+        if reason == AHEAD and not self.counts[AHEAD]:
+            _log.warning(
+                "live bars: a row of %s is ahead of the clock and of all rows before it, and is set aside; if more "
+                "are, the machine's clock is behind, or the feed's zone is wrong",
+                iso(int(rows.starts.min())),
+            )
         self.counts[reason] += len(rows)
         self._journal.set_aside(rows, reason, label)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import secrets
 import time
@@ -15,13 +16,15 @@ from pathlib import Path
 from jupyter_nq.buffers.locks import try_flock
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.buffers.segments import allocate, fresh_file, write_all
-from jupyter_nq.errors import NQError
+from jupyter_nq.errors import NQError, nearest
 from jupyter_nq.streams.flags.durable import Copy, read_copy
 from jupyter_nq.streams.flags.page import PAGE_BYTES, Page, new_page
 from jupyter_nq.streams.flags.places import DRAFT, OWNER, WATCHER, Places
 from jupyter_nq.streams.flags.record import Record, fresh_key, now_ns
 
 _NEVER = "it was never set"
+
+_log = logging.getLogger("jupyter_nq")
 
 
 def open_page(places: Places, name: str) -> Page:
@@ -72,6 +75,7 @@ def is_locked(path: Path) -> bool:
 
 def _make(places: Places, name: str) -> None:
     """Make a page, unless somebody else comes first."""
+    _warn_of_alike(places, name)
     with refused(places.memory):
         places.memory.mkdir(mode=0o700, exist_ok=True)
     sweep(places, name, DRAFT)
@@ -84,6 +88,14 @@ def _make(places: Places, name: str) -> None:
             os.link(draft, places.page(name))
         with refused(draft), contextlib.suppress(FileNotFoundError):
             draft.unlink()
+
+
+def _warn_of_alike(places: Places, name: str) -> None:
+    """Say that a flag is new when there is one of nearly that name: a misspelt kill switch is clear for ever."""
+    with contextlib.suppress(NQError):
+        there = places.names()
+        if name not in there and (hint := nearest(name, there)):
+            _log.warning("the flag %r is new, and clear.%s", name, hint)
 
 
 def _first_content(places: Places, name: str) -> bytes:

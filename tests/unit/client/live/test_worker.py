@@ -270,7 +270,7 @@ def test_late_ticks_are_counted_and_published_and_change_nothing(session: Sessio
     live.stop()
 
 
-def test_one_wrong_stamp_makes_nothing_late(session: Session) -> None:
+def test_one_wrong_stamp_makes_nothing_late(session: Session, caplog: pytest.LogCaptureFixture) -> None:
     """A tick of tomorrow is set aside with its reason; the bars are those of all others."""
     feed = ticks(_FEED.slice(0, 40))
     stamps = np.asarray(feed["timestamp"].cast(pa.int64())).copy()
@@ -286,6 +286,7 @@ def test_one_wrong_stamp_makes_nothing_late(session: Session) -> None:
         assert ("ahead of the clock 1" in str(live.status)) == (name == "wrong")
         live.stop()
     assert same(published(session, "wrong.5min.live"), published(session, "right.5min.live"))
+    assert sum("is ahead of the clock" in told for told in caplog.messages) == 1
     (message,) = session.stream("wrong.late").subscribe("earliest").get_messages()
     assert message.metadata == {"reason": "ahead of the clock", "timeframe": None}
     assert message.data["close"].to_pylist() == [feed["price"][30].as_py()]

@@ -22,6 +22,16 @@ def test_a_new_flag_is_clear(opened: Opened) -> None:
     assert repr(flag) == "<Flag halt is clear, and was never set>"
 
 
+def test_a_new_flag_with_nearly_the_name_of_another_is_told(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
+    """A misspelt kill switch would be clear for ever; one that is there, or like none, is opened without a word."""
+    opened("halt")
+    opened("margin")
+    opened("halt")
+    assert caplog.messages == []
+    assert not opened("hal").is_set
+    assert caplog.messages == ["the flag 'hal' is new, and clear. Did you mean 'halt'?"]
+
+
 def test_setting_is_seen_by_all_with_who_when_and_why(opened: Opened) -> None:
     """Another handle sees it at its next read, and its check says all of it."""
     one, other = opened(), opened()
