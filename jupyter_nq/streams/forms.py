@@ -117,3 +117,14 @@ def form_of(control: MappedControl, epoch: int | None = None) -> Form:
         assert schema is not None
         return TapeForm(static.name, schema)
     return LogForm(static.name, schema, control.path)
+
+
+def stamped(reader: Reader, start: int, stop: int) -> list[tuple[pa.RecordBatch, Array]]:
+    """Return messages as batches, and of each row when it was published."""
+    batches = reader.batches(start, stop)  # checks where they begin and end
+    stamps, row = reader.row_stamps(start, stop), 0
+    found = []
+    for batch in batches:
+        found.append((batch, stamps[row : row + batch.num_rows]))
+        row += batch.num_rows
+    return found

@@ -19,7 +19,7 @@ from jupyter_nq.streams.cursor import Cursor
 from jupyter_nq.streams.durable.flushing import Entry, flusher
 from jupyter_nq.streams.durable.keeping import Keys, no_keys
 from jupyter_nq.streams.durable.positions import keep_positions
-from jupyter_nq.streams.forms import Epochs, Reader
+from jupyter_nq.streams.forms import Epochs, Reader, stamped
 from jupyter_nq.streams.messages import Message
 from jupyter_nq.streams.retention import age_ns, is_limited
 from jupyter_nq.streams.starting import Start, first_of, since
@@ -257,7 +257,7 @@ class Subscription:
             others = stamps[:first] + stamps[first + 1 :]
             if others:
                 stop = bisect_right(range(stop), min(others), at[first] + 1, stop, key=reader.stamp)
-            found += _stamped(reader, at[first], stop)
+            found += stamped(reader, at[first], stop)
             max_messages -= stop - at[first]
             at[first] = stop
             if stop == end:
@@ -400,14 +400,3 @@ def _part_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_part_in_child)
-
-
-def _stamped(reader: Reader, start: int, stop: int) -> list[tuple[pa.RecordBatch, Array]]:
-    """Return messages as batches, and of each row when it was published."""
-    batches = reader.batches(start, stop)  # checks where they begin and end
-    stamps, row = reader.row_stamps(start, stop), 0
-    found = []
-    for batch in batches:
-        found.append((batch, stamps[row : row + batch.num_rows]))
-        row += batch.num_rows
-    return found

@@ -49,6 +49,9 @@ class _Pool(Protocol):
     def at_work(self) -> list[int]:
         """Return the numbers of the chunks on which workers died."""
 
+    def has_dead(self) -> bool:
+        """Tell whether a worker died; the pool breaks for a result that cannot be read, too."""
+
     def close(self) -> None:
         """End when the work is done."""
 
@@ -68,6 +71,9 @@ class _Threads:
 
     def at_work(self) -> list[int]:
         return []
+
+    def has_dead(self) -> bool:
+        return False
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -236,7 +242,7 @@ def _killed(pool: _Pool, pending: Iterable[_Pending], first: _Pending, error: Br
 
     Or of one whose result arrived and could not be read; then the pool says why.
     """
-    if error.__cause__ is not None:
+    if error.__cause__ is not None and not pool.has_dead():
         *_, why = str(error.__cause__).strip("\n'\" ").splitlines()
         return _failed(first, f"a result cannot be unpickled: {why}")
     numbers = pool.at_work()

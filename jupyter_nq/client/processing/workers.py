@@ -61,12 +61,18 @@ class Workers:
 
     def at_work(self) -> list[int]:
         """Return the numbers of the chunks on which workers died, or were at work when one did."""
+        dead = [number for number, has_died in zip(self._busy, self._died(), strict=True) if has_died]
+        return sorted(number for number in dead or self._busy if number != _IDLE)
+
+    def has_dead(self) -> bool:
+        """Tell whether one of them died."""
+        return any(self._died())
+
+    def _died(self) -> list[bool]:
+        """Tell of each, once all have ended, whether it died: the pool ends the others with SIGTERM."""
         for process in self._context.made:
             process.join(_JOIN_SECONDS)
-        busy = list(zip(self._context.made, self._busy, strict=True))
-        # the pool ends the others with SIGTERM when one has died
-        dead = [number for process, number in busy if process.exitcode not in (None, 0, -signal.SIGTERM)]
-        return sorted(number for number in dead or self._busy if number != _IDLE)
+        return [process.exitcode not in (None, 0, -signal.SIGTERM) for process in self._context.made]
 
     def close(self) -> None:
         """End them when they have done their work."""
