@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +15,16 @@ from jupyter_nq.bars.resample import resample
 from jupyter_nq.bars.sample import sample_bars
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.client.live.builder import BarBuilder
+from jupyter_nq.client.live.live import Live
 from jupyter_nq.client.live.rows import Intake
+from jupyter_nq.client.live.starting import prepared
 from jupyter_nq.client.session import Session
+from tests.unit.client.live.clock import ManualClock
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
+OPEN_NS = 1_593_381_600 * SECOND_NS
+"""Of the first session of the sample."""
 TIMEFRAMES = ("1min", "5min", "15min", "30min", "1h", "2h", "4h", "1D")
 BARS = {
     "timestamp": "datetime64[ns, UTC]",
@@ -96,3 +102,16 @@ def featured(bars: pa.Table, length: int, wanted: Sequence[str]) -> pa.Table:
     """Return bars with the features that history has."""
     hours = instrument("NQ").regular_hours
     return Features(wanted, calendar=EQUITY, minutes=length, regular_hours=hours).compute(bars)
+
+
+def live_of(session: Session, clock: ManualClock | None = None, bars: Any = ("5min",), **options: Any) -> Live:
+    """Return live bars of a source that were not started, with a clock that a test moves."""
+    source = options.pop("source", "feed.NQ.1min")
+    return prepared(session, "NQ", source, bars, clock=clock or ManualClock(OPEN_NS), **options)
+
+
+def send(session: Session, table: pa.Table, name: str = "feed.NQ.1min") -> None:
+    """Publish rows as a feed would, on a stream that is made unless it is there."""
+    with session.stream(name, BARS if "open" in table.column_names else TICKS) as stream:
+        if table.num_rows:
+            stream.publish(table)

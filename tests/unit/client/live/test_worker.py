@@ -14,9 +14,6 @@ from hypothesis import strategies as st
 from jupyter_nq.bars.instruments import EQUITY
 from jupyter_nq.bars.schema import BAR_SCHEMA
 from jupyter_nq.buffers.directory import STREAMS
-from jupyter_nq.client.live import worker
-from jupyter_nq.client.live.live import Live
-from jupyter_nq.client.live.starting import prepared
 from jupyter_nq.client.origin import Origin
 from jupyter_nq.client.session import Session
 from jupyter_nq.errors import InvalidArgument, LiveGap, SchemaMismatch, StreamBusy, UnknownStream
@@ -25,33 +22,22 @@ from tests.unit.client.live.clock import ManualClock
 from tests.unit.client.live.feeds import (
     BARS,
     MINUTE_NS,
-    SECOND_NS,
-    TICKS,
+    OPEN_NS,
     TIMEFRAMES,
     featured,
     history,
+    live_of,
     minutes,
     pieces,
     published,
     same,
+    send,
     ticks,
 )
 
 _FEED = minutes(1_500)
-_OPEN = 1_593_381_600 * SECOND_NS
-_END = _OPEN + 72 * 60 * MINUTE_NS
+_END = OPEN_NS + 72 * 60 * MINUTE_NS
 _FEATURES = ["sma(5)", "rsi(3)", "vwap"]
-
-
-def _live(session: Session, clock: ManualClock | None = None, bars: Any = ("5min",), **options: Any) -> Live:
-    source = options.pop("source", "feed.NQ.1min")
-    return prepared(session, "NQ", source, bars, clock=clock or ManualClock(_OPEN), **options)
-
-
-def _feed(session: Session, table: pa.Table, name: str = "feed.NQ.1min") -> None:
-    with session.stream(name, BARS if "open" in table.column_names else TICKS) as stream:
-        if table.num_rows:
-            stream.publish(table)
 
 
 def _past(table: pa.Table, minutes: int = 1) -> pa.Table:
@@ -66,11 +52,11 @@ def _featured(table: pa.Table, length: int) -> pa.Table:
 # -- the bits of history ------------------------------------------------------------------------------
 def test_all_lengths_and_their_features_are_those_of_the_file(session: Session) -> None:
     """From one stream, in messages of odd sizes; a clock closes the last ones."""
-    _feed(session, _FEED.slice(0, 0))
-    clock = ManualClock(_OPEN, begin_ns=_OPEN)
-    live = _live(session, clock, TIMEFRAMES, features=_FEATURES, out="NQ")
+    send(session, _FEED.slice(0, 0))
+    clock = ManualClock(OPEN_NS, begin_ns=OPEN_NS)
+    live = live_of(session, clock, TIMEFRAMES, features=_FEATURES, out="NQ")
     for piece in pieces(_FEED, range(0, 1_400, 53)):
-        _feed(session, piece)
+        send(session, piece)
         live.worker.step()
     clock.time_ns = _END
     live.worker.step()
@@ -88,19 +74,19 @@ def test_neither_messages_nor_a_new_worker_show(session: Session, cuts: list[int
     feed = ticks(_FEED.slice(0, 500))
     for name in session.streaming.names():
         session.drop_stream(name)
-    _feed(session, feed.slice(0, 0), "feed.ticks")
+    send(session, feed.slice(0, 0), "feed.ticks")
     options = {"source": "feed.ticks", "features": _FEATURES, "close_after_ms": 0, "bars": ["5min", "1h"], "out": "NQ"}
-    live = _live(session, ManualClock(_OPEN, begin_ns=_OPEN), **options)
+    live = live_of(session, ManualClock(OPEN_NS, begin_ns=OPEN_NS), **options)
     for number, piece in enumerate(pieces(feed, cuts)):
-        _feed(session, piece, "feed.ticks")
+        send(session, piece, "feed.ticks")
         if number % steps == 0:
             live.worker.step()
         if number == restart:
             live.stop()
-            live = _live(session, ManualClock(_OPEN, begin_ns=_OPEN), **options)
+            live = live_of(session, ManualClock(OPEN_NS, begin_ns=OPEN_NS), **options)
     live.worker.catch_up()
     live.stop()
-    live = _live(session, ManualClock(_END, begin_ns=_OPEN), **options)
+    live = live_of(session, ManualClock(_END, begin_ns=OPEN_NS), **options)
     live.worker.catch_up()
     for timeframe, length in (("5min", 5), ("1h", 60)):
         wanted = _featured(history(_FEED.slice(0, 500), timeframe), length)
@@ -112,9 +98,9 @@ def test_neither_messages_nor_a_new_worker_show(session: Session, cuts: list[int
 @pytest.mark.parametrize("known", [1, 203, 700])
 def test_history_and_the_stream_are_joined(session: Session, known: int) -> None:
     """The stream has half an hour that history has too; the bar that history left open is completed from the stream."""
-    _feed(session, _FEED.slice(max(0, known - 30)))
-    clock = ManualClock(_OPEN + 1_000 * MINUTE_NS)
-    live = _live(session, clock, ["5min", "1h"], features=_FEATURES, warmup=_past(_FEED.slice(0, known)))
+    send(session, _FEED.slice(max(0, known - 30)))
+    clock = ManualClock(OPEN_NS + 1_000 * MINUTE_NS)
+    live = live_of(session, clock, ["5min", "1h"], features=_FEATURES, warmup=_past(_FEED.slice(0, known)))
     live.worker.catch_up()
     clock.time_ns = _END
     live.worker.step()
@@ -131,9 +117,9 @@ def test_history_and_the_stream_are_joined(session: Session, known: int) -> None
 
 def test_a_bar_of_history_that_is_not_over_does_not_count(session: Session) -> None:
     """A file has it before its end; by the clock it is forming."""
-    _feed(session, _FEED)
+    send(session, _FEED)
     starts = _FEED["timestamp"].cast(pa.int64()).to_pylist()
-    live = _live(session, ManualClock(starts[99] + 1), warmup=_past(_FEED.slice(0, 100)))
+    live = live_of(session, ManualClock(starts[99] + 1), warmup=_past(_FEED.slice(0, 100)))
     live.worker.catch_up()
     assert live.status.skipped == 99
     live.stop()
@@ -142,19 +128,19 @@ def test_a_bar_of_history_that_is_not_over_does_not_count(session: Session) -> N
 @pytest.mark.parametrize("gap", ["error", "keep"])
 def test_a_hole_between_history_and_the_stream_is_never_silent(session: Session, gap: str) -> None:
     """It is an error; or, when asked for, a notice, and bars that lack rows are not published."""
-    _feed(session, _FEED.slice(222))
-    clock = ManualClock(_OPEN + 1_000 * MINUTE_NS)
-    live = _live(session, clock, ["5min"], warmup=_past(_FEED.slice(0, 203)), gap=gap)
+    send(session, _FEED.slice(222))
+    clock = ManualClock(OPEN_NS + 1_000 * MINUTE_NS)
+    live = live_of(session, clock, ["5min"], warmup=_past(_FEED.slice(0, 203)), gap=gap)
     if gap == "error":
         with pytest.raises(LiveGap, match="rows are missing between 2020-06-29 01:48:00Z and 2020-06-29 02:10:00Z"):
             live.start()
         assert live.status.state == "stopped"
-        with pytest.raises(LiveGap), _live(session, clock, warmup=_past(_FEED.slice(0, 203))) as again:
+        with pytest.raises(LiveGap), live_of(session, clock, warmup=_past(_FEED.slice(0, 203))) as again:
             again.start()  # nor is it when the cell runs again
-        live = _live(session, clock, warmup=_past(_FEED.slice(0, 222)))
+        live = live_of(session, clock, warmup=_past(_FEED.slice(0, 222)))
         live.worker.catch_up()
         live.stop()
-        _live(session, clock).start().stop()  # what has joined needs no history any more
+        live_of(session, clock).start().stop()  # what has joined needs no history any more
         return
     live.worker.catch_up()
     found = published(session, "NQ.5min.live")
@@ -172,8 +158,8 @@ def test_a_pause_of_the_exchange_is_no_hole(session: Session) -> None:
     sessions = minutes(1_500)
     day = history(sessions, "1D")
     close = int(np.searchsorted(np.asarray(sessions["timestamp"].cast(pa.int64())), day["timestamp"][1].value))
-    _feed(session, sessions.slice(close))
-    live = _live(session, ManualClock(_END), warmup=_past(sessions.slice(0, close)))
+    send(session, sessions.slice(close))
+    live = live_of(session, ManualClock(_END), warmup=_past(sessions.slice(0, close)))
     live.worker.catch_up()
     assert (live.status.gaps, live.status.incomplete) == (0, 0)
     live.stop()
@@ -181,25 +167,25 @@ def test_a_pause_of_the_exchange_is_no_hole(session: Session) -> None:
 
 def test_without_history_the_first_bar_that_lacks_rows_is_notpublished(session: Session) -> None:
     """Nobody knows what came before the first row; also a second worker remembers."""
-    _feed(session, _FEED.slice(3, 20))
+    send(session, _FEED.slice(3, 20))
     for _ in range(2):
-        live = _live(session, ManualClock(_OPEN))
+        live = live_of(session, ManualClock(OPEN_NS))
         live.worker.catch_up()
         live.stop()
     first = published(session, "NQ.5min.live")["timestamp"][0].value
-    assert first == _OPEN + 5 * MINUTE_NS
+    assert first == OPEN_NS + 5 * MINUTE_NS
 
 
 def test_rows_that_the_source_let_go_of_are_a_hole(session: Session) -> None:
     """A worker that was away for longer than the source keeps rows is told how many are gone."""
     stream = session.stream("feed.NQ.1min", BARS, retention_bytes=1 << 17, segment_bytes=1 << 16)
     stream.publish(_FEED.slice(0, 10))
-    live = _live(session, ManualClock(_OPEN))
+    live = live_of(session, ManualClock(OPEN_NS))
     live.worker.catch_up()
     live.stop()
     for piece in pieces(minutes(6_000).slice(10), range(0, 6_000, 400)):
         stream.publish(piece)
-    again = _live(session, ManualClock(_OPEN))
+    again = live_of(session, ManualClock(OPEN_NS))
     with pytest.raises(LiveGap, match=r"rows are missing between .* \(\d+ messages\)"):
         again.start()
 
@@ -207,14 +193,14 @@ def test_rows_that_the_source_let_go_of_are_a_hole(session: Session) -> None:
 # -- a new worker -------------------------------------------------------------------------------------
 def test_newer_history_fills_what_the_tape_lacks(session: Session) -> None:
     """While no worker ran the source was lost; the bars come from the history that was refreshed."""
-    _feed(session, _FEED.slice(0, 300))
-    live = _live(session, ManualClock(_OPEN, begin_ns=_OPEN), features=_FEATURES, out="NQ")
+    send(session, _FEED.slice(0, 300))
+    live = live_of(session, ManualClock(OPEN_NS, begin_ns=OPEN_NS), features=_FEATURES, out="NQ")
     live.worker.catch_up()
     live.stop()
     session.drop_stream("feed.NQ.1min")
-    _feed(session, _FEED.slice(800))
+    send(session, _FEED.slice(800))
     clock = ManualClock(_END)
-    live = _live(session, clock, features=_FEATURES, warmup=_past(_FEED.slice(0, 803)))
+    live = live_of(session, clock, features=_FEATURES, warmup=_past(_FEED.slice(0, 803)))
     live.worker.catch_up()
     assert same(published(session, "NQ.5min.live"), _featured(history(_FEED, "5min"), 5))
     live.stop()
@@ -223,15 +209,15 @@ def test_newer_history_fills_what_the_tape_lacks(session: Session) -> None:
 @pytest.mark.parametrize("history_rows", [0, 500])
 def test_features_never_go_on_from_other_history_in_silence(session: Session, history_rows: int) -> None:
     """The first worker had history, which its tape does not have: a later one that lacks it would publish others."""
-    _feed(session, _FEED.slice(600, 200))
-    options = {"clock": ManualClock(_OPEN + 1_000 * MINUTE_NS), "features": ["ema(50)"]}
-    live = _live(session, warmup=_past(_FEED.slice(0, 620)), **options)
+    send(session, _FEED.slice(600, 200))
+    options = {"clock": ManualClock(OPEN_NS + 1_000 * MINUTE_NS), "features": ["ema(50)"]}
+    live = live_of(session, warmup=_past(_FEED.slice(0, 620)), **options)
     live.worker.catch_up()
     live.stop()
-    _feed(session, _FEED.slice(800, 300))
+    send(session, _FEED.slice(800, 300))
     with pytest.raises(LiveGap, match=r"went on from history until 2020-06-29 09:37:00Z.*Pass that history as warmup="):
-        _live(session, warmup=_past(_FEED.slice(0, history_rows)) if history_rows else None, **options)
-    live = _live(session, warmup=_past(_FEED.slice(0, 620)), **options)
+        live_of(session, warmup=_past(_FEED.slice(0, history_rows)) if history_rows else None, **options)
+    live = live_of(session, warmup=_past(_FEED.slice(0, 620)), **options)
     live.worker.catch_up()
     found, whole = published(session, "NQ.5min.live"), featured(history(_FEED.slice(0, 1_100), "5min"), 5, ["ema(50)"])
     first = whole["timestamp"].index(found["timestamp"][0]).as_py()
@@ -242,111 +228,29 @@ def test_features_never_go_on_from_other_history_in_silence(session: Session, hi
 
 def test_two_workers_do_not_build_the_same_bars(session: Session) -> None:
     """The second one is told what to do; after the first has stopped it may."""
-    _feed(session, _FEED.slice(0, 30))
-    first = _live(session)
+    send(session, _FEED.slice(0, 30))
+    first = live_of(session)
     with pytest.raises(StreamBusy, match="A worker builds the live bars of 'NQ' already"):
-        _live(session)
-    other = _live(session, out="mine")
+        live_of(session)
+    other = live_of(session, out="mine")
     other.stop()
     first.stop()
-    _live(session).stop()
-
-
-# -- what is set aside --------------------------------------------------------------------------------
-def test_late_ticks_are_counted_and_published_and_change_nothing(session: Session) -> None:
-    """Each with the length whose bar was closed."""
-    feed = ticks(_FEED.slice(0, 40))
-    _feed(session, feed, "feed.ticks")
-    live = _live(session, None, ["1min", "1D"], source="feed.ticks", close_after_ms=0)
-    live.worker.catch_up()
-    before = published(session, "NQ.1min.live")
-    _feed(session, feed.slice(8, 2), "feed.ticks")
-    live.worker.catch_up()
-    assert live.late == 2
-    (message,) = session.stream("NQ.late").subscribe("earliest").get_messages()
-    assert message.metadata == {"reason": "late", "timeframe": "1min"}
-    assert message.data["close"].to_pylist() == feed["price"][8:10].to_pylist()
-    assert published(session, "NQ.1min.live").equals(before)
-    live.stop()
-
-
-def test_one_wrong_stamp_makes_nothing_late(session: Session, caplog: pytest.LogCaptureFixture) -> None:
-    """A tick of tomorrow is set aside with its reason; the bars are those of all others."""
-    feed = ticks(_FEED.slice(0, 40))
-    stamps = np.asarray(feed["timestamp"].cast(pa.int64())).copy()
-    stamps[30] += 24 * 60 * MINUTE_NS
-    wrong = feed.set_column(0, feed.schema.field(0), pa.array(stamps, feed.schema.field(0).type))
-    others = pa.concat_tables([feed.slice(0, 30), feed.slice(31)])
-    clock = ManualClock(_OPEN, latest=_OPEN + 60 * MINUTE_NS)
-    for name, rows in (("wrong", wrong), ("right", others)):
-        _feed(session, rows, f"feed.{name}")
-        live = _live(session, clock, ["5min"], source=f"feed.{name}", out=name, close_after_ms=0)
-        live.worker.catch_up()
-        assert live.status.ahead == (name == "wrong")
-        assert ("ahead of the clock 1" in str(live.status)) == (name == "wrong")
-        live.stop()
-    assert same(published(session, "wrong.5min.live"), published(session, "right.5min.live"))
-    assert sum("is ahead of the clock" in told for told in caplog.messages) == 1
-    (message,) = session.stream("wrong.late").subscribe("earliest").get_messages()
-    assert message.metadata == {"reason": "ahead of the clock", "timeframe": None}
-    assert message.data["close"].to_pylist() == [feed["price"][30].as_py()]
-
-
-def test_a_worker_that_begins_while_the_clock_is_behind_takes_what_follows(session: Session) -> None:
-    """The clock was set back an hour before it began: the bars that the one before published say how late it is."""
-    feed = _FEED.slice(0, 80)
-    newest_ns = feed["timestamp"][-1].value
-    for rows, latest in ((feed.slice(0, 50), newest_ns), (feed.slice(50), newest_ns - 60 * MINUTE_NS)):
-        _feed(session, rows)
-        live = _live(session, ManualClock(_OPEN, latest=latest), out="NQ")
-        live.worker.catch_up()
-        assert live.status.ahead == 0
-        live.stop()
-    assert same(published(session, "NQ.5min.live"), history(feed, "5min"))
-
-
-def test_a_wrong_stamp_is_known_by_who_reads_it_late(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that begins when the wrong instant has passed sets the row aside, as one that was there would have."""
-    feed = ticks(_FEED.slice(0, 80))
-    stamps = np.asarray(feed["timestamp"].cast(pa.int64())).copy()
-    moments = stamps.copy()
-    stamps[30] += 100 * MINUTE_NS
-    wrong = feed.set_column(0, feed.schema.field(0), pa.array(stamps, feed.schema.field(0).type))
-    with monkeypatch.context() as patch, session.stream("feed.NQ.1min", TICKS) as stream:
-        for place, moment in enumerate(moments.tolist()):
-            patch.setattr("time.time_ns", lambda now=moment: now)
-            stream.publish(wrong.slice(place, 1))
-    late_ns = int(stamps.max()) + 60 * MINUTE_NS
-    live = _live(session, ManualClock(late_ns, latest=late_ns), out="NQ")
-    live.worker.catch_up()
-    assert (live.status.ahead, live.status.late) == (1, 0)
+    live_of(session).stop()
 
 
 def test_the_open_bar_is_on_a_stream_of_its_own(session: Session) -> None:
     """Marked as partial, with its end; the tape of closed bars never has it."""
-    _feed(session, _FEED.slice(0, 7))
-    live = _live(session, ManualClock(_OPEN, begin_ns=_OPEN), out="NQ")
+    send(session, _FEED.slice(0, 7))
+    live = live_of(session, ManualClock(OPEN_NS, begin_ns=OPEN_NS), out="NQ")
     live.worker.catch_up()
     (row,) = session.stream(live.forming["5min"]).subscribe("earliest", conflate=True).get_messages()
     assert row.data["partial"] == 1
-    assert row.data["timestamp"].value == _OPEN + 5 * MINUTE_NS
-    assert row.data["closes"].value == _OPEN + 10 * MINUTE_NS
+    assert row.data["timestamp"].value == OPEN_NS + 5 * MINUTE_NS
+    assert row.data["closes"].value == OPEN_NS + 10 * MINUTE_NS
     assert row.data["close"] == _FEED["close"][6].as_py()
     assert published(session, "NQ.5min.live").num_rows == 1
     live.worker.step()
     assert session.stream(live.forming["5min"]).messages == 1, "nothing new, nothing shown"
-    live.stop()
-
-
-def test_a_worker_that_is_behind_makes_nothing_late(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the clock all bars are over, yet the rows are there and count, however few it reads at a time."""
-    monkeypatch.setattr(worker, "_AT_ONCE", 3)
-    for piece in pieces(_FEED, range(0, 1_500, 50)):
-        _feed(session, piece)
-    live = _live(session, ManualClock(_END))
-    live.worker.catch_up()
-    assert live.late == 0
-    assert published(session, "NQ.5min.live").num_rows == history(_FEED, "5min").num_rows
     live.stop()
 
 
@@ -355,13 +259,13 @@ def test_feeds_that_follow_each_other_are_read_in_their_order(session: Session, 
     """A worker that comes later finds the lanes of two feeds, one of which went on where the other one had stopped."""
     feed = _FEED.slice(0, 300) if kind == "bars" else ticks(_FEED.slice(0, 300))
     name = "feed.NQ.1min" if kind == "bars" else "feed.ticks"
-    _feed(session, feed.slice(0, 0), name)
+    send(session, feed.slice(0, 0), name)
     with session.stream(name) as first, Stream(session.store.path / STREAMS / name) as second:
         for number, piece in enumerate(pieces(feed, [100, 180, 181, 182, 230])):
             (second if number % 2 else first).publish(piece)
         assert len(first.stats()["publishers"]) == 2
-    clock = ManualClock(_OPEN, begin_ns=_OPEN)
-    live = _live(session, clock, source=name, out="NQ")
+    clock = ManualClock(OPEN_NS, begin_ns=OPEN_NS)
+    live = live_of(session, clock, source=name, out="NQ")
     live.worker.catch_up()
     clock.time_ns = _END
     live.worker.step()
@@ -370,40 +274,18 @@ def test_feeds_that_follow_each_other_are_read_in_their_order(session: Session, 
     live.stop()
 
 
-def test_a_clock_that_ran_ahead_and_is_set_back_makes_no_more_late(session: Session) -> None:
-    """What it closed stays closed; bars that were not there yet are built when their rows come."""
-    feed = ticks(_FEED.slice(0, 60))
-    _feed(session, feed.slice(0, 40), "feed.ticks")
-    clock = ManualClock(_OPEN, begin_ns=_OPEN)
-    live = _live(session, clock, ["5min"], source="feed.ticks", close_after_ms=0, out="NQ")
-    live.worker.catch_up()
-    clock.time_ns = _OPEN + 180 * MINUTE_NS
-    live.worker.step()
-    closed = published(session, "NQ.5min.live")
-    clock.time_ns = _OPEN + 12 * MINUTE_NS
-    _feed(session, feed.slice(40), "feed.ticks")
-    live.worker.catch_up()
-    clock.time_ns = _END
-    live.worker.step()
-    whole, found = history(_FEED.slice(0, 60), "5min"), published(session, "NQ.5min.live")
-    assert same(found.slice(0, closed.num_rows), closed)
-    assert same(found.slice(closed.num_rows), whole.slice(closed.num_rows))
-    assert live.late == int((np.asarray(feed["timestamp"].cast(pa.int64()))[40:] < _OPEN + 15 * MINUTE_NS).sum())
-    live.stop()
-
-
 @pytest.mark.parametrize("cuts", [[], [2]])
 def test_a_small_bar_that_begins_between_two_is_refused_in_any_message(session: Session, cuts: list[int]) -> None:
     """As in a file; also when the longer bar is open already."""
     feed = _FEED.slice(0, 3).to_pandas()
     feed.loc[2, "timestamp"] += pd.Timedelta(seconds=30)
-    _feed(session, _FEED.slice(0, 0))
-    live = _live(session, ManualClock(_OPEN, begin_ns=_OPEN), out="NQ")
+    send(session, _FEED.slice(0, 0))
+    live = live_of(session, ManualClock(OPEN_NS, begin_ns=OPEN_NS), out="NQ")
     *before, last = pieces(pa.Table.from_pandas(feed, preserve_index=False), cuts)
     for piece in before:
-        _feed(session, piece)
+        send(session, piece)
         live.worker.catch_up()
-    _feed(session, last)
+    send(session, last)
     with pytest.raises(InvalidArgument, match=r"1 of \d bars start at no multiple of 1 minutes"):
         live.worker.catch_up()
     live.stop()
@@ -411,11 +293,11 @@ def test_a_small_bar_that_begins_between_two_is_refused_in_any_message(session: 
 
 def test_volumes_that_no_column_holds_are_refused(session: Session) -> None:
     """In words, as in a file, though they came in two messages."""
-    _feed(session, _FEED.slice(0, 0))
-    live = _live(session, ManualClock(_OPEN, begin_ns=_OPEN), out="NQ")
+    send(session, _FEED.slice(0, 0))
+    live = live_of(session, ManualClock(OPEN_NS, begin_ns=OPEN_NS), out="NQ")
     for number in range(2):
         rows = _FEED.slice(number, 1)
-        _feed(session, rows.set_column(5, "volume", pa.array([2**62])))
+        send(session, rows.set_column(5, "volume", pa.array([2**62])))
         if number:
             with pytest.raises(InvalidArgument, match="too large to be added in 64 bits"):
                 live.worker.step()
@@ -444,33 +326,33 @@ def test_volumes_that_no_column_holds_are_refused(session: Session) -> None:
 )
 def test_what_cannot_be_built_is_refused(session: Session, options: Any, error: type[Exception], says: str) -> None:
     """In words, and the name is free afterwards."""
-    _feed(session, _FEED.slice(0, 10))
-    _feed(session, _FEED.slice(0, 10), "odd")
+    send(session, _FEED.slice(0, 10))
+    send(session, _FEED.slice(0, 10), "odd")
     session.stream("loose").publish({"x": 1})
     with pytest.raises(error, match=says):
-        _live(session, **{"bars": ["5min"], **options})
-    _live(session).stop()
+        live_of(session, **{"bars": ["5min"], **options})
+    live_of(session).stop()
 
 
 def test_history_that_ends_within_a_bar_of_the_source_is_refused(session: Session) -> None:
     """Its rows would count twice, or not at all."""
-    _feed(session, history(_FEED, "5min").drop_columns(["flags"]), "feed.NQ.5min")
+    send(session, history(_FEED, "5min").drop_columns(["flags"]), "feed.NQ.5min")
     with pytest.raises(InvalidArgument, match="history ends at 2020-06-28 22:08:00Z, within a 5-minute bar"):
-        _live(session, ManualClock(_END), source="feed.NQ.5min", warmup=_past(_FEED.slice(0, 7)))
+        live_of(session, ManualClock(_END), source="feed.NQ.5min", warmup=_past(_FEED.slice(0, 7)))
 
 
 def test_other_features_are_refused(session: Session) -> None:
     """The tape has its columns."""
-    _feed(session, _FEED.slice(0, 10))
-    _live(session, features=_FEATURES).stop()
+    send(session, _FEED.slice(0, 10))
+    live_of(session, features=_FEATURES).stop()
     with pytest.raises(SchemaMismatch, match="sma_5"):
-        _live(session)
+        live_of(session)
 
 
 def test_a_stream_of_bars_has_the_columns_of_history(session: Session) -> None:
     """So that the two are one table when put together."""
-    _feed(session, _FEED.slice(0, 10))
-    live = _live(session, features="sma(2)")
+    send(session, _FEED.slice(0, 10))
+    live = live_of(session, features="sma(2)")
     assert session.stream(live.streams["5min"]).schema == pa.schema(
         [*BAR_SCHEMA, pa.field("sma_2", pa.float64(), nullable=False)]
     )
