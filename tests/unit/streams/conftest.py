@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from jupyter_nq.errors import StreamFull
 from jupyter_nq.streams import Options, Stream, make_stream
 
 Make = Callable[..., Stream]
@@ -45,3 +46,14 @@ def ticks(rows: int, seed: int = 0) -> pa.RecordBatch:
 def sequences(messages: list[Any]) -> list[int]:
     """Return the sequence of each message."""
     return [message.sequence_number for message in messages]
+
+
+def until_full(stream: Stream, data: Any = None) -> int:
+    """Publish until there is no room; returns how many found some."""
+    for count in range(1000):
+        try:
+            if stream.publish(ticks(1000) if data is None else data) is None:
+                return count
+        except StreamFull:
+            return count
+    raise AssertionError("it is never full")
