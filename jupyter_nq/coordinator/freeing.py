@@ -19,10 +19,12 @@ from functools import partial
 from typing import Any, Protocol
 
 from jupyter_nq.buffers import Catalogue, Damaged
+from jupyter_nq.buffers.directory import STREAMS
 from jupyter_nq.coordinator import events as ev
 from jupyter_nq.coordinator.desk import Desk
 from jupyter_nq.coordinator.drops import Drops
 from jupyter_nq.coordinator.files import cold_copies, copy_of, damaged, remove_copy, stored_object
+from jupyter_nq.streams.drafts import sweep_drafts
 
 _FIRST_RETRY_SECONDS = 0.05
 _LONGEST_RETRY_SECONDS = 5.0
@@ -190,6 +192,7 @@ class Freeing:
     def _leftovers(self) -> ev.Found:
         """Remove files of dead writers, and return what is there beside them."""
         self._store.sweep()
+        sweep_drafts(self._store.path / STREAMS)
         copies = {}
         if (cold := cold_copies(self._store)) is not None:
             cold.sweep()

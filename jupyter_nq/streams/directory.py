@@ -12,6 +12,7 @@ from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import ChecksumError, UnknownStream, nearest
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import MappedControl
+from jupyter_nq.streams.drafts import sweep_drafts
 from jupyter_nq.streams.durable.home import home_of, remove
 
 
@@ -82,7 +83,4 @@ def sweep(parent: Path) -> None:
     for control in controls(parent):
         if control.closed:
             drop_stream(parent, control.static.name)
-    with refused(parent):
-        for entry in list(os.scandir(parent)):
-            if entry.name.startswith("."):
-                shutil.rmtree(entry.path, ignore_errors=True)
+    sweep_drafts(parent)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import InvalidArgument, SchemaMismatch, nearest
 from jupyter_nq.streams.columns import check_same, columns_of, is_fixed
 from jupyter_nq.streams.control import CONTROL, MappedControl
+from jupyter_nq.streams.drafts import drafted
 from jupyter_nq.streams.layout import FORMS, LANES, METADATA_LIMIT_BYTES, Control, encode_control
 from jupyter_nq.streams.publisher import POLICIES
 from jupyter_nq.streams.schema import schema_of
@@ -106,14 +106,11 @@ def make_stream(
     serialized = None if schema is None else schema.serialize().to_pybytes()
     lanes = 1 if options.exclusive else LANES
     control = Control(secrets.token_hex(16), time.time_ns(), lanes, name, form, serialized, asdict(options))
-    draft = parent / f".{control.stream_id}"
-    with refused(parent):
-        draft.mkdir(mode=0o700)
+    with drafted(parent, control.stream_id) as draft, refused(parent):
+        _write(draft / CONTROL, encode_control(control))
         try:
-            _write(draft / CONTROL, encode_control(control))
             os.rename(draft, parent / name)
-        except BaseException:
-            shutil.rmtree(draft)
+        except OSError:
             if not (parent / name / CONTROL).exists():
                 raise
     found = MappedControl(parent / name)

@@ -72,7 +72,7 @@ class Lasting:
         """
         if not is_durable(control):
             return
-        if home.home_of(control) is None:
+        if not home.is_settled(control):
             home.settle(control, home.directory_beside(self._spilling.copies().path), self.keys())
         keeping.catch_up(control, self.keys)
         positions.catch_up(control, self.keys)

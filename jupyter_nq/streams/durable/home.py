@@ -17,6 +17,7 @@ from pathlib import Path
 
 from jupyter_nq.buffers.cold.copies import sync_directory
 from jupyter_nq.buffers.cold.keys import KeyRing
+from jupyter_nq.buffers.locks import exclusive
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import ChecksumError, StoreError, UnknownKey
 from jupyter_nq.streams.control import CONTROL, MappedControl
@@ -27,6 +28,8 @@ from jupyter_nq.streams.layout import Control, decode_control, encode_control
 LINK = "disk"
 """Name, in the directory of a stream, of the link to its directory on the disk."""
 _GONE = ".gone"
+_DRAFT = ".draft"  # one at a time, so that there is never more than one of somebody who died
+_LOCK = "draft.lock"
 _SUFFIX = ".streams"
 _PART = re.compile(r"(\d+)-(\d+)\.(\d+)")
 
@@ -58,8 +61,16 @@ def home_of(control: MappedControl) -> Path | None:
         return None
 
 
+def is_settled(control: MappedControl) -> bool:
+    """Tell whether a stream has its directory on the disk, and that what makes it count."""
+    home = home_of(control)
+    return home is not None and (home / CONTROL).exists()
+
+
 def settle(control: MappedControl, directory: Path, keys: KeyRing | None) -> Path:
     """Give a stream its directory on the disk, unless it has one; what is returned is there.
+
+    The link to it comes first: whoever drops the stream removes what was begun as well.
 
     Parameters
     ----------
@@ -75,22 +86,31 @@ def settle(control: MappedControl, directory: Path, keys: KeyRing | None) -> Pat
     StoreError
         The disk refuses, or has another stream of that name.
     """
-    there = home_of(control)
-    if there is not None:
+    if (there := home_of(control)) is not None and is_settled(control):
         return there
     home = directory / control.static.name
-    make_private(directory)
-    make_private(home)
-    if (home / CONTROL).exists():
+    made = (home / CONTROL).exists()
+    if made:
         _check_same(home, control.static)
-    else:
+    _link(control, home)
+    if not made:
+        make_private(directory)
+        make_private(home)
         content = encode_control(control.static)
-        write_whole(home / CONTROL, Head(control.static.stream_id, IS_CONTROL), content, keys)
+        write_whole(home, CONTROL, Head(control.static.stream_id, IS_CONTROL), content, keys)
         with refused(directory):
             sync_directory(directory)
-    with refused(control.path / LINK), contextlib.suppress(FileExistsError):
-        os.symlink(home, control.path / LINK)
     return home
+
+
+def _link(control: MappedControl, home: Path) -> None:
+    """Lead from memory to the disk; a link to where nothing was made gives way."""
+    link = control.path / LINK
+    with refused(link):
+        if home_of(control) not in (None, home):
+            link.unlink(missing_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.symlink(home, link)
 
 
 def _check_same(home: Path, static: Control) -> None:
@@ -174,21 +194,24 @@ def read_control(home: Path, keys: KeyRing | None) -> Control:
     return decode_control(FrameReader(home / CONTROL).only(keys))
 
 
-def write_whole(path: Path, head: Head, content: bytes, keys: KeyRing | None) -> None:
+def write_whole(home: Path, name: str, head: Head, content: bytes, keys: KeyRing | None) -> None:
     """Write a file that keeps one whole thing, in the place of the one before; what is returned from is on the disk."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")  # no name begins so
-    try:
-        file = FrameWriter(draft, head, keys)
+    draft, path = home / _DRAFT, home / name
+    with exclusive(home / _LOCK):
         try:
-            file.append(Frame(0, 0, [(0, memoryview(content))]))
-            file.sync()
+            with refused(draft):
+                draft.unlink(missing_ok=True)
+            file = FrameWriter(draft, head, keys)
+            try:
+                file.append(Frame(0, 0, [(0, memoryview(content))]))
+                file.sync()
+            finally:
+                file.close()
+            with refused(path):
+                os.rename(draft, path)
+                sync_directory(path.parent)
         finally:
-            file.close()
-        with refused(path):
-            os.rename(draft, path)
-            sync_directory(path.parent)
-    finally:
-        draft.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
 
 
 def parts(home: Path, lane: int) -> list[Part]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from jupyter_nq.buffers.cold.copies import sync_directory
 from jupyter_nq.buffers.cold.keys import KeyRing
 from jupyter_nq.buffers.locks import exclusive
 from jupyter_nq.buffers.refusals import refused
@@ -18,7 +19,7 @@ from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.durable.durability import is_durable
 from jupyter_nq.streams.durable.flushing import Entry, flusher
 from jupyter_nq.streams.durable.frames import POSITIONS, FrameReader, Head
-from jupyter_nq.streams.durable.home import home_of, make_private, write_whole
+from jupyter_nq.streams.durable.home import home_of, write_whole
 from jupyter_nq.streams.durable.keeping import Keys
 
 _LOCK = "positions.lock"
@@ -64,14 +65,16 @@ def keep_positions(control: MappedControl, register: Register, name: str | None,
 def keep(control: MappedControl, home: Path, name: str, keys: KeyRing | None) -> None:
     """Write the positions of a named consumer as memory has them, unless the disk has the same."""
     directory = home / CONSUMERS
-    make_private(directory)
+    with refused(directory), contextlib.suppress(FileExistsError):
+        directory.mkdir(mode=0o700)  # not those above: a stream that was dropped meanwhile stays so
+        sync_directory(home)
     with exclusive(home / _LOCK):  # before memory is read: who comes later writes what is newer
         try:
             now = at_rest(control.path / CONSUMERS / name)
         except FileNotFoundError:
             return
         if now != _kept(directory / name, keys):
-            write_whole(directory / name, Head(control.static.stream_id, POSITIONS), now, keys)
+            write_whole(home, f"{CONSUMERS}/{name}", Head(control.static.stream_id, POSITIONS), now, keys)
 
 
 def _kept(path: Path, keys: KeyRing | None) -> bytes | None:

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import mmap
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -24,6 +23,7 @@ from jupyter_nq.buffers.segments import allocate
 from jupyter_nq.errors import ChecksumError
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import CONTROL, MappedControl
+from jupyter_nq.streams.drafts import drafted
 from jupyter_nq.streams.durable import positions, schema
 from jupyter_nq.streams.durable.frames import Frame, FrameReader, Piece
 from jupyter_nq.streams.durable.home import LINK, Part, is_unborn, lanes, parts, read_control
@@ -93,10 +93,7 @@ def restore(home: Path, parent: Path, keys: KeyRing | None) -> MappedControl:
 
 def _make(home: Path, parent: Path, keys: KeyRing | None) -> None:
     static = read_control(home, keys)
-    draft = parent / f".{static.stream_id}"
-    with refused(parent):
-        draft.mkdir(mode=0o700)
-    try:
+    with drafted(parent, static.stream_id) as draft:
         content = bytearray(encode_control(static))
         words = memoryview(content).cast("Q")
         heads = {lane: _restore_lane(home, draft, static, lane, words, keys) for lane in range(lanes(home))}
@@ -109,9 +106,6 @@ def _make(home: Path, parent: Path, keys: KeyRing | None) -> None:
         trim(MappedControl(draft))
         with refused(draft):
             os.rename(draft, parent / home.name)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
     _log.info("the stream %s is back from %s: %d messages", static.name, home, sum(heads.values()))
 
 

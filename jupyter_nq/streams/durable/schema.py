@@ -38,7 +38,7 @@ class Schemas:
                 continue
             if not (self._home / name).exists():
                 content = (stream / name).read_bytes()
-                write_whole(self._home / name, Head(self._control.static.stream_id, SCHEMA), content, self._keys)
+                write_whole(self._home, name, Head(self._control.static.stream_id, SCHEMA), content, self._keys)
             self._kept.add(name)
 
 

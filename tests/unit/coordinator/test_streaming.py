@@ -19,11 +19,21 @@ from jupyter_nq.errors import InvalidArgument, InvalidName, ProtocolError, Store
 from jupyter_nq.streams import Stream, layout
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.publisher import Publisher
+from jupyter_nq.testing import Child, wait_until
 from tests.unit.client.child import session_child
 from tests.unit.coordinator.conftest import Dial
 
 _LEAST = 1 << 17  # bytes that a publisher keeps in the pool of these tests, an eighth of 1 MiB
 _SCHEMA = pa.schema([("price", pa.float64())])
+_MAKING = """
+import secrets
+from pathlib import Path
+from jupyter_nq.streams.drafts import drafted
+with drafted(Path(sys.argv[1]), secrets.token_hex(16)) as draft:
+    (draft / "0-0").write_bytes(b"x" * 5000)
+    say(draft.name)
+    input()
+"""
 
 
 def _used(wire: Any) -> int:
@@ -149,6 +159,19 @@ def test_what_was_half_made_or_half_dropped_is_swept(store: Store) -> None:
     with Stream(store.path / STREAMS / "kept") as stream:
         assert [message.data for message in stream.subscribe("earliest").get_messages()] == [b"x"]
     assert repr(streams) == f"<Streaming in {store.path / STREAMS}>"
+
+
+def test_what_a_process_left_that_died_over_a_stream_goes_while_the_coordinator_runs(
+    service: Service, store: Store, connect: Dial
+) -> None:
+    """With the look that the end of its connection brings; what a living process makes stays."""
+    with Child(_MAKING, str(store.path / STREAMS)) as living, Child(_MAKING, str(store.path / STREAMS)) as dead:
+        drafts = {child.line(): child for child in (living, dead)}
+        dead.kill()
+        connect().call("release", {"ticket": 0})  # which makes it look
+        wait_until(lambda: len(list((store.path / STREAMS).iterdir())) == 1)
+        (left,) = (store.path / STREAMS).iterdir()
+        assert drafts[left.name] is living
 
 
 def test_a_damaged_stream_stops_no_coordinator(store: Store, connect: Dial) -> None:
