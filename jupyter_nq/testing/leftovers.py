@@ -14,13 +14,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from jupyter_nq.buffers import Catalogue, ColdInfo
-from jupyter_nq.buffers.directory import STREAMS
+from jupyter_nq.buffers.directory import COLD, STREAMS
 from jupyter_nq.coordinator import Wire, dial
 from jupyter_nq.coordinator.files import cold_copies
 from jupyter_nq.coordinator.listening import SOCKET_NAME
 from jupyter_nq.coordinator.snapshot_records import SNAPSHOTS_NAME, SnapshotRecords
 from jupyter_nq.streams.directory import promised_bytes
-from jupyter_nq.testing.stream_files import clean_streams, stream_leftovers
+from jupyter_nq.streams.durable import home
+from jupyter_nq.testing.stream_files import clean_streams, disk_leftovers, stream_leftovers
 
 _PAUSE_SECONDS = 0.002
 _LONGEST_PAUSE_SECONDS = 0.1
@@ -48,9 +49,15 @@ def leftovers(store: Catalogue) -> list[str]:
         found += [f"cold/{info.id}" for info in cold.scan() if info.id not in needed]
         found += [f"cold/tmp/{name}" for name in _listing(cold.tmp)]
     found += [f"streams/{line}" for line in stream_leftovers(store.path / STREAMS)]
+    found += [f"disk/{line}" for line in disk_leftovers(_disk(store), store.path / STREAMS)]
     owned = sum(_taken(store.path / "obj" / object_id) for object_id in wanted["obj"])
     lost = store.used_bytes() - owned
     return found + ([f"{lost:,} bytes that no dataset owns"] if lost else [])
+
+
+def _disk(store: Catalogue) -> Path:
+    """Return the directory of the durable streams, whether there are any or not."""
+    return home.directory_beside((store.path / COLD).resolve())
 
 
 def _needed_copies(named: Mapping[str, str], copies: Iterable[ColdInfo]) -> set[str]:
@@ -82,6 +89,7 @@ def settle(store: Catalogue, seconds: float = 20.0) -> list[str]:
 def free(store: Catalogue) -> None:
     """Ask the coordinator to look for what dead writers left, or look where there is no coordinator."""
     clean_streams(store.path / STREAMS)
+    home.names(_disk(store))  # which removes what was dropped half
     store.pool.trim(0)  # spare memory is nobody's, and no leftover
     wire = _line(store)
     if wire is None:

@@ -2,12 +2,14 @@
 
 A crash may leave a segment under construction or one that the lane has let go of, a draft of the schema, a consumer
 without a name. The next publisher of a lane, the next first batch and whoever looks at the consumers remove them.
+On the disk it may leave one draft, which the next one takes the place of, and what is dropped half.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +17,16 @@ from jupyter_nq.errors import StreamBusy
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.consumers import CONSUMERS, consumers
 from jupyter_nq.streams.control import CONTROL, MappedControl
-from jupyter_nq.streams.directory import controls
+from jupyter_nq.streams.directory import controls, names
+from jupyter_nq.streams.durable.home import LINK
 from jupyter_nq.streams.lanes import is_taken, lock_path
 from jupyter_nq.streams.publisher import Publisher
 from jupyter_nq.streams.rolling import segment_path
 from jupyter_nq.streams.schema import file_of
 
+_ON_DISK = re.compile(
+    r"control|schema(\.\d+)?|\d+-\d+\.\d+|consumers|consumers/[A-Za-z0-9]\S*|\.draft|(draft|positions|restore|\d+)\.lock"
+)
 _BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system
 
 
@@ -47,10 +53,24 @@ def stream_leftovers(parent: Path) -> list[str]:
     return found
 
 
+def disk_leftovers(directory: Path, parent: Path) -> list[str]:
+    """Return a line for each thing on the disk that no stream needs, nor would a restart."""
+    there = set(names(parent))
+    found = [] if not directory.is_dir() else sorted(os.listdir(directory))
+    unknown = [name for name in found if name not in there and not (directory / name / CONTROL).exists()]
+    return unknown + [
+        f"{name}/{path.relative_to(directory / name)}"
+        for name in set(found) - set(unknown)
+        for path in sorted((directory / name).rglob("*"))
+        if not _ON_DISK.fullmatch(str(path.relative_to(directory / name)))
+    ]
+
+
 def _needed(control: MappedControl) -> Iterator[Path]:
     """Yield the files that a stream at rest has, whether they are there or not."""
     yield control.path / CONTROL
     yield from (control.path / file_of(epoch) for epoch in range(control.epoch + 1))
+    yield control.path / LINK  # which is a directory once there is something on the disk
     yield control.path / "epoch.lock"
     yield control.path / "claim.lock"  # empty, and taken again by the next publisher
     for number in range(control.static.lanes):

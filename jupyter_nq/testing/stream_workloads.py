@@ -3,7 +3,8 @@
 A name says by its number what its stream is: a tape or a log, exclusive, one whose publishers wait for the consumer
 `risk`, or one that keeps so many rows. What a stream holds is where each lane's head is and what `risk` has
 acknowledged; every message follows from its lane and its sequence, so whatever is kept can be checked. A step publishes
-many messages, and a kill in the middle leaves any number of them.
+many messages, and a kill in the middle leaves any number of them. Durable streams are a kind of their own
+(`durable_workloads`), with the same steps and one more.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -26,8 +27,11 @@ from jupyter_nq.testing.stream_messages import SCHEMA, check_batches, check_mess
 from jupyter_nq.testing.workloads import Content, State, kind, workload
 
 _SEGMENT_BYTES = 64 << 10  # 64 KiB, soon full
+_SEGMENTS = 3
+_DURABLE_SEGMENTS = 16  # more than a child publishes before the disk has it
 _NAMED = "risk"
 _ACKNOWLEDGED = 1 << 10  # added to a lane, for what its consumer has acknowledged
+_ON_DISK = 1 << 11  # added to both, for what the disk has of it
 _MOST_HELD = 2
 _EVERYTHING = 1 << 30
 
@@ -44,6 +48,11 @@ class Shape:
         """Whether publishers wait for the consumer with a name."""
         return "overflow" in self.options
 
+    @property
+    def segments(self) -> int:
+        """How many segments of a lane are kept."""
+        return _DURABLE_SEGMENTS if "durable" in self.options else _SEGMENTS
+
 
 _SHAPES = (
     *(Shape(form, {}) for form in ("tape", "log")),
@@ -58,14 +67,20 @@ def shape_of(name: str) -> Shape:
 
     >>> shape_of("stream3").options
     {'exclusive': True}
+    >>> shape_of("durable3").options
+    {'exclusive': True, 'durable': True}
     """
     found = re.search(r"\d+$", name)
-    return _SHAPES[int(found[0]) % len(_SHAPES) if found else 0]
+    shape = _SHAPES[int(found[0]) % len(_SHAPES) if found else 0]
+    return replace(shape, options=shape.options | {"durable": True}) if name.startswith("durable") else shape
 
 
 @dataclass(frozen=True)
 class Published(Content):
-    """What a stream holds: (lane, messages ever), and (1024 + lane, messages acknowledged), without zeros."""
+    """What a stream holds: (lane, messages ever), and (1024 + lane, messages acknowledged), without zeros.
+
+    Of a durable one also what a restart would bring back, which grows by itself: the same, each with 2048 added.
+    """
 
     @classmethod
     def of(cls, counts: dict[int, int]) -> Published:
@@ -76,6 +91,25 @@ class Published(Content):
         """Return it with other counts."""
         return Published.of({**dict(self.pieces), **counts})
 
+    def with_acknowledged(self, heads: dict[int, int]) -> Published:
+        """Return it with so many messages of each lane acknowledged."""
+        return self.moved({_ACKNOWLEDGED + lane: head for lane, head in heads.items()})
+
+    def with_disk(self, found: Published) -> Published:
+        """Return it with what the disk has."""
+        return self.moved({_ON_DISK + place: count for place, count in found.in_memory.pieces})
+
+    @property
+    def in_memory(self) -> Published:
+        """It without what the disk has."""
+        return Published.of({place: count for place, count in self.pieces if place < _ON_DISK})
+
+    @property
+    def after_restart(self) -> Published:
+        """It when memory has what the disk brings back."""
+        found = Published.of({place - _ON_DISK: count for place, count in self.pieces if place >= _ON_DISK})
+        return found.with_disk(found)
+
     @property
     def heads(self) -> dict[int, int]:
         """Messages of each lane."""
@@ -84,18 +118,27 @@ class Published(Content):
     @property
     def acknowledged(self) -> dict[int, int]:
         """Messages of each lane that were acknowledged."""
-        return {place - _ACKNOWLEDGED: count for place, count in self.pieces if place >= _ACKNOWLEDGED}
+        return {place - _ACKNOWLEDGED: count for place, count in self.in_memory.pieces if place >= _ACKNOWLEDGED}
 
     @property
     def version(self) -> int:
-        """A number that grows with whatever happens."""
-        return sum(count for _, count in self.pieces)
+        """A number that grows with whatever happens in memory."""
+        return sum(count for _, count in self.in_memory.pieces)
+
+    def may_have(self, version: int, before: State) -> bool:
+        """Tell whether it may be under a version: another one when memory has something else, as the disk may."""
+        there = before.content
+        return isinstance(there, Published) and (version != before.version) is (self.in_memory != there.in_memory)
 
     def lies_between(self, before: Content | None, after: Content | None) -> bool:
-        """Tell whether each count is one that there was on the way."""
-        low = dict(before.pieces) if before else {}
-        high, mine = dict(after.pieces) if after else low, dict(self.pieces)
-        return all(low.get(place, 0) <= mine.get(place, 0) <= high.get(place, 0) for place in {**low, **high, **mine})
+        """Tell whether each count is one that there was on the way; the disk may be further, as far as memory is."""
+        first = dict(before.pieces) if before else {}
+        mine, last = dict(self.pieces), dict(after.pieces) if after else first
+        places = {**first, **last, **mine}
+        low = {place: min(first.get(place, 0), last.get(place, 0)) for place in places}
+        high = {place: max(first.get(place, 0), last.get(place, 0)) for place in places}
+        high |= {_ON_DISK + place: count for place, count in self.in_memory.pieces}
+        return all(low[place] <= mine.get(place, 0) <= high.get(place, 0) for place in places)
 
 
 # -- reading back --------------------------------------------------------------------------------
@@ -115,23 +158,30 @@ def read_stream(store: Store, name: str, _candidates: list[Content]) -> State | 
         control = MappedControl(store.path / STREAMS / name)
         if control.closed:  # its coordinator died over dropping it, and the next one goes on
             return None
-        found = _published(stream)
         _check_nobody_is_left(stream, control)
-        _check_kept(stream, found)
-        _check_named(stream, found)
+        found = read_kept(stream)
     return State(found.version, found, sealed=True)
+
+
+def read_kept(stream: Stream) -> Published:
+    """Read and check all messages that a stream keeps; returns how far it is."""
+    found = published(stream)
+    _check_kept(stream, found)
+    _check_named(stream, found)
+    return found
 
 
 def stream_version(store: Store, name: str) -> int:
     """Return a number that grows with all that happens to a stream; 0 when it is not there."""
     try:
         with Stream(store.path / STREAMS / name) as stream:
-            return _published(stream).version
+            return published(stream).version
     except UnknownStream:
         return 0
 
 
-def _published(stream: Stream) -> Published:
+def published(stream: Stream) -> Published:
+    """Return what memory has of a stream."""
     counts = {lane.number: lane.head for lane in stream._control.lanes()}
     for seen in stream.consumers():
         if seen.name == _NAMED:
@@ -202,10 +252,18 @@ def _check_loss(stream: Stream, consumer: Subscription, start: dict[int, int]) -
 _held: list[Subscription] = []  # of a child, which dies with them; its only thread changes it
 
 
-def _open(session: Session, name: str) -> Stream:
+def let_go(session: Session) -> None:
+    """Close what a process has of streams, as its end would."""
+    session.streaming.close()
+    while _held:
+        _held.pop().close()
+
+
+def open_stream(session: Session, name: str) -> Stream:
+    """Open the stream of a name, made as its shape says."""
     shape = shape_of(name)
     schema = SCHEMA if shape.form == "tape" else None
-    sizes: dict[str, Any] = {"segment_bytes": _SEGMENT_BYTES, "retention_bytes": 3 * _SEGMENT_BYTES}
+    sizes: dict[str, Any] = {"segment_bytes": _SEGMENT_BYTES, "retention_bytes": shape.segments * _SEGMENT_BYTES}
     return session.stream(name, schema, form=shape.form, **sizes, **shape.options)
 
 
@@ -213,12 +271,12 @@ def _named(stream: Stream) -> Subscription:
     return stream.subscribe("earliest", name=_NAMED, gating=shape_of(stream.name).gated)
 
 
-def _known(before: Content | None) -> Published:
+def there_is(before: Content | None) -> Published:
     """Return what there is, to be said before the stream is made."""
     return Published.of(dict(before.pieces) if before else {})
 
 
-def _burst(stream: Stream, known: Published, count: int) -> Iterator[Published]:
+def burst(stream: Stream, known: Published, count: int) -> Iterator[Published]:
     """Publish messages; where the stream is full, `risk` acknowledges all there is."""
     lane = stream._writer().lane
     start = known.heads.get(lane, 0)
@@ -228,41 +286,44 @@ def _burst(stream: Stream, known: Published, count: int) -> Iterator[Published]:
         try:
             found = stream.publish(*message_of(stream.form, lane, seq))
         except StreamFull:
-            heads = {**known.heads, lane: seq}
-            after = after.moved({_ACKNOWLEDGED + number: head for number, head in heads.items()})
+            after = after.with_acknowledged({**known.heads, lane: seq})
             yield after
-            _acknowledge_all(stream)
+            with all_acknowledged(stream):
+                pass
             found = stream.publish(*message_of(stream.form, lane, seq))
         if found != seq:
             raise ChecksumError(f"{stream.name}: message {seq} of lane {lane} got the sequence {found}")
 
 
-def _acknowledge_all(stream: Stream) -> None:
+@contextlib.contextmanager
+def all_acknowledged(stream: Stream) -> Iterator[None]:
+    """Acknowledge all messages as `risk`, which is there during the block."""
     while _held:
         _held.pop().close()
     with _named(stream) as consumer:
         consumer.seek("latest")
         consumer.ack()
+        yield
 
 
 @workload("stream")
 def publish(session: Session, name: str, before: Content | None, random: Random) -> Iterator[Content | None]:
     """Publish some messages in the first lane that is free, enough to begin other segments now and then."""
-    yield (known := _known(before))
-    yield from _burst(_open(session, name), known, 1 + int(80 * random.random() ** 2))
+    yield (known := there_is(before))
+    yield from burst(open_stream(session, name), known, 1 + int(80 * random.random() ** 2))
 
 
 @workload("stream")
 def publish_beside(session: Session, name: str, before: Content | None, random: Random) -> Iterator[Content | None]:
     """Publish from a second session while the first has its lane: in another one, or not at all if it is exclusive."""
-    yield (last := _known(before))
-    stream = _open(session, name)
-    for after in _burst(stream, last, 1):
+    yield (last := there_is(before))
+    stream = open_stream(session, name)
+    for after in burst(stream, last, 1):
         yield (last := after)
     with Session(settings=session.settings) as other:
-        beside = _open(other, name)
+        beside = open_stream(other, name)
         try:
-            yield from _burst(beside, last, random.randint(1, 30))
+            yield from burst(beside, last, random.randint(1, 30))
         except StreamBusy:
             if "exclusive" not in shape_of(name).options:
                 raise
@@ -271,8 +332,8 @@ def publish_beside(session: Session, name: str, before: Content | None, random: 
 @workload("stream")
 def acknowledge(session: Session, name: str, before: Content | None, random: Random) -> Iterator[Content | None]:
     """Read on as `risk`, behind what was acknowledged, and acknowledge that."""
-    yield (known := _known(before))
-    stream = _open(session, name)
+    yield (known := there_is(before))
+    stream = open_stream(session, name)
     begun = _begun(stream)
     if not begun:  # it begins with the oldest messages, or in a lane that is new to it with the first
         first = {lane.number: lane.tail for lane in stream._control.lanes()} | known.acknowledged
@@ -289,8 +350,8 @@ def acknowledge(session: Session, name: str, before: Content | None, random: Ran
 @workload("stream")
 def consume(session: Session, name: str, before: Content | None, random: Random) -> Iterator[Content | None]:
     """Read a part of what is there as a consumer without a name, and leave it open, so that the kill ends it."""
-    yield _known(before)
-    stream = _open(session, name)
+    yield there_is(before)
+    stream = open_stream(session, name)
     consumer = stream.subscribe("earliest", gating=shape_of(name).gated)
     _take(stream, consumer, random.randint(1, 100))
     _held[_MOST_HELD:] = []

@@ -13,8 +13,8 @@ True
 >>> forget(replaced)
 
 So a step that only moves bytes, such as a spill, yields `before`, and one that removes its dataset yields None.
-Something else than a dataset, such as a stream (`stream_workloads`), is another kind: `kind(name, read)` says how to
-read back what one holds, and its workloads name it.
+Something else than a dataset, such as a stream (`stream_workloads`) or a durable one (`durable_workloads`), is another
+kind: `kind(name, read)` says how to read back what one holds, and its workloads name it.
 
 All values follow from a few numbers, so that the harness knows them without having made them.
 """
@@ -64,6 +64,10 @@ class Content:
     def lies_between(self, before: Content | None, after: Content | None) -> bool:
         """Tell whether a step that was killed may leave this: what was there, or what was to come."""
         return self in (before, after)
+
+    def may_have(self, version: int, before: State) -> bool:
+        """Tell whether it may be under a version behind what was there: other content has a newer one."""
+        return (version > before.version) is (self != before.content)
 
     @property
     def rows(self) -> int:
