@@ -17,7 +17,6 @@ from jupyter_nq.testing import wait_until
 from tests.integration.jupyter_process import JupyterProcess, Kernel, script
 
 ROWS = 20_000
-FIVE_MILLISECONDS_TIMES_TEN = 0.05  # the budget is 5 ms; a loaded machine gets ten times that
 
 LOADED = "%load_ext jupyter_nq\nimport jupyter_nq as nq"
 ADDRESS = """
@@ -54,15 +53,14 @@ def _load_extension(kernel: Kernel) -> Kernel:
 
 def test_second_kernel_maps_in_milliseconds_what_the_first_parsed(server: JupyterProcess) -> None:
     """The second `%nq_load` maps: fast, inside the shared segment, read-only, and it outlives the first kernel."""
+    timed = "import time; start = time.perf_counter()\n%nq_load NQ 30min as bars\ntook = time.perf_counter() - start"
     first = _load_extension(server.kernel("execution.ipynb"))
-    assert "parsed" in first.run("%nq_load NQ 30min as bars")
+    assert "parsed" in first.run(timed)
     second = _load_extension(server.kernel("risk.ipynb"))
-    second.run(
-        "import time; start = time.perf_counter()\n%nq_load NQ 30min as bars\ntook = time.perf_counter() - start"
-    )
-    took = float(second.run("print(took)"))
-    print(f"second kernel's %nq_load, connection included: {took * 1e3:.2f} ms")
-    assert took < FIVE_MILLISECONDS_TIMES_TEN
+    assert "mapped" in second.run(timed)
+    parsed, mapped = (float(kernel.run("print(took)")) for kernel in (first, second))
+    print(f"%nq_load, connection included: {parsed * 1e3:.1f} ms, in a second kernel {mapped * 1e3:.2f} ms")
+    assert mapped < parsed / 5
     second.run(ADDRESS)
     assert second.run("print(all(inside(bars, c) for c in bars.columns))") == "True"
     refused = second.run("try:\n    bars.loc[0, 'close'] = 1.0\nexcept ValueError as exc:\n    print(exc)")

@@ -27,14 +27,14 @@ def _blocked(host: Channel) -> threading.Event:
 
 def test_a_note_waits_for_nobody(open_channel: Open) -> None:
     """Not for a coordinator that is stopped, nor for another thread's request, nor for a new line."""
-    host, channel = open_channel(), open_channel(connect_seconds=5)
+    host, channel = open_channel(), open_channel(connect_seconds=30)
     blocked = _blocked(host)
     asking = threading.Thread(target=lambda: channel.request("status"))
     asking.start()
     wait_until(lambda: channel._lock.acquire(blocking=False) is False or channel._lock.release())  # type: ignore[func-returns-value]
     start = time.monotonic()
     channel.note("problem", text="behind the request")
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 15
     blocked.set()
     asking.join()
     wait_until(lambda: host.request("status")["problem"], message="the note to be sent afterwards")
@@ -50,7 +50,7 @@ def test_a_note_to_a_coordinator_that_does_not_read_ends_the_line(open_channel: 
     start = time.monotonic()
     while channel._wire is not None and time.monotonic() - start < 20:
         channel.note("problem", text="x" * 50_000)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
     blocked.set()
     assert channel.request("ls") == []
 
