@@ -102,8 +102,8 @@ class Desk:
     def _found(self, event: ev.Found) -> Actions:
         """Take in what the store has and nobody told of.
 
-        What is not published is kept for its writer a while; what was brought back after its name was dropped goes. A
-        durable copy, whose writer died before it said so, replaces an older one; a needless record of a drop goes.
+        What is not published is kept for its writer a while; what was brought back after its name was dropped or replaced
+        goes. A durable copy, whose writer died before it said so, replaces an older one; a needless record of a drop goes.
         """
         actions: Actions = []
         self._forget_unpublished({stored.id for stored in event.objects})
@@ -111,12 +111,12 @@ class Desk:
             known = self.versions.objects.get(stored.id)
             if known is not None and known.bytes and stored.rows > known.rows:  # by a process that died unheard
                 self._grown(ev.Grown(stored))
-            if known is not None or stored.id in self._published or stored.id in self._collecting:
+            if known is not None or stored.id in self._collecting:
                 continue
             if stored.version:
                 self._collecting.add(stored.id)
-                actions.append(ev.Collect(stored.id))
-            else:
+                actions.append(ev.Collect(stored.id, keep_copy=self.eviction.keeps(stored)))
+            elif stored.id not in self._published:  # it was seen before that
                 self.versions.add(stored)
                 self._grace[stored.id] = event.now + GRACE_SECONDS
         for name in self.eviction.found(event.copies):

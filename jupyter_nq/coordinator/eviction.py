@@ -145,6 +145,11 @@ class Eviction:
         self.outgoing[id_] = by.name
         return [ev.Collect(id_)]
 
+    def keeps(self, stored: StoredObject) -> bool:
+        """Tell whether the copy of an object is what is left of its name for a restart."""
+        kept = self.kept.get(stored.name)
+        return kept is not None and kept.id == stored.id
+
     def _kept_is_newer(self, stored: StoredObject) -> bool:
         kept = self.kept.get(stored.name)
         return kept is not None and kept.first_version > stored.first_version
@@ -156,8 +161,7 @@ class Eviction:
     def fell_back(self, stored: StoredObject, copy: Copy) -> None:
         """Take in that a name means an object again because its copy is left."""
         self.copies[stored.id] = copy
-        kept = self.kept.get(stored.name)
-        if kept is not None and kept.id == stored.id:
+        if self.keeps(stored):
             del self.kept[stored.name]
 
     def _newest_first(self, name: str) -> list[StoredObject]:

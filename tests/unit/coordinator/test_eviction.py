@@ -253,6 +253,18 @@ def test_what_was_brought_back_after_its_drop_is_freed(desk: Desk) -> None:
     assert "fresh" in desk.versions.objects
 
 
+def test_what_was_published_here_and_is_brought_back_after_its_drop_is_freed(desk: Desk) -> None:
+    """Who brings it back is slow; a look that saw it before it was published is about nothing."""
+    before = desk.used_bytes()
+    publish(desk, "d")
+    assert desk.handle(ev.Drop(1, "bars"))[-1] == ev.Collect("d")
+    desk.handle(ev.Collected("d", True))
+    assert desk.handle(ev.Found((stored("d"),), 0.0)) == []
+    assert desk.handle(ev.Found((stored("d", first=1),), 0.0)) == [ev.Collect("d")]
+    assert desk.handle(ev.Collected("d", True)) == []
+    assert desk.used_bytes() == before
+
+
 def test_memory_of_old_versions_counts_as_room(desk: Desk) -> None:
     """Nothing leaves memory while what a new version replaced is being freed."""
     assert ev.Collect("a") in publish(desk, "a2", "a")

@@ -53,6 +53,16 @@ def test_a_durable_copy_that_was_outlived_while_its_memory_was_freed_goes_too(de
     assert desk.handle(ev.Collected("a", gone=True, copy_kept=True)) == [ev.Collect("a")]
 
 
+def test_memory_of_which_only_the_copy_is_needed_goes_without_that(desk: Desk) -> None:
+    """Somebody brings back what was replaced meanwhile: its copy is what a restart has, until there is a newer one."""
+    _durable(desk, "a")
+    _replace(desk, "a2")
+    desk.handle(ev.Collected("a", gone=True, copy_kept=True))
+    assert desk.handle(ev.Found((stored("a", "a", first=1),), 0.0)) == [ev.Collect("a", keep_copy=True)]
+    assert desk.handle(ev.Collected("a", gone=True, copy_kept=True)) == []
+    assert _durable(desk, "a2")[-1] == ev.Collect("a")
+
+
 def test_a_durable_copy_that_nobody_told_of_replaces_the_older_one(desk: Desk) -> None:
     """Its writer was killed in between; a copy that is not durable, or of an object without a name, is no such."""
     _durable(desk, "a")
