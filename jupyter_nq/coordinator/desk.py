@@ -102,8 +102,9 @@ class Desk:
     def _found(self, event: ev.Found) -> Actions:
         """Take in what the store has and nobody told of.
 
-        What is not published is kept for its writer a while; what was brought back after its name was dropped or replaced
-        goes. A durable copy, whose writer died before it said so, replaces an older one; a needless record of a drop goes.
+        What is not published is kept for its writer a while; what was brought back after it was dropped or replaced
+        goes. A durable copy, whose writer died before it said so, replaces an older one; a needless record of a drop
+        goes.
         """
         actions: Actions = []
         self._forget_unpublished({stored.id for stored in event.objects})

@@ -100,6 +100,8 @@ def settle(control: MappedControl, directory: Path, keys: KeyRing | None) -> Pat
         write_whole(home, CONTROL, Head(control.static.stream_id, IS_CONTROL), content, keys)
         with refused(directory):
             sync_directory(directory)
+        if control.closed:  # it was dropped meanwhile, when there was nothing to remove
+            remove(home)
     return home
 
 

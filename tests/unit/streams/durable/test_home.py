@@ -10,6 +10,7 @@ import pytest
 from jupyter_nq.errors import StoreError, UnknownStream
 from jupyter_nq.streams import Options, make_stream
 from jupyter_nq.streams.directory import drop_stream
+from jupyter_nq.streams.durable import home
 from jupyter_nq.streams.durable.home import home_of, names, parts, settle
 from tests.unit.streams.conftest import SCHEMA, ticks
 from tests.unit.streams.durable.conftest import Machine
@@ -42,9 +43,12 @@ def test_a_crash_while_it_is_made_is_made_good(machine: Machine, nq_store_dir: P
     control = make_stream(nq_store_dir, "s", options=Options(durable=True))
     (machine.disk / "s").mkdir(parents=True)
     assert names(machine.disk) == []
-    home = settle(control, machine.disk, None)
+    there = settle(control, machine.disk, None)
     (nq_store_dir / "s" / "disk").unlink()
-    assert settle(control, machine.disk, None) == home == home_of(control)
+    assert settle(control, machine.disk, None) == there == home_of(control)
+    (nq_store_dir / "s" / "disk").unlink()
+    (nq_store_dir / "s" / "disk").symlink_to(machine.disk / "elsewhere")  # of settings that were changed since
+    assert settle(control, machine.disk, None) == there == home_of(control)
 
 
 def test_another_stream_of_the_name_is_refused(machine: Machine, nq_store_dir: Path) -> None:
@@ -56,6 +60,22 @@ def test_another_stream_of_the_name_is_refused(machine: Machine, nq_store_dir: P
     with pytest.raises(StoreError, match="has another stream of the name 's'"):
         settle(control, machine.disk, None)
     assert (machine.disk / "s" / "control").read_bytes() == before
+
+
+def test_what_is_dropped_while_it_is_made_stays_gone(
+    machine: Machine, nq_store_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The coordinator finds nothing on the disk, and then its maker goes on."""
+    control = make_stream(nq_store_dir, "s", options=Options(durable=True))
+
+    def dropped(path: Path) -> None:
+        monkeypatch.undo()
+        drop_stream(nq_store_dir, "s")
+        home.make_private(path)
+
+    monkeypatch.setattr(home, "make_private", dropped)
+    settle(control, machine.disk, None)
+    assert names(machine.disk) == []
 
 
 def test_dropping_removes_it_and_what_a_crash_left_of_that(machine: Machine) -> None:
