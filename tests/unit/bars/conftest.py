@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,16 +14,6 @@ NEW_YORK = ZoneInfo("America/New_York")
 HEADER = "Timestamp,Open,High,Low,Close,Volume"
 
 MakeFile = Callable[..., Path]
-
-
-@pytest.fixture(scope="session")
-def real_file() -> Path:
-    """Give the real file, or skip."""
-    named = os.environ.get("JUPYTER_NQ_REAL_FILE")
-    path = Path(named) if named else Path(__file__).parents[3].parent / "shared" / "data" / REAL_NAME
-    if not path.is_file():
-        pytest.skip(f"the real file is not here ({path}); JUPYTER_NQ_REAL_FILE names it")
-    return path
 
 
 @pytest.fixture

@@ -146,8 +146,6 @@ def test_in_a_memory_cgroup_the_pool_ends_before_the_memory(nq_tmpfs: Callable[[
             except StoreFull:
                 say(number)
             say(all(session.get(row.name)[0] == int(row.name[1:]) for row in session.ls()))
-        # What coverage writes at the end of a child is not the store's.
-        (cgroup.parent / "cgroup.procs").write_text(str(os.getpid()))
 
     with Forked(work) as child:
         said = child.rest()

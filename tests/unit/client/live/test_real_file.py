@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,12 +19,9 @@ _FOREVER = 1 << 62
 
 
 @pytest.fixture(scope="module")
-def real() -> pa.Table:
-    """Give the bars of the real file, or skip."""
-    path = os.environ.get("JUPYTER_NQ_REAL_FILE")
-    if not path:
-        pytest.skip("JUPYTER_NQ_REAL_FILE names no file")
-    return load_bars(Path(path)).table
+def real(real_file: Path) -> pa.Table:
+    """Give the bars of the real file."""
+    return load_bars(real_file).table
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -77,12 +76,9 @@ def session_note(bars: pa.Table, minutes: int = 1) -> pa.Table:
     return noted
 
 
-def test_a_real_session_replayed_gives_the_bars_of_the_real_file(session: Session) -> None:
-    """The file that JUPYTER_NQ_REAL_FILE names: thirty minutes and longer, the usual features, warmed by all before."""
-    path = os.environ.get("JUPYTER_NQ_REAL_FILE")
-    if not path:
-        pytest.skip("JUPYTER_NQ_REAL_FILE names no file")
-    session.map(path, "30min", symbol="NQ").handle.close()
+def test_a_real_session_replayed_gives_the_bars_of_the_real_file(session: Session, real_file: Path) -> None:
+    """Thirty minutes and longer, the usual features, warmed by all before."""
+    session.map(real_file, "30min", symbol="NQ").handle.close()
     lengths = {"30min": 30, "1h": 60, "3h": 180, "1D": 1440}
     for day in ("2022-03-15", "2023-11-24", "2024-06-12"):
         with recorded.replay(session, "NQ.30min", day) as replay:
