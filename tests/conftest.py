@@ -1,6 +1,7 @@
-"""Fixtures of all tests come from the published plugin; processes that tests start import what is installed.
+"""Fixtures of all tests come from the published plugin, but for the real file, which the repository does not have.
 
-Neither they nor the tests leave archives of parsed files in the user's cache.
+Processes that tests start import what is installed. Neither they nor the tests leave archives of parsed files in the
+user's cache.
 """
 
 from __future__ import annotations
@@ -10,6 +11,11 @@ import os
 import shutil
 import signal
 import tempfile
+from pathlib import Path
+
+import pytest
+
+_REAL_NAME = "NQ - 30 min - ETH.csv"
 
 os.environ["JUPYTER_NQ_CACHE"] = tempfile.mkdtemp(prefix="nqc-")
 os.environ["JUPYTER_NQ_SPILL"] = tempfile.mkdtemp(prefix="nqd-")
@@ -28,3 +34,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["jupyter_nq.testing.plugin"]
+
+
+@pytest.fixture(scope="session")
+def real_file() -> Path:
+    """Give the real file, or skip."""
+    named = os.environ.get("JUPYTER_NQ_REAL_FILE")
+    path = Path(named) if named else Path(__file__).parents[1].parent / "shared" / "data" / _REAL_NAME
+    if not path.is_file():
+        pytest.skip(f"the real file is not here ({path}); JUPYTER_NQ_REAL_FILE names it")
+    return path

@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.lone_kernel import Kernel
-from tests.unit.bars.conftest import real_file
 
 pytestmark = pytest.mark.performance
-
-__all__ = ["real_file"]
 
 ROUNDS = 5
 LIMIT_SECONDS = 10.0
