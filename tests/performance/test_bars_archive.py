@@ -25,7 +25,7 @@ pytestmark = pytest.mark.performance
 ROWS, ROUNDS, PAGE_NUMBERS = 2_000_000, 7, 512
 FILE_ROWS = 500_000
 
-# Half of what was measured where a page fault is dearest: 10 us for 64 KiB in a nested virtual machine. It is 4 elsewhere.
+# Half of what was measured where a page fault is dearest: in a nested virtual machine one takes 10 us, for 64 KiB.
 FAULTING = 0.8
 
 
