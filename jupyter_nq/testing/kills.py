@@ -150,7 +150,7 @@ class Harness:
             except NQError as exc:
                 self._find("failed", str(exc))
         self._account(follower)
-        self._check(follower)
+        self._check(follower, child.pid)
 
     def _ensure_host(self) -> Forked:
         if self._host is None:
@@ -165,10 +165,11 @@ class Harness:
         random = Random(seed)
         known: dict[str, Content | None] = {name: state.content for name, state in self._known.items()}
         with Session(settings=_settings(self._path)) as session:
+            choices = [(kind, *step) for kind, steps in self._steps.items() for step in steps.items()]
             while True:
-                name, kind = random.choice(list(self._names.items()))
+                kind, step, function = random.choice(choices)
+                name = random.choice([name for name, of in self._names.items() if of == kind])
                 before = known.get(name)
-                step, function = random.choice(list(self._steps[kind].items()))
                 after = before
                 for after in function(session, name, before, random):
                     say(["begin", step, name, _plain(after)])
@@ -185,8 +186,8 @@ class Harness:
         if step is not None:
             self._history[step.name].append(f"killed in {step.workload} in cycle {self.tally.cycles}")
 
-    def _check(self, follower: _Follower) -> None:
-        leftovers.catch_up(self._store)
+    def _check(self, follower: _Follower, pid: int) -> None:
+        leftovers.catch_up(self._store, pid)
         for name in follower.touched:
             step = follower.open if follower.open and follower.open.name == name else None
             self._check_name(name, follower.known.get(name), step, follower.older[name])

@@ -126,14 +126,22 @@ def _counted(store: Catalogue) -> int:
     return counted
 
 
-def catch_up(store: Catalogue) -> None:
+def catch_up(store: Catalogue, dead: int = 0, seconds: float = 20.0) -> None:
     """Wait until the coordinator, if there is one, has done what was asked of it before.
 
     What a process asked and did not live to be answered lies in the coordinator's socket, and is done, or not, a
-    moment after its death. The coordinator takes connections in their order, so a greeting comes behind it.
+    moment after its death. The coordinator takes connections in their order, so a greeting comes behind it; and it
+    lets go of a connection behind all that came over it, so a process with the pid `dead` is not connected then.
     """
+    never = threading.Event()
+    deadline = time.monotonic() + seconds
     wire = _line(store)
-    if wire is not None:
+    if wire is None:
+        return
+    try:
+        while any(dead in row["pids"] for row in wire.call("notebooks", {})) and time.monotonic() < deadline:
+            never.wait(_PAUSE_SECONDS)
+    finally:
         wire.close()
 
 
