@@ -120,9 +120,8 @@ def lose_memory(session: Session, name: str, before: Content | None, random: Ran
     streams.let_go(session)
     original = session.store.path / STREAMS / name
     if original.is_dir():
-        lost = session.store.path.with_name(f"{session.store.path.name}-lost")
-        lost.mkdir(mode=0o700, exist_ok=True)
-        shutil.rmtree(original.rename(lost / random.randbytes(8).hex()))
+        lost = session.store.path.with_name(f"{session.store.path.name}-lost-{random.randbytes(8).hex()}")
+        shutil.rmtree(original.rename(lost))
     there = published(streams.open_stream(session, name))
     yield there.with_disk(there)
 

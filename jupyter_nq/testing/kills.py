@@ -104,8 +104,9 @@ class Harness:
         if self._host is not None:
             self._host.kill()
             self._host = None
-        for beside in ("disk", "lost"):
-            shutil.rmtree(f"{self._path}-{beside}", ignore_errors=True)
+        shutil.rmtree(f"{self._path}-disk", ignore_errors=True)
+        for lost in self._path.parent.glob(f"{self._path.name}-lost-*"):  # half: its process was killed over it
+            shutil.rmtree(lost, ignore_errors=True)
 
     def run(self, cycles: int, progress: bool = False) -> Tally:
         """Run some cycles, and check for leaks at the end; a finding ends the run."""
