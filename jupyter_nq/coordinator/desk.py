@@ -195,6 +195,8 @@ class Desk:
         self.versions.add(self.versions.objects.get(stored.id, stored))  # it may be in memory, for its holders
         self.versions.link(stored.name, stored.id)
         self.eviction.fell_back(stored, copy)
+        if stored.id in self._collecting:  # its memory goes, and it stays
+            self.eviction.leaving.add(stored.id)
         return [ev.Link(stored.name, stored.id)]
 
     def _forget(self, id_: str) -> ev.StoredObject | None:

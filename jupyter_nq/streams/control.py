@@ -73,7 +73,7 @@ class MappedControl:
         except ChecksumError as exc:
             raise ChecksumError(f"{path / CONTROL} is damaged: {exc}. Remove the stream.") from exc
         # Whoever publishes to a stream under a linked name would publish there, and who drops it would drop that.
-        if path.name not in (self.static.name, f".{self.static.stream_id}"):
+        if path.name != self.static.name and not path.name.startswith(f".{self.static.stream_id}"):
             raise ChecksumError(
                 f"{path} is the stream {self.static.name!r}, which was linked or moved there. Remove that link."
             )

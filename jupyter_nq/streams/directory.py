@@ -13,7 +13,7 @@ from jupyter_nq.errors import ChecksumError, UnknownStream, nearest
 from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.drafts import sweep_drafts
-from jupyter_nq.streams.durable.home import home_of, remove
+from jupyter_nq.streams.durable.home import LINK, home_of, remove
 
 
 def names(parent: Path) -> list[str]:
@@ -62,13 +62,15 @@ def drop_stream(parent: Path, name: str) -> int:
     control = open_control(parent, name)
     control.words[layout.CLOSED] = 1  # before its files go: who misses them knows why
     if (home := home_of(control)) is not None:
-        remove(home)  # before memory: what is not there any more must not come back
+        remove(home, control)  # before memory: what is not there any more must not come back
     gone = parent / f".{control.static.stream_id}"
     with refused(parent / name):
         try:
             os.rename(parent / name, gone)
         except FileNotFoundError:
             raise UnknownStream(f"There is no stream {name!r} any more.") from None
+    if home is None and (gone / LINK).is_symlink():  # it has been given one since
+        remove(Path(os.readlink(gone / LINK)), control)
     control.news.ring()
     control.space.ring()
     shutil.rmtree(gone, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Directories of streams that are being made, or brought back from the disk: each is locked by its maker.
 
 Such a directory has memory that nobody counts, so what a dead process left of one goes with the next look for
-leftovers, and that of a living one stays.
+leftovers, and that of a living one stays. No two have the same name, so who removes one never meets another.
 """
 
 from __future__ import annotations
@@ -9,55 +9,83 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from jupyter_nq.buffers.locks import is_current, kept_from_children, try_flock
-from jupyter_nq.buffers.refusals import refused
+from jupyter_nq.buffers.forking import disown, own
+from jupyter_nq.buffers.locks import is_current, kept_from_children
+from jupyter_nq.buffers.refusals import refusal, refused
 
 
 @contextlib.contextmanager
 def drafted(parent: Path, stream_id: str) -> Iterator[Path]:
-    """Give a new directory for a stream, to be renamed when it is whole; otherwise it is gone after the block."""
-    draft = parent / f".{stream_id}"
-    with kept_from_children(lambda: _locked(draft)):
+    """Give a new directory for a stream, to be renamed when it is whole; otherwise it is gone after the block.
+
+    Raises
+    ------
+    StoreError
+        It cannot be made.
+    """
+    made: list[Path] = []
+
+    def take() -> int:
+        while True:
+            made[:] = [parent / f".{stream_id}-{secrets.token_hex(8)}"]
+            with refused(parent):
+                made[0].mkdir(mode=0o700)
+            if (fd := _locked(made[0])) >= 0:
+                return fd
+
+    with kept_from_children(take) as fd:
+        (draft,) = made
         try:
             yield draft
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            if is_current(fd, draft):  # it has not got its name, and this is not a child of its maker
+                shutil.rmtree(draft, ignore_errors=True)
 
 
 def _locked(draft: Path) -> int:
-    """Make a directory and lock it; what somebody left there who died is removed."""
-    while True:
-        shutil.rmtree(draft, ignore_errors=True)
-        with refused(draft.parent), contextlib.suppress(FileExistsError):
-            draft.mkdir(mode=0o700)
-        with contextlib.suppress(FileNotFoundError):  # a sweep came between
-            fd = _opened(draft)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX)
-                if is_current(fd, draft):
-                    return fd
-            except BaseException:
-                os.close(fd)
-                raise
-            os.close(fd)
+    """Lock a new directory; returns its descriptor, -1 when a sweep was quicker."""
+    try:
+        fd = own(_opened(draft))
+    except FileNotFoundError:
+        return -1
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            draft.rmdir()
+        raise refusal(draft, exc) from exc
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if is_current(fd, draft):
+            return fd
+    except BlockingIOError:
+        pass
+    disown(fd)
+    os.close(fd)
+    return -1
 
 
 def sweep_drafts(parent: Path) -> None:
-    """Remove what is left of makers that are gone, and of streams whose dropping was not finished."""
+    """Remove what is left of makers that are gone, and of streams whose dropping was not finished.
+
+    What cannot be removed stays, and is in nobody's way.
+    """
     with refused(parent):
-        found = [entry.path for entry in os.scandir(parent) if entry.name.startswith(".")]
-    for path in map(Path, found):
-        with (
-            contextlib.suppress(FileNotFoundError),
-            kept_from_children(lambda path=path: _opened(path)) as fd,  # type: ignore[misc]
-        ):
-            if try_flock(fd, fcntl.LOCK_EX) and is_current(fd, path):
-                shutil.rmtree(path, ignore_errors=True)
+        entries = [entry for entry in os.scandir(parent) if entry.name.startswith(".")]
+    for entry in entries:
+        with contextlib.suppress(OSError):
+            if entry.is_dir(follow_symlinks=False):
+                _sweep(entry.path)
 
 
-def _opened(directory: Path) -> int:
+def _sweep(path: str) -> None:
+    with kept_from_children(lambda: _opened(path)) as fd, contextlib.suppress(BlockingIOError):
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _opened(directory: str | Path) -> int:
     return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -42,7 +42,7 @@ def read_durable(store: Store, name: str, candidates: list[Content]) -> State | 
     with tempfile.TemporaryDirectory(prefix="nqb-", dir=store.path.parent) as scratch:
         there, memory = Path(scratch) / "disk" / name, Path(scratch) / "memory"
         memory.mkdir(mode=0o700)
-        if name in home.names(directory):  # a copy, from before memory is read: reading changes nothing
+        if name in names_on_disk(store):  # a copy, from before memory is read: reading changes nothing
             shutil.copytree(directory / name, there)
         found = read_stream(store, name, candidates)
         if not there.exists():
@@ -58,6 +58,11 @@ def read_durable(store: Store, name: str, candidates: list[Content]) -> State | 
     if not content.lies_between(None, content):
         raise ChecksumError(f"the disk has {disk} of {name}, which is ahead of {found.content}")
     return State(found.version, content, sealed=True)
+
+
+def names_on_disk(store: Store) -> list[str]:
+    """Return the names of the durable streams that a restart would bring back."""
+    return home.names(_disk(store))
 
 
 def _disk(store: Store) -> Path:
@@ -113,7 +118,7 @@ def _missed(stream: Stream) -> int:
 @workload("durable")
 def lose_memory(session: Session, name: str, before: Content | None, random: Random) -> Iterator[Content | None]:
     """Have the memory of the stream gone, as after a restart of the machine, and bring it back from the disk."""
-    if name not in home.names(_disk(session.store)):
+    if name not in names_on_disk(session.store):
         yield from flush(session, name, before, random)
         return
     yield streams.there_is(before).after_restart

@@ -40,7 +40,7 @@ from jupyter_nq.client.session import Session
 from jupyter_nq.config import Settings
 from jupyter_nq.errors import ChecksumError, NQError
 from jupyter_nq.streams.directory import names
-from jupyter_nq.testing import durable_workloads, leftovers  # noqa: F401 - which makes streams kinds
+from jupyter_nq.testing import durable_workloads, leftovers
 from jupyter_nq.testing.forked import Forked, Say
 from jupyter_nq.testing.tally import Tally
 from jupyter_nq.testing.workloads import Content, State, Workload, content_of, kinds, version_of, workloads
@@ -231,7 +231,11 @@ class Harness:
         for pid in (os.getpid(), host.pid):
             for target in leftovers.kept_open(pid, self._store, self._patience_seconds):
                 self._find("leaked", f"process {pid} has {target} open")
-        there = {*self._store.names(), *names(self._store.path / STREAMS)}
+        there = {
+            *self._store.names(),
+            *names(self._store.path / STREAMS),
+            *durable_workloads.names_on_disk(self._store),
+        }
         if unknown := there - set(self._known):
             self._find("torn", f"names that nobody put: {sorted(unknown)}")
         if bytes_ := leftovers.unowned_promise(self._store, self._patience_seconds):

@@ -57,6 +57,7 @@ def disk_leftovers(directory: Path, parent: Path) -> list[str]:
     """Return a line for each thing on the disk that no stream needs, nor would a restart."""
     there = set(names(parent))
     found = [] if not directory.is_dir() else sorted(os.listdir(directory))
+    found = [name for name in found if not (name.startswith(".") and name.endswith(".lock"))]
     unknown = [name for name in found if name not in there and not (directory / name / CONTROL).exists()]
     return unknown + [
         f"{name}/{path.relative_to(directory / name)}"

@@ -7,19 +7,23 @@ has a control file, which appears whole.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import secrets
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_nq.buffers.cold.copies import sync_directory
 from jupyter_nq.buffers.cold.keys import KeyRing
-from jupyter_nq.buffers.locks import exclusive
+from jupyter_nq.buffers.locks import exclusive, is_current, kept_from_children, open_lock_file, remove_own, try_flock
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import ChecksumError, StoreError, UnknownKey
+from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import CONTROL, MappedControl
 from jupyter_nq.streams.durable.frames import CONTROL as IS_CONTROL
 from jupyter_nq.streams.durable.frames import HEAD_BYTES, Frame, FrameReader, FrameWriter, Head, decode_head
@@ -30,6 +34,9 @@ LINK = "disk"
 _GONE = ".gone"
 _DRAFT = ".draft"  # one at a time, so that there is never more than one of somebody who died
 _LOCK = "draft.lock"
+_LOCK_SUFFIX = ".lock"
+_PATIENCE_SECONDS = 0.5  # in the coordinator's loop; a directory is made in milliseconds
+_PAUSE_SECONDS = 0.002
 _SUFFIX = ".streams"
 _PART = re.compile(r"(\d+)-(\d+)\.(\d+)")
 
@@ -62,13 +69,24 @@ def home_of(control: MappedControl) -> Path | None:
 
 
 def is_settled(control: MappedControl) -> bool:
-    """Tell whether a stream has its directory on the disk, and that what makes it count."""
+    """Tell whether a stream has been given its directory on the disk; that may be away for now."""
     home = home_of(control)
-    return home is not None and (home / CONTROL).exists()
+    return home is not None and (any(lane.get(layout.DURABLE) for lane in control.lanes()) or _is_of(home, control))
+
+
+def _is_of(home: Path, control: MappedControl) -> bool:
+    """Tell whether a directory is that of a stream; one that is damaged is, as who writes there says."""
+    with refused(home):
+        if not (home / CONTROL).exists():
+            return False
+    try:
+        return head_of(home / CONTROL).stream_id == control.static.stream_id
+    except ChecksumError:
+        return True
 
 
 def settle(control: MappedControl, directory: Path, keys: KeyRing | None) -> Path:
-    """Give a stream its directory on the disk, unless it has one; what is returned is there.
+    """Give a stream its directory on the disk, unless it has one, or was dropped; returns where that is.
 
     The link to it comes first: whoever drops the stream removes what was begun as well.
 
@@ -89,20 +107,32 @@ def settle(control: MappedControl, directory: Path, keys: KeyRing | None) -> Pat
     if (there := home_of(control)) is not None and is_settled(control):
         return there
     home = directory / control.static.name
-    made = (home / CONTROL).exists()
+    make_private(directory)
+    with exclusive(_lock_of(home)):
+        if not control.closed:
+            _make(home, control, keys)
+        if control.closed:  # by somebody who did not wait for this
+            _remove(home, control)
+    return home
+
+
+def _make(home: Path, control: MappedControl, keys: KeyRing | None) -> None:
+    with refused(home):
+        made = (home / CONTROL).exists()
     if made:
         _check_same(home, control.static)
     _link(control, home)
     if not made:
-        make_private(directory)
         make_private(home)
         content = encode_control(control.static)
         write_whole(home, CONTROL, Head(control.static.stream_id, IS_CONTROL), content, keys)
-        with refused(directory):
-            sync_directory(directory)
-        if control.closed:  # it was dropped meanwhile, when there was nothing to remove
-            remove(home)
-    return home
+        with refused(home.parent):
+            sync_directory(home.parent)
+
+
+def _lock_of(home: Path) -> Path:
+    """Return the lock of who makes or removes a directory: beside it, as it may not be there."""
+    return home.with_name(f".{home.name}{_LOCK_SUFFIX}")
 
 
 def _link(control: MappedControl, home: Path) -> None:
@@ -143,13 +173,57 @@ def names(directory: Path) -> list[str]:
             raise
         return []
     for name in found:
-        if name.startswith("."):
+        if name.endswith(_LOCK_SUFFIX) and name.startswith("."):
+            _forget(directory / name)
+        elif name.startswith("."):
             shutil.rmtree(directory / name, ignore_errors=True)
     return [name for name in found if not name.startswith(".") and (directory / name / CONTROL).exists()]
 
 
-def remove(home: Path) -> None:
-    """Remove the directory of a stream, all at once for who looks for it; nothing when there is none."""
+def _forget(lock: Path) -> None:
+    """Remove the lock of who died over making or removing a directory."""
+    with contextlib.suppress(StoreError), kept_from_children(lambda: open_lock_file(lock)) as fd:
+        if try_flock(fd, fcntl.LOCK_EX):
+            remove_own(fd, lock)
+
+
+def remove(home: Path, control: MappedControl | None = None) -> None:
+    """Remove the directory of a stream, all at once for who looks for it; nothing when there is none.
+
+    Parameters
+    ----------
+    home
+        The directory.
+    control
+        The stream, which was closed before: if the directory is another's by now, it stays. None means whichever.
+    """
+    if home.parent.is_dir():
+        with _turn(home):
+            _remove(home, control)
+
+
+@contextlib.contextmanager
+def _turn(home: Path) -> Iterator[None]:
+    """Wait a moment for who makes a directory; if that is stopped over it, it will see that the stream was closed."""
+    lock, pause = _lock_of(home), threading.Event()
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        with kept_from_children(lambda: open_lock_file(lock)) as fd:
+            taken = try_flock(fd, fcntl.LOCK_EX) and is_current(fd, lock)
+            if taken or time.monotonic() >= deadline:
+                try:
+                    yield
+                finally:
+                    if taken:
+                        remove_own(fd, lock)
+                return
+        pause.wait(_PAUSE_SECONDS)
+
+
+def _remove(home: Path, control: MappedControl | None) -> None:
+    with refused(home):
+        if control is not None and (home / CONTROL).exists() and not _is_of(home, control):
+            return
     gone = home.with_name(f".{home.name}-{secrets.token_hex(4)}{_GONE}")
     with refused(home):
         try:

@@ -14,7 +14,7 @@ from jupyter_nq.streams import layout
 from jupyter_nq.streams.control import Lane, MappedControl
 from jupyter_nq.streams.durable.durability import is_durable
 from jupyter_nq.streams.durable.flushing import Entry, flusher
-from jupyter_nq.streams.durable.home import check_keys, home_of
+from jupyter_nq.streams.durable.home import check_keys, home_of, is_settled
 from jupyter_nq.streams.durable.lane import LaneWriter
 from jupyter_nq.streams.durable.schema import Schemas
 from jupyter_nq.streams.forms import Epochs
@@ -52,9 +52,13 @@ class KeptLane:
         """Return when the disk has what was published before the call."""
         if self._control.closed or (self._writer is not None and self._lane.get(layout.DURABLE) == self._lane.head):
             return
-        if self._writer is None:
-            self._writer = writer_of(self._control, self._lane, self._keys)
-        self._writer.flush()
+        try:
+            if self._writer is None:
+                self._writer = writer_of(self._control, self._lane, self._keys)
+            self._writer.flush()
+        except NQError:
+            if not self._control.closed:  # it was dropped meanwhile
+                raise
 
     def close(self) -> None:
         """Give the lane on the disk back."""
@@ -75,7 +79,7 @@ def writer_of(control: MappedControl, lane: Lane, keys: Keys, patience_seconds: 
 
 def _home(control: MappedControl) -> Path:
     home = home_of(control)
-    if home is None:
+    if home is None or not is_settled(control):
         raise NotDurable(
             f"The stream {control.static.name!r} was made to be durable, and nobody gave it a directory on the disk. "
             "Open it with nq.stream."

@@ -13,7 +13,7 @@ from jupyter_nq.buffers.cold.copies import sync_directory
 from jupyter_nq.buffers.cold.keys import KeyRing
 from jupyter_nq.buffers.locks import exclusive
 from jupyter_nq.buffers.refusals import refused
-from jupyter_nq.errors import NotDurable
+from jupyter_nq.errors import NotDurable, NQError
 from jupyter_nq.streams.consumers import CONSUMERS, Register, at_rest, named, within
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.durable.durability import is_durable
@@ -48,7 +48,11 @@ class KeptPositions:
         home = home_of(self._control)
         if home is None:
             raise NotDurable(f"The stream {self._control.static.name!r} has no directory on the disk. Open it anew.")
-        keep(self._control, home, self._name, self._keys())
+        try:
+            keep(self._control, home, self._name, self._keys())
+        except NQError:
+            if not self._control.closed:  # it was dropped meanwhile
+                raise
         self._written = now
 
     def close(self) -> None:

@@ -63,6 +63,19 @@ def test_memory_of_which_only_the_copy_is_needed_goes_without_that(desk: Desk) -
     assert _durable(desk, "a2")[-1] == ev.Collect("a")
 
 
+def test_a_name_that_falls_back_to_what_is_leaving_memory_keeps_it_on_the_disk(desk: Desk) -> None:
+    """The memory of the newer version was removed by hand while that of the older one was being freed."""
+    _durable(desk, "a")
+    _replace(desk, "a2")
+    desk.handle(ev.Collected("a", gone=True, copy_kept=True))
+    older = stored("a", "a", first=1)
+    assert desk.handle(ev.Found((older,), 0.0)) == [ev.Collect("a", keep_copy=True)]
+    assert desk.handle(ev.Vanished("a2", (older, ev.Copy(1, 10, durable=True)))) == [ev.Link("a", "a")]
+    assert desk.handle(ev.Collected("a", gone=True, copy_kept=True)) == []
+    assert desk.eviction.is_on_disk("a")
+    assert desk.versions.newest("a").id == "a"
+
+
 def test_a_durable_copy_that_nobody_told_of_replaces_the_older_one(desk: Desk) -> None:
     """Its writer was killed in between; a copy that is not durable, or of an object without a name, is no such."""
     _durable(desk, "a")

@@ -164,7 +164,7 @@ def test_what_was_half_made_or_half_dropped_is_swept(store: Store) -> None:
 def test_what_a_process_left_that_died_over_a_stream_goes_while_the_coordinator_runs(
     service: Service, store: Store, connect: Dial
 ) -> None:
-    """With the look that the end of its connection brings; what a living process makes stays."""
+    """With the next look for leftovers; what a living process makes stays."""
     with Child(_MAKING, str(store.path / STREAMS)) as living, Child(_MAKING, str(store.path / STREAMS)) as dead:
         drafts = {child.line(): child for child in (living, dead)}
         dead.kill()
