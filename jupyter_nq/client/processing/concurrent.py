@@ -13,7 +13,7 @@ from types import GeneratorType
 from typing import Any, Protocol
 
 from jupyter_nq.bars.compiled import processors
-from jupyter_nq.client.processing.workers import Workers
+from jupyter_nq.client.processing.workers import Workers, interrupt_waits
 from jupyter_nq.errors import ChunkFailed, InvalidArgument, ProcessingCancelled, nearest
 from jupyter_nq.sizes import shortened
 
@@ -67,7 +67,8 @@ class _Threads:
         self._pool = ThreadPoolExecutor(count, "jupyter-nq-chunks")
 
     def submit(self, _number: int, chunk: Any) -> Future[Any]:
-        return self._pool.submit(self._fn, chunk)
+        with interrupt_waits():
+            return self._pool.submit(self._fn, chunk)
 
     def at_work(self) -> list[int]:
         return []

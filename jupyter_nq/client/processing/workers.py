@@ -53,7 +53,7 @@ class Workers:
     def submit(self, number: int, chunk: Any) -> Future[Any]:
         """Have one of them call the function with a chunk."""
         forks = not self._context.made
-        with _interrupt_waits() if forks else nullcontext(), warnings.catch_warnings():
+        with interrupt_waits() if forks else nullcontext(), warnings.catch_warnings():
             # Python 3.12 warns of every fork beside threads, which a notebook always has: nothing of what those
             # threads hold is used in a worker, but for libraries that say that they stand a fork.
             warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
@@ -89,10 +89,11 @@ _JOIN_SECONDS = 5.0
 
 
 @contextmanager
-def _interrupt_waits() -> Iterator[None]:
-    """Keep an interrupt until a fork is over: Python only prints what a hook of the fork raises, and goes on.
+def interrupt_waits() -> Iterator[None]:
+    """Keep an interrupt until a fork is over, or a thread has begun.
 
-    IPython has such a hook, which waits for a thread, and so has the logging of Python.
+    Python only prints what a hook of a fork raises, and goes on; IPython has such a hook, which waits for a thread, and
+    so has the logging of Python. A pool of threads that is interrupted over a start may not know that thread.
     """
     former = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(former):
