@@ -224,6 +224,39 @@ def test_an_interrupt_in_a_fork_is_not_lost() -> None:
         assert child.wait() == 0
 
 
+_INTERRUPTED_START = """
+import signal, threading
+import jupyter_nq as nq
+def interrupted(line):
+    free, left = threading.Event(), [line]
+    def trace(frame, event, _):
+        if not frame.f_code.co_filename.endswith("threading.py"):
+            return None
+        if event == "line":
+            left[0] -= 1
+            if not left[0]:
+                signal.raise_signal(signal.SIGINT)
+        return trace
+    sys.settrace(trace)
+    try:
+        nq.process_concurrent(range(9), lambda number: free.wait(60), 2, "threads")
+    except KeyboardInterrupt:
+        return "interrupted"
+    except RuntimeError as exc:
+        return f"{exc} at line {line}"
+    finally:
+        sys.settrace(None)
+        free.set()
+say({interrupted(line) for line in range(1, 200)})
+"""
+
+
+def test_an_interrupt_while_threads_start_is_an_interrupt() -> None:
+    """Wherever it comes: the locks of Python's threads are not made for it, and would raise something else."""
+    with Child(_INTERRUPTED_START) as child:
+        assert child.line() == "{'interrupted'}"
+
+
 def test_workers_die_with_their_parent() -> None:
     """Also when that is killed: there are no orphans."""
     with Child(_INTERRUPTED, "processes") as child:
