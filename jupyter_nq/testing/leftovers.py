@@ -132,6 +132,11 @@ def catch_up(store: Catalogue, dead: int = 0, seconds: float = 20.0) -> None:
     What a process asked and did not live to be answered lies in the coordinator's socket, and is done, or not, a
     moment after its death. The coordinator takes connections in their order, so a greeting comes behind it; and it
     lets go of a connection behind all that came over it, so a process with the pid `dead` is not connected then.
+
+    Raises
+    ------
+    TimeoutError
+        It still is.
     """
     never = threading.Event()
     deadline = time.monotonic() + seconds
@@ -139,7 +144,9 @@ def catch_up(store: Catalogue, dead: int = 0, seconds: float = 20.0) -> None:
     if wire is None:
         return
     try:
-        while any(dead in row["pids"] for row in wire.call("notebooks", {})) and time.monotonic() < deadline:
+        while any(dead in row["pids"] for row in wire.call("notebooks", {})):
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"the coordinator has not let go of process {dead}, which is dead, in {seconds:g} s")
             never.wait(_PAUSE_SECONDS)
     finally:
         wire.close()

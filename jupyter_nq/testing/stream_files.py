@@ -57,14 +57,16 @@ def disk_leftovers(directory: Path, parent: Path) -> list[str]:
     """Return a line for each thing on the disk that no stream needs, nor would a restart."""
     there = set(names(parent))
     found = [] if not directory.is_dir() else sorted(os.listdir(directory))
-    found = [name for name in found if not (name.startswith(".") and name.endswith(".lock"))]
-    unknown = [name for name in found if name not in there and not (directory / name / CONTROL).exists()]
-    return unknown + [
-        f"{name}/{path.relative_to(directory / name)}"
-        for name in set(found) - set(unknown)
-        for path in sorted((directory / name).rglob("*"))
-        if not _ON_DISK.fullmatch(str(path.relative_to(directory / name)))
-    ]
+    lines: list[str] = []
+    for name in found:
+        if name.startswith(".") and name.endswith(".lock"):  # the next one with that name takes it, and removes it
+            continue
+        if name not in there and not (directory / name / CONTROL).exists():
+            lines.append(name)
+            continue
+        inside = (path.relative_to(directory) for path in sorted((directory / name).rglob("*")))
+        lines += [str(path) for path in inside if not _ON_DISK.fullmatch(str(path.relative_to(name)))]
+    return lines
 
 
 def _needed(control: MappedControl) -> Iterator[Path]:

@@ -4,7 +4,7 @@ A name says by its number what its stream is: a tape or a log, exclusive, one wh
 `risk`, or one that keeps so many rows. What a stream holds is where each lane's head is and what `risk` has
 acknowledged; every message follows from its lane and its sequence, so whatever is kept can be checked. A step publishes
 many messages, and a kill in the middle leaves any number of them. Durable streams are a kind of their own
-(`durable_workloads`), with the same steps and one more.
+(`durable_workloads`), with the same steps and two more.
 """
 
 from __future__ import annotations

@@ -74,10 +74,11 @@ def writer_of(control: MappedControl, lane: Lane, keys: Keys, patience_seconds: 
     NotDurable
         The stream has no directory on the disk.
     """
-    return LaneWriter(control, Epochs(control), lane, _home(control), keys(), patience_seconds)
+    return LaneWriter(control, Epochs(control), lane, settled_home(control), keys(), patience_seconds)
 
 
-def _home(control: MappedControl) -> Path:
+def settled_home(control: MappedControl) -> Path:
+    """Return the directory on the disk that a stream was given; `NotDurable` when it was given none."""
     home = home_of(control)
     if home is None or not is_settled(control):
         raise NotDurable(
@@ -95,7 +96,7 @@ def keep_schemas(control: MappedControl, keys: Keys) -> None:
     NotDurable, StoreError, UnknownKey
     """
     if is_durable(control):
-        home, ring = _home(control), keys()
+        home, ring = settled_home(control), keys()
         check_keys(home, ring)
         Schemas(control, home, ring).keep()
 

@@ -13,14 +13,14 @@ from jupyter_nq.buffers.cold.copies import sync_directory
 from jupyter_nq.buffers.cold.keys import KeyRing
 from jupyter_nq.buffers.locks import exclusive
 from jupyter_nq.buffers.refusals import refused
-from jupyter_nq.errors import NotDurable, NQError
+from jupyter_nq.errors import NQError
 from jupyter_nq.streams.consumers import CONSUMERS, Register, at_rest, named, within
 from jupyter_nq.streams.control import MappedControl
 from jupyter_nq.streams.durable.durability import is_durable
 from jupyter_nq.streams.durable.flushing import Entry, flusher
 from jupyter_nq.streams.durable.frames import POSITIONS, FrameReader, Head
 from jupyter_nq.streams.durable.home import home_of, write_whole
-from jupyter_nq.streams.durable.keeping import Keys
+from jupyter_nq.streams.durable.keeping import Keys, settled_home
 
 _LOCK = "positions.lock"
 
@@ -45,11 +45,8 @@ class KeptPositions:
         now = self._register.positions()
         if self._control.closed or now == self._written:
             return
-        home = home_of(self._control)
-        if home is None:
-            raise NotDurable(f"The stream {self._control.static.name!r} has no directory on the disk. Open it anew.")
         try:
-            keep(self._control, home, self._name, self._keys())
+            keep(self._control, settled_home(self._control), self._name, self._keys())
         except NQError:
             if not self._control.closed:  # it was dropped meanwhile
                 raise

@@ -124,16 +124,16 @@ def test_8_a_field_of_a_mebibyte_is_beyond_the_limit(damaged: Damaged) -> None:
 
 @pytest.mark.parametrize("names", [5_000, 10_000, 20_000])
 def test_9_ten_thousand_columns_are_refused_at_once(make_file: MakeFile, names: int) -> None:
-    """A table of thousands of columns is refused in a short message, and not after each pair of them was compared."""
+    """A table of thousands of columns is refused in a short message, within a second of work."""
     path = make_file(["1"], header=",".join(f"c{i}" for i in range(names)), row=",".join(["1"] * (names - 1)))
-    begin = time.monotonic()
+    begin = time.process_time()
     what = {
         5_000: "no column for timestamp",
         10_000: "has 10,000 columns",
         20_000: "line 1: the line is longer than 64",
     }
     message = refused(path, what[names])
-    assert time.monotonic() - begin < 10
+    assert time.process_time() - begin < 1
     assert len(message) < 1500
 
 

@@ -272,9 +272,9 @@ import pandas, pyarrow
 from IPython.core.interactiveshell import InteractiveShell
 ip = InteractiveShell.instance()
 threads = {t.name for t in threading.enumerate()}
-start = time.perf_counter()
+start = time.process_time()  # whatever else the machine does
 ip.run_line_magic("load_ext", "jupyter_nq")
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 assert {t.name for t in threading.enumerate()} == threads
 heavy = {"torch", "plotly", "numba", "dask", "tornado", "ipywidgets", "anywidget", "jupyter_server"}
 heavy |= {"yaml", "jupyter_nq.coordinator.service"}  # of no use where there is no settings file, or another host
@@ -283,11 +283,11 @@ print(sorted(heavy & set(sys.modules)), seconds)
 
 
 def test_loading_the_extension_is_cheap(shell: Shell) -> None:
-    """No thread, no heavy library, no store."""
+    """No thread, no heavy library, no store; well under a second of work."""
     ran = subprocess.run([sys.executable, "-W", "ignore", "-c", COST], capture_output=True, text=True, check=True)
     modules, seconds = ran.stdout.rsplit(maxsplit=1)
-    print(f"%load_ext jupyter_nq: {float(seconds) * 1e3:.0f} ms")
     assert modules == "[]"
+    assert float(seconds) < 1.5
     assert list(shell.store.iterdir()) == []
 
 

@@ -126,7 +126,7 @@ def test_what_lies_on_the_disk_and_belongs_to_nobody_is_a_leftover(session: Sess
     assert leftovers(session.store) == []
     (home / "0-1.part").touch()
     (home.parent / "nobodys").mkdir()
-    assert leftovers(session.store) == ["disk/nobodys", "disk/durable0/0-1.part"]
+    assert leftovers(session.store) == ["disk/durable0/0-1.part", "disk/nobodys"]
 
 
 def test_a_flush_that_does_not_flush_is_found_out(nq_store_dir: Path) -> None:
