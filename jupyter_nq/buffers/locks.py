@@ -19,6 +19,7 @@ import contextlib
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ _FOR_ALL = (
 )
 
 _POLL_SECONDS = 0.02
+_SHORT_POLL_SECONDS = 0.002
 _RECORD_BYTES = 64 << 10  # 64 KiB: a record is a fraction or one error message
 
 
@@ -131,6 +133,24 @@ def exclusive(path: Path) -> Iterator[None]:
             finally:
                 remove_own(fd, path)
             return
+
+
+@contextlib.contextmanager
+def exclusive_within(path: Path, seconds: float) -> Iterator[bool]:
+    """Hold a lock file as `exclusive` does, if that is to be had in time; gives whether it is."""
+    pause = threading.Event()
+    deadline = time.monotonic() + seconds
+    while True:
+        with kept_from_children(lambda: open_lock_file(path)) as fd:
+            taken = try_flock(fd, fcntl.LOCK_EX) and is_current(fd, path)
+            if taken or time.monotonic() >= deadline:
+                try:
+                    yield taken
+                finally:
+                    if taken:
+                        remove_own(fd, path)
+                return
+        pause.wait(_SHORT_POLL_SECONDS)
 
 
 class BuildLock:

@@ -7,20 +7,17 @@ has a control file, which appears whole.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_nq.buffers.cold.copies import sync_directory
 from jupyter_nq.buffers.cold.keys import KeyRing
-from jupyter_nq.buffers.locks import exclusive, is_current, kept_from_children, open_lock_file, remove_own, try_flock
+from jupyter_nq.buffers.locks import exclusive, exclusive_within
 from jupyter_nq.buffers.refusals import refused
 from jupyter_nq.errors import ChecksumError, StoreError, UnknownKey
 from jupyter_nq.streams import layout
@@ -36,7 +33,6 @@ _DRAFT = ".draft"  # one at a time, so that there is never more than one of some
 _LOCK = "draft.lock"
 _LOCK_SUFFIX = ".lock"
 _PATIENCE_SECONDS = 0.5  # in the coordinator's loop; a directory is made in milliseconds
-_PAUSE_SECONDS = 0.002
 _SUFFIX = ".streams"
 _PART = re.compile(r"(\d+)-(\d+)\.(\d+)")
 
@@ -182,9 +178,8 @@ def names(directory: Path) -> list[str]:
 
 def _forget(lock: Path) -> None:
     """Remove the lock of who died over making or removing a directory."""
-    with contextlib.suppress(StoreError), kept_from_children(lambda: open_lock_file(lock)) as fd:
-        if try_flock(fd, fcntl.LOCK_EX):
-            remove_own(fd, lock)
+    with contextlib.suppress(StoreError), exclusive_within(lock, 0.0):  # which removes it
+        pass
 
 
 def remove(home: Path, control: MappedControl | None = None) -> None:
@@ -198,26 +193,8 @@ def remove(home: Path, control: MappedControl | None = None) -> None:
         The stream, which was closed before: if the directory is another's by now, it stays. None means whichever.
     """
     if home.parent.is_dir():
-        with _turn(home):
+        with exclusive_within(_lock_of(home), _PATIENCE_SECONDS):  # who is stopped over it sees later that it is closed
             _remove(home, control)
-
-
-@contextlib.contextmanager
-def _turn(home: Path) -> Iterator[None]:
-    """Wait a moment for who makes a directory; if that is stopped over it, it will see that the stream was closed."""
-    lock, pause = _lock_of(home), threading.Event()
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        with kept_from_children(lambda: open_lock_file(lock)) as fd:
-            taken = try_flock(fd, fcntl.LOCK_EX) and is_current(fd, lock)
-            if taken or time.monotonic() >= deadline:
-                try:
-                    yield
-                finally:
-                    if taken:
-                        remove_own(fd, lock)
-                return
-        pause.wait(_PAUSE_SECONDS)
 
 
 def _remove(home: Path, control: MappedControl | None) -> None:
